@@ -1,0 +1,60 @@
+/* metric.h - the door of room metric: computing a metric with its inputs checked, columns by name, and the table of
+ * TOFU's results. A missing column, a row without tokens or a number that is not finite is an error that names the
+ * metric, the data and the row; it never becomes a number. */
+#ifndef UL_METRIC_H
+#define UL_METRIC_H
+#include "base/base.h"
+#include "stat/stat.h"
+#include "unlearn/metric.h"
+
+/* Rows and aggregate. `args` NULL = the defaults. Memory of `out` comes from `a`. Inputs may come in any order. */
+ul_status ul_metric_compute(ul_arena *a, const ul_metric *m, const ul_args *args, const ul_input *in, int n_in,
+                            ul_result *out) UL_MUST;
+/* The aggregate again from rows that are already in out->part (read from a log, or resampled). */
+ul_status ul_metric_aggregate(ul_arena *a, const ul_metric *m, const ul_args *args, ul_result *out) UL_MUST;
+
+/* ---- columns by name ("avg_loss", "prob", "score", "rougeL_recall", "logp", "generation", ...) ------------------ */
+/* The place that holds a column of numbers or of texts, to read or to fill (a log reader); NULL = no such column. */
+const double **ul_columns_number(ul_columns *c, const char *name);
+const char *const **ul_columns_text(ul_columns *c, const char *name);
+int64_t ul_columns_answers(const ul_columns *c); /* n_answer */
+int64_t ul_columns_index(const ul_columns *c, int64_t row);
+
+/* ---- results by name -------------------------------------------------------------------------------------------- */
+/* Where an input comes from; exactly one of data, result, reference is set. */
+typedef struct {
+    const char *role;      /* NULL ends the list */
+    const char *data;      /* a data set: "forget", "retain", "real_authors", "world_facts", "holdout" */
+    const char *key;       /* with data: the answer field, "answer", "paraphrased_answer", "perturbed_answer" */
+    const char *result;    /* another result of this table (open-unlearning: pre_compute) */
+    const char *reference; /* a result in the log of the retrained control (reference_logs) */
+} ul_source;
+typedef struct {
+    const char *name;   /* "forget_Q_A_Prob" */
+    const char *metric; /* id */
+    const char *args;   /* "key=value key=value"; NULL = defaults */
+    ul_source from[10];
+} ul_result_spec;
+/* TOFU as open-unlearning configures it. Results come after what they are computed from. */
+const ul_result_spec *ul_tofu_results(int *n);
+const ul_result_spec *ul_tofu_result(const char *name); /* NULL = none of that name */
+
+/* Everything that is known about one model: columns of passes, results so far, results of the control. */
+typedef struct {
+    const char *data, *key;
+    const ul_columns *columns;
+} ul_data_columns;
+typedef struct {
+    const char *name;
+    const ul_result *result;
+} ul_named_result;
+typedef struct {
+    const ul_data_columns *data;
+    int n_data;
+    const ul_named_result *result;
+    int n_result;
+    const ul_named_result *reference; /* n_reference 0 = no control */
+    int n_reference;
+} ul_known;
+ul_status ul_result_compute(ul_arena *a, const ul_result_spec *spec, const ul_known *known, ul_result *out) UL_MUST;
+#endif

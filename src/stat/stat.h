@@ -1,0 +1,72 @@
+/* stat.h - statistics on plain arrays: means, quantiles, two-sample tests, rank statistics, resampling, and the ROUGE
+ * scores of texts. Arrays in, numbers out; what needs memory asks for a scratch arena and leaves it as it was.
+ * Nothing here knows what a model, a data set or a metric is. A NaN in gives a NaN out, never a number. */
+#ifndef UL_STAT_H
+#define UL_STAT_H
+#include "base/base.h"
+
+/* ---- means and quantiles ---------------------------------------------------------------------------------------- */
+/* Neumaier's compensated sum in index order: within an ulp of the true sum, so that it agrees with any other program
+ * however that one orders its additions. The mean of nothing is NaN. */
+double ul_sum(const double *x, int64_t n);
+double ul_mean(const double *x, int64_t n);
+/* n / sum(1 / x); 0 as soon as one entry is 0 (as scipy's hmean); NaN for a negative entry or n = 0. */
+double ul_harmonic_mean(const double *x, int64_t n);
+void ul_sort(double *x, int64_t n); /* ascending; NaN last */
+/* Type 7 (Hyndman and Fan 1996; numpy's and R's default): h = (n - 1) q, linear between neighbours. */
+double ul_quantile(const double *sorted, int64_t n, double q);
+
+/* ---- two samples ------------------------------------------------------------------------------------------------ */
+/* P(positive > negative) + P(equal) / 2 (Mann-Whitney), as sklearn's roc_auc_score. Sorts both in place. */
+double ul_auc(double *positive, int64_t n, double *negative, int64_t m);
+/* The share of positives above the (1 - fpr) quantile threshold of the negatives: the best true positive rate at a
+ * false positive rate of at most `fpr`. Both sorted ascending (ul_auc leaves them so). */
+double ul_tpr_at_fpr(const double *positive, int64_t n, const double *negative, int64_t m, double fpr);
+/* Two-sided two-sample Kolmogorov-Smirnov test, as scipy.stats.ks_2samp(method "auto"): exact when max(n, m) <= 10000
+ * (ties are counted as the empirical distributions have them and ignored by the null distribution), beyond that the
+ * one-sample law at round(n m / (n + m)). Sorts x and y in place; scratch: min(n, m) + 1 numbers. */
+typedef struct {
+    double d, p;
+    bool exact;
+} ul_ks;
+ul_ks ul_ks_2samp(double *x, int64_t n, double *y, int64_t m, double *scratch);
+
+/* ---- resampling ------------------------------------------------------------------------------------------------- */
+/* Rows of one entity stand and fall together: the unit of resampling is the cluster. Cluster c has the rows
+ * row[first[c]] .. row[first[c + 1] - 1]; clusters are numbered in order of first appearance. */
+typedef struct {
+    int64_t n_cluster, n_row;
+    const int64_t *first, *row;
+} ul_clusters;
+/* entity [n_row], any labels; NULL = every row is its own cluster. */
+ul_status ul_clusters_init(ul_arena *a, const int64_t *entity, int64_t n_row, ul_clusters *out) UL_MUST;
+/* The clusters of replicate `rep`: draw[i] = below(n) by counter (seed, UL_STREAM_BOOTSTRAP, group << 32 | rep, i).
+ * `group` tells independent sets of clusters apart (forget 0, phantom 1, ...); one group and one seed = one draw,
+ * so that everything computed from it is paired. */
+void ul_resample(uint64_t seed, uint32_t group, uint32_t rep, int64_t n, int64_t *draw);
+/* Means over the resampled rows of every column: out[rep * n_col + k]. A statistic of means (a ratio, a normalised
+ * score) is computed by the caller from each replicate's row. */
+ul_status ul_bootstrap_means(ul_arena *scratch, const ul_clusters *c, const double *const *column, int n_col,
+                             uint64_t seed, uint32_t group, uint32_t n_rep, double *out) UL_MUST;
+/* Percentile interval: the (1 - level)/2 and (1 + level)/2 quantiles of the replicates. Sorts in place; replicates that
+ * are NaN (a denominator too near 0) are left out and counted. */
+typedef struct {
+    double lo, hi;
+    int64_t n_used, n_discarded;
+} ul_interval;
+ul_interval ul_interval_percentile(double *replicate, int64_t n, double level);
+
+/* ---- text ------------------------------------------------------------------------------------------------------- */
+/* Porter's stemmer as nltk.stem.PorterStemmer does it (mode NLTK_EXTENSIONS): in place on n lower-case ASCII
+ * characters, returns the new length (never more than n). */
+size_t ul_porter_stem(char *word, size_t n);
+/* rouge_score's scores of one text against its reference: lower case, split at [^a-z0-9]+, tokens longer than 3
+ * stemmed when `stem`. An empty side scores 0. */
+typedef struct {
+    double precision, recall, f1;
+} ul_prf;
+typedef struct {
+    ul_prf rouge1, rouge2, rougeL;
+} ul_rouge_scores;
+ul_status ul_rouge(ul_arena *scratch, const char *reference, const char *text, bool stem, ul_rouge_scores *out) UL_MUST;
+#endif
