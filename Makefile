@@ -1,0 +1,30 @@
+# The front door only: CMake holds the one build definition.
+P ?= release
+J ?= $(shell nproc)
+UNLEARN = build/$(P)/unlearn
+.PHONY: all setup demo test golden bench asan tsan check install clean
+all: build/$(P)/CMakeCache.txt
+	cmake --build --preset $(P) -j$(J)
+build/$(P)/CMakeCache.txt:
+	cmake --preset $(P)
+setup:
+	@tools/setup
+demo: setup
+	@$(MAKE) --no-print-directory all
+	$(UNLEARN) demo --out demo-out --force
+test: setup
+	@$(MAKE) --no-print-directory all
+	ctest --preset $(P) -j$(J)
+golden: all
+	build/$(P)/golden $(DIRS)
+bench: all
+	$(UNLEARN) bench
+asan tsan:
+	@$(MAKE) --no-print-directory all P=$@
+	ctest --preset $@ -L unit -j$(J)
+check:
+	tools/check-layers && tools/check-banned
+install: all
+	cmake --install build/$(P)
+clean:
+	rm -rf build demo-out

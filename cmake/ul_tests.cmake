@@ -1,0 +1,20 @@
+# One file, one program, one ctest name. test/<kind>/<room>/test_x.c links the room it is named after (and what lies below);
+# a test that needs ../shared says so by exiting 77 (reported as skipped).
+set(UL_SHARED "${PROJECT_SOURCE_DIR}/../shared" CACHE PATH "folder of shared test data; tests that need it skip without it")
+foreach(kind unit grad prop)
+    file(GLOB tests CONFIGURE_DEPENDS test/${kind}/*/test_*.c)
+    foreach(f IN LISTS tests)
+        get_filename_component(n ${f} NAME_WE)
+        get_filename_component(room ${f} DIRECTORY)
+        get_filename_component(room ${room} NAME)
+        add_executable(${n} ${f})
+        target_include_directories(${n} PRIVATE test)
+        target_link_libraries(${n} PRIVATE room_${room} PkgConfig::CMOCKA)
+        add_test(NAME ${kind}/${room}/${n} COMMAND ${n} WORKING_DIRECTORY ${PROJECT_BINARY_DIR})
+        set_tests_properties(${kind}/${room}/${n} PROPERTIES LABELS ${kind} TIMEOUT 300 SKIP_RETURN_CODE 77
+            ENVIRONMENT "UL_SHARED=${UL_SHARED}")
+    endforeach()
+endforeach()
+if(EXISTS ${PROJECT_SOURCE_DIR}/test/tests.cmake)
+    include(test/tests.cmake)
+endif()

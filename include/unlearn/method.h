@@ -1,0 +1,54 @@
+/* method.h - an unlearning method is arithmetic on per-token log-probabilities (and what the trainer plans from `needs`).
+ *
+ * The trainer runs the passes; a method sees numbers only: no file, no device, no thread. `loss` is called once a sample
+ * (one forget, one alternate, one retain document, some of them absent), in the order of the samples, and the trainer
+ * adds the results in that order in double: so neither the loss nor its gradient depends on how a step is cut.
+ * Denominators are those of the whole step (n_tok, n_seq), never of a micro-batch, unless --match says so. */
+#ifndef UNLEARN_METHOD_H
+#define UNLEARN_METHOD_H
+#include "unlearn/batch.h"
+
+typedef enum { UL_REMOVAL, UL_SUPPRESSION } ul_intent;
+typedef enum { UL_LEVEL_DATA, UL_LEVEL_PARAMETERS, UL_LEVEL_HIDDEN, UL_LEVEL_LOGITS, UL_LEVEL_IO } ul_level;
+
+enum {
+    UL_NEED_FORGET = 1,     /* forget documents                                                                 */
+    UL_NEED_RETAIN = 2,     /* a retain document a sample                                                       */
+    UL_NEED_ALT = 4,        /* an alternate answer to the forget prompt a sample                                */
+    UL_NEED_FORGET_REF = 8, /* log-probs of the forget document under the reference (the model before the run)  */
+    UL_NEED_ALT_REF = 16,   /* the same of the alternate document                                               */
+    UL_NEED_RETAIN_KL = 32, /* KL(reference || model) at the rows of the retain document                        */
+    UL_NEED_NO_FORGET_LOSS = 64 /* forget documents only lend their prompts (idk): they are not run             */
+};
+
+/* One document of a sample. Pointers are NULL where not asked for. n = 0: the sample has no such document. */
+typedef struct {
+    int32_t n;           /* scored tokens of this document                                                     */
+    const double *logp;  /* [n] log p(token), nats, under the model being trained                              */
+    const double *ref;   /* [n] the same under the reference                                                   */
+    const double *kl;    /* [n] KL(reference || model) at these rows, nats                                     */
+    double *dlogp;       /* [n] out, zeroed by the caller: d loss / d logp                                     */
+    double *dkl;         /* [n] out, zeroed by the caller: d loss / d kl                                       */
+    double n_tok, n_seq; /* denominators: scored tokens and documents of this side in the whole step           */
+} ul_side;
+
+typedef struct {
+    const char *title, *paper, *note; /* note: what the method does and where it is known to fail, one or two lines */
+    ul_intent intent;
+    ul_level level;
+    const ul_param *params;
+    unsigned needs;
+    unsigned (*needs_of)(const ul_args *); /* when parameters decide (retain = kl); NULL: `needs`               */
+    double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain);
+} ul_method;
+
+/* The registry: one file src/method/<id>.c each. */
+typedef struct {
+    const char *id;
+    const ul_method *method;
+} ul_method_entry;
+UL_API const ul_method_entry *ul_methods(int *n);
+UL_API const ul_method *ul_method_find(const char *id); /* NULL when unknown */
+UL_API const char *ul_method_nearest(const char *id);   /* for did-you-mean; NULL when nothing is near */
+
+#endif
