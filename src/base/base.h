@@ -21,7 +21,8 @@ ul_status ul_fail_in(ul_ctx *ctx, ul_status status, const char *fmt, ...) UL_PRI
         if (!(pointer)) return UL_E_RESOURCE;                                                                          \
     } while (0)
 
-void ul_log(ul_ctx *ctx, ul_log_level level, const char *fmt, ...) UL_PRINTF(3, 4);
+/* A line for the host's log callback; without one it is dropped. */
+void ul_note(ul_ctx *ctx, ul_log_level level, const char *fmt, ...) UL_PRINTF(3, 4);
 
 /* A long job tells how far it is. `ul_progress_step` is cheap: it calls out at most five times a second, and always
  * at the end; nothing is shown of a job that ends within the first second. `extra` (may be NULL) is added to the line,
