@@ -73,18 +73,18 @@ ul_status ul_json_save(ul_ctx *ctx, const char *path, const json_t *value) UL_MU
 
 /* Members of an object, checked. `where` is the file, for the message. A member that is absent or null: UL_E_INPUT when
  * UL_REQUIRED, otherwise *out stays as it was: put the default there. The results live as long as `object`. */
-typedef enum { UL_OPTIONAL, UL_REQUIRED } ul_need;
-ul_status ul_json_int(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_need need, int64_t lo,
-    int64_t hi, int64_t *out) UL_MUST; /* takes 2.0 for 2 */
-ul_status ul_json_real(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_need need,
+typedef enum { UL_OPTIONAL, UL_REQUIRED } ul_presence;
+ul_status ul_json_int(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
+    int64_t lo, int64_t hi, int64_t *out) UL_MUST; /* takes 2.0 for 2 */
+ul_status ul_json_real(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
     double *out) UL_MUST;
-ul_status ul_json_bool(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_need need,
+ul_status ul_json_bool(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
     bool *out) UL_MUST;
-ul_status ul_json_text(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_need need,
+ul_status ul_json_text(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
     const char **out) UL_MUST; /* no NUL inside */
-ul_status ul_json_object(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_need need,
+ul_status ul_json_object(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
     json_t **out) UL_MUST;
-ul_status ul_json_array(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_need need,
+ul_status ul_json_array(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
     json_t **out) UL_MUST;
 
 /* ---- number formats --------------------------------------------------------------------------------------------- */
@@ -142,7 +142,7 @@ typedef struct {
     int n_shard;
     const ul_shard *shard;
     uint64_t bytes;         /* of all tensors */
-    const int64_t *by_name; /* places in `at`, names rising */
+    const ul_tensor *const *by_name; /* all of `at`, names rising */
 } ul_tensors;
 /* A .safetensors file, an .index.json, or a folder (model.safetensors, else model.safetensors.index.json), mapped. */
 ul_status ul_tensors_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_tensors **out) UL_MUST;
