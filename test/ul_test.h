@@ -60,7 +60,9 @@ static inline ul_ctx *ul_test_ctx(void)
 #define UL_FAILS_IN(ctx, want, part, call)                                                                             \
     do {                                                                                                               \
         const ul_status ul_got_ = (call);                                                                              \
-        if (ul_got_ != (want)) fail_msg("%s: status %d instead of %d: %s", #call, (int)ul_got_, (int)(want), ul_error_text(ctx)); \
-        if (!strstr(ul_error_text(ctx), (part))) fail_msg("%s: \"%s\" is not in \"%s\"", #call, (part), ul_error_text(ctx)); \
+        const char *const ul_text_ = ul_error_text(ctx);                                                               \
+        if (ul_got_ != (want))                                                                                         \
+            fail_msg("%s: status %d instead of %d: %s", #call, (int)ul_got_, (int)(want), ul_text_);                   \
+        if (!strstr(ul_text_, (part))) fail_msg("%s: \"%s\" is not in \"%s\"", #call, (part), ul_text_);               \
     } while (0)
 #endif

@@ -2,8 +2,8 @@
  *
  *   block:  | header | pad to 64 | object | gap | object | gap | ...        free ...  |
  *
- * A reset arena that needed several blocks asks for one as large as all of them next time, so that a steady loop ends
- * with a single block. Debug builds leave a gap of 64 bytes between objects, fill raw objects with signalling NaNs and
+ * A reset arena that needed several blocks at once asks for one as large as all of them next time, so that a steady
+ * loop ends with a single block. Debug builds leave a gap of 64 bytes between objects, fill raw objects with signalling NaNs and
  * dropped ones with 0xA5; AddressSanitizer is told that gaps and dropped objects are out of bounds. */
 #include "base_impl.h"
 #include <stdio.h>
@@ -48,7 +48,9 @@ struct ul_arena {
     block *top;   /* objects are cut from this one           */
     block *spare; /* at most one emptied block, kept for use */
     cleanup *cleanups;
-    size_t obtained, next;
+    size_t obtained;
+    size_t held, peak; /* bytes of the blocks in use, and the most of them since the arena began */
+    size_t next;       /* the least size of the next block */
     char name[24];
 };
 
@@ -127,6 +129,8 @@ static void *cut(ul_arena *a, size_t n, size_t size)
         if (b) {
             b->prev = a->top;
             a->top = b;
+            a->held += b->cap;
+            if (a->held > a->peak) a->peak = a->held;
         }
     }
     if (fails || !a->top || a->top->cap - a->top->used < need) {
@@ -216,6 +220,7 @@ void ul_arena_rewind(ul_arena *a, ul_mark m)
     while (a->top != m.block) {
         block *b = a->top;
         a->top = b->prev;
+        a->held -= b->cap;
         block_cut(b, 0);
         if (!a->spare || a->spare->cap < b->cap) {
             block_free(a, a->spare);
@@ -229,16 +234,11 @@ void ul_arena_rewind(ul_arena *a, ul_mark m)
 
 void ul_arena_reset(ul_arena *a)
 {
-    size_t blocks = 0, cap = 0;
-    for (const block *b = a->top; b; b = b->prev) {
-        blocks++;
-        cap += b->cap;
-    }
     ul_arena_rewind(a, (ul_mark){0});
-    if (blocks < 2) return;
+    if (!a->spare || a->spare->cap >= a->peak) return;
     block_free(a, a->spare);
     a->spare = NULL;
-    a->next = cap;
+    a->next = a->peak;
 }
 
 void ul_arena_free(ul_arena *a)

@@ -26,7 +26,8 @@ void ul_note(ul_ctx *ctx, ul_log_level level, const char *fmt, ...) UL_PRINTF(3,
 
 /* A long job tells how far it is. `ul_progress_step` is cheap: it calls out at most five times a second, and always
  * at the end; nothing is shown of a job that ends within the first second. `extra` (may be NULL) is added to the line,
- * e.g. "forget 3.21  retain 0.44". */
+ * e.g. "forget 3.21  retain 0.44"; `tokens` is the running count, 0 = not shown. A resumed job sets `skip` to the units
+ * done before, so that the rate is that of this run. */
 typedef struct {
     ul_ctx *ctx;
     const char *what, *unit;
@@ -95,7 +96,8 @@ typedef enum {
 uint64_t ul_rng(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index);
 double ul_rng_uniform(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index); /* [0, 1), 53 bits */
 double ul_rng_normal(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index);
-uint64_t ul_rng_below(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index, uint64_t n); /* 0 .. n-1, unbiased enough: 64-bit multiply-shift */
+/* 0 .. n-1 by multiply and shift of 64 bits: the bias is below n / 2^64 */
+uint64_t ul_rng_below(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index, uint64_t n);
 /* A permutation of 0 .. n-1 as a function of (seed, stream, step). */
 void ul_rng_permutation(uint64_t seed, ul_stream stream, uint64_t step, int64_t n, int64_t *out);
 
@@ -125,7 +127,7 @@ const char *ul_nearest(const char *word, const char *const *names);
 bool ul_parse_real(const char *s, double *out);
 bool ul_parse_int(const char *s, int64_t *out);
 
-/* ---- digest (SHA-256 by libsodium), clock, faults, ------------------------------------------------------------- */
+/* ---- digest (SHA-256 by libsodium), clock, faults ---------------------------------------------------------------- */
 typedef struct {
     uint64_t opaque[32];
 } ul_digest;

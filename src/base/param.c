@@ -1,6 +1,7 @@
 /* param.c - parameter tables: defaults, parsing, bounds, and the name a user probably meant. */
 #include "base_impl.h"
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,12 +75,15 @@ static ul_status unknown_key(ul_arena *arena, const ul_args *a, const char *owne
     const char *names[UL_MAX_PARAM + 1] = {0};
     for (int i = 0; a->params && a->params[i].key && i < UL_MAX_PARAM; i++) names[i] = a->params[i].key;
     const char *near = ul_nearest(key, names);
-    if (!near && !names[0]) return ul_fail(ul_arena_ctx(arena), UL_E_USAGE, "%s takes no parameters, not \"%s\"", owner, key);
+    ul_ctx *ctx = ul_arena_ctx(arena);
+    if (!names[0]) return ul_fail(ctx, UL_E_USAGE, "%s takes no parameters, not \"%s\"", owner, key);
     ul_buf b;
-    ul_buf_init(&b, ul_arena_ctx(arena), 4096);
+    ul_buf_init(&b, ctx, 4096);
     for (int i = 0; names[i]; i++) ul_buf_printf(&b, "%s%s", i ? ", " : "", names[i]);
-    const ul_status s = ul_fail(ul_arena_ctx(arena), UL_E_USAGE, "%s has no parameter \"%s\"%s%s%s; it has %s", owner, key,
-                                near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "", b.p ? b.p : "others");
+    const char *all = b.p ? b.p : "others";
+    const ul_status s =
+        near ? ul_fail(ctx, UL_E_USAGE, "%s has no parameter \"%s\" (did you mean \"%s\"?); it has %s", owner, key, near, all)
+             : ul_fail(ctx, UL_E_USAGE, "%s has no parameter \"%s\"; it has %s", owner, key, all);
     ul_buf_release(&b);
     return s;
 }
@@ -124,7 +128,7 @@ static int distance(const char *a, const char *b)
     enum { MAX = 63 };
     const int n = (int)strlen(a), m = (int)strlen(b);
     int d[3][MAX + 1];
-    if (n > MAX || m > MAX) return MAX;
+    if (n > MAX || m > MAX) return INT_MAX;
     for (int j = 0; j <= m; j++) d[0][j] = j;
     for (int i = 1; i <= n; i++) {
         int *row = d[i % 3], *up = d[(i + 2) % 3], *up2 = d[(i + 1) % 3];

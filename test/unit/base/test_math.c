@@ -76,7 +76,8 @@ static void within_bounds(void **state)
             const double e = ulps(j->f(x), j->truth((long double)x));
             if (!(e <= worst)) worst = e, at = x;
         }
-        if (getenv("UL_VERBOSE")) printf("%-14s %10.4g .. %-10.4g worst %.3f ulp at %.17g\n", j->name, j->lo, j->hi, worst, at);
+        if (getenv("UL_VERBOSE"))
+            printf("%-14s %10.4g .. %-10.4g worst %.3f ulp at %.17g\n", j->name, j->lo, j->hi, worst, at);
         if (!(worst <= j->bound)) fail_msg("%s: %.3f ulp at %.17g, the bound is %g", j->name, worst, at, j->bound);
     }
 }
@@ -108,7 +109,8 @@ static void power(void **state)
     }
     if (getenv("UL_VERBOSE")) printf("pow            worst %.3f ulp\n", worst);
     assert_true(ul_pow(10000.0, 0.0) == 1.0 && ul_pow(1.0, 1e300) == 1.0 && ul_pow(2.0, 10.0) == 1024.0);
-    assert_true(ul_pow(0.0, 2.0) == 0.0 && isinf(ul_pow(0.0, -1.0)) && isinf(ul_pow(2.0, 1e9)) && ul_pow(2.0, -1e9) == 0.0);
+    assert_true(ul_pow(0.0, 2.0) == 0.0 && isinf(ul_pow(0.0, -1.0)));
+    assert_true(isinf(ul_pow(2.0, 1e9)) && ul_pow(2.0, -1e9) == 0.0);
     assert_true(isnan(ul_pow(-1.0, 0.5)) && isnan(ul_pow(NAN, 2.0)) && isnan(ul_pow(2.0, NAN)));
 }
 
@@ -118,12 +120,14 @@ static void edges(void **state)
     assert_true(ul_exp(0.0) == 1.0 && isinf(ul_exp(1000.0)) && ul_exp(-1000.0) == 0.0 && isnan(ul_exp(NAN)));
     assert_true(isinf(ul_exp(INFINITY)) && ul_exp(-INFINITY) == 0.0);
     assert_true(ul_expm1(0.0) == 0.0 && ul_expm1(-1000.0) == -1.0 && isinf(ul_expm1(1000.0)) && isnan(ul_expm1(NAN)));
-    assert_true(ul_log(1.0) == 0.0 && isinf(ul_log(0.0)) && isnan(ul_log(-1.0)) && isnan(ul_log(NAN)) && isinf(ul_log(INFINITY)));
+    assert_true(ul_log(1.0) == 0.0 && isinf(ul_log(0.0)) && isinf(ul_log(INFINITY)));
+    assert_true(isnan(ul_log(-1.0)) && isnan(ul_log(NAN)));
     assert_true(ul_log1p(0.0) == 0.0 && isinf(ul_log1p(-1.0)) && isnan(ul_log1p(-2.0)) && isnan(ul_log1p(NAN)));
     assert_true(ul_sin(0.0) == 0.0 && ul_cos(0.0) == 1.0 && isnan(ul_sin(NAN)) && isnan(ul_cos(INFINITY)));
     assert_true(ul_tanh(0.0) == 0.0 && ul_tanh(100.0) == 1.0 && ul_tanh(-INFINITY) == -1.0 && isnan(ul_tanh(NAN)));
     assert_true(ul_erf(0.0) == 0.0 && ul_erf(10.0) == 1.0 && ul_erf(-INFINITY) == -1.0 && isnan(ul_erf(NAN)));
-    assert_true(ul_sigmoid(0.0) == 0.5 && ul_sigmoid(1000.0) == 1.0 && ul_sigmoid(-1000.0) == 0.0 && isnan(ul_sigmoid(NAN)));
+    assert_true(ul_sigmoid(0.0) == 0.5 && ul_sigmoid(1000.0) == 1.0);
+    assert_true(ul_sigmoid(-1000.0) == 0.0 && isnan(ul_sigmoid(NAN)));
     assert_true(ul_log_sigmoid(1000.0) == 0.0 && ul_log_sigmoid(-1000.0) == -1000.0 && isnan(ul_log_sigmoid(NAN)));
 }
 
