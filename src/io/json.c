@@ -22,13 +22,14 @@ static int64_t line_of(const char *p, size_t at) {
 /* jansson takes the bytes as UTF-8 and tells neither encoding nor place when they are not. */
 static ul_status check_encoding(ul_ctx *ctx, const char *where, const char *p, size_t n) {
     if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
-        return ul_fail(ctx, UL_E_INPUT, "%s: byte 0: a byte-order mark (EF BB BF); save it as UTF-8 without one", where);
+        return ul_fail(ctx, UL_E_INPUT, "%s: byte 0: a byte-order mark (EF BB BF); save it as UTF-8 without it",
+            where);
     if (n >= 2 && (memcmp(p, "\xff\xfe", 2) == 0 || memcmp(p, "\xfe\xff", 2) == 0))
         return ul_fail(ctx, UL_E_INPUT, "%s: byte 0: is UTF-16; save it as UTF-8", where);
     const int64_t bad = ul_utf8_invalid(p, n);
     if (bad < 0) return UL_OK;
-    return ul_fail(ctx, UL_E_INPUT, "%s: byte %" PRId64 " (line %" PRId64 "): 0x%02X is not valid UTF-8 there; save it as "
-        "UTF-8", where, bad, line_of(p, (size_t)bad), (unsigned char)p[bad]);
+    return ul_fail(ctx, UL_E_INPUT, "%s: byte %" PRId64 " (line %" PRId64 "): 0x%02X is not valid UTF-8 there; save it "
+        "as UTF-8", where, bad, line_of(p, (size_t)bad), (unsigned char)p[bad]);
 }
 
 ul_status ul_json_parse(ul_ctx *ctx, ul_arena *arena, const char *where, const void *bytes, size_t n, size_t flags,
@@ -98,7 +99,8 @@ static ul_status member(ul_ctx *ctx, const json_t *object, const char *where, co
     const char *expected, json_t **v) {
     *v = NULL;
     if (!json_is_object(object))
-        return ul_fail(ctx, UL_E_INPUT, "%s: holds %s, an object with \"%s\" is expected", where, type_name(object), key);
+        return ul_fail(ctx, UL_E_INPUT, "%s: holds %s, an object with \"%s\" is expected", where, type_name(object),
+            key);
     json_t *found = json_object_get(object, key);
     if (found && !json_is_null(found)) *v = found;
     else if (presence == UL_REQUIRED)

@@ -95,8 +95,8 @@ static ul_status keep_lines(ul_ctx *ctx, const char *path, const ul_file *f, int
     int64_t have = 0;
     for (*keep = 0; have < n && *keep < whole; have++) *keep = line_end(f, *keep);
     if (have == n) return UL_OK;
-    return ul_fail(ctx, UL_E_INPUT, "%s: has %" PRId64 " whole lines, %" PRId64 " are to be kept: it is not the log of this "
-        "run", path, have, n);
+    return ul_fail(ctx, UL_E_INPUT, "%s: has %" PRId64 " whole lines, %" PRId64 " are to be kept: it is not the log of "
+        "this run", path, have, n);
 }
 
 static ul_status keep_steps(ul_ctx *ctx, ul_arena *tmp, const char *path, const ul_file *f, int64_t k, size_t *keep) {
