@@ -9,11 +9,6 @@
 #include <immintrin.h>
 #endif
 
-void KFN(gemm)(const ul_backend *be, const ul_gemm *g);
-void KFN(panel)(const ul_backend *be, int64_t n, int64_t k, const void *b, int64_t b_row, int64_t b_col, void *out);
-void KFN(attn_fwd)(const ul_backend *be, const ul_attn *a);
-void KFN(attn_bwd)(const ul_backend *be, const ul_attn *a);
-void KFN(attn_one)(const ul_backend *be, const ul_attn_one *a);
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
