@@ -1,17 +1,17 @@
-# ul_registry(FOLDER KIND): every src/FOLDER/<id>.c (KIND cmd: src/cli/cmd_<id>.c) defines `const ul_KIND ul_KIND_<id>`; write
+# ul_registry(FOLDER KIND): every src/FOLDER/<id>.c (kinds cmd and job: src/FOLDER/KIND_<id>.c) defines `const ul_KIND ul_KIND_<id>`; write
 # gen/KIND.inc with one UL_ITEM(<id>) a line. A file whose name is the room's own (method/method.c) is not an entry, nor is one
 # that starts with "_". Adding an entry is adding a file.
 function(ul_registry folder kind)
     set(pattern ${PROJECT_SOURCE_DIR}/src/${folder}/*.c)
-    if(kind STREQUAL cmd)
-        set(pattern ${PROJECT_SOURCE_DIR}/src/${folder}/cmd_*.c)
+    if(kind MATCHES "^(cmd|job)$")
+        set(pattern ${PROJECT_SOURCE_DIR}/src/${folder}/${kind}_*.c)
     endif()
     file(GLOB files CONFIGURE_DEPENDS ${pattern})
     get_filename_component(room ${folder} NAME)
     set(text "")
     foreach(f IN LISTS files)
         get_filename_component(stem ${f} NAME_WE)
-        string(REGEX REPLACE "^cmd_" "" stem ${stem})
+        string(REGEX REPLACE "^${kind}_" "" stem ${stem})
         if(NOT stem STREQUAL room AND NOT stem MATCHES "^_")
             string(APPEND text "UL_ITEM(${stem})\n")
         endif()

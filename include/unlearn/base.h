@@ -10,12 +10,17 @@
 
 #define UL_VERSION "0.1.0"
 
+#if defined(__cplusplus)
+#define UL_EXTERN extern "C"
+#else
+#define UL_EXTERN extern
+#endif
 #if defined(__GNUC__)
-#define UL_API __attribute__((visibility("default")))
+#define UL_API UL_EXTERN __attribute__((visibility("default")))
 #define UL_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define UL_MUST __attribute__((warn_unused_result))
 #else
-#define UL_API
+#define UL_API UL_EXTERN
 #define UL_PRINTF(f, a)
 #define UL_MUST
 #endif

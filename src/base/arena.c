@@ -3,8 +3,9 @@
  *   block:  | header | pad to 64 | object | gap | object | gap | ...        free ...  |
  *
  * A reset arena that needed several blocks at once asks for one as large as all of them next time, so that a steady
- * loop ends with a single block. Debug builds leave a gap of 64 bytes between objects, fill raw objects with signalling NaNs and
- * dropped ones with 0xA5; AddressSanitizer is told that gaps and dropped objects are out of bounds. */
+ * loop ends with a single block. Debug builds leave a gap of 64 bytes between objects, fill raw objects with
+ * signalling NaNs and dropped ones with 0xA5; AddressSanitizer is told that gaps and dropped objects are out of
+ * bounds. */
 #include "base_impl.h"
 #include <stdio.h>
 #include <string.h>

@@ -80,10 +80,9 @@ static ul_status unknown_key(ul_arena *arena, const ul_args *a, const char *owne
     ul_buf b;
     ul_buf_init(&b, ctx, 4096);
     for (int i = 0; names[i]; i++) ul_buf_printf(&b, "%s%s", i ? ", " : "", names[i]);
-    const char *all = b.p ? b.p : "others";
-    const ul_status s =
-        near ? ul_fail(ctx, UL_E_USAGE, "%s has no parameter \"%s\" (did you mean \"%s\"?); it has %s", owner, key, near, all)
-             : ul_fail(ctx, UL_E_USAGE, "%s has no parameter \"%s\"; it has %s", owner, key, all);
+    const ul_status s = ul_fail(ctx, UL_E_USAGE, "%s has no parameter \"%s\"%s%s%s; it has %s", owner, key,
+                                near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "",
+                                b.p ? b.p : "others");
     ul_buf_release(&b);
     return s;
 }
