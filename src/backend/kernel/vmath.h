@@ -1,0 +1,113 @@
+/* vmath.h - exp, log, tanh, erf and sigmoid of `real`, one value at a time and without branches, so that a loop over
+ * them becomes vector code of any width with the same bits.
+ *
+ * float: argument reduction in fused multiply-adds and polynomials fitted here (minimax by Lawson's iteration on the
+ * relative error, coefficients rounded one after the other, the rest fitted again); at most 2 ulp over all floats,
+ * denormals included, NaN stays NaN (test/unit/backend/test_vmath.c measures it). The forms are those of Cody and
+ * Waite (1980) and of Cephes (Moshier). double: the oracle takes base's functions. */
+#ifndef UL_VMATH_H
+#define UL_VMATH_H
+#include "base/base.h"
+
+#ifdef UL_TARGET_double
+static inline real v_exp(real x) { return ul_exp(x); }
+static inline real v_log(real x) { return ul_log(x); }
+static inline real v_tanh(real x) { return ul_tanh(x); }
+static inline real v_erf(real x) { return ul_erf(x); }
+static inline real v_sigmoid(real x) { return ul_sigmoid(x); }
+#else
+static inline uint32_t float_bits(float x)
+{
+    uint32_t u;
+    __builtin_memcpy(&u, &x, 4);
+    return u;
+}
+static inline float bits_float(uint32_t u)
+{
+    float x;
+    __builtin_memcpy(&x, &u, 4);
+    return x;
+}
+
+/* x = n ln 2 + r, |r| <= ln(2)/2: e^x = 2^n (1 + r + r^2 P(r)). Adding 1.5 * 2^23 rounds to an integer and leaves it in
+ * the low bits; 2^n is applied in two halves, so that only the last product rounds where the result is denormal. */
+static inline float v_exp(float x)
+{
+    x = x > 89.0f ? 89.0f : x; /* e^89 overflows, e^-105 is zero: n stays small; NaN passes both */
+    x = x < -105.0f ? -105.0f : x;
+    const float t = FMA(x, 0x1.715476p+0f, 0x1.8p+23f), n = t - 0x1.8p+23f;
+    const float r = FMA(n, 0x1.05c610p-29f, FMA(n, -0x1.62e430p-1f, x));
+    float p = 0x1.6a4f70p-10f;
+    p = FMA(p, r, 0x1.123986p-7f);
+    p = FMA(p, r, 0x1.5558aep-5f);
+    p = FMA(p, r, 0x1.555492p-3f);
+    p = FMA(p, r, 0x1.fffffcp-2f);
+    p = FMA(r * r, p, r) + 1.0f;
+    const int32_t k = (int32_t)(float_bits(t) - 0x4b400000u), half = k >> 1;
+    return p * bits_float((uint32_t)(half + 127) << 23) * bits_float((uint32_t)(k - half + 127) << 23);
+}
+
+/* x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2): log x = k ln 2 + f - f^2/2 + f^3 P(f). */
+static inline float v_log(float x)
+{
+    const float up = x < 0x1p-126f ? 24.0f : 0.0f, y = x < 0x1p-126f ? x * 0x1p+24f : x;
+    const uint32_t u = float_bits(y) - 0x3f3504f3u;
+    const float k = (float)((int32_t)u >> 23) - up;
+    const float f = bits_float((u & 0x007fffffu) + 0x3f3504f3u) - 1.0f, z = f * f;
+    float p = 0x1.147262p-4f;
+    p = FMA(p, f, -0x1.de0114p-4f);
+    p = FMA(p, f, 0x1.e6bfecp-4f);
+    p = FMA(p, f, -0x1.fc28dap-4f);
+    p = FMA(p, f, 0x1.233ba4p-3f);
+    p = FMA(p, f, -0x1.555c44p-3f);
+    p = FMA(p, f, 0x1.99a476p-3f);
+    p = FMA(p, f, -0x1.000006p-2f);
+    p = FMA(p, f, 0x1.555548p-2f);
+    const float low = FMA(k, -0x1.05c610p-29f, FMA(z, -0.5f, f * z * p));
+    const float v = FMA(k, 0x1.62e430p-1f, f + low);
+    const float special = x == 0.0f ? -__builtin_inff() : x < 0.0f ? __builtin_nanf("") : x; /* else NaN or +Inf */
+    return x > 0.0f && x < __builtin_inff() ? v : special;
+}
+
+/* |x| < 0.625: x + x^3 P(x^2); beyond: 1 - 2 / (e^2|x| + 1). */
+static inline float v_tanh(float x)
+{
+    const float a = FABS(x), s = x * x;
+    float p = -0x1.769096p-8f;
+    p = FMA(p, s, 0x1.525064p-6f);
+    p = FMA(p, s, -0x1.b8433cp-5f);
+    p = FMA(p, s, 0x1.110760p-3f);
+    p = FMA(p, s, -0x1.555534p-2f);
+    const float small = FMA(x * s, p, x), large = 1.0f - 2.0f / (v_exp(a + a) + 1.0f);
+    return a > 0.625f ? __builtin_copysignf(large, x) : small;
+}
+
+/* |x| < 0.93: x + x P(x^2); beyond: 1 - e^(-t - t Q(t)), t = min(|x|, 4), where erf rounds to 1. */
+static inline float v_erf(float x)
+{
+    const float a = FABS(x), s = x * x, t = a > 4.0f ? 4.0f : a;
+    float p = -0x1.398870p-11f;
+    p = FMA(p, s, 0x1.4723c4p-8f);
+    p = FMA(p, s, -0x1.b689b4p-6f);
+    p = FMA(p, s, 0x1.ce1a88p-4f);
+    p = FMA(p, s, -0x1.8126e8p-2f);
+    p = FMA(p, s, 0x1.06eba6p-3f);
+    float q = 0x1.88c640p-17f;
+    q = FMA(q, t, -0x1.576780p-12f);
+    q = FMA(q, t, 0x1.dfe4a0p-9f);
+    q = FMA(q, t, -0x1.85f618p-6f);
+    q = FMA(q, t, 0x1.b35490p-4f);
+    q = FMA(q, t, 0x1.452f0cp-1f);
+    q = FMA(q, t, 0x1.077c42p-3f);
+    const float small = FMA(x, p, x), large = 1.0f - v_exp(FMA(-t, q, -t));
+    return a > 0.93f ? __builtin_copysignf(large, x) : small;
+}
+
+/* 1 / (1 + e^-x), with e^-|x| so that nothing overflows and small results keep their digits. */
+static inline float v_sigmoid(float x)
+{
+    const float e = v_exp(-FABS(x));
+    return (x < 0.0f ? e : 1.0f) / (1.0f + e);
+}
+#endif
+#endif
