@@ -11,50 +11,58 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-ul_status ul_io_fail(ul_ctx *ctx, const char *path, const char *doing, int error) {
+ul_status ul_io_fail(ul_ctx *ctx, const char *path, const char *doing, int error)
+{
     char reason[128];
     if (strerror_r(error, reason, sizeof reason) != 0) reason[0] = 0;
     const bool machine = error == EIO || error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOSPC ||
-        error == EDQUOT || error == EFBIG || error == EROFS;
+                         error == EDQUOT || error == EFBIG || error == EROFS;
     return ul_fail(ctx, machine ? UL_E_RESOURCE : UL_E_INPUT, "%s: %s: %s", path, doing, reason);
 }
 
-uint64_t ul_io_free_bytes(const char *folder) {
+uint64_t ul_io_free_bytes(const char *folder)
+{
     struct statvfs v;
     if (statvfs(folder, &v) != 0) return UINT64_MAX;
     return (uint64_t)v.f_bavail * (uint64_t)v.f_frsize;
 }
 
-char *ul_io_folder(ul_arena *arena, const char *path) {
+char *ul_io_folder(ul_arena *arena, const char *path)
+{
     const char *slash = strrchr(path, '/');
     if (!slash) return ul_strdup(arena, ".");
     return ul_strndup(arena, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-char *ul_path_join(ul_arena *arena, const char *dir, const char *name) {
+char *ul_path_join(ul_arena *arena, const char *dir, const char *name)
+{
     const size_t n = strlen(dir);
     if (n == 0) return ul_strdup(arena, name);
     return ul_format(arena, dir[n - 1] == '/' ? "%s%s" : "%s/%s", dir, name);
 }
 
-const char *ul_path_name(const char *path) {
+const char *ul_path_name(const char *path)
+{
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
 
-bool ul_file_exists(const char *path) {
+bool ul_file_exists(const char *path)
+{
     struct stat st;
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-bool ul_dir_exists(const char *path) {
+bool ul_dir_exists(const char *path)
+{
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
 /* Opened, a regular file, its size known. */
-static ul_status open_read(ul_ctx *ctx, const char *path, int *fd, size_t *n) {
+static ul_status open_read(ul_ctx *ctx, const char *path, int *fd, size_t *n)
+{
     struct stat st;
     if (ul_fault_now(ctx, UL_FAULT_READ)) return ul_io_fail(ctx, path, "cannot read", EIO);
     *fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -67,7 +75,7 @@ static ul_status open_read(ul_ctx *ctx, const char *path, int *fd, size_t *n) {
     if (!S_ISREG(st.st_mode)) {
         close(*fd);
         return ul_fail(ctx, UL_E_INPUT, "%s: %s, a file is expected", path,
-            S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
+                       S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
     }
     *n = (size_t)st.st_size;
     return UL_OK;
@@ -78,12 +86,14 @@ typedef struct {
     size_t n;
 } mapped;
 
-static void unmap(void *object) {
+static void unmap(void *object)
+{
     const mapped *m = object;
     munmap(m->p, m->n);
 }
 
-ul_status ul_file_map(ul_ctx *ctx, ul_arena *arena, const char *path, ul_file *out) {
+ul_status ul_file_map(ul_ctx *ctx, ul_arena *arena, const char *path, ul_file *out)
+{
     int fd;
     size_t n;
     *out = (ul_file){(const unsigned char *)"", 0};
@@ -104,14 +114,15 @@ ul_status ul_file_map(ul_ctx *ctx, ul_arena *arena, const char *path, ul_file *o
     return UL_OK;
 }
 
-ul_status ul_file_read_text(ul_ctx *ctx, ul_arena *arena, const char *path, size_t max, char **text, size_t *n) {
+ul_status ul_file_read_text(ul_ctx *ctx, ul_arena *arena, const char *path, size_t max, char **text, size_t *n)
+{
     int fd;
     size_t size, got = 0;
     UL_TRY(open_read(ctx, path, &fd, &size));
     if (size > max) {
         close(fd);
         return ul_fail(ctx, UL_E_INPUT, "%s: has %zu bytes, at most %zu are expected (is it the right file?)", path,
-            size, max);
+                       size, max);
     }
     char *p = size < SIZE_MAX ? ul_alloc_raw(arena, size + 1, 1) : NULL;
     int error = 0;
@@ -127,7 +138,7 @@ ul_status ul_file_read_text(ul_ctx *ctx, ul_arena *arena, const char *path, size
     if (error) return ul_io_fail(ctx, path, "cannot read", error);
     if (got < size)
         return ul_fail(ctx, UL_E_INPUT, "%s: had %zu bytes, %zu could be read: somebody is changing it", path, size,
-            got);
+                       got);
     p[size] = 0;
     *text = p;
     if (n) *n = size;
@@ -135,18 +146,20 @@ ul_status ul_file_read_text(ul_ctx *ctx, ul_arena *arena, const char *path, size
 }
 
 /* ---- folders ---------------------------------------------------------------------------------------------------- */
-static ul_status dir_make_one(ul_ctx *ctx, const char *path) {
+static ul_status dir_make_one(ul_ctx *ctx, const char *path)
+{
     if (ul_fault_now(ctx, UL_FAULT_WRITE)) return ul_io_fail_write(ctx, path, 0, ENOSPC);
     if (mkdir(path, 0777) == 0 || errno == EEXIST || errno == EISDIR) {
         if (ul_dir_exists(path)) return UL_OK;
         return ul_fail(ctx, UL_E_INPUT, "%s: a folder is wanted here, there is a file of this name; choose another",
-            path);
+                       path);
     }
     if (ul_dir_exists(path)) return UL_OK; /* e.g. "/" on a read-only disk */
     return ul_io_fail(ctx, path, "cannot make the folder", errno);
 }
 
-static ul_status dir_make(ul_ctx *ctx, ul_arena *tmp, const char *path) {
+static ul_status dir_make(ul_ctx *ctx, ul_arena *tmp, const char *path)
+{
     char *p = ul_strdup(tmp, path);
     UL_NEED(p);
     for (char *s = p + 1; p[0] && *s; s++) {
@@ -158,7 +171,8 @@ static ul_status dir_make(ul_ctx *ctx, ul_arena *tmp, const char *path) {
     return ul_dir_exists(path) ? UL_OK : dir_make_one(ctx, path);
 }
 
-ul_status ul_dir_make(ul_ctx *ctx, const char *path) {
+ul_status ul_dir_make(ul_ctx *ctx, const char *path)
+{
     ul_arena *tmp;
     UL_TRY(ul_arena_new(ctx, "path", &tmp));
     const ul_status st = dir_make(ctx, tmp, path);
@@ -166,17 +180,20 @@ ul_status ul_dir_make(ul_ctx *ctx, const char *path) {
     return st;
 }
 
-static bool is_dots(const char *name) {
+static bool is_dots(const char *name)
+{
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-static ul_status dir_open(ul_ctx *ctx, const char *path, DIR **out) {
+static ul_status dir_open(ul_ctx *ctx, const char *path, DIR **out)
+{
     if (ul_fault_now(ctx, UL_FAULT_READ)) return ul_io_fail(ctx, path, "cannot list the folder", EIO);
     *out = opendir(path);
     return *out ? UL_OK : ul_io_fail(ctx, path, "cannot list the folder", errno);
 }
 
-ul_status ul_dir_is_empty(ul_ctx *ctx, const char *path, bool *out) {
+ul_status ul_dir_is_empty(ul_ctx *ctx, const char *path, bool *out)
+{
     DIR *d;
     struct stat st;
     *out = true;
@@ -187,11 +204,13 @@ ul_status ul_dir_is_empty(ul_ctx *ctx, const char *path, bool *out) {
     return UL_OK;
 }
 
-static int by_bytes(const void *a, const void *b) {
+static int by_bytes(const void *a, const void *b)
+{
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-ul_status ul_dir_list(ul_ctx *ctx, ul_arena *arena, const char *path, char ***names, int64_t *n) {
+ul_status ul_dir_list(ul_ctx *ctx, ul_arena *arena, const char *path, char ***names, int64_t *n)
+{
     DIR *d;
     size_t count = 0, cap = 0;
     char **list = NULL;
@@ -218,7 +237,8 @@ ul_status ul_dir_list(ul_ctx *ctx, ul_arena *arena, const char *path, char ***na
 
 /* ---- UTF-8 (Unicode 15, table 3-7) ------------------------------------------------------------------------------ */
 /* Length of the well-formed sequence at p, 0 when there is none. */
-static size_t utf8_length(const unsigned char *p, size_t left) {
+static size_t utf8_length(const unsigned char *p, size_t left)
+{
     const unsigned char c = p[0];
     if (c < 0x80) return 1;
     const size_t n = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
@@ -231,7 +251,8 @@ static size_t utf8_length(const unsigned char *p, size_t left) {
     return n;
 }
 
-int64_t ul_utf8_invalid(const void *bytes, size_t n) {
+int64_t ul_utf8_invalid(const void *bytes, size_t n)
+{
     const unsigned char *p = bytes;
     size_t i = 0;
     while (i < n) {

@@ -25,8 +25,8 @@ ul_status ul_file_map(ul_ctx *ctx, ul_arena *arena, const char *path, ul_file *o
 /* A copy that ends with a NUL beyond *n (n may be NULL); UL_E_INPUT when the file has more than `max` bytes. */
 ul_status ul_file_read_text(ul_ctx *ctx, ul_arena *arena, const char *path, size_t max, char **text, size_t *n) UL_MUST;
 
-ul_status ul_dir_make(ul_ctx *ctx, const char *path) UL_MUST;                  /* mkdir -p */
-ul_status ul_dir_is_empty(ul_ctx *ctx, const char *path, bool *out) UL_MUST;   /* true when there is no such folder */
+ul_status ul_dir_make(ul_ctx *ctx, const char *path) UL_MUST;                /* mkdir -p */
+ul_status ul_dir_is_empty(ul_ctx *ctx, const char *path, bool *out) UL_MUST; /* true when there is no such folder */
 /* Names (no "." and ".."), sorted by bytes. */
 ul_status ul_dir_list(ul_ctx *ctx, ul_arena *arena, const char *path, char ***names, int64_t *n) UL_MUST;
 /* Copy the side files of a model (tokenizer, configs, vocabularies, chat templates, licence) as they are; never weights
@@ -65,7 +65,7 @@ ul_status ul_jsonl_cut_step(ul_ctx *ctx, const char *path, int64_t k) UL_MUST;
 ul_status ul_json_load(ul_ctx *ctx, ul_arena *arena, const char *path, json_t **out) UL_MUST;
 /* The same of bytes at hand; `where` opens the messages, `flags` are jansson's (0, JSON_REJECT_DUPLICATES, ...). */
 ul_status ul_json_parse(ul_ctx *ctx, ul_arena *arena, const char *where, const void *bytes, size_t n, size_t flags,
-    json_t **out) UL_MUST;
+                        json_t **out) UL_MUST;
 /* Hand a fresh value to the arena; NULL (jansson had no memory) is UL_E_RESOURCE. */
 ul_status ul_json_own(ul_arena *arena, json_t *value) UL_MUST;
 /* Atomic; indented, reals with 17 digits, a newline at the end. */
@@ -75,26 +75,40 @@ ul_status ul_json_save(ul_ctx *ctx, const char *path, const json_t *value) UL_MU
  * UL_REQUIRED, otherwise *out stays as it was: put the default there. The results live as long as `object`. */
 typedef enum { UL_OPTIONAL, UL_REQUIRED } ul_presence;
 ul_status ul_json_int(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
-    int64_t lo, int64_t hi, int64_t *out) UL_MUST; /* takes 2.0 for 2 */
+                      int64_t lo, int64_t hi, int64_t *out) UL_MUST; /* takes 2.0 for 2 */
 ul_status ul_json_real(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
-    double *out) UL_MUST;
+                       double *out) UL_MUST;
 ul_status ul_json_bool(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
-    bool *out) UL_MUST;
+                       bool *out) UL_MUST;
 ul_status ul_json_text(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
-    const char **out) UL_MUST; /* no NUL inside */
+                       const char **out) UL_MUST; /* no NUL inside */
 ul_status ul_json_object(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
-    json_t **out) UL_MUST;
+                         json_t **out) UL_MUST;
 ul_status ul_json_array(ul_ctx *ctx, const json_t *object, const char *where, const char *key, ul_presence presence,
-    json_t **out) UL_MUST;
+                        json_t **out) UL_MUST;
 
 /* ---- number formats --------------------------------------------------------------------------------------------- */
 typedef enum { /* in the order in which the safetensors library writes them, last first */
-    UL_DT_BOOL, UL_DT_U8, UL_DT_I8, UL_DT_F8_E5M2, UL_DT_F8_E4M3, UL_DT_I16, UL_DT_U16, UL_DT_F16, UL_DT_BF16,
-    UL_DT_I32, UL_DT_U32, UL_DT_F32, UL_DT_F64, UL_DT_I64, UL_DT_U64, UL_DTYPES
+               UL_DT_BOOL,
+               UL_DT_U8,
+               UL_DT_I8,
+               UL_DT_F8_E5M2,
+               UL_DT_F8_E4M3,
+               UL_DT_I16,
+               UL_DT_U16,
+               UL_DT_F16,
+               UL_DT_BF16,
+               UL_DT_I32,
+               UL_DT_U32,
+               UL_DT_F32,
+               UL_DT_F64,
+               UL_DT_I64,
+               UL_DT_U64,
+               UL_DTYPES
 } ul_dtype;
 const char *ul_dtype_name(ul_dtype d); /* as in the file: "BF16" */
 size_t ul_dtype_size(ul_dtype d);
-bool ul_dtype_is_float(ul_dtype d);    /* F64 F32 F16 BF16: the weights that we compute with */
+bool ul_dtype_is_float(ul_dtype d); /* F64 F32 F16 BF16: the weights that we compute with */
 /* n numbers from `src` (any alignment). False, and nothing written, for the 8-bit floats. Widening is exact. */
 bool ul_dtype_to_f32(ul_dtype d, const void *src, size_t n, float *dst);
 bool ul_dtype_to_f64(ul_dtype d, const void *src, size_t n, double *dst);
@@ -138,10 +152,10 @@ typedef struct {
     const char *path;       /* as given */
     const char *index_path; /* of the index, or NULL for a single file */
     int64_t n;
-    const ul_tensor *at;    /* shards in the order of their names, in each the order of offsets */
+    const ul_tensor *at; /* shards in the order of their names, in each the order of offsets */
     int n_shard;
     const ul_shard *shard;
-    uint64_t bytes;         /* of all tensors */
+    uint64_t bytes;                  /* of all tensors */
     const ul_tensor *const *by_name; /* all of `at`, names rising */
 } ul_tensors;
 /* A .safetensors file, an .index.json, or a folder (model.safetensors, else model.safetensors.index.json), mapped. */
@@ -156,11 +170,11 @@ typedef ul_status (*ul_tensor_source)(void *user, const ul_tensor *t, const void
 /* A file as the safetensors library writes it (that order, that header). `metadata`: an object of strings or NULL;
  * `source` NULL: the bytes are at t->data. */
 ul_status ul_tensors_write(ul_ctx *ctx, const char *path, const ul_tensor *tensors, int64_t n, const json_t *metadata,
-    ul_tensor_source source, void *user) UL_MUST;
+                           ul_tensor_source source, void *user) UL_MUST;
 /* `in` again in another folder with new bytes: the same files, headers and index, byte for byte. */
 ul_status ul_tensors_rewrite(ul_ctx *ctx, const ul_tensors *in, const char *dir, ul_tensor_source source,
-    void *user) UL_MUST;
+                             void *user) UL_MUST;
 /* SHA-256 over (name, type, shape, bytes) in the order of names: the same for one file or many. `source` as above. */
 ul_status ul_tensors_digest(ul_ctx *ctx, const ul_tensor *tensors, int64_t n, ul_tensor_source source, void *user,
-    char out[65]) UL_MUST;
+                            char out[65]) UL_MUST;
 #endif

@@ -14,13 +14,15 @@ struct ul_jsonl {
     ul_buf line;
 };
 
-static void jsonl_close(void *object) {
+static void jsonl_close(void *object)
+{
     ul_jsonl *log = object;
     if (log->fd >= 0) close(log->fd);
     ul_buf_release(&log->line);
 }
 
-static ul_status cut_file(ul_ctx *ctx, const char *path, size_t bytes) {
+static ul_status cut_file(ul_ctx *ctx, const char *path, size_t bytes)
+{
     if (ul_fault_now(ctx, UL_FAULT_WRITE)) return ul_io_fail_write(ctx, path, 0, ENOSPC);
     const int fd = open(path, O_WRONLY | O_CLOEXEC);
     int error = fd < 0 || ftruncate(fd, (off_t)bytes) != 0 || fsync(fd) != 0 ? errno : 0;
@@ -29,13 +31,15 @@ static ul_status cut_file(ul_ctx *ctx, const char *path, size_t bytes) {
 }
 
 /* Bytes up to and with the last newline. */
-static size_t whole_lines(const ul_file *f) {
+static size_t whole_lines(const ul_file *f)
+{
     size_t n = f->n;
     while (n > 0 && f->p[n - 1] != '\n') n--;
     return n;
 }
 
-static ul_status drop_torn(ul_ctx *ctx, const char *path) {
+static ul_status drop_torn(ul_ctx *ctx, const char *path)
+{
     ul_arena *tmp;
     ul_file f;
     UL_TRY(ul_arena_new(ctx, "log", &tmp));
@@ -46,7 +50,8 @@ static ul_status drop_torn(ul_ctx *ctx, const char *path) {
     return st;
 }
 
-ul_status ul_jsonl_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_jsonl **out) {
+ul_status ul_jsonl_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_jsonl **out)
+{
     *out = NULL;
     if (ul_file_exists(path)) UL_TRY(drop_torn(ctx, path));
     ul_jsonl *log = UL_NEW(arena, ul_jsonl, 1);
@@ -62,7 +67,8 @@ ul_status ul_jsonl_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_jsonl
     return UL_OK;
 }
 
-ul_status ul_jsonl_add(ul_jsonl *log, const json_t *object) {
+ul_status ul_jsonl_add(ul_jsonl *log, const json_t *object)
+{
     ul_buf *b = &log->line;
     ul_buf_reset(b);
     const int bad = json_dump_callback(object, ul_io_dump, b, JSON_COMPACT | JSON_REAL_PRECISION(17));
@@ -71,8 +77,10 @@ ul_status ul_jsonl_add(ul_jsonl *log, const json_t *object) {
     const off_t start = lseek(log->fd, 0, SEEK_END);
     for (size_t at = 0; at < b->n;) {
         ssize_t r = -1;
-        if (ul_fault_now(log->ctx, UL_FAULT_WRITE)) errno = ENOSPC;
-        else r = write(log->fd, b->p + at, b->n - at);
+        if (ul_fault_now(log->ctx, UL_FAULT_WRITE))
+            errno = ENOSPC;
+        else
+            r = write(log->fd, b->p + at, b->n - at);
         if (r < 0 && errno == EINTR) continue;
         if (r < 0) {
             const int error = errno;
@@ -85,21 +93,26 @@ ul_status ul_jsonl_add(ul_jsonl *log, const json_t *object) {
 }
 
 /* ---- cutting back ----------------------------------------------------------------------------------------------- */
-static size_t line_end(const ul_file *f, size_t at) {
+static size_t line_end(const ul_file *f, size_t at)
+{
     const unsigned char *nl = memchr(f->p + at, '\n', f->n - at);
     return nl ? (size_t)(nl - f->p) + 1 : f->n;
 }
 
-static ul_status keep_lines(ul_ctx *ctx, const char *path, const ul_file *f, int64_t n, size_t *keep) {
+static ul_status keep_lines(ul_ctx *ctx, const char *path, const ul_file *f, int64_t n, size_t *keep)
+{
     const size_t whole = whole_lines(f);
     int64_t have = 0;
     for (*keep = 0; have < n && *keep < whole; have++) *keep = line_end(f, *keep);
     if (have == n) return UL_OK;
-    return ul_fail(ctx, UL_E_INPUT, "%s: has %" PRId64 " whole lines, %" PRId64 " are to be kept: it is not the log of "
-        "this run", path, have, n);
+    return ul_fail(ctx, UL_E_INPUT,
+                   "%s: has %" PRId64 " whole lines, %" PRId64 " are to be kept: it is not the log of "
+                   "this run",
+                   path, have, n);
 }
 
-static ul_status keep_steps(ul_ctx *ctx, ul_arena *tmp, const char *path, const ul_file *f, int64_t k, size_t *keep) {
+static ul_status keep_steps(ul_ctx *ctx, ul_arena *tmp, const char *path, const ul_file *f, int64_t k, size_t *keep)
+{
     const size_t whole = whole_lines(f);
     bool before_steps = true;
     int64_t line = 1;
@@ -120,7 +133,8 @@ static ul_status keep_steps(ul_ctx *ctx, ul_arena *tmp, const char *path, const 
     return UL_OK;
 }
 
-static ul_status cut(ul_ctx *ctx, const char *path, int64_t n, bool by_step) {
+static ul_status cut(ul_ctx *ctx, const char *path, int64_t n, bool by_step)
+{
     ul_arena *tmp;
     ul_file f;
     size_t keep = 0;
@@ -133,10 +147,12 @@ static ul_status cut(ul_ctx *ctx, const char *path, int64_t n, bool by_step) {
     return shorter ? cut_file(ctx, path, keep) : st;
 }
 
-ul_status ul_jsonl_cut_lines(ul_ctx *ctx, const char *path, int64_t n) {
+ul_status ul_jsonl_cut_lines(ul_ctx *ctx, const char *path, int64_t n)
+{
     return cut(ctx, path, n, false);
 }
 
-ul_status ul_jsonl_cut_step(ul_ctx *ctx, const char *path, int64_t k) {
+ul_status ul_jsonl_cut_step(ul_ctx *ctx, const char *path, int64_t k)
+{
     return cut(ctx, path, k, true);
 }

@@ -26,7 +26,8 @@ struct ul_out {
     char *buffer;
 };
 
-ul_status ul_io_fail_write(ul_ctx *ctx, const char *path, uint64_t wanted, int error) {
+ul_status ul_io_fail_write(ul_ctx *ctx, const char *path, uint64_t wanted, int error)
+{
     if (error != ENOSPC && error != EDQUOT) return ul_io_fail(ctx, path, "cannot write", error);
     const char *slash = strrchr(path, '/');
     char folder[4096] = ".";
@@ -39,13 +40,14 @@ ul_status ul_io_fail_write(ul_ctx *ctx, const char *path, uint64_t wanted, int e
     char text[32] = "?";
     if (left != UINT64_MAX) snprintf(text, sizeof text, "%" PRIu64, left);
     return ul_fail(ctx, UL_E_RESOURCE,
-        "%s: no space left: %" PRIu64 " bytes wanted, %s free (%s); make room or choose another folder", path, wanted,
-        text, error == ENOSPC ? "disk full" : "over your quota");
+                   "%s: no space left: %" PRIu64 " bytes wanted, %s free (%s); make room or choose another folder",
+                   path, wanted, text, error == ENOSPC ? "disk full" : "over your quota");
 }
 
 /* Open and lock the temporary. The other writer may have renamed it between our open and our lock; then the name is
  * gone or is another file, and we try again rather than write over a finished output. */
-static ul_status open_locked(ul_out *o) {
+static ul_status open_locked(ul_out *o)
+{
     for (;;) {
         struct stat mine, named;
         o->fd = open(o->temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
@@ -53,8 +55,10 @@ static ul_status open_locked(ul_out *o) {
         if (flock(o->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
             close(o->fd);
             o->fd = -1;
-            return ul_fail(o->ctx, UL_E_RESOURCE, "%s: is being written by another run; wait for it, or choose another "
-                "name", o->path);
+            return ul_fail(o->ctx, UL_E_RESOURCE,
+                           "%s: is being written by another run; wait for it, or choose another "
+                           "name",
+                           o->path);
         }
         if (fstat(o->fd, &mine) == 0 && stat(o->temporary, &named) == 0 && mine.st_ino == named.st_ino) break;
         close(o->fd);
@@ -63,7 +67,8 @@ static ul_status open_locked(ul_out *o) {
     return UL_OK;
 }
 
-static ul_status out_start(ul_out *o) {
+static ul_status out_start(ul_out *o)
+{
     if (ul_dir_exists(o->path))
         return ul_fail(o->ctx, UL_E_USAGE, "%s: is a folder, a file is to be written; give a file name", o->path);
     const uint64_t left = o->expected ? ul_io_free_bytes(o->folder) : UINT64_MAX;
@@ -71,7 +76,8 @@ static ul_status out_start(ul_out *o) {
     return open_locked(o);
 }
 
-ul_status ul_out_open(ul_ctx *ctx, const char *path, uint64_t bytes, ul_out **out) {
+ul_status ul_out_open(ul_ctx *ctx, const char *path, uint64_t bytes, ul_out **out)
+{
     ul_arena *arena;
     *out = NULL;
     UL_TRY(ul_arena_new(ctx, "output", &arena));
@@ -88,17 +94,22 @@ ul_status ul_out_open(ul_ctx *ctx, const char *path, uint64_t bytes, ul_out **ou
         return UL_E_RESOURCE;
     }
     const ul_status st = out_start(o);
-    if (st != UL_OK) ul_out_discard(o);
-    else *out = o;
+    if (st != UL_OK)
+        ul_out_discard(o);
+    else
+        *out = o;
     return st;
 }
 
-static ul_status write_all(ul_out *o, const char *p, size_t n) {
+static ul_status write_all(ul_out *o, const char *p, size_t n)
+{
     while (n > 0 && o->status == UL_OK) {
         const size_t part = n < WRITE_MAX ? n : WRITE_MAX;
         ssize_t r = -1;
-        if (ul_fault_now(o->ctx, UL_FAULT_WRITE)) errno = ENOSPC;
-        else r = write(o->fd, p, part);
+        if (ul_fault_now(o->ctx, UL_FAULT_WRITE))
+            errno = ENOSPC;
+        else
+            r = write(o->fd, p, part);
         if (r < 0 && errno == EINTR) continue;
         if (r < 0) {
             const int error = errno;
@@ -113,13 +124,15 @@ static ul_status write_all(ul_out *o, const char *p, size_t n) {
     return o->status;
 }
 
-static ul_status flush(ul_out *o) {
+static ul_status flush(ul_out *o)
+{
     const size_t n = o->used;
     o->used = 0;
     return write_all(o, o->buffer, n);
 }
 
-ul_status ul_out_write(ul_out *o, const void *bytes, size_t n) {
+ul_status ul_out_write(ul_out *o, const void *bytes, size_t n)
+{
     if (o->status != UL_OK || n == 0) return o->status;
     if (n > BUFFER - o->used) UL_TRY(flush(o));
     if (n >= BUFFER) return write_all(o, bytes, n);
@@ -128,7 +141,8 @@ ul_status ul_out_write(ul_out *o, const void *bytes, size_t n) {
     return UL_OK;
 }
 
-ul_status ul_out_printf(ul_out *o, const char *fmt, ...) {
+ul_status ul_out_printf(ul_out *o, const char *fmt, ...)
+{
     for (int attempt = 0; attempt < 2 && o->status == UL_OK; attempt++) {
         va_list args;
         va_start(args, fmt);
@@ -145,7 +159,8 @@ ul_status ul_out_printf(ul_out *o, const char *fmt, ...) {
     return o->status;
 }
 
-static ul_status sync_folder(ul_out *o) {
+static ul_status sync_folder(ul_out *o)
+{
     const int fd = open(o->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return UL_OK; /* a folder that we may write but not read: its entry is the system's affair */
     const int error = fsync(fd) != 0 && errno != EINVAL ? errno : 0;
@@ -153,13 +168,13 @@ static ul_status sync_folder(ul_out *o) {
     return error ? ul_io_fail_write(o->ctx, o->path, 0, error) : UL_OK;
 }
 
-ul_status ul_out_commit(ul_out *o) {
+ul_status ul_out_commit(ul_out *o)
+{
     ul_status st = flush(o);
     if (st == UL_OK && ul_fault_now(o->ctx, UL_FAULT_WRITE)) st = ul_io_fail_write(o->ctx, o->path, o->written, ENOSPC);
     if (st == UL_OK && fsync(o->fd) != 0) st = ul_io_fail_write(o->ctx, o->path, o->written, errno);
     /* Renamed while the lock is held: nobody else can be writing this temporary. */
-    if (st == UL_OK && rename(o->temporary, o->path) != 0)
-        st = ul_io_fail_write(o->ctx, o->path, o->written, errno);
+    if (st == UL_OK && rename(o->temporary, o->path) != 0) st = ul_io_fail_write(o->ctx, o->path, o->written, errno);
     if (st != UL_OK) {
         ul_out_discard(o);
         return st;
@@ -171,7 +186,8 @@ ul_status ul_out_commit(ul_out *o) {
     return st;
 }
 
-void ul_out_discard(ul_out *o) {
+void ul_out_discard(ul_out *o)
+{
     if (!o) return;
     if (o->fd >= 0) {
         unlink(o->temporary);
@@ -180,7 +196,8 @@ void ul_out_discard(ul_out *o) {
     ul_arena_free(o->arena);
 }
 
-ul_status ul_file_save(ul_ctx *ctx, const char *path, const void *bytes, size_t n) {
+ul_status ul_file_save(ul_ctx *ctx, const char *path, const void *bytes, size_t n)
+{
     ul_out *o;
     UL_TRY(ul_out_open(ctx, path, n, &o));
     ul_out_write(o, bytes, n);
@@ -188,13 +205,15 @@ ul_status ul_file_save(ul_ctx *ctx, const char *path, const void *bytes, size_t 
 }
 
 /* ---- side files of a model -------------------------------------------------------------------------------------- */
-static bool ends_with(const char *s, const char *end) {
+static bool ends_with(const char *s, const char *end)
+{
     const size_t n = strlen(s), m = strlen(end);
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
 /* Configuration, tokenizer, templates, code and licence; weights and their indexes are not side files. */
-static bool is_side_file(const char *name) {
+static bool is_side_file(const char *name)
+{
     static const char *const ends[] = {".json", ".txt", ".model", ".jinja", ".tiktoken", ".py"};
     if (name[0] == '.' || ends_with(name, ".index.json")) return false;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
@@ -202,13 +221,15 @@ static bool is_side_file(const char *name) {
     return strncmp(name, "LICENSE", 7) == 0 || strncmp(name, "NOTICE", 6) == 0;
 }
 
-static bool is_listed(const char *name, const char *const *list) {
+static bool is_listed(const char *name, const char *const *list)
+{
     for (; list && *list; list++)
         if (strcmp(name, *list) == 0) return true;
     return false;
 }
 
-static ul_status carry(ul_ctx *ctx, ul_arena *tmp, const char *from, const char *to, const char *const *skip) {
+static ul_status carry(ul_ctx *ctx, ul_arena *tmp, const char *from, const char *to, const char *const *skip)
+{
     char **names;
     int64_t n;
     UL_TRY(ul_dir_list(ctx, tmp, from, &names, &n));
@@ -227,7 +248,8 @@ static ul_status carry(ul_ctx *ctx, ul_arena *tmp, const char *from, const char 
     return UL_OK;
 }
 
-ul_status ul_dir_carry(ul_ctx *ctx, const char *from, const char *to, const char *const *skip) {
+ul_status ul_dir_carry(ul_ctx *ctx, const char *from, const char *to, const char *const *skip)
+{
     ul_arena *tmp;
     UL_TRY(ul_arena_new(ctx, "side files", &tmp));
     const ul_status st = carry(ctx, tmp, from, to, skip);

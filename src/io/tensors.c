@@ -18,7 +18,8 @@ typedef struct {
 } reader;
 
 /* ---- one entry of the header ------------------------------------------------------------------------------------ */
-static ul_status read_dtype(const reader *r, const json_t *entry, const char *where, ul_dtype *out) {
+static ul_status read_dtype(const reader *r, const json_t *entry, const char *where, ul_dtype *out)
+{
     const char *text;
     UL_TRY(ul_json_text(r->ctx, entry, where, "dtype", UL_REQUIRED, &text));
     for (int d = 0; d < UL_DTYPES; d++) {
@@ -27,17 +28,19 @@ static ul_status read_dtype(const reader *r, const json_t *entry, const char *wh
         return UL_OK;
     }
     return ul_fail(r->ctx, UL_E_INPUT, "%s: dtype \"%.40s\" is not known; convert the model to F32, F16 or BF16", where,
-        text);
+                   text);
 }
 
 /* A count >= 0, or -1. All numbers of a header with one beyond 64 bits come as reals: let the right one be blamed. */
-static int64_t count_of(const json_t *v) {
+static int64_t count_of(const json_t *v)
+{
     if (json_is_integer(v)) return json_integer_value(v) < 0 ? -1 : (int64_t)json_integer_value(v);
     const double x = json_is_real(v) ? json_real_value(v) : -1;
     return x >= 0 && x <= 9007199254740992.0 && x == (double)(int64_t)x ? (int64_t)x : -1;
 }
 
-static ul_status read_shape(const reader *r, const json_t *entry, const char *where, ul_tensor *t) {
+static ul_status read_shape(const reader *r, const json_t *entry, const char *where, ul_tensor *t)
+{
     json_t *shape;
     UL_TRY(ul_json_array(r->ctx, entry, where, "shape", UL_REQUIRED, &shape));
     const size_t n = json_array_size(shape), most = sizeof t->dim / sizeof *t->dim;
@@ -48,18 +51,18 @@ static ul_status read_shape(const reader *r, const json_t *entry, const char *wh
     for (size_t i = 0; i < n; i++) {
         const json_t *v = json_array_get(shape, i);
         t->dim[i] = count_of(v);
-        if (t->dim[i] < 0)
-            return ul_fail(r->ctx, UL_E_INPUT, "%s: shape[%zu] is not a count of elements", where, i);
+        if (t->dim[i] < 0) return ul_fail(r->ctx, UL_E_INPUT, "%s: shape[%zu] is not a count of elements", where, i);
         if (t->dim[i] > 0 && bytes > INT64_MAX / t->dim[i])
             return ul_fail(r->ctx, UL_E_INPUT, "%s: with shape[%zu] = %" PRId64 " it has more than 2^63 bytes", where,
-                i, t->dim[i]);
+                           i, t->dim[i]);
         bytes *= t->dim[i];
     }
     t->bytes = (size_t)bytes;
     return UL_OK;
 }
 
-static ul_status read_offsets(const reader *r, const json_t *entry, const char *where, ul_tensor *t) {
+static ul_status read_offsets(const reader *r, const json_t *entry, const char *where, ul_tensor *t)
+{
     json_t *pair;
     int64_t at[2];
     UL_TRY(ul_json_array(r->ctx, entry, where, "data_offsets", UL_REQUIRED, &pair));
@@ -71,18 +74,19 @@ static ul_status read_offsets(const reader *r, const json_t *entry, const char *
     }
     if (at[0] > at[1])
         return ul_fail(r->ctx, UL_E_INPUT, "%s: data_offsets begin at %" PRId64 " and end before, at %" PRId64, where,
-            at[0], at[1]);
+                       at[0], at[1]);
     if ((uint64_t)at[1] > r->n_data)
         return ul_fail(r->ctx, UL_E_INPUT, "%s: ends at byte %" PRIu64 ", the file has %zu (truncated download?)",
-            where, (uint64_t)at[1] + r->data_at, r->n_file);
+                       where, (uint64_t)at[1] + r->data_at, r->n_file);
     if ((uint64_t)(at[1] - at[0]) != t->bytes)
         return ul_fail(r->ctx, UL_E_INPUT, "%s: its shape and dtype %s need %zu bytes, its data_offsets span %" PRId64,
-            where, ul_dtype_name(t->dtype), t->bytes, at[1] - at[0]);
+                       where, ul_dtype_name(t->dtype), t->bytes, at[1] - at[0]);
     t->data = r->data + at[0];
     return UL_OK;
 }
 
-static ul_status read_entry(const reader *r, const char *name, const json_t *entry, ul_tensor *t) {
+static ul_status read_entry(const reader *r, const char *name, const json_t *entry, ul_tensor *t)
+{
     const ul_mark m = ul_arena_mark(r->arena);
     const char *where = ul_format(r->arena, "%s: tensor \"%s\"", r->path, name);
     UL_NEED(where);
@@ -95,7 +99,8 @@ static ul_status read_entry(const reader *r, const char *name, const json_t *ent
 }
 
 /* ---- one file --------------------------------------------------------------------------------------------------- */
-static int by_place(const void *a, const void *b) {
+static int by_place(const void *a, const void *b)
+{
     const ul_tensor *s = a, *t = b;
     const uintptr_t p = (uintptr_t)s->data, q = (uintptr_t)t->data;
     if (p != q) return p < q ? -1 : 1;
@@ -104,56 +109,65 @@ static int by_place(const void *a, const void *b) {
 }
 
 /* Every byte belongs to exactly one tensor. */
-static ul_status check_places(const reader *r, const ul_tensor *t, int64_t n) {
+static ul_status check_places(const reader *r, const ul_tensor *t, int64_t n)
+{
     size_t end = 0;
     for (int64_t i = 0; i < n; i++) {
         const size_t begin = (size_t)((const unsigned char *)t[i].data - r->data);
         if (begin < end)
-            return ul_fail(r->ctx, UL_E_INPUT, "%s: tensors \"%s\" and \"%s\" overlap: the first ends at data byte "
-                "%zu, the second begins at %zu", r->path, t[i - 1].name, t[i].name, end, begin);
+            return ul_fail(r->ctx, UL_E_INPUT,
+                           "%s: tensors \"%s\" and \"%s\" overlap: the first ends at data byte "
+                           "%zu, the second begins at %zu",
+                           r->path, t[i - 1].name, t[i].name, end, begin);
         if (begin > end)
             return ul_fail(r->ctx, UL_E_INPUT, "%s: data bytes %zu to %zu, before tensor \"%s\", belong to no tensor",
-                r->path, end, begin, t[i].name);
+                           r->path, end, begin, t[i].name);
         end = begin + t[i].bytes;
     }
     if (end != r->n_data)
         return ul_fail(r->ctx, UL_E_INPUT, "%s: the last tensor ends at byte %zu, the file has %zu", r->path,
-            end + r->data_at, r->n_file);
+                       end + r->data_at, r->n_file);
     return UL_OK;
 }
 
-static ul_status header_bytes(ul_ctx *ctx, const char *path, const ul_file *f, size_t *n_header) {
+static ul_status header_bytes(ul_ctx *ctx, const char *path, const ul_file *f, size_t *n_header)
+{
     if (f->n >= 8 && memcmp(f->p, "version ", 8) == 0)
-        return ul_fail(ctx, UL_E_INPUT, "%s: has %zu bytes of text (a Git LFS pointer?), not tensors; fetch the file "
-            "itself (git lfs pull)", path, f->n);
+        return ul_fail(ctx, UL_E_INPUT,
+                       "%s: has %zu bytes of text (a Git LFS pointer?), not tensors; fetch the file "
+                       "itself (git lfs pull)",
+                       path, f->n);
     if (f->n < 8)
         return ul_fail(ctx, UL_E_INPUT, "%s: has %zu bytes, a safetensors file has at least 10 (truncated download?)",
-            path, f->n);
+                       path, f->n);
     uint64_t n = 0;
     for (int i = 7; i >= 0; i--) n = n << 8 | f->p[i];
     if (n > f->n - 8)
-        return ul_fail(ctx, UL_E_INPUT, "%s: the header should have %" PRIu64 " bytes, the file has %zu after its "
-            "length (truncated download, or not a safetensors file?)", path, n, f->n - 8);
+        return ul_fail(ctx, UL_E_INPUT,
+                       "%s: the header should have %" PRIu64 " bytes, the file has %zu after its "
+                       "length (truncated download, or not a safetensors file?)",
+                       path, n, f->n - 8);
     if (n > HEADER_MAX)
         return ul_fail(ctx, UL_E_INPUT, "%s: the header has %" PRIu64 " bytes, the format allows %d", path, n,
-            HEADER_MAX);
+                       HEADER_MAX);
     *n_header = (size_t)n;
     return UL_OK;
 }
 
-static ul_status read_metadata(const reader *r, const json_t *header, const json_t **out) {
+static ul_status read_metadata(const reader *r, const json_t *header, const json_t **out)
+{
     json_t *meta = NULL;
     const char *key;
     json_t *v;
     UL_TRY(ul_json_object(r->ctx, header, r->path, "__metadata__", UL_OPTIONAL, &meta));
-    json_object_foreach(meta, key, v)
-        if (!json_is_string(v))
-            return ul_fail(r->ctx, UL_E_INPUT, "%s: __metadata__ \"%s\" is not a string", r->path, key);
+    json_object_foreach(meta, key, v) if (!json_is_string(v)) return ul_fail(
+        r->ctx, UL_E_INPUT, "%s: __metadata__ \"%s\" is not a string", r->path, key);
     *out = meta;
     return UL_OK;
 }
 
-static ul_status shard_open(ul_ctx *ctx, ul_arena *arena, ul_shard *s, int shard, ul_tensor **out) {
+static ul_status shard_open(ul_ctx *ctx, ul_arena *arena, ul_shard *s, int shard, ul_tensor **out)
+{
     size_t n_header = 0;
     json_t *header, *entry;
     const char *name;
@@ -163,15 +177,16 @@ static ul_status shard_open(ul_ctx *ctx, ul_arena *arena, ul_shard *s, int shard
     const char *where = ul_format(arena, "%s: header", s->path);
     UL_NEED(where);
     UL_TRY(ul_json_parse(ctx, arena, where, s->file.p + 8, n_header, JSON_REJECT_DUPLICATES, &header));
-    const reader r = {ctx, arena, s->path, s->file.p + s->data_at, s->file.n - s->data_at, s->data_at, s->file.n,
-        shard};
+    const reader r = {ctx,        arena,     s->path, s->file.p + s->data_at, s->file.n - s->data_at,
+                      s->data_at, s->file.n, shard};
     if (!json_is_object(header)) return ul_fail(ctx, UL_E_INPUT, "%s: is not an object of tensors", where);
     UL_TRY(read_metadata(&r, header, &s->metadata));
     ul_tensor *t = UL_NEW(arena, ul_tensor, json_object_size(header));
     UL_NEED(t);
     int64_t n = 0;
     bool sorted = true;
-    json_object_foreach(header, name, entry) {
+    json_object_foreach(header, name, entry)
+    {
         if (strcmp(name, "__metadata__") == 0) continue;
         UL_TRY(read_entry(&r, name, entry, &t[n]));
         sorted = sorted && (n == 0 || by_place(&t[n - 1], &t[n]) < 0);
@@ -185,11 +200,13 @@ static ul_status shard_open(ul_ctx *ctx, ul_arena *arena, ul_shard *s, int shard
 }
 
 /* ---- a model: one file, or the shards of an index --------------------------------------------------------------- */
-static int by_name(const void *a, const void *b) {
+static int by_name(const void *a, const void *b)
+{
     return strcmp((*(const ul_tensor *const *)a)->name, (*(const ul_tensor *const *)b)->name);
 }
 
-static ul_status open_all(ul_ctx *ctx, ul_arena *arena, ul_tensors *ts, ul_shard *shard) {
+static ul_status open_all(ul_ctx *ctx, ul_arena *arena, ul_tensors *ts, ul_shard *shard)
+{
     ul_tensor **part = UL_NEW(arena, ul_tensor *, ts->n_shard);
     UL_NEED(part);
     for (int i = 0; i < ts->n_shard; i++) {
@@ -210,29 +227,32 @@ static ul_status open_all(ul_ctx *ctx, ul_arena *arena, ul_tensors *ts, ul_shard
     for (int64_t i = 1; i < ts->n; i++)
         if (strcmp(names[i - 1]->name, names[i]->name) == 0)
             return ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" is in %s too", names[i - 1]->file, names[i]->name,
-                names[i]->file);
+                           names[i]->file);
     ts->at = at;
     ts->by_name = names;
     ts->shard = shard;
     return UL_OK;
 }
 
-static int by_text(const void *a, const void *b) {
+static int by_text(const void *a, const void *b)
+{
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* The distinct file names of the weight map, sorted; a name that leaves the folder is refused. */
-static ul_status shard_names(ul_ctx *ctx, ul_arena *arena, const char *index, json_t *map, const char ***out, int *n) {
+static ul_status shard_names(ul_ctx *ctx, ul_arena *arena, const char *index, json_t *map, const char ***out, int *n)
+{
     const char *name;
     json_t *v;
     size_t count = 0;
     const char **list = UL_NEW(arena, const char *, json_object_size(map));
     UL_NEED(list);
-    json_object_foreach(map, name, v) {
+    json_object_foreach(map, name, v)
+    {
         const char *file = json_string_value(v);
         if (!file || !file[0] || strchr(file, '/') || strlen(file) != json_string_length(v))
             return ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" is not given the name of a file in this folder", index,
-                name);
+                           name);
         list[count++] = file;
     }
     if (count == 0) return ul_fail(ctx, UL_E_INPUT, "%s: the weight map is empty", index);
@@ -245,7 +265,8 @@ static ul_status shard_names(ul_ctx *ctx, ul_arena *arena, const char *index, js
     return UL_OK;
 }
 
-static ul_status open_index(ul_ctx *ctx, ul_arena *arena, const char *index, ul_tensors *ts) {
+static ul_status open_index(ul_ctx *ctx, ul_arena *arena, const char *index, ul_tensors *ts)
+{
     json_t *root, *map, *v;
     const char **files = NULL, *name;
     UL_TRY(ul_json_load(ctx, arena, index, &root));
@@ -259,21 +280,23 @@ static ul_status open_index(ul_ctx *ctx, ul_arena *arena, const char *index, ul_
         UL_NEED(shard[i].path);
         if (!ul_file_exists(shard[i].path))
             return ul_fail(ctx, UL_E_INPUT, "%s: is missing (file %d of the %d that %s names); fetch it", shard[i].path,
-                i + 1, ts->n_shard, ul_path_name(index));
+                           i + 1, ts->n_shard, ul_path_name(index));
     }
     ts->index_path = index;
     UL_TRY(open_all(ctx, arena, ts, shard));
-    json_object_foreach(map, name, v) {
+    json_object_foreach(map, name, v)
+    {
         const ul_tensor *t = ul_tensors_find(ts, name);
         const char *found = t ? ul_path_name(t->file) : "no file";
         if (strcmp(found, json_string_value(v)) != 0)
             return ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" should be in %s, it is in %s", index, name,
-                json_string_value(v), found);
+                           json_string_value(v), found);
     }
     return UL_OK;
 }
 
-static ul_status find_weights(ul_ctx *ctx, ul_arena *arena, const char *dir, const char **out) {
+static ul_status find_weights(ul_ctx *ctx, ul_arena *arena, const char *dir, const char **out)
+{
     const char *single = ul_path_join(arena, dir, "model.safetensors");
     const char *index = ul_path_join(arena, dir, "model.safetensors.index.json");
     const char *pickled = ul_path_join(arena, dir, "pytorch_model.bin");
@@ -281,10 +304,11 @@ static ul_status find_weights(ul_ctx *ctx, ul_arena *arena, const char *dir, con
     *out = ul_file_exists(single) ? single : index;
     if (ul_file_exists(*out)) return UL_OK;
     return ul_fail(ctx, UL_E_INPUT, "%s: has neither model.safetensors nor model.safetensors.index.json%s", dir,
-        ul_file_exists(pickled) ? "; save pytorch_model.bin as safetensors (save_pretrained does)" : "");
+                   ul_file_exists(pickled) ? "; save pytorch_model.bin as safetensors (save_pretrained does)" : "");
 }
 
-ul_status ul_tensors_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_tensors **out) {
+ul_status ul_tensors_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_tensors **out)
+{
     *out = NULL;
     ul_tensors *ts = UL_NEW(arena, ul_tensors, 1);
     UL_NEED(ts);
@@ -308,32 +332,38 @@ ul_status ul_tensors_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_ten
 }
 
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
-const ul_tensor *ul_tensors_find(const ul_tensors *ts, const char *name) {
+const ul_tensor *ul_tensors_find(const ul_tensors *ts, const char *name)
+{
     int64_t lo = 0, hi = ts->n;
     while (lo < hi) {
         const int64_t mid = lo + (hi - lo) / 2;
         const int order = strcmp(name, ts->by_name[mid]->name);
         if (order == 0) return ts->by_name[mid];
-        if (order < 0) hi = mid;
-        else lo = mid + 1;
+        if (order < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
     }
     return NULL;
 }
 
-static const char *nearest(ul_arena *tmp, const ul_tensors *ts, const char *name) {
+static const char *nearest(ul_arena *tmp, const ul_tensors *ts, const char *name)
+{
     const char **names = UL_NEW(tmp, const char *, ts->n + 1);
     for (int64_t i = 0; names && i < ts->n; i++) names[i] = ts->by_name[i]->name;
     return names ? ul_nearest(name, names) : NULL;
 }
 
-ul_status ul_tensors_need(ul_ctx *ctx, const ul_tensors *ts, const char *name, const ul_tensor **out) {
+ul_status ul_tensors_need(ul_ctx *ctx, const ul_tensors *ts, const char *name, const ul_tensor **out)
+{
     ul_arena *tmp;
     *out = ul_tensors_find(ts, name);
     if (*out) return UL_OK;
     UL_TRY(ul_arena_new(ctx, "names", &tmp));
     const char *near = nearest(tmp, ts, name);
-    const ul_status st = ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" is missing (%" PRId64 " tensors are there%s%s%s)",
-        ts->path, name, ts->n, near ? ", the nearest is \"" : "", near ? near : "", near ? "\"" : "");
+    const ul_status st =
+        ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" is missing (%" PRId64 " tensors are there%s%s%s)", ts->path, name,
+                ts->n, near ? ", the nearest is \"" : "", near ? near : "", near ? "\"" : "");
     ul_arena_free(tmp);
     return st;
 }
