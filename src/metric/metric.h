@@ -33,9 +33,11 @@ typedef struct {
     const char *name;   /* "forget_Q_A_Prob" */
     const char *metric; /* id */
     const char *args;   /* "key=value key=value"; NULL = defaults */
+    ul_better better;   /* for an unlearned model, where the metric's record cannot know it */
     ul_source from[10];
 } ul_result_spec;
-/* TOFU as open-unlearning configures it. Results come after what they are computed from. */
+/* TOFU as open-unlearning configures it, and its final ranking (arXiv 2506.12618, section 5): memorization, privacy.
+ * Results come after what they are computed from. A result is absent when it needs a control and there is none. */
 const ul_result_spec *ul_tofu_results(int *n);
 const ul_result_spec *ul_tofu_result(const char *name); /* NULL = none of that name */
 
@@ -56,5 +58,22 @@ typedef struct {
     const ul_named_result *reference; /* n_reference 0 = no control */
     int n_reference;
 } ul_known;
+/* The metric's parameters as the table sets them. */
+ul_status ul_result_args(ul_arena *a, const ul_result_spec *spec, ul_args *out) UL_MUST;
 ul_status ul_result_compute(ul_arena *a, const ul_result_spec *spec, const ul_known *known, ul_result *out) UL_MUST;
+
+/* ---- intervals -------------------------------------------------------------------------------------------------- */
+typedef struct {
+    uint64_t seed;
+    uint32_t n_rep; /* 2000 is usual */
+    double level;   /* 0.95 */
+} ul_resampling;
+/* Percentile interval of result->agg_value by the entity-clustered bootstrap: a mean over rows resamples its entities,
+ * an AUC those of both sides (groups `group` and `group + 1`). Groups tell data sets apart: results over the same rows with the same group are paired.
+ * UL_E_USAGE for a result without rows. */
+ul_status ul_result_interval(ul_arena *scratch, const ul_result *result, uint32_t group, const ul_resampling *how,
+                             ul_interval *out) UL_MUST;
+/* The interval of the harmonic mean of n results that are means over rows; group[i] = the data set of result i. */
+ul_status ul_harmonic_interval(ul_arena *scratch, const ul_result *const *result, const uint32_t *group, int n,
+                               const ul_resampling *how, ul_interval *out) UL_MUST;
 #endif

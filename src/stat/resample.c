@@ -57,30 +57,28 @@ void ul_resample(uint64_t seed, uint32_t group, uint32_t rep, int64_t n, int64_t
     }
 }
 
+void ul_means_of_draw(const ul_clusters *c, const double *const *column, int n_col, const int64_t *draw, double *mean)
+{
+    int64_t n_row = 0;
+    for (int64_t i = 0; i < c->n_cluster; i++) n_row += c->first[draw[i] + 1] - c->first[draw[i]];
+    for (int k = 0; k < n_col; k++) {
+        double sum = 0;
+        for (int64_t i = 0; i < c->n_cluster; i++) {
+            for (int64_t r = c->first[draw[i]]; r < c->first[draw[i] + 1]; r++) sum += column[k][c->row[r]];
+        }
+        mean[k] = n_row ? sum / (double)n_row : NAN;
+    }
+}
+
 ul_status ul_bootstrap_means(ul_arena *scratch, const ul_clusters *c, const double *const *column, int n_col,
                              uint64_t seed, uint32_t group, uint32_t n_rep, double *out)
 {
     const ul_mark mark = ul_arena_mark(scratch);
-    const int64_t n = c->n_cluster;
-    int64_t *draw = UL_NEW(scratch, int64_t, n);
-    double *total = UL_NEW(scratch, double, n *n_col); /* a cluster's sum, by column */
+    int64_t *draw = UL_NEW(scratch, int64_t, c->n_cluster);
     UL_NEED(draw);
-    UL_NEED(total);
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t r = c->first[i]; r < c->first[i + 1]; r++) {
-            for (int k = 0; k < n_col; k++) total[i * n_col + k] += column[k][c->row[r]];
-        }
-    }
     for (uint32_t rep = 0; rep < n_rep; rep++) {
-        ul_resample(seed, group, rep, n, draw);
-        double *mean = out + (int64_t)rep * n_col;
-        int64_t n_row = 0;
-        for (int k = 0; k < n_col; k++) mean[k] = 0;
-        for (int64_t i = 0; i < n; i++) {
-            n_row += c->first[draw[i] + 1] - c->first[draw[i]];
-            for (int k = 0; k < n_col; k++) mean[k] += total[draw[i] * n_col + k];
-        }
-        for (int k = 0; k < n_col; k++) mean[k] = n_row ? mean[k] / (double)n_row : NAN;
+        ul_resample(seed, group, rep, c->n_cluster, draw);
+        ul_means_of_draw(c, column, n_col, draw, out + (int64_t)rep * n_col);
     }
     ul_arena_rewind(scratch, mark);
     return UL_OK;

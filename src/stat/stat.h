@@ -45,7 +45,9 @@ ul_status ul_clusters_init(ul_arena *a, const int64_t *entity, int64_t n_row, ul
  * `group` tells independent sets of clusters apart (forget 0, phantom 1, ...); one group and one seed = one draw,
  * so that everything computed from it is paired. */
 void ul_resample(uint64_t seed, uint32_t group, uint32_t rep, int64_t n, int64_t *draw);
-/* Means over the resampled rows of every column: out[rep * n_col + k]. A statistic of means (a ratio, a normalised
+/* Means over the rows of the drawn clusters, by column. */
+void ul_means_of_draw(const ul_clusters *c, const double *const *column, int n_col, const int64_t *draw, double *mean);
+/* The same of every replicate: out[rep * n_col + k]. A statistic of means (a ratio, a normalised
  * score) is computed by the caller from each replicate's row. */
 ul_status ul_bootstrap_means(ul_arena *scratch, const ul_clusters *c, const double *const *column, int n_col,
                              uint64_t seed, uint32_t group, uint32_t n_rep, double *out) UL_MUST;

@@ -1,0 +1,36 @@
+/* metric_impl.h - what the metrics share. Inside a metric's functions the inputs stand in the order of its `needs`, the
+ * needed columns are there, finite and not empty; an optional input that is missing has columns NULL, agg_value NaN. */
+#ifndef UL_METRIC_IMPL_H
+#define UL_METRIC_IMPL_H
+#include "metric/metric.h"
+
+#define UL_MATCH_PARAM                                                                                                 \
+    {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning",                                                                \
+     "open-unlearning: leave out the last labelled token even when it is not the end-of-sequence token", "none"}
+
+/* The wanted columns are there (avg_loss and prob are filled where they follow from others), finite, not empty. */
+ul_status ul_columns_check(ul_arena *a, ul_columns *c, unsigned want);
+/* Mean of a column over the answers of a row. */
+double ul_row_mean(const ul_columns *c, const double *column, int64_t row);
+/* Part k of the result: the rows of `in`, no columns yet. */
+ul_columns *ul_part_start(ul_result *out, int k, const char *role, const ul_columns *in);
+/* A part's aggregate: value[i] = mean of the column in row i; agg_value = the mean of these. The column must be there
+ * and finite: rows may come from a log. */
+ul_status ul_part_mean(ul_arena *a, ul_part *part, const char *column);
+/* Both inputs have the same rows (count and index). */
+ul_status ul_same_rows(ul_arena *a, const ul_columns *x, const ul_columns *y);
+/* The labelled tokens of answer j but for a last one that is end-of-sequence (or in any case): first and number.
+ * None left is an error. */
+ul_status ul_scored_tokens(ul_arena *a, const ul_columns *c, int64_t row, const ul_args *args, int64_t *first,
+                           int64_t *n);
+
+/* Membership inference: a score for every row of "forget" and "holdout", higher = less like a member; the aggregate is
+ * the AUC that a holdout row scores higher than a forget row. */
+typedef ul_status ul_row_score(ul_arena *a, const ul_args *args, const ul_columns *c, int64_t row, double *score);
+ul_status ul_mia_rows(ul_arena *a, const ul_args *args, const ul_input *in, ul_row_score *score, ul_result *out);
+ul_status ul_mia_aggregate(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out);
+/* A score for every row of the only input. */
+ul_status ul_score_rows(ul_arena *a, const ul_args *args, const ul_columns *in, ul_row_score *score, ul_part *part);
+/* Minus the mean of the max(1, int(k n)) lowest of n numbers; sorts them. */
+double ul_min_k(double *x, int64_t n, double k);
+#endif
