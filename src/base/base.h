@@ -10,6 +10,14 @@
 ul_status ul_fail(ul_ctx *ctx, ul_status status, const char *fmt, ...) UL_PRINTF(3, 4);
 /* Put "text: " in front of the message that is there: for callers who know the place better. Returns `status`. */
 ul_status ul_fail_in(ul_ctx *ctx, ul_status status, const char *fmt, ...) UL_PRINTF(3, 4);
+/* Both return `status`; said this way the compiler knows it too and does not warn of outputs that a failure left unset. */
+static inline ul_status ul_failed(ul_status status, ul_status same)
+{
+    (void)same;
+    return status;
+}
+#define ul_fail(ctx, status, ...) ul_failed(status, ul_fail(ctx, status, __VA_ARGS__))
+#define ul_fail_in(ctx, status, ...) ul_failed(status, ul_fail_in(ctx, status, __VA_ARGS__))
 #define UL_TRY(call)                                                                                                   \
     do {                                                                                                               \
         const ul_status ul_try_ = (call);                                                                              \

@@ -79,7 +79,7 @@ static void message_set(ul_ctx *ctx, const char *tail, const char *fmt, va_list 
     ctx->message[end] = 0;
 }
 
-ul_status ul_fail(ul_ctx *ctx, ul_status status, const char *fmt, ...)
+ul_status(ul_fail)(ul_ctx *ctx, ul_status status, const char *fmt, ...)
 {
     if (!ctx) return status;
     va_list args;
@@ -89,7 +89,7 @@ ul_status ul_fail(ul_ctx *ctx, ul_status status, const char *fmt, ...)
     return status;
 }
 
-ul_status ul_fail_in(ul_ctx *ctx, ul_status status, const char *fmt, ...)
+ul_status(ul_fail_in)(ul_ctx *ctx, ul_status status, const char *fmt, ...)
 {
     if (!ctx) return status;
     va_list args;
