@@ -1,0 +1,67 @@
+/* method.c - the registry, and the retain term that most methods share.
+ *
+ * Retain terms: L_r = alpha * (-1/N) sum log p(y_t) over all labelled retain tokens of the step (Liu, Liu and Stone 2022,
+ * arXiv:2203.12817), or alpha * (1/N) sum KL(p_ref || p) at the same positions (Maini et al. 2024, TOFU, arXiv:2401.06121).
+ * Trap: the KL of MUSE's code is taken of raw logits and is none; open-unlearning averages over prompts and padding. */
+#include "method/method.h"
+#include <string.h>
+
+#define UL_ITEM(id) extern const ul_method ul_method_##id;
+#include "method.inc"
+#undef UL_ITEM
+
+static const ul_method_entry entries[] = {
+#define UL_ITEM(id) {#id, &ul_method_##id},
+#include "method.inc"
+#undef UL_ITEM
+};
+enum { N_METHOD = sizeof entries / sizeof entries[0] };
+
+const ul_method_entry *ul_methods(int *n)
+{
+    *n = N_METHOD;
+    return entries;
+}
+
+const ul_method *ul_method_find(const char *id)
+{
+    for (int i = 0; i < N_METHOD; i++)
+        if (!strcmp(entries[i].id, id)) return entries[i].method;
+    return NULL;
+}
+
+const char *ul_method_nearest(const char *id)
+{
+    const char *names[N_METHOD + 1] = {0};
+    for (int i = 0; i < N_METHOD; i++) names[i] = entries[i].id;
+    return ul_nearest(id, names);
+}
+
+double ul_side_sum(const double *x, int32_t n)
+{
+    double s = 0;
+    for (int32_t t = 0; x && t < n; t++) s += x[t];
+    return s;
+}
+
+static bool wants_kl(const ul_args *args)
+{
+    const char *retain = ul_txt(args, "retain");
+    return retain && !strcmp(retain, "kl");
+}
+
+unsigned ul_retain_needs(const ul_args *args, unsigned base)
+{
+    return wants_kl(args) ? base | UL_NEED_RETAIN_KL : base;
+}
+
+double ul_retain_term(const ul_args *args, ul_side *retain)
+{
+    const double alpha = ul_num(args, "alpha");
+    if (retain->n == 0) return 0;
+    const bool kl = wants_kl(args);
+    const double w = (kl ? alpha : -alpha) / retain->n_tok;
+    double *d = kl ? retain->dkl : retain->dlogp;
+    for (int32_t t = 0; t < retain->n; t++) d[t] += w;
+    return w * ul_side_sum(kl ? retain->kl : retain->logp, retain->n);
+}

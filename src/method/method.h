@@ -1,0 +1,22 @@
+/* method.h - what the method files share: the retain term. The public record is in unlearn/method.h. */
+#ifndef UL_METHOD_H
+#define UL_METHOD_H
+#include "stat/stat.h"
+#include "unlearn/method.h"
+
+/* alpha * NLL or alpha * KL of the retain document, as the parameters "alpha" and "retain" say:
+ *   nll   -alpha / n_tok * sum_t log p(y_t)
+ *   kl     alpha / n_tok * sum_t KL(reference || model)_t
+ * n_tok counts the scored tokens of all retain documents of the step. Adds into dlogp or dkl. */
+double ul_retain_term(const ul_args *args, ul_side *retain);
+/* `base`, plus UL_NEED_RETAIN_KL when "retain" is kl. */
+unsigned ul_retain_needs(const ul_args *args, unsigned base);
+
+double ul_side_sum(const double *x, int32_t n); /* a chain in rising order; 0 for NULL */
+
+#define UL_PARAM_ALPHA(dflt) {"alpha", UL_REAL, dflt, 0, 1000, NULL, "weight of the retain term", NULL}
+#define UL_PARAM_GAMMA(dflt) {"gamma", UL_REAL, dflt, 0, 1000, NULL, "weight of the forget term", NULL}
+#define UL_PARAM_RETAIN                                                                                                \
+    {"retain", UL_TEXT, 0, 0, 0, "nll|kl", "retain term: nll = likelihood of the answers, kl = stay near the reference",   \
+     "nll"}
+#endif

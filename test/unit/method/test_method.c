@@ -1,0 +1,207 @@
+/* What the methods must be at points where the answer is known without running them (methods.md, section Q), the
+ * registry, and who leaves whose numbers alone. */
+#include "method/method.h"
+#include "ul_test.h"
+#include <math.h>
+
+enum { T = 6 };
+typedef struct {
+    double logp[T], ref[T], kl[T], dlogp[T], dkl[T];
+} doc;
+
+static ul_side side(doc *d, int32_t n, double n_tok, double n_seq)
+{
+    memset(d->dlogp, 0, sizeof d->dlogp);
+    memset(d->dkl, 0, sizeof d->dkl);
+    return (ul_side){n, d->logp, d->ref, d->kl, d->dlogp, d->dkl, n_tok, n_seq};
+}
+
+static doc some(uint64_t k)
+{
+    doc d = {0};
+    for (int t = 0; t < T; t++) {
+        d.logp[t] = -3 * ul_rng_uniform(1, UL_STREAM_TEST, k, (uint64_t)t);
+        d.ref[t] = -3 * ul_rng_uniform(2, UL_STREAM_TEST, k, (uint64_t)t);
+        d.kl[t] = ul_rng_uniform(3, UL_STREAM_TEST, k, (uint64_t)t);
+    }
+    return d;
+}
+
+static const ul_method *method(const char *id, ul_args *a)
+{
+    const ul_method *m = ul_method_find(id);
+    if (!m) fail_msg("no method %s", id);
+    ul_args_default(m->params, a);
+    return m;
+}
+
+static void put(ul_args *a, const char *key, double x)
+{
+    for (int i = 0; a->params[i].key; i++)
+        if (!strcmp(a->params[i].key, key)) {
+            a->num[i] = x;
+            return;
+        }
+    fail_msg("no parameter %s", key);
+}
+
+static double run(const ul_method *m, const ul_args *a, doc *f, doc *alt, doc *r, int32_t n)
+{
+    ul_side s[3] = {side(f, n, n, 1), side(alt, n, n, 1), side(r, n, n, 1)};
+    return m->loss(a, &s[0], &s[1], &s[2]);
+}
+
+static void near(double got, double want, double eps)
+{
+    if (!(fabs(got - want) <= eps * fmax(1, fabs(want)))) fail_msg("%.15g is not %.15g", got, want);
+}
+
+/* Q1: at the reference NPO's loss is (2/beta) log 2 and its gradient that of ascent on the sequence sum. */
+static void test_npo_at_reference(void **state)
+{
+    (void)state;
+    ul_args a;
+    const ul_method *m = method("npo", &a);
+    put(&a, "alpha", 0);
+    doc f = some(0), alt = some(1), r = some(2);
+    memcpy(f.ref, f.logp, sizeof f.ref);
+    for (double beta = 0.05; beta < 2; beta *= 3) {
+        put(&a, "beta", beta);
+        near(run(m, &a, &f, &alt, &r, T), 2 / beta * ul_log(2), 1e-14);
+        for (int t = 0; t < T; t++) assert_true(f.dlogp[t] == 1.0);
+    }
+}
+
+/* Q1: NPO becomes ascent as beta goes to 0; the scale lies in (0, 2) and falls with the likelihood. */
+static void test_npo_limits(void **state)
+{
+    (void)state;
+    ul_args a;
+    const ul_method *m = method("npo", &a);
+    put(&a, "alpha", 0);
+    doc f = some(3), alt = some(1), r = some(2);
+    put(&a, "beta", 1e-6);
+    (void)run(m, &a, &f, &alt, &r, T);
+    for (int t = 0; t < T; t++) near(f.dlogp[t], 1, 1e-4);
+    put(&a, "beta", 1);
+    double last = 2;
+    for (double x = 0; x > -40; x -= 2) {
+        f.logp[0] = x;
+        (void)run(m, &a, &f, &alt, &r, T);
+        assert_true(f.dlogp[0] > 0 && f.dlogp[0] < last);
+        last = f.dlogp[0];
+    }
+    near(last, 0, 1e-12);
+}
+
+/* Q2: NPO against a reference of probability 1, with beta / |y|, is |y| times SimNPO with delta 0. */
+static void test_npo_is_simnpo(void **state)
+{
+    (void)state;
+    ul_args a, b;
+    const ul_method *npo = method("npo", &a), *sim = method("simnpo", &b);
+    put(&a, "alpha", 0), put(&b, "alpha", 0), put(&b, "gamma", 1);
+    put(&a, "beta", 4.5 / T), put(&b, "beta", 4.5);
+    doc f = some(4), alt = some(1), r = some(2);
+    memset(f.ref, 0, sizeof f.ref);
+    near(run(npo, &a, &f, &alt, &r, T), T * run(sim, &b, &f, &alt, &r, T), 1e-13);
+}
+
+/* Q6: DPO of an answer against itself: (2/beta) log 2, and the two gradients cancel. */
+static void test_dpo_of_equals(void **state)
+{
+    (void)state;
+    ul_args a;
+    const ul_method *m = method("dpo", &a);
+    put(&a, "alpha", 0);
+    doc f = some(5), alt = f, r = some(2);
+    near(run(m, &a, &f, &alt, &r, T), 2 / 0.1 * ul_log(2), 1e-14);
+    for (int t = 0; t < T; t++) assert_true(f.dlogp[t] == 1 && alt.dlogp[t] == -1);
+}
+
+/* One gradient step down each loss does what the method promises to the likelihoods. */
+static void test_effect(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *id;
+        int forget, alt, retain; /* sign of the change of log p that descent brings */
+    } want[] = {{"ga", -1, 0, 0},   {"graddiff", -1, 0, 1}, {"ga_kl", -1, 0, 0}, {"npo", -1, 0, 1},
+                {"simnpo", -1, 0, 1}, {"idk", 0, 1, 1},       {"dpo", -1, 1, 1}};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        ul_args a;
+        const ul_method *m = method(want[i].id, &a);
+        doc d[3] = {some(6), some(7), some(8)};
+        (void)run(m, &a, &d[0], &d[1], &d[2], T);
+        const int sign[3] = {want[i].forget, want[i].alt, want[i].retain};
+        for (int s = 0; s < 3; s++) {
+            const double change = -d[s].dlogp[0];
+            if ((change > 0) - (change < 0) != sign[s])
+                fail_msg("%s moves side %d by %g, promised sign %d", want[i].id, s, change, sign[s]);
+        }
+        const bool kl = !strcmp(want[i].id, "ga_kl");
+        assert_true((d[2].dkl[0] > 0) == kl);
+    }
+}
+
+/* The step's loss does not depend on how its samples are grouped: the sum over samples with the step's denominators is the
+ * token mean over all of them. */
+static void test_token_mean_is_global(void **state)
+{
+    (void)state;
+    ul_args a;
+    const ul_method *m = method("graddiff", &a);
+    doc f[2] = {some(9), some(10)}, r[2] = {some(11), some(12)}, none = {0};
+    double sum = 0, want = 0;
+    for (int i = 0; i < 2; i++) {
+        const int32_t n = i ? 2 : T;
+        ul_side s[3] = {side(&f[i], n, T + 2, 2), side(&none, 0, 0, 0), side(&r[i], n, T + 2, 2)};
+        sum += m->loss(&a, &s[0], &s[1], &s[2]);
+        for (int32_t t = 0; t < n; t++) want += (f[i].logp[t] - r[i].logp[t]) / (T + 2);
+    }
+    near(sum, want, 1e-14);
+}
+
+/* An absent or unscored document counts for nothing and gives no NaN. */
+static void test_empty_sides(void **state)
+{
+    (void)state;
+    int n;
+    const ul_method_entry *e = ul_methods(&n);
+    for (int i = 0; i < n; i++) {
+        ul_args a;
+        ul_args_default(e[i].method->params, &a);
+        ul_side none[3] = {{0}};
+        assert_true(e[i].method->loss(&a, &none[0], &none[1], &none[2]) == 0);
+    }
+}
+
+static void test_registry(void **state)
+{
+    (void)state;
+    int n;
+    const ul_method_entry *e = ul_methods(&n);
+    for (int i = 0; i < n; i++) {
+        assert_ptr_equal(ul_method_find(e[i].id), e[i].method);
+        assert_non_null(e[i].method->title);
+        assert_non_null(e[i].method->paper);
+        assert_non_null(e[i].method->note);
+        assert_non_null(e[i].method->params);
+        ul_args a;
+        ul_args_default(e[i].method->params, &a);
+        if (e[i].method->needs_of) assert_int_equal(e[i].method->needs_of(&a), e[i].method->needs);
+    }
+    assert_null(ul_method_find("nop"));
+    assert_string_equal(ul_method_nearest("nop"), "npo");
+    assert_string_equal(ul_method_nearest("simnop"), "simnpo");
+    assert_null(ul_method_nearest("retraining"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_npo_at_reference), cmocka_unit_test(test_npo_limits), cmocka_unit_test(test_npo_is_simnpo),
+        cmocka_unit_test(test_dpo_of_equals),    cmocka_unit_test(test_effect),     cmocka_unit_test(test_token_mean_is_global),
+        cmocka_unit_test(test_empty_sides),      cmocka_unit_test(test_registry)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
