@@ -6,7 +6,7 @@
 #include "unlearn/batch.h"
 
 /* ---- records ------------------------------------------------------------------------------------------------------ */
-/* One row of a data set. Lists are ours to read: perturbed answers, options. Absent fields are NULL / 0. */
+/* One row of a data set. Absent fields are NULL / 0. Strings are UTF-8 and hold no NUL. */
 typedef struct {
     int64_t line; /* in the file, from 1 (JSON array: element, from 1) */
     int32_t entity;
@@ -21,75 +21,89 @@ typedef struct {
     int64_t n;
     const ul_record *at;
 } ul_records;
-/* JSON lines, a JSON array, CSV with a header line, or plain text (paragraphs split at empty lines), by content. `fields`: NULL, or "prompt=KEY,answer=KEY,
- * paraphrase=KEY,wrong=KEY,text=KEY,entity=KEY". Known names: question/answer, prompt/completion, instruction/output, input/output,
- * text, paraphrased_answer, perturbed_answer, options. Entity: the key "entity" when there is one, else TOFU's 20 rows an author
- * when `per_entity` is > 0 (rows i / per_entity), else the row. UL_E_INPUT: empty set, a row without fields (file, line, its keys), UTF-8. */
+/* JSON lines, a JSON array, CSV (RFC 4180) with a header line, or plain text (paragraphs split at empty lines): by
+ * content; a name that ends in .csv is CSV. `fields`: NULL, or "prompt=KEY,answer=KEY,paraphrase=KEY,wrong=KEY,text=KEY,
+ * entity=KEY"; a field it does not name is looked for under the names of the public benchmarks: question|prompt|
+ * instruction|input, answer|completion|output|response, text, paraphrased_answer, perturbed_answer|options|choices (a list,
+ * or the keys option1, option2, ...: those that are not the answer; an answer that is a number is an index into the
+ * list). Entity: the key "entity" where a row has one; else row / per_entity when per_entity > 0; else the row.
+ * UL_E_INPUT: empty set, a row without its fields (file, line, its keys), broken UTF-8 (file, line, byte). */
 ul_status ul_records_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *fields, int32_t per_entity,
                           ul_records **out) UL_MUST;
 /* Records made in memory (demo, tests): digest over their text. */
-ul_status ul_records_seal(ul_ctx *ctx, const char *name, ul_record *at, int64_t n, ul_arena *arena, ul_records **out) UL_MUST;
-/* How many prompts+answers of a stand in b too. */
+ul_status ul_records_seal(ul_ctx *ctx, const char *name, const ul_record *at, int64_t n, ul_arena *arena,
+                          ul_records **out) UL_MUST;
+/* How many rows of a have a prompt and answer that stand in b too. -1: no memory. */
 int64_t ul_records_overlap(ul_ctx *ctx, const ul_records *a, const ul_records *b);
+/* The lines of a text file, stripped, empty ones dropped (TOFU's idontknow.jsonl is one). */
+ul_status ul_lines_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *const **lines, int64_t *n) UL_MUST;
 
 /* ---- templates and documents -------------------------------------------------------------------------------------- */
-/* Plain tags, as open-unlearning's `apply_chat_template: false`: prompt = user_start + question + user_end + asst_start; text = prompt +
- * answer. ids = encode(text, special) cut to max_length, then EOS unless the last id is EOS; the first encode(prompt) ids are
- * unlabelled (joint = true: the peer's way, the published numbers' way, and the default, its boundary checked by byte offsets and a
- * count of rows where it moves is warned about); joint = false: prompt and answer encoded apart and concatenated. */
+/* Plain tags, as open-unlearning's `apply_chat_template: false`: prompt = user_start + question + user_end + asst_start; text
+ * = prompt + answer. Joint (the default, the way of the published numbers): ids = encode(text, special) cut to max_length,
+ * then EOS unless the last id is EOS already (so at most max_length + 1 tokens); the first n ids are unlabelled, n = the
+ * length of encode(prompt, special). Rows whose text does not begin with the prompt's ids are counted in a note. Apart:
+ * encode(prompt, special) and encode(answer, plain) joined. A text without prompt: every token but the first is labelled. */
 typedef struct {
-    const char *user_start, *user_end, *asst_start, *asst_end;
+    const char *user_start, *user_end, *asst_start;
     int32_t max_length;
-    bool joint, add_eos;
+    bool apart, no_eos;
     bool strict;     /* a row longer than max_length is an error, not a counted warning */
     bool hide_pad;   /* --match open-unlearning: a genuine token that has the pad id is hidden as a key */
     int32_t pad_id;  /* for hide_pad; -1 = none */
 } ul_template;
-extern const ul_template ul_template_tofu; /* "Question: ", "\n", "Answer: ", "\n", 512, joint, EOS */
+extern const ul_template ul_template_tofu; /* "Question: ", "\n", "Answer: ", 512, joint, EOS */
 typedef struct {
     int64_t n;
     ul_doc *at;
     int64_t n_tok, n_labelled, n_truncated;
     int32_t longest;
 } ul_docs;
-/* `answer` NULL: each record's own; else that text for all (idk lines: one call an answer); which < 0: the answer; >= 0: wrong[which];
- * UL_WHICH_PARAPHRASE. Documents keep their record's row as id and its entity. */
+/* which >= 0: the answer is wrong[which]. Documents keep their record's row as id, and its entity; cut rows and rows
+ * that keep no answer token are counted in a warning. */
 enum { UL_WHICH_ANSWER = -1, UL_WHICH_PARAPHRASE = -2 };
 ul_status ul_docs_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl,
                         const ul_records *records, int32_t which, ul_docs **out) UL_MUST;
-/* One document: a record's prompt with another answer. */
+/* One document: a prompt (NULL: a bare text) with an answer. */
 ul_status ul_doc_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl, const char *prompt,
                        const char *answer, int64_t id, int32_t entity, ul_doc *out, bool *truncated) UL_MUST;
-/* The prompt alone, for generation (no EOS, nothing labelled). */
+/* The prompts alone, for generation (no EOS, nothing labelled). Records without prompts: UL_E_INPUT. */
 ul_status ul_docs_prompts(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl,
                           const ul_records *records, ul_docs **out) UL_MUST;
+/* SHA-256 over tokens, labels, hidden flags and positions. */
+void ul_docs_digest(const ul_docs *docs, char hex[65]);
+int32_t ul_doc_labelled(const ul_doc *d); /* how many tokens are scored */
 
-/* ---- samples -------------------------------------------------------------------------------------------------------- */
-/* Which documents make sample `index` of the run (index = epoch * n + place; a function of the seed and the index alone, hence
- * independent of batch, micro-batch, resume). Forget rows are shuffled anew each epoch; each is paired with one retain row drawn with
- * replacement and, where asked, one alternate answer. */
+/* ---- samples ------------------------------------------------------------------------------------------------------ */
+/* Which documents make sample `index` of a run: a function of the seed and the index alone, hence independent of batch,
+ * micro-batch and resume. Anchored on the forget set: index = epoch * n + place; forget rows are shuffled anew each
+ * epoch, each is paired with one retain row drawn with replacement and, where asked, with one alternate answer. */
 typedef struct {
-    const ul_docs *forget, *retain; /* retain NULL: no pairs; forget NULL: plain training on `retain` is not this: give it as forget */
-    const char *const *alt_answer;  /* lines, e.g. TOFU's idontknow; NULL: none */
-    int64_t n_alt;
-    const ul_records *forget_records; /* for the prompts of alternates */
-    const ul_tokenizer *tok;
-    const ul_template *tpl;
+    const ul_docs *forget, *retain, *alt; /* retain, alt NULL: none. Plain training gives its rows as forget */
     uint64_t seed;
     bool shuffle;
-} ul_source;
-/* Documents of alternates are built on demand in `arena` (the step's). */
-ul_status ul_source_sample(ul_ctx *ctx, const ul_source *s, int64_t index, ul_arena *arena, ul_sample *out) UL_MUST;
-/* The lines of a text file (idontknow.jsonl: one answer a line, stripped, empty lines dropped). */
-ul_status ul_lines_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *const **lines, int64_t *n) UL_MUST;
+    int64_t n_line;       /* alternate answers to draw from         */
+    const int64_t *alt_key; /* [alt->n] row * n_line + line, rising  */
+    int64_t *order, epoch;  /* the permutation of the epoch at hand */
+} ul_pairing;
+ul_status ul_pairing_init(ul_ctx *ctx, ul_arena *arena, const ul_docs *forget, const ul_docs *retain, uint64_t seed,
+                          bool shuffle, ul_pairing *out) UL_MUST;
+/* Every alternate document (prompt of a forget record, one of `lines` as the answer) that samples 0 .. n_samples-1
+ * need, once each, id = its place in out->alt: known before the run, so that its reference can be cached. */
+ul_status ul_pairing_alternates(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl,
+                                const ul_records *forget, const char *const *lines, int64_t n_lines, int64_t n_samples,
+                                ul_pairing *io) UL_MUST;
+ul_status ul_pairing_sample(ul_ctx *ctx, ul_pairing *p, int64_t index, ul_sample *out) UL_MUST;
 
-/* ---- packing -------------------------------------------------------------------------------------------------------- */
-enum {
-    UL_PACK_ALL_ROWS = 1 /* every position is a row (label -1 where the next token is not scored): peers' ALLPOS losses */
-};
-/* Packs samples in order. sides: bit (1 << ul_side_id) set for the documents to include. */
-ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_t n, unsigned sides, unsigned flags,
+/* ---- packing ------------------------------------------------------------------------------------------------------ */
+/* Packs samples in order. sides: bit (1 << ul_side_id) for the documents to include; all_rows: the same bits, for the sides
+ * whose every position is a row (label -1 where the next token is not scored), as the peers' all-position losses want. */
+enum { UL_SIDE_BIT_FORGET = 1 << UL_FORGET, UL_SIDE_BIT_ALT = 1 << UL_ALT, UL_SIDE_BIT_RETAIN = 1 << UL_RETAIN };
+ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_t n, unsigned sides, unsigned all_rows,
                   ul_batch **out) UL_MUST;
-/* Packs bare documents, each a sample of its own. */
-ul_status ul_pack_docs(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, int32_t n, unsigned flags, ul_batch **out) UL_MUST;
+/* Packs bare documents, each a sample of its own (side UL_FORGET). */
+ul_status ul_pack_docs(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, int32_t n, bool all_rows,
+                       ul_batch **out) UL_MUST;
+/* A copy that is n tokens long: the new ones are pad_id, hidden, unlabelled (peers' padded batches; never the default). */
+ul_status ul_doc_pad(ul_ctx *ctx, ul_arena *arena, const ul_doc *d, int32_t n, int32_t pad_id, ul_doc *out) UL_MUST;
 #endif

@@ -1,0 +1,114 @@
+/* pack.c - packed batches: the documents of whole samples one behind the other, nothing padded. A row is a position whose
+ * output is scored: the one before a labelled token. */
+#include "data/data.h"
+#include <string.h>
+
+typedef struct {
+    int64_t n_tok, n_doc, n_row;
+    int32_t longest;
+    bool hidden;
+} totals;
+
+int32_t ul_doc_labelled(const ul_doc *d)
+{
+    int32_t n = 0;
+    for (int32_t t = 1; t < d->n; t++) n += d->labelled[t];
+    return n;
+}
+
+static void count(const ul_doc *d, bool all, totals *sum)
+{
+    sum->n_tok += d->n;
+    sum->n_doc += 1;
+    sum->n_row += all ? d->n : ul_doc_labelled(d);
+    if (d->n > sum->longest) sum->longest = d->n;
+    sum->hidden |= d->hidden != NULL;
+}
+
+/* The arrays of a batch while they are being filled. */
+typedef struct {
+    int32_t *token, *pos, *doc_start, *sample_start, *row, *label, *doc_sample, *doc_row;
+    uint8_t *hidden, *doc_side;
+    int32_t n_tok, n_doc, n_row;
+} filling;
+
+static void put(filling *f, const ul_doc *d, ul_side_id side, int32_t sample, bool all)
+{
+    memcpy(f->token + f->n_tok, d->token, (size_t)d->n * sizeof *d->token);
+    for (int32_t t = 0; t < d->n; t++) {
+        f->pos[f->n_tok + t] = d->pos ? d->pos[t] : t;
+        if (f->hidden) f->hidden[f->n_tok + t] = d->hidden ? d->hidden[t] : 0;
+        const bool scored = t + 1 < d->n && d->labelled[t + 1];
+        if (!scored && !all) continue;
+        f->row[f->n_row] = f->n_tok + t;
+        f->label[f->n_row++] = scored ? d->token[t + 1] : -1;
+    }
+    f->doc_side[f->n_doc] = (uint8_t)side;
+    f->doc_sample[f->n_doc++] = sample;
+    f->n_tok += d->n;
+    f->doc_start[f->n_doc] = f->n_tok;
+    f->doc_row[f->n_doc] = f->n_row;
+}
+
+ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_t n, unsigned sides, unsigned all_rows,
+                  ul_batch **out)
+{
+    totals sum = {0};
+    for (int32_t i = 0; i < n; i++)
+        for (unsigned s = 0; s < UL_N_SIDE; s++)
+            if (sides >> s & 1u && samples[i].doc[s]) count(samples[i].doc[s], all_rows >> s & 1u, &sum);
+    if (sum.n_tok > INT32_MAX)
+        return ul_fail(ctx, UL_E_USAGE, "a batch of %d samples has %lld tokens, at most %d can be packed: take a smaller "
+                       "micro-batch", (int)n, (long long)sum.n_tok, INT32_MAX);
+    ul_batch *b = UL_NEW(arena, ul_batch, 1);
+    UL_NEED(b);
+    filling f = {UL_NEW(arena, int32_t, sum.n_tok), UL_NEW(arena, int32_t, sum.n_tok),
+                 UL_NEW(arena, int32_t, sum.n_doc + 1), UL_NEW(arena, int32_t, n + 1),
+                 UL_NEW(arena, int32_t, sum.n_row), UL_NEW(arena, int32_t, sum.n_row),
+                 UL_NEW(arena, int32_t, sum.n_doc), UL_NEW(arena, int32_t, sum.n_doc + 1),
+                 NULL, UL_NEW(arena, uint8_t, sum.n_doc), 0, 0, 0};
+    if (!f.token || !f.pos || !f.doc_start || !f.sample_start || !f.row || !f.label || !f.doc_sample || !f.doc_row ||
+        !f.doc_side)
+        return UL_E_RESOURCE;
+    if (sum.hidden) {
+        f.hidden = UL_NEW(arena, uint8_t, sum.n_tok);
+        UL_NEED(f.hidden);
+    }
+    for (int32_t i = 0; i < n; i++) {
+        for (unsigned s = 0; s < UL_N_SIDE; s++)
+            if (sides >> s & 1u && samples[i].doc[s])
+                put(&f, samples[i].doc[s], (ul_side_id)s, i, all_rows >> s & 1u);
+        f.sample_start[i + 1] = f.n_tok;
+    }
+    *b = (ul_batch){f.n_tok, f.n_doc, n, f.n_row, sum.longest, f.token, f.pos, f.doc_start, f.sample_start, f.hidden,
+                    f.row, f.label, f.doc_side, f.doc_sample, f.doc_row};
+    *out = b;
+    return UL_OK;
+}
+
+ul_status ul_pack_docs(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, int32_t n, bool all_rows, ul_batch **out)
+{
+    ul_sample *samples = UL_NEW(arena, ul_sample, n);
+    UL_NEED(samples);
+    for (int32_t i = 0; i < n; i++) samples[i].doc[UL_FORGET] = docs[i];
+    return ul_pack(ctx, arena, samples, n, UL_SIDE_BIT_FORGET, all_rows ? UL_SIDE_BIT_FORGET : 0, out);
+}
+
+ul_status ul_doc_pad(ul_ctx *ctx, ul_arena *arena, const ul_doc *d, int32_t n, int32_t pad_id, ul_doc *out)
+{
+    if (n < d->n)
+        return ul_fail(ctx, UL_E_INTERNAL, "row %lld has %d tokens and cannot be padded to %d", (long long)d->id,
+                       (int)d->n, (int)n);
+    int32_t *token = UL_NEW(arena, int32_t, n), *pos = UL_NEW(arena, int32_t, n);
+    uint8_t *labelled = UL_NEW(arena, uint8_t, n), *hidden = UL_NEW(arena, uint8_t, n);
+    if (!token || !pos || !labelled || !hidden) return UL_E_RESOURCE;
+    for (int32_t t = 0; t < n; t++) {
+        const bool real = t < d->n;
+        token[t] = real ? d->token[t] : pad_id;
+        pos[t] = real && d->pos ? d->pos[t] : t;
+        labelled[t] = real ? d->labelled[t] : 0;
+        hidden[t] = !real || (d->hidden && d->hidden[t]);
+    }
+    *out = (ul_doc){d->id, n, d->entity, token, labelled, hidden, pos};
+    return UL_OK;
+}

@@ -1,0 +1,353 @@
+/* records.c - data sets from files: JSON lines, a JSON array, CSV, plain text; digest, entities, overlap (data.h). */
+#include "data/data_impl.h"
+#include <string.h>
+
+/* A file being read into records. */
+typedef struct {
+    ul_ctx *ctx;
+    ul_arena *arena;
+    const char *path, *text;
+    size_t n;
+    const ul_fields *fields;
+    ul_buf at, entity; /* ul_record, const char * : one a row */
+} reading;
+
+static ul_status add(reading *r, const json_t *row, int64_t line)
+{
+    ul_record record;
+    const char *entity;
+    UL_TRY(ul_record_read(r->ctx, r->arena, r->path, r->fields, row, line, &record, &entity));
+    UL_TRY(ul_buf_add(&r->at, &record, sizeof record));
+    return ul_buf_add(&r->entity, &entity, sizeof entity);
+}
+
+static bool is_blank(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strchr(" \t\r\n\f\v", p[i]) || !p[i]) return false;
+    return true;
+}
+
+static ul_status json_failed(const reading *r, int64_t line, const json_error_t *e)
+{
+    return ul_fail(r->ctx, UL_E_INPUT, "%s:%lld:%d: %s", r->path, (long long)line, e->column, e->text);
+}
+
+static ul_status read_json_lines(reading *r)
+{
+    int64_t line = 1;
+    for (size_t i = 0; i < r->n; line++) {
+        const char *end = memchr(r->text + i, '\n', r->n - i);
+        const size_t n = end ? (size_t)(end - r->text) - i : r->n - i;
+        if (!is_blank(r->text + i, n)) {
+            json_error_t e;
+            json_t *row = json_loadb(r->text + i, n, 0, &e);
+            if (!row) return json_failed(r, line, &e);
+            const ul_status s = add(r, row, line);
+            json_decref(row);
+            if (s != UL_OK) return s;
+        }
+        i += n + 1;
+    }
+    return UL_OK;
+}
+
+static ul_status read_json_array(reading *r)
+{
+    json_error_t e;
+    json_t *all = json_loadb(r->text, r->n, 0, &e), *row;
+    size_t i;
+    if (!all) return json_failed(r, e.line, &e);
+    ul_status s = UL_OK;
+    json_array_foreach(all, i, row) {
+        s = add(r, row, (int64_t)i + 1);
+        if (s != UL_OK) break;
+    }
+    json_decref(all);
+    return s;
+}
+
+static ul_status csv_object(reading *r, const ul_csv_row *head, const ul_csv_row *row, int64_t line)
+{
+    json_t *object = json_object();
+    bool ok = object != NULL;
+    for (int i = 0; i < row->n && ok; i++)
+        if (row->cell[i][0]) ok = json_object_set_new(object, head->cell[i], json_string(row->cell[i])) == 0;
+    const ul_status s = ok ? add(r, object, line) : ul_fail(r->ctx, UL_E_RESOURCE, "no memory for a row of %s", r->path);
+    json_decref(object);
+    return s;
+}
+
+static ul_status read_csv(reading *r)
+{
+    size_t at = 0;
+    int64_t line = 1;
+    ul_csv_row head;
+    UL_TRY(ul_csv_read(r->ctx, r->arena, r->path, r->text, r->n, &at, &line, &head));
+    while (at < r->n) {
+        const int64_t first = line;
+        const ul_mark mark = ul_arena_mark(r->arena);
+        ul_csv_row row;
+        UL_TRY(ul_csv_read(r->ctx, r->arena, r->path, r->text, r->n, &at, &line, &row));
+        if (row.n == 1 && !row.cell[0][0]) {
+            ul_arena_rewind(r->arena, mark);
+            continue;
+        }
+        if (row.n != head.n)
+            return ul_fail(r->ctx, UL_E_INPUT, "%s:%lld: the row has %d cells, the header has %d: quote cells that hold "
+                           "commas", r->path, (long long)first, row.n, head.n);
+        UL_TRY(csv_object(r, &head, &row, first));
+    }
+    return UL_OK;
+}
+
+static ul_status read_text(reading *r)
+{
+    size_t i = 0;
+    int64_t line = 1;
+    while (i < r->n) {
+        size_t start = i, end = i; /* a paragraph: lines up to one that is blank */
+        const int64_t first = line;
+        while (i < r->n) {
+            const char *nl = memchr(r->text + i, '\n', r->n - i);
+            const size_t n = nl ? (size_t)(nl - r->text) - i : r->n - i;
+            const bool blank = is_blank(r->text + i, n);
+            if (!blank) end = i + n;
+            i += n + (nl != NULL);
+            line++;
+            if (blank) break;
+        }
+        if (end == start) continue;
+        while (end > start && r->text[end - 1] == '\r') end--;
+        ul_record record = {.line = first, .answer = ul_strndup(r->arena, r->text + start, end - start)};
+        const char *none = NULL;
+        UL_NEED(record.answer);
+        UL_TRY(ul_buf_add(&r->at, &record, sizeof record));
+        UL_TRY(ul_buf_add(&r->entity, &none, sizeof none));
+    }
+    return UL_OK;
+}
+
+/* The first line is a CSV header: it has a comma and names known or given fields. */
+static bool is_csv(reading *r)
+{
+    const size_t name = strlen(r->path);
+    if (name > 4 && !strcmp(r->path + name - 4, ".csv")) return true;
+    const char *nl = memchr(r->text, '\n', r->n);
+    const size_t n = nl ? (size_t)(nl - r->text) : 0;
+    if (!n || !memchr(r->text, ',', n)) return false;
+    const ul_mark mark = ul_arena_mark(r->arena);
+    size_t at = 0;
+    int64_t line = 1;
+    ul_csv_row head;
+    bool prompt = false, answer = false;
+    if (ul_csv_read(r->ctx, r->arena, r->path, r->text, n, &at, &line, &head) == UL_OK)
+        for (int i = 0; i < head.n; i++)
+            for (int k = 0; k < UL_FIELD_KEYS; k++) {
+                const char *p = r->fields->key[UL_FIELD_PROMPT][k], *a = r->fields->key[UL_FIELD_ANSWER][k];
+                prompt |= p && !strcmp(p, head.cell[i]);
+                answer |= a && !strcmp(a, head.cell[i]);
+            }
+    ul_arena_rewind(r->arena, mark);
+    return prompt && answer;
+}
+
+static ul_status check_utf8(ul_ctx *ctx, const char *path, const char *text, size_t n)
+{
+    const int64_t at = ul_utf8_invalid(text, n);
+    const char *nul = memchr(text, 0, n);
+    if (at < 0 && !nul) return UL_OK;
+    const int64_t place = at >= 0 ? at : nul - text;
+    int64_t line = 1, column = 1;
+    for (int64_t i = 0; i < place; i++) {
+        column = text[i] == '\n' ? 1 : column + 1;
+        line += text[i] == '\n';
+    }
+    return ul_fail(ctx, UL_E_INPUT, "%s:%lld: byte %lld of the line (0x%02x) is not %s: convert the file to UTF-8", path,
+                   (long long)line, (long long)column, (unsigned)(unsigned char)text[place], at >= 0 ? "UTF-8" : "text");
+}
+
+/* ---- entities and overlap: a table of texts --------------------------------------------------------------------------- */
+typedef struct {
+    uint64_t mask;
+    int64_t *slot; /* row + 1; 0 = free */
+} table;
+
+static uint64_t fnv1a(uint64_t h, const char *s) /* Fowler, Noll, Vo; the NUL counts, so that parts do not run together */
+{
+    for (const unsigned char *p = (const unsigned char *)(s ? s : "");; p++) {
+        h = (h ^ *p) * 1099511628211u;
+        if (!*p) return h;
+    }
+}
+
+static bool table_init(table *t, ul_arena *arena, int64_t n)
+{
+    uint64_t size = 16;
+    while (size < (uint64_t)n * 2) size *= 2;
+    *t = (table){size - 1, UL_NEW(arena, int64_t, size)};
+    return t->slot != NULL;
+}
+
+/* Rows of one spelling get one number, in order of first appearance; rows without a spelling keep `fallback`. */
+static ul_status number_entities(reading *r, ul_record *at, int64_t n, int32_t per_entity)
+{
+    const char *const *name = (const char *const *)(void *)r->entity.p;
+    table t;
+    int32_t next = 0;
+    if (!table_init(&t, r->arena, n)) return UL_E_RESOURCE;
+    for (int64_t i = 0; i < n; i++) {
+        if (!name[i]) {
+            at[i].entity = (int32_t)(per_entity > 0 ? i / per_entity : i);
+            continue;
+        }
+        uint64_t h = fnv1a(14695981039346656037u, name[i]) & t.mask;
+        while (t.slot[h] && strcmp(name[t.slot[h] - 1], name[i])) h = (h + 1) & t.mask;
+        if (!t.slot[h]) {
+            at[i].entity = next++;
+            t.slot[h] = i + 1;
+        } else {
+            at[i].entity = at[t.slot[h] - 1].entity;
+        }
+    }
+    return UL_OK;
+}
+
+static bool same(const ul_record *a, const ul_record *b)
+{
+    return !strcmp(a->answer, b->answer) && !strcmp(a->prompt ? a->prompt : "", b->prompt ? b->prompt : "");
+}
+
+static uint64_t hash(const ul_record *r)
+{
+    return fnv1a(fnv1a(14695981039346656037u, r->prompt), r->answer);
+}
+
+int64_t ul_records_overlap(ul_ctx *ctx, const ul_records *a, const ul_records *b)
+{
+    ul_arena *arena;
+    table t;
+    int64_t n = 0;
+    if (ul_arena_new(ctx, "overlap", &arena) != UL_OK) return -1;
+    if (!table_init(&t, arena, b->n)) n = -1;
+    for (int64_t i = 0; n >= 0 && i < b->n; i++) {
+        uint64_t h = hash(&b->at[i]) & t.mask;
+        while (t.slot[h]) h = (h + 1) & t.mask;
+        t.slot[h] = i + 1;
+    }
+    for (int64_t i = 0; n >= 0 && i < a->n; i++) {
+        uint64_t h = hash(&a->at[i]) & t.mask;
+        while (t.slot[h] && !same(&a->at[i], &b->at[t.slot[h] - 1])) h = (h + 1) & t.mask;
+        n += t.slot[h] != 0;
+    }
+    ul_arena_free(arena);
+    return n;
+}
+
+/* ---- the door ----------------------------------------------------------------------------------------------------------- */
+static ul_status read_any(reading *r)
+{
+    size_t i = 0;
+    while (i < r->n && is_blank(r->text + i, 1)) i++;
+    if (i < r->n && r->text[i] == '[') return read_json_array(r);
+    if (i < r->n && r->text[i] == '{') return read_json_lines(r);
+    return is_csv(r) ? read_csv(r) : read_text(r);
+}
+
+static ul_status finish(reading *r, int32_t per_entity, const ul_file *file, ul_records **out)
+{
+    const int64_t n = (int64_t)(r->at.n / sizeof(ul_record));
+    if (n == 0) return ul_fail(r->ctx, UL_E_INPUT, "%s: the data set has no rows (%zu bytes)", r->path, file->n);
+    ul_records *records = UL_NEW(r->arena, ul_records, 1);
+    ul_record *at = UL_NEW(r->arena, ul_record, n);
+    if (!records || !at) return UL_E_RESOURCE;
+    memcpy(at, r->at.p, r->at.n);
+    UL_TRY(number_entities(r, at, n, per_entity));
+    *records = (ul_records){.path = ul_strdup(r->arena, r->path), .n = n, .at = at};
+    UL_NEED(records->path);
+    ul_digest d;
+    ul_digest_init(&d);
+    ul_digest_add(&d, file->p, file->n);
+    ul_digest_hex(&d, records->digest);
+    *out = records;
+    return UL_OK;
+}
+
+ul_status ul_records_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *fields, int32_t per_entity,
+                          ul_records **out)
+{
+    static const unsigned char bom[3] = {0xef, 0xbb, 0xbf};
+    ul_fields f;
+    ul_file file;
+    *out = NULL;
+    UL_TRY(ul_fields_parse(ctx, arena, fields, &f));
+    UL_TRY(ul_file_map(ctx, arena, path, &file));
+    reading r = {.ctx = ctx, .arena = arena, .path = path, .text = (const char *)file.p, .n = file.n, .fields = &f};
+    if (r.n >= 3 && !memcmp(r.text, bom, 3)) {
+        r.text += 3;
+        r.n -= 3;
+    }
+    ul_buf_init(&r.at, ctx, SIZE_MAX);
+    ul_buf_init(&r.entity, ctx, SIZE_MAX);
+    ul_status s = check_utf8(ctx, path, r.text, r.n);
+    if (s == UL_OK) s = read_any(&r);
+    if (s == UL_OK) s = finish(&r, per_entity, &file, out);
+    ul_buf_release(&r.at);
+    ul_buf_release(&r.entity);
+    return s;
+}
+
+static void digest_text(ul_digest *d, const char *s)
+{
+    ul_digest_add(d, s ? "+" : "-", 1);
+    if (s) ul_digest_add(d, s, strlen(s) + 1);
+}
+
+ul_status ul_records_seal(ul_ctx *ctx, const char *name, const ul_record *at, int64_t n, ul_arena *arena,
+                          ul_records **out)
+{
+    if (n < 1) return ul_fail(ctx, UL_E_INPUT, "%s: the data set has no rows", name);
+    ul_records *r = UL_NEW(arena, ul_records, 1);
+    UL_NEED(r);
+    *r = (ul_records){.path = ul_strdup(arena, name), .n = n, .at = at};
+    UL_NEED(r->path);
+    ul_digest d;
+    ul_digest_init(&d);
+    for (int64_t i = 0; i < n; i++) {
+        digest_text(&d, at[i].prompt);
+        digest_text(&d, at[i].answer);
+        digest_text(&d, at[i].paraphrase);
+        for (int32_t k = 0; k < at[i].n_wrong; k++) digest_text(&d, at[i].wrong[k]);
+        ul_digest_add(&d, &at[i].entity, sizeof at[i].entity);
+    }
+    ul_digest_hex(&d, r->digest);
+    *out = r;
+    return UL_OK;
+}
+
+ul_status ul_lines_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *const **lines, int64_t *n)
+{
+    ul_file file;
+    UL_TRY(ul_file_map(ctx, arena, path, &file));
+    const char *text = (const char *)file.p;
+    UL_TRY(check_utf8(ctx, path, text, file.n));
+    int64_t most = 1, count = 0;
+    for (size_t i = 0; i < file.n; i++) most += text[i] == '\n';
+    const char **list = UL_NEW(arena, const char *, most);
+    UL_NEED(list);
+    for (size_t i = 0; i < file.n;) {
+        const char *nl = memchr(text + i, '\n', file.n - i);
+        size_t a = i, b = nl ? (size_t)(nl - text) : file.n;
+        i = b + 1;
+        while (a < b && is_blank(text + a, 1)) a++;
+        while (b > a && is_blank(text + b - 1, 1)) b--;
+        if (a == b) continue;
+        list[count] = ul_strndup(arena, text + a, b - a);
+        UL_NEED(list[count]);
+        count++;
+    }
+    if (count == 0) return ul_fail(ctx, UL_E_INPUT, "%s: the file has no lines", path);
+    *lines = list;
+    *n = count;
+    return UL_OK;
+}
