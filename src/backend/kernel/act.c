@@ -73,7 +73,7 @@ void KFN(act_fwd)(const ul_backend *be, ul_act_kind kind, int64_t n, const void 
     const real *x = x_;
     real *y = y_;
     PARALLEL_WORK(n)
-    for (int64_t lo = 0; lo < n; lo += BLOCK) act_block(kind, lo + BLOCK < n ? BLOCK : n - lo, x + lo, y + lo);
+    for (int64_t lo = 0; lo < n; lo += BLOCK) act_block(kind, least(BLOCK, n - lo), x + lo, y + lo);
 }
 
 void KFN(act_bwd)(const ul_backend *be, ul_act_kind kind, int64_t n, const void *x_, const void *dy_, void *dx_,
@@ -83,7 +83,7 @@ void KFN(act_bwd)(const ul_backend *be, ul_act_kind kind, int64_t n, const void 
     real *dx = dx_;
     PARALLEL_WORK(n)
     for (int64_t lo = 0; lo < n; lo += BLOCK) {
-        const int64_t w = lo + BLOCK < n ? BLOCK : n - lo;
+        const int64_t w = least(BLOCK, n - lo);
         real v[BLOCK];
         act_block_bwd(kind, w, x + lo, dy + lo, v);
         put(w, v, dx + lo, add);
@@ -96,7 +96,7 @@ void KFN(glu_fwd)(const ul_backend *be, ul_act_kind kind, int64_t n, const void 
     real *y = y_;
     PARALLEL_WORK(n)
     for (int64_t lo = 0; lo < n; lo += BLOCK) {
-        const int64_t w = lo + BLOCK < n ? BLOCK : n - lo;
+        const int64_t w = least(BLOCK, n - lo);
         real a[BLOCK];
         act_block(kind, w, g + lo, a);
         for (int64_t i = 0; i < w; i++) y[lo + i] = a[i] * u[lo + i];
@@ -110,7 +110,7 @@ void KFN(glu_bwd)(const ul_backend *be, ul_act_kind kind, int64_t n, const void 
     real *dg = dg_, *du = du_;
     PARALLEL_WORK(n)
     for (int64_t lo = 0; lo < n; lo += BLOCK) {
-        const int64_t w = lo + BLOCK < n ? BLOCK : n - lo;
+        const int64_t w = least(BLOCK, n - lo);
         real v[BLOCK], a[BLOCK];
         if (dg) {
             for (int64_t i = 0; i < w; i++) a[i] = dy[lo + i] * u[lo + i];

@@ -9,34 +9,6 @@
 #include <immintrin.h>
 #endif
 
-
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
-/* Rounding to nearest even; denormals kept (f32, double) or zero in and out (bf16 products). Set in every thread of a
- * team, and what the caller had is put back. */
-#if defined(__x86_64__)
-static inline uint64_t float_mode(bool flush)
-{
-    const unsigned old = _mm_getcsr();
-    _mm_setcsr((old & ~0xe040u) | (flush ? 0x8040u : 0));
-    return old;
-}
-static inline void float_mode_back(uint64_t old) { _mm_setcsr((unsigned)old); }
-#elif defined(__aarch64__)
-static inline uint64_t float_mode(bool flush)
-{
-    uint64_t old, mode;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
-    mode = (old & ~(UINT64_C(7) << 22)) | (flush ? UINT64_C(1) << 24 : 0);
-    __asm__ volatile("msr fpcr, %0" ::"r"(mode));
-    return old;
-}
-static inline void float_mode_back(uint64_t old) { __asm__ volatile("msr fpcr, %0" ::"r"(old)); }
-#else
-static inline uint64_t float_mode(bool flush) { return (uint64_t)flush * 0; }
-static inline void float_mode_back(uint64_t old) { (void)old; }
-#endif
-
 /* With bf16 precision k is cut into blocks of at most 32 that start anew at each segment; a ragged block is filled with
  * +0. A cursor walks the blocks. */
 typedef struct {

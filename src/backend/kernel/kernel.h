@@ -7,6 +7,9 @@
 #ifndef UL_KERNEL_H
 #define UL_KERNEL_H
 #include "backend/backend.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #define UL_CAT_(a, b, c) a##b##c
 #define UL_CAT(a, b, c) UL_CAT_(a, b, c)
@@ -26,6 +29,8 @@ typedef float real;
 #define FMAX(a, b) ((a) > (b) ? (a) : (b))
 #endif
 enum { LANES = 16 };
+
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* The fixed tree over 16 lanes. */
 static inline real lane_sum(real *l)
@@ -54,13 +59,41 @@ static inline real lane_sum(real *l)
  * vmath.h so that loops over them vectorise. */
 #include "backend/kernel/vmath.h"
 
+/* Rounding to nearest even; denormals kept (f32, double) or zero in and out (bf16 products). Set in every thread of a
+ * team, and what the caller had is put back. */
+#if defined(__x86_64__)
+static inline uint64_t float_mode(bool flush)
+{
+    const unsigned old = _mm_getcsr();
+    _mm_setcsr((old & ~0xe040u) | (flush ? 0x8040u : 0));
+    return old;
+}
+static inline void float_mode_back(uint64_t old) { _mm_setcsr((unsigned)old); }
+#elif defined(__aarch64__)
+static inline uint64_t float_mode(bool flush)
+{
+    uint64_t old, mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
+    mode = (old & ~(UINT64_C(7) << 22)) | (flush ? UINT64_C(1) << 24 : 0);
+    __asm__ volatile("msr fpcr, %0" ::"r"(mode));
+    return old;
+}
+static inline void float_mode_back(uint64_t old) { __asm__ volatile("msr fpcr, %0" ::"r"(old)); }
+#else
+static inline uint64_t float_mode(bool flush) { return (uint64_t)flush * 0; }
+static inline void float_mode_back(uint64_t old) { (void)old; }
+#endif
+
 /* Static split of [0, n) rows over the team; results never depend on it. PARALLEL_WORK starts the team only where
- * `work` (elements touched) pays for waking it. */
+ * `work` (elements touched) pays for waking it, and stands before the loop that is split; every thread runs it in the
+ * kernels' own mode (the outer loop turns once). */
 #define UL_PRAGMA(text) _Pragma(#text)
-#define PARALLEL_WORK(work) \
-    UL_PRAGMA(omp parallel for schedule(static) num_threads(be->threads) if ((int64_t)(work) >= 16384))
 #define PARALLEL _Pragma("omp parallel num_threads(be->threads)")
 #define PARALLEL_FOR _Pragma("omp parallel for schedule(static) num_threads(be->threads)")
+#define PARALLEL_WORK(work)                                                                                            \
+    UL_PRAGMA(omp parallel num_threads(be->threads) if ((int64_t)(work) >= 16384))                                     \
+    for (uint64_t mode_ = float_mode(false), once_ = 1; once_; once_ = 0, float_mode_back(mode_))                      \
+        UL_PRAGMA(omp for schedule(static) nowait)
 
 /* Width of one thread's part of c columns: whole cache lines. Chains over rows are split by columns, never by rows. */
 static inline int64_t columns_each(const ul_backend *be, int64_t c)

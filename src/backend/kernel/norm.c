@@ -71,7 +71,7 @@ void KFN(norm_bwd)(const ul_backend *be, ul_norm_kind kind, int64_t n, int64_t c
         const int64_t part = columns_each(be, c);
         PARALLEL_WORK(n * c)
         for (int64_t lo = 0; lo < c; lo += part)
-            gain_bwd(n, c, lo, lo + part < c ? lo + part : c, x, stat, dy, dw, db);
+            gain_bwd(n, c, lo, least(lo + part, c), x, stat, dy, dw, db);
     }
     if (!dx) return;
     PARALLEL_WORK(n * c)

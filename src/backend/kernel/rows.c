@@ -2,8 +2,6 @@
 #include "backend/kernel/kernel.h"
 #include <string.h>
 
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 void KFN(fill_rows)(const ul_backend *be, int64_t n, int64_t c, const void *row, void *y_)
 {
     real *y = y_;

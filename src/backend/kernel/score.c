@@ -27,7 +27,7 @@ static int32_t first_equal(const real *z, real max, int64_t V)
 {
     enum { STEP = 256 };
     for (int64_t lo = 0; lo < V; lo += STEP) {
-        const int64_t hi = lo + STEP < V ? lo + STEP : V;
+        const int64_t hi = least(lo + STEP, V);
         int any = 0;
         for (int64_t i = lo; i < hi; i++) any |= z[i] == max;
         for (int64_t i = lo; any && i < hi; i++)

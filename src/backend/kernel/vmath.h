@@ -103,11 +103,12 @@ static inline float v_erf(float x)
     return a > 0.93f ? __builtin_copysignf(large, x) : small;
 }
 
-/* 1 / (1 + e^-x), with e^-|x| so that nothing overflows and small results keep their digits. */
+/* With e = e^-|x| nothing overflows: s = e / (1 + e) is the smaller side; for x < 0 as e - e s, where 1 + e would cost
+ * digits, else 1 - s. */
 static inline float v_sigmoid(float x)
 {
-    const float e = v_exp(-FABS(x));
-    return (x < 0.0f ? e : 1.0f) / (1.0f + e);
+    const float e = v_exp(-FABS(x)), s = e / (1.0f + e);
+    return x < 0.0f ? FMA(-e, s, e) : 1.0f - s;
 }
 #endif
 #endif
