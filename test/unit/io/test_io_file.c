@@ -1,44 +1,7 @@
 /* Files, folders, UTF-8; outputs that are whole or absent; side files; the step log. */
-#include "io/io.h"
-#include "ul_test.h"
+#include "io_fixture.h"
 #include <signal.h>
 #include <sys/resource.h>
-
-static ul_ctx *ctx;
-static ul_arena *arena;
-static const char *dir;
-
-static int set_up(void **state)
-{
-    (void)state;
-    ctx = ul_test_ctx();
-    UL_OK_IN(ctx, ul_arena_new(ctx, "test", &arena));
-    dir = ul_test_folder("io");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ul_arena_free(arena);
-    ul_ctx_free(ctx);
-    return 0;
-}
-
-static char *in(const char *name)
-{
-    char *p = ul_path_join(arena, dir, name);
-    assert_non_null(p);
-    return p;
-}
-
-static void put(const char *path, const void *bytes, size_t n)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
 
 static void expect(const char *path, const void *bytes, size_t n)
 {
@@ -46,14 +9,6 @@ static void expect(const char *path, const void *bytes, size_t n)
     UL_OK_IN(ctx, ul_file_map(ctx, arena, path, &f));
     assert_int_equal(f.n, n);
     assert_memory_equal(f.p, bytes, n);
-}
-
-static int64_t entries(const char *path)
-{
-    char **names;
-    int64_t n;
-    UL_OK_IN(ctx, ul_dir_list(ctx, arena, path, &names, &n));
-    return n;
 }
 
 static void paths(void **state)

@@ -1,27 +1,7 @@
 /* JSON: what is accepted, and that each refusal names the file, the place and what was expected. */
-#include "io/io.h"
-#include "ul_test.h"
+#include "io_fixture.h"
 #include <float.h>
 #include <math.h>
-
-static ul_ctx *ctx;
-static ul_arena *arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    ctx = ul_test_ctx();
-    UL_OK_IN(ctx, ul_arena_new(ctx, "test", &arena));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ul_arena_free(arena);
-    ul_ctx_free(ctx);
-    return 0;
-}
 
 static ul_status parse(const char *text, size_t n, json_t **out)
 {
@@ -122,7 +102,7 @@ static void huge_integers(void **state)
 static void save_and_load(void **state)
 {
     (void)state;
-    const char *path = ul_path_join(arena, ul_test_folder("json"), "a.json");
+    const char *path = in("a.json");
     const double real[] = {0.1, 1.0 / 3, DBL_MIN, DBL_MAX, -0.0, 5e-324, 1e22, 123456789.123456789};
     const size_t n = sizeof real / sizeof *real;
     json_t *list = json_array(), *v;

@@ -1,5 +1,5 @@
 /* safetensors in and out: views, finding, reading, writing, rewriting, digest, finite check. */
-#include "tensors_fixture.h"
+#include "io_fixture.h"
 #include <math.h>
 
 static void views(void **state)

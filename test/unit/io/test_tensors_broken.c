@@ -1,6 +1,6 @@
 /* Broken safetensors: each is refused with the file, the tensor and the numbers, or is safe; and whatever fails while
  * one is written, no half of it stays. */
-#include "tensors_fixture.h"
+#include "io_fixture.h"
 
 #define ENTRY(dtype, shape, from, to) "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" from "," to "]}"
 

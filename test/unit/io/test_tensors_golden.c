@@ -1,6 +1,6 @@
 /* Files that the safetensors library wrote: every view against a reading of the header by hand, our writer against its
  * bytes, and load then save. */
-#include "tensors_fixture.h"
+#include "io_fixture.h"
 
 /* Offsets of a tensor by looking for its text in the header. */
 static void by_hand(const ul_shard *s, const ul_tensor *t)

@@ -1,6 +1,6 @@
-/* tensors_fixture.h - files for the safetensors tests, made by hand, and a model in two shards. */
-#ifndef TENSORS_FIXTURE_H
-#define TENSORS_FIXTURE_H
+/* io_fixture.h - a context and a folder for each test, files made by hand, a model in two shards. */
+#ifndef IO_FIXTURE_H
+#define IO_FIXTURE_H
 #include "io/io.h"
 #include "ul_test.h"
 
@@ -13,13 +13,16 @@ static int set_up(void **state)
     (void)state;
     ctx = ul_test_ctx();
     UL_OK_IN(ctx, ul_arena_new(ctx, "test", &arena));
-    dir = ul_test_folder("tensors");
+    dir = ul_test_folder("io");
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
+    char *remove_all = ul_format(arena, "rm -r '%s'", dir);
+    assert_non_null(remove_all);
+    assert_int_equal(system(remove_all), 0);
     ul_arena_free(arena);
     ul_ctx_free(ctx);
     return 0;
@@ -34,6 +37,7 @@ static inline char *in(const char *name)
 
 static inline void put(const char *path, const void *bytes, size_t n)
 {
+    unlink(path); /* some file systems flush a file that is truncated and written again */
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
     assert_int_equal(fwrite(bytes, 1, n, f), n);
