@@ -23,6 +23,7 @@ typedef struct {
     void *p;            /* [rows, cols]                                                                                */
     void *g;            /* [rows, cols] gradient, NULL when frozen                                                     */
     void *g2;           /* a second gradient chain: the gather side of a tied embedding; added to g by ul_model_grad_ready */
+    void *base;         /* what p was before an adapter's modules_to_save took its place (UL_PASS_BASE reads it); or NULL */
     void *panel;        /* packed for reading at full speed, or NULL                                                   */
     bool is_norm, is_bias, is_embedding, is_head;
     /* low-rank adapter: y += s (x A^T) B^T; A [r, cols], B [rows, r]; r = 0: none */
@@ -69,6 +70,10 @@ ul_status ul_model_save(ul_ctx *ctx, ul_model *m, const char *out_dir) UL_MUST;
 ul_status ul_model_digest(ul_ctx *ctx, ul_model *m, char hex[65]) UL_MUST;
 /* The masters and gradients into/out of one flat array, in trainables' order: checkpoints, attacks, restores. */
 ul_status ul_model_copy_weights(ul_ctx *ctx, const ul_model *from, ul_model *to) UL_MUST;
+
+/* A tensor of the file, or an adapter's by PEFT's name, as n doubles in the file's own layout (Conv1D transposed): the
+ * weight, or its gradient (UL_E_USAGE where it has none). The alias of a tied matrix is a name of it too. */
+ul_status ul_model_tensor(ul_ctx *ctx, ul_model *m, const char *name, bool gradient, int64_t n, double *out) UL_MUST;
 
 /* ---- which weights move ------------------------------------------------------------------------------------------ */
 /* "all", "none", "lora", "layers 5-7 mlp", "layers 0,3 attn", "layers 2 mlp.down_proj", "embedding", "head", "norms", or a

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+int ul_replay_forward(ul_ctx *ctx, const char *record_dir, json_t *golden, char *message, size_t size);
+int ul_replay_lora(ul_ctx *ctx, const char *record_dir, json_t *golden, char *message, size_t size);
 int ul_replay_tokenizer(ul_ctx *ctx, const char *record_dir, json_t *golden, char *message, size_t size);
 
 /* A path of a record: relative to it, or "shared/..." for the shared folder: $UL_SHARED, else the nearest folder above

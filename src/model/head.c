@@ -1,0 +1,193 @@
+/* head.c - the final norm and the output matrix, at the scored rows only, a chunk of rows at a time.
+ *
+ * Forward gives scores and forgets the logits; backward computes a chunk of logits again, turns it in place into its
+ * gradient dz, and goes on:  dh = dz W,  dW += dz^T h (one chain over the rows).  The chunk never changes a bit: it ends
+ * where a block of 32 rows of a sample ends (the bf16 product's blocks along tokens start at each sample). */
+#include "model/block.h"
+#include <string.h>
+
+/* Logits of a chunk: about 8 million numbers, 32 MiB of floats. */
+enum { CHUNK_NUMBERS = 8 << 20, CHUNK_ROWS = 64, BLOCK = 32 };
+
+ul_weight *ul_head_weight(const ul_model *m, bool base)
+{
+    return m->own_head && !base ? m->own_head : m->top[W_HEAD];
+}
+
+const void *ul_model_head(const ul_model *m) { return ul_head_weight(m, false)->p; }
+
+void ul_head_plan(const ul_model *m, const ul_pass *pass, ul_run *r, size_t *at)
+{
+    const size_t esize = m->be->k->esize;
+    const int64_t c = m->arch.s.C, v = m->arch.s.V;
+    r->chunk = CHUNK_NUMBERS / v / BLOCK * BLOCK;
+    if (r->chunk < CHUNK_ROWS) r->chunk = CHUNK_ROWS;
+    if (pass->flags & UL_PASS_PLAIN_HEAD || r->chunk > r->n_row) r->chunk = r->n_row;
+    const int64_t held = r->grad ? r->n_row : r->chunk;
+    const struct { size_t *to, n; } parts[] = {
+        {&r->at_seg, r->grad ? (size_t)(pass->batch->n_doc + 2) * sizeof(int32_t) : 0},
+        {&r->at_xr, (size_t)(held * c) * esize},
+        {&r->at_nr, (size_t)(held * c) * esize},
+        {&r->at_stat, (size_t)(held * 2) * esize},
+        {&r->at_dnr, r->grad ? (size_t)(held * c) * esize : 0},
+        {&r->at_z, (size_t)(r->chunk * v) * esize},
+        {&r->at_zref, pass->ref_hidden ? (size_t)(r->chunk * v) * esize : 0}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) *parts[i].to = *at, *at += ul_round64(parts[i].n);
+}
+
+static void norm(const ul_model *m, const ul_run *r, int64_t n, const void *x, void *y, void *stat)
+{
+    const ul_weight *b = m->top[B_NF];
+    m->be->k->norm_fwd(m->be, m->arch.norm, n, m->arch.s.C, m->arch.s.eps, x, ul_weight_p(m->top[W_NF], r->base),
+                       b ? ul_weight_p(b, r->base) : NULL, y, stat);
+}
+
+/* Rows first .. first + n - 1: what the head reads. */
+static void *normed_rows(ul_model *m, const ul_run *r, const ul_batch *b, int64_t first, int64_t n)
+{
+    const int64_t o = r->grad ? first : 0, c = m->arch.s.C;
+    void *x = ul_part_of(m->be, ul_at(m, r->at_xr), o * c), *y = ul_part_of(m->be, ul_at(m, r->at_nr), o * c);
+    m->be->k->gather(m->be, n, c, b->row + first, ul_run_hidden(m, r, r->last), x, false);
+    norm(m, r, n, x, y, ul_part_of(m->be, ul_at(m, r->at_stat), o * 2));
+    return y;
+}
+
+/* The hidden state of all tokens after the final norm, for those who look at it. */
+const void *ul_head_normed(ul_model *m)
+{
+    const ul_run *r = &m->run;
+    const size_t esize = m->be->k->esize;
+    if (m->normed) return m->normed;
+    ul_arena_reset(m->side_arena);
+    void *stat = ul_alloc_raw(m->side_arena, (size_t)r->n * 2, esize);
+    m->normed = ul_alloc_raw(m->side_arena, (size_t)(r->n * m->arch.s.C), esize);
+    if (!stat || !m->normed) return m->normed = NULL;
+    norm(m, r, r->n, ul_run_hidden(m, r, r->last), m->normed, stat);
+    return m->normed;
+}
+
+/* Where the sample of row i begins, in rows. */
+static int64_t sample_row(const ul_batch *b, int64_t i)
+{
+    int64_t start = 0;
+    for (int32_t d = 0; d < b->n_doc && b->doc_row[d] <= i; d++)
+        if (d == 0 || b->doc_sample[d] != b->doc_sample[d - 1]) start = b->doc_row[d];
+    return start;
+}
+
+/* Rows of the chunk that begins at `first`. */
+static int64_t chunk_rows(const ul_run *r, const ul_batch *b, int64_t first)
+{
+    int64_t end = first + r->chunk;
+    if (end >= r->n_row) return r->n_row - first;
+    const int64_t start = sample_row(b, end);
+    end = start + (end - start) / BLOCK * BLOCK;
+    return end - first;
+}
+
+/* Borders of the samples among rows first .. first + n - 1. */
+static int32_t segments(const ul_batch *b, int64_t first, int64_t n, int32_t *seg)
+{
+    int32_t k = 0;
+    seg[k++] = 0;
+    for (int32_t d = 1; d < b->n_doc; d++) {
+        const int64_t at = b->doc_row[d] - first;
+        if (b->doc_sample[d] != b->doc_sample[d - 1] && at > seg[k - 1] && at < n) seg[k++] = (int32_t)at;
+    }
+    seg[k] = (int32_t)n;
+    return k;
+}
+
+static bool any_soft(const uint8_t *soft, int64_t n) { return soft && memchr(soft, 1, (size_t)n); }
+
+/* Logits of the chunk under the reference, or NULL where no row wants them. */
+static void *reference(ul_model *m, const ul_pass *pass, const ul_run *r, int64_t first, int64_t n)
+{
+    if (!pass->ref_hidden || !any_soft(pass->soft + first, n)) return NULL;
+    const ul_weight *w = ul_head_weight(m, true);
+    const void *h = ul_cpart_of(m->be, pass->ref_hidden, first * m->arch.s.C);
+    ul_linear(m->be, n, h, w, pass->ref_head ? pass->ref_head : ul_weight_p(w, true), NULL, ul_at(m, r->at_zref));
+    return ul_at(m, r->at_zref);
+}
+
+static ul_score score_from(const ul_score *s, int64_t i)
+{
+    return (ul_score){.logp = s->logp ? s->logp + i : NULL, .argmax = s->argmax ? s->argmax + i : NULL,
+                      .mu = s->mu ? s->mu + i : NULL, .sigma2 = s->sigma2 ? s->sigma2 + i : NULL,
+                      .kl = s->kl ? s->kl + i : NULL};
+}
+
+void ul_head_forward(ul_model *m, ul_pass *pass, ul_run *r)
+{
+    const ul_batch *b = pass->batch;
+    const ul_score *s = &pass->score;
+    const ul_weight *w = ul_head_weight(m, r->base);
+    const bool scored = s->logp || s->argmax || s->mu || s->sigma2 || s->kl;
+    const int64_t c = m->arch.s.C;
+    for (int64_t i = 0, n; i < r->n_row; i += n) {
+        n = chunk_rows(r, b, i);
+        void *h = normed_rows(m, r, b, i, n), *z = ul_at(m, r->at_z);
+        if (pass->row_hidden) m->be->k->copy(m->be, n * c, h, ul_part_of(m->be, pass->row_hidden, i * c), false);
+        if (!scored) continue;
+        const ul_score out = score_from(s, i);
+        ul_linear(m->be, n, h, w, ul_weight_p(w, r->base), NULL, z);
+        m->be->k->score(m->be, n, m->arch.s.V, z, b->label + i, s->kl ? reference(m, pass, r, i, n) : NULL,
+                        pass->soft ? pass->soft + i : NULL, &out);
+    }
+}
+
+void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
+{
+    const ul_backend *be = m->be;
+    const ul_batch *b = pass->batch;
+    const int64_t c = m->arch.s.C, v = m->arch.s.V;
+    ul_weight *w = ul_head_weight(m, r->base), *nw = m->top[W_NF], *nb = m->top[B_NF];
+    void *dw = w->g && !(r->base && w->base) ? w->g : NULL;
+    void *dnw = nw->g && !(r->base && nw->base) ? nw->g : NULL, *dnb = nb && nb->g && !(r->base && nb->base) ? nb->g : NULL;
+    const bool below = dx || dnw || dnb;
+    int32_t *seg = ul_at(m, r->at_seg);
+    const void *wp = ul_weight_p(w, r->base);
+    for (int64_t i = 0, n; i < r->n_row && (below || dw); i += n) {
+        n = chunk_rows(r, b, i);
+        void *h = ul_part_of(be, ul_at(m, r->at_nr), i * c), *z = ul_at(m, r->at_z);
+        const int32_t n_seg = segments(b, i, n, seg);
+        const void *zref = pass->kl_coef ? reference(m, pass, r, i, n) : NULL;
+        ul_linear(be, n, h, w, wp, NULL, z);
+        be->k->score_bwd(be, n, v, z, b->label + i, pass->coef + i, zref, zref ? pass->kl_coef + i : NULL);
+        if (dw)
+            be->k->gemm(be, &(ul_gemm){.m = v, .n = c, .k = n, .a = z, .a_row = 1, .a_col = v, .b = h, .b_row = c, .b_col = 1,
+                                       .c = dw, .c_row = c, .add = true, .seg = seg, .n_seg = n_seg});
+        if (below)
+            be->k->gemm(be, &(ul_gemm){.m = n, .n = c, .k = v, .a = z, .a_row = v, .a_col = 1, .b = wp, .b_row = c, .b_col = 1,
+                                       .c = ul_part_of(be, ul_at(m, r->at_dnr), i * c), .c_row = c});
+    }
+    if (!below) return;
+    /* nr has been read; the gradient of the gathered rows takes its place */
+    void *dxr = dx ? ul_at(m, r->at_nr) : NULL;
+    be->k->norm_bwd(be, m->arch.norm, r->n_row, c, ul_at(m, r->at_xr), ul_weight_p(nw, r->base), ul_at(m, r->at_stat),
+                    ul_at(m, r->at_dnr), dxr, false, dnw, dnb);
+    if (!dx) return;
+    be->k->fill_rows(be, r->n, c, NULL, dx);
+    be->k->scatter(be, r->n_row, c, b->row, dxr, dx);
+}
+
+/* Logits of rows first .. first + *n - 1 of the batch just run; the next call overwrites them. */
+void *ul_head_logits(ul_model *m, const ul_batch *b, int64_t first, int64_t *n)
+{
+    const ul_weight *w = ul_head_weight(m, m->run.base);
+    *n = m->run.n_row - first < m->run.chunk ? m->run.n_row - first : m->run.chunk;
+    ul_linear(m->be, *n, normed_rows(m, &m->run, b, first, *n), w, ul_weight_p(w, m->run.base), NULL, ul_at(m, m->run.at_z));
+    return ul_at(m, m->run.at_z);
+}
+
+ul_status ul_model_logits(ul_ctx *ctx, ul_model *m, const ul_batch *batch, void *out)
+{
+    const int64_t v = m->arch.s.V;
+    ul_pass pass = {.batch = batch, .last = -1};
+    UL_TRY(ul_run_forward(ctx, m, &pass, NULL));
+    for (int64_t i = 0, n; i < m->run.n_row; i += n) {
+        const void *z = ul_head_logits(m, batch, i, &n);
+        m->be->k->copy(m->be, n * v, z, ul_part_of(m->be, out, i * v), false);
+    }
+    return UL_OK;
+}
