@@ -10,10 +10,11 @@
 #include "model/model.h"
 #include "unlearn/method.h"
 
+/* ---- the recipe --------------------------------------------------------------------------------------------------- */
 typedef enum { UL_ADAMW, UL_SGD } ul_optim_kind;
 typedef enum { UL_CONSTANT, UL_LINEAR, UL_COSINE } ul_schedule;
 
-/* Everything that decides the numbers of a run, and nothing else: its digest names the run. */
+/* Everything that decides the numbers of a run beside the model, the data and the method. */
 typedef struct {
     uint64_t seed;
     double epochs;       /* used when steps is 0 */
@@ -22,71 +23,97 @@ typedef struct {
     ul_optim_kind optim;
     double lr, beta1, beta2, eps, weight_decay, momentum;
     ul_schedule schedule;
-    double warmup;       /* >= 1: steps; < 1: share of the steps */
+    double warmup;       /* >= 1: steps; < 1: share of the steps, rounded up */
     double lr_floor;     /* cosine, linear: end at this share of lr */
     double clip;         /* 0 = none; else max norm over all trainables: g *= min(1, clip / (norm + 1e-6)) */
-    bool match_peer;     /* --match open-unlearning: denominators within each micro-batch (mean of means), all-position KL */
+    bool match_peer;     /* --match open-unlearning: means within each micro-batch, then their mean; all-position KL */
     const char *train;   /* spec of ul_model_select */
 } ul_recipe;
-extern const ul_param ul_recipe_params[]; /* seed epochs steps batch lr ... with defaults, bounds, help: read by the command line */
-double ul_recipe_lr(const ul_recipe *r, int64_t step, int64_t steps); /* of step 0 .. steps-1 */
+/* seed epochs steps batch optimizer lr beta1 beta2 eps weight-decay momentum schedule warmup lr-floor clip train */
+extern const ul_param ul_recipe_params[];
+/* Values of that table; lr 0 becomes ul_recipe_lr_for(parameters of the model). */
+void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out);
+double ul_recipe_lr_for(int64_t n_parameters);
+int64_t ul_recipe_steps(const ul_recipe *r, int64_t n_samples);            /* steps, or ceil(epochs * n / batch) */
+double ul_recipe_lr(const ul_recipe *r, int64_t step, int64_t steps); /* of step 0 .. steps-1, as transformers has it */
 
-/* ---- the reference cache -------------------------------------------------------------------------------------------- */
-/* Per scored token log p under the model before the run, and (for KL) the hidden rows that the head reads. On disk under `dir`, one file
- * a (weights digest, precision, kind, documents digest); memory-mapped; made by one forward sweep when missing. */
+/* ---- the reference cache ------------------------------------------------------------------------------------------ */
+/* What the model before the run says of a set of documents: log p of every scored token and, for KL, the hidden rows
+ * that the head reads and the head itself. One file under `dir` for a (weights digest, precision, kind, documents), made
+ * by one forward sweep (adapters off) when it is missing, then mapped; dir NULL: kept in `arena`. Packing never changes
+ * a bit, so a policy that has not moved yet gives exactly these numbers. */
 typedef struct ul_reference ul_reference;
-ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *digest,
+ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                             const ul_docs *docs, bool hidden, ul_reference **out) UL_MUST;
-const double *ul_reference_logp(const ul_reference *r, int64_t doc_id); /* [scored tokens of the document] */
-const void *ul_reference_hidden(const ul_reference *r, int64_t doc_id); /* [rows, C] real */
+int32_t ul_reference_rows(const ul_reference *r, int64_t doc);         /* scored tokens of the document */
+const double *ul_reference_logp(const ul_reference *r, int64_t doc);   /* [rows] */
+const void *ul_reference_hidden(const ul_reference *r, int64_t doc);   /* [rows, C] real; NULL unless asked for */
+const void *ul_reference_head(const ul_reference *r);                  /* [V, C] real; likewise */
 
-/* ---- one step, for the loop, the replay of recorded training, and the audit's attacks -------------------------------- */
+/* ---- one step: for the loop, for replays of recorded training, for the audit's attacks ------------------------------- */
 typedef struct ul_trainer ul_trainer;
 typedef struct {
-    double loss, forget_loss, retain_loss; /* method's loss; mean nll of each side's scored tokens */
-    double grad_norm, lr;
+    double loss;                              /* the method's, of the whole step                              */
+    double forget_loss, alt_loss, retain_loss; /* mean nll of each side's scored tokens; NaN: side not run    */
+    double grad_norm, lr;                     /* the norm before clipping                                     */
     int64_t tokens, scored;
 } ul_step_result;
 /* Gives sample i of step s (0 .. batch-1), documents alive until the step's arena is reset. */
 typedef ul_status ul_sample_fn(void *user, int64_t step, int32_t i, ul_arena *arena, ul_sample *out);
-/* Reference numbers of a document: fill what is asked for (logp [scored], hidden [rows, C]); user-made for replays. */
 typedef struct {
     ul_model *model;
     const ul_method *method; /* NULL: plain training, mean nll of the forget side's scored tokens */
     const ul_args *args;
     const ul_recipe *recipe;
-    int32_t micro_batch;     /* samples; never changes the bits (unless match_peer, whose definition it is) */
-    bool checkpoint;
+    int32_t micro_batch;     /* samples; 0: as many as make 4096 tokens. Never changes a bit (but defines match_peer's means) */
+    bool checkpoint;         /* keep block inputs only */
+    ul_pairing *pairing;     /* samples index = step * batch + i; or NULL and */
     ul_sample_fn *sample;
     void *user;
-    const ul_reference *forget_ref, *retain_ref; /* from the cache, by document id; or NULL: `reference` is asked */
-    ul_model *reference;     /* a second model (replay), or the same one with adapters (run with UL_PASS_BASE); or NULL */
-    const void *ref_head;    /* [V, C] of the reference, for KL */
+    const ul_reference *ref[UL_N_SIDE]; /* by document id; or NULL and the reference is run each time: */
+    ul_model *reference;     /* a second model, or the same one with adapters (UL_PASS_BASE); or NULL */
+    int32_t pad_id;          /* match_peer with KL: retain documents are padded with it to the longest of a micro-batch */
 } ul_trainer_options;
 ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps, ul_trainer **out) UL_MUST;
-void ul_trainer_free(ul_trainer *t);
-/* Gradients of step s into the model's g (before clipping); for tests and replays. */
+void ul_trainer_free(ul_trainer *t); /* NULL is fine */
+/* The method's needs with these arguments; 0 for NULL. Callers open data and references by it. */
+unsigned ul_method_needs(const ul_method *m, const ul_args *args);
+/* Gradients of step s into the model's g (before clipping), and the step's numbers. UL_E_CRITERION when the loss or a
+ * gradient is not finite: names step and tensor; no weight has moved. */
 ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;
-/* Clip and move the weights with the gradients that are there. */
+/* Clip by out->grad_norm and move the weights with the gradients that are there. */
 ul_status ul_trainer_update(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;
-/* Optimizer state and weights to / from one file (atomic). */
+/* The loss of each micro-batch of the last ul_trainer_gradients: parts of the loss; with match_peer each its own mean. */
+const double *ul_trainer_micro_losses(const ul_trainer *t, int32_t *n);
+/* Weights that move, optimizer state, step and recipe digest to / from one file (atomic). Another recipe's file is
+ * refused, both digests named. Save refuses weights that are not finite. */
 ul_status ul_trainer_save(ul_trainer *t, const char *path, int64_t next_step, const char *recipe_digest) UL_MUST;
 ul_status ul_trainer_load(ul_trainer *t, const char *path, int64_t *next_step, const char *recipe_digest) UL_MUST;
-/* Exact bytes of a step of this shape, before it runs. */
-ul_status ul_trainer_plan(ul_trainer *t, ul_bytes_plan *out) UL_MUST;
+/* Exact bytes of the largest micro-batch among the first `steps` steps (0: all), before any is run. */
+typedef struct {
+    ul_bytes_plan pass;         /* of the model                             */
+    size_t optimizer, step;     /* moments; samples, batch, scores of a step */
+    size_t total;
+    int32_t n_tok, n_row, longest; /* of that micro-batch */
+} ul_train_plan;
+ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out) UL_MUST;
 
-/* ---- the whole run ---------------------------------------------------------------------------------------------------- */
+/* ---- the whole run ------------------------------------------------------------------------------------------------ */
 typedef struct {
     ul_trainer_options options;
     int64_t n_samples;       /* of an epoch */
-    const char *out_dir;     /* log.jsonl, checkpoint; NULL: nothing is written (demo, attacks) */
+    const char *out_dir;     /* log.jsonl, checkpoint.safetensors; NULL: nothing is written (demo, attacks) */
     const char *recipe_digest;
-    int64_t save_every;      /* steps; 0 = about every five minutes; -1 = never */
-    bool resume;
-    void (*on_step)(void *user, int64_t step, const ul_step_result *r); /* NULL, or curves */
+    int64_t save_every;      /* steps; 0 = about every five minutes; -1 = never; always at the end but for -1 */
+    bool resume;             /* from the checkpoint in out_dir where there is one; the log is cut back to it */
+    void (*on_step)(void *user, int64_t step, const ul_step_result *r); /* NULL, or curves; step from 0 */
     void *on_step_user;
     const char *what;        /* in the progress line; NULL = silent */
 } ul_run;
-/* Stops with UL_E_CRITERION when the loss or a gradient is not finite: names step and tensor, keeps the last good checkpoint. */
+#define UL_LOG_NAME "log.jsonl"
+#define UL_CHECKPOINT_NAME "checkpoint.safetensors"
+/* Runs what is left of the steps. *steps_done counts from the start of the run; fewer than planned when the caller's
+ * `interrupted` said so (the state is saved). A log line: step (from 1), loss, forget_loss, alt_loss, retain_loss,
+ * grad_norm, lr, tokens, scored, ms, time. UL_E_CRITERION: as ul_trainer_gradients; the last good checkpoint stays. */
 ul_status ul_run_train(ul_ctx *ctx, const ul_run *run, ul_step_result *last, int64_t *steps_done) UL_MUST;
 #endif

@@ -1,0 +1,36 @@
+/* train_impl.h - the trainer, as the files of this room see it. */
+#ifndef UL_TRAIN_IMPL_H
+#define UL_TRAIN_IMPL_H
+#include "train/train.h"
+
+struct ul_trainer {
+    ul_ctx *ctx;
+    ul_arena *arena, *step; /* of the trainer; of the step at hand */
+    ul_trainer_options o;
+    ul_recipe recipe;
+    int64_t steps;
+    const ul_backend *be;
+    unsigned needs, sides, all_rows; /* sides that are run; of these, those whose every position is a row */
+    bool kl;
+    int n_train;
+    ul_trainable *train;
+    void **m, **v; /* [n_train] moments, in real */
+    double *micro_loss;
+    int32_t n_micro;
+};
+
+/* How many scored tokens and documents a side has: what a mean divides by. */
+typedef struct {
+    double n_tok[UL_N_SIDE], n_seq[UL_N_SIDE];
+} ul_counts;
+/* Sums of a step over its micro-batches, in the order of the samples. */
+typedef struct {
+    double loss, nll[UL_N_SIDE];
+    int64_t scored[UL_N_SIDE], tokens;
+} ul_sums;
+/* One micro-batch: pack, reference, forward, losses, backward (trainer_micro.c). */
+ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples, int32_t n, const ul_counts *counts,
+                           ul_sums *sums) UL_MUST;
+/* The micro-batch as it will be packed: padded when the peer pads. */
+ul_status ul_trainer_pack(ul_trainer *t, const ul_sample *samples, int32_t n, ul_batch **out) UL_MUST;
+#endif

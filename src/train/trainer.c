@@ -1,0 +1,249 @@
+/* trainer.c - a step: samples, denominators, micro-batches, gradient norm; then clip (torch.nn.utils.clip_grad_norm_:
+ * g *= min(1, c / (|g| + 1e-6))), schedule and optimizer. */
+#include "train/train_impl.h"
+#include <math.h>
+#include <string.h>
+
+enum { AUTO_TOKENS = 4096 }; /* of a micro-batch whose size nobody chose */
+
+unsigned ul_method_needs(const ul_method *m, const ul_args *args)
+{
+    if (!m) return 0;
+    return m->needs_of ? m->needs_of(args) : m->needs;
+}
+
+static void plan_passes(ul_trainer *t)
+{
+    t->needs = ul_method_needs(t->o.method, t->o.args);
+    t->kl = t->needs & UL_NEED_RETAIN_KL;
+    if (!(t->needs & UL_NEED_NO_FORGET_LOSS)) t->sides |= UL_SIDE_BIT_FORGET;
+    if (t->needs & UL_NEED_ALT) t->sides |= UL_SIDE_BIT_ALT;
+    if (t->needs & UL_NEED_RETAIN) t->sides |= UL_SIDE_BIT_RETAIN;
+    if (t->kl && t->recipe.match_peer) t->all_rows = UL_SIDE_BIT_RETAIN;
+}
+
+static ul_status check_reference(const ul_trainer *t)
+{
+    static const char *const name[UL_N_SIDE] = {"forget", "alternate", "retain"};
+    const bool need[UL_N_SIDE] = {t->needs & UL_NEED_FORGET_REF, t->needs & UL_NEED_ALT_REF, t->kl};
+    if (t->o.reference) return UL_OK;
+    for (int s = 0; s < UL_N_SIDE; s++)
+        if (need[s] && (!t->o.ref[s] || (s == UL_RETAIN && !ul_reference_head(t->o.ref[s]))))
+            return ul_fail(t->ctx, UL_E_INTERNAL, "the method needs the reference's numbers of the %s documents, and there "
+                           "is neither a cache nor a reference model", name[s]);
+    if (t->all_rows)
+        return ul_fail(t->ctx, UL_E_INTERNAL, "a divergence over padded batches needs the reference model itself");
+    return UL_OK;
+}
+
+static ul_status init(ul_trainer *t)
+{
+    const size_t real = t->be->k->esize;
+    plan_passes(t);
+    UL_TRY(check_reference(t));
+    t->n_train = ul_model_trainables(t->o.model, &t->train);
+    if (t->n_train == 0) return ul_fail(t->ctx, UL_E_USAGE, "no weight moves: --train selects nothing");
+    if (t->recipe.batch < 1) return ul_fail(t->ctx, UL_E_USAGE, "a batch of %d samples is none", (int)t->recipe.batch);
+    t->m = UL_NEW(t->arena, void *, t->n_train);
+    t->v = UL_NEW(t->arena, void *, t->n_train);
+    t->micro_loss = UL_NEW(t->arena, double, t->recipe.batch);
+    if (!t->m || !t->v || !t->micro_loss) return UL_E_RESOURCE;
+    for (int i = 0; i < t->n_train; i++) {
+        const bool first = t->recipe.optim == UL_ADAMW || t->recipe.momentum > 0;
+        if (first) UL_NEED(t->m[i] = ul_alloc(t->arena, (size_t)t->train[i].n, real));
+        if (t->recipe.optim == UL_ADAMW) UL_NEED(t->v[i] = ul_alloc(t->arena, (size_t)t->train[i].n, real));
+    }
+    return UL_OK;
+}
+
+ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps, ul_trainer **out)
+{
+    ul_arena *arena;
+    *out = NULL;
+    UL_TRY(ul_arena_new(ctx, "trainer", &arena));
+    ul_trainer *t = UL_NEW(arena, ul_trainer, 1);
+    if (!t) {
+        ul_arena_free(arena);
+        return UL_E_RESOURCE;
+    }
+    *t = (ul_trainer){.ctx = ctx, .arena = arena, .o = *o, .recipe = *o->recipe, .steps = steps};
+    t->be = ul_model_backend(o->model);
+    ul_status s = ul_arena_new(ctx, "step", &t->step);
+    if (s == UL_OK) s = init(t);
+    if (s != UL_OK) {
+        ul_trainer_free(t);
+        return s;
+    }
+    *out = t;
+    return UL_OK;
+}
+
+void ul_trainer_free(ul_trainer *t)
+{
+    if (!t) return;
+    ul_arena_free(t->step);
+    ul_arena_free(t->arena);
+}
+
+static ul_status draw(ul_trainer *t, int64_t step, ul_sample **out)
+{
+    static const char *const name[UL_N_SIDE] = {"forget", "alternate", "retain"};
+    const int32_t n = t->recipe.batch;
+    ul_sample *s = UL_NEW(t->step, ul_sample, n);
+    UL_NEED(s);
+    for (int32_t i = 0; i < n; i++) {
+        if (t->o.pairing) UL_TRY(ul_pairing_sample(t->ctx, t->o.pairing, step * n + i, &s[i]));
+        else UL_TRY(t->o.sample(t->o.user, step, i, t->step, &s[i]));
+        for (int k = 0; k < UL_N_SIDE; k++)
+            if (t->sides >> k & 1u && !s[i].doc[k])
+                return ul_fail(t->ctx, UL_E_USAGE, "step %lld, sample %d: the method needs a %s document (give --%s)",
+                               (long long)step + 1, (int)i, name[k], name[k]);
+    }
+    *out = s;
+    return UL_OK;
+}
+
+/* The run of samples that starts here. */
+static int32_t cut(const ul_trainer *t, const ul_sample *s, int32_t n)
+{
+    if (t->o.micro_batch > 0) return t->o.micro_batch < n ? t->o.micro_batch : n;
+    if (t->recipe.match_peer) return n;
+    int64_t tokens = 0;
+    for (int32_t i = 0; i < n; i++) {
+        for (int k = 0; k < UL_N_SIDE; k++)
+            if (t->sides >> k & 1u) tokens += s[i].doc[k]->n;
+        if (tokens > AUTO_TOKENS && i > 0) return i;
+    }
+    return n;
+}
+
+static void count(const ul_trainer *t, const ul_sample *s, int32_t n, double times, ul_counts *c)
+{
+    memset(c, 0, sizeof *c);
+    for (int k = 0; k < UL_N_SIDE; k++) {
+        int32_t longest = 0;
+        if (!(t->sides >> k & 1u)) continue;
+        for (int32_t i = 0; i < n; i++) {
+            const int32_t scored = ul_doc_labelled(s[i].doc[k]);
+            c->n_tok[k] += scored;
+            c->n_seq[k] += scored > 0;
+            if (s[i].doc[k]->n > longest) longest = s[i].doc[k]->n;
+        }
+        if (t->all_rows >> k & 1u) c->n_tok[k] = (double)n * longest; /* the peer's B * T */
+        c->n_tok[k] *= times;
+        c->n_seq[k] *= times;
+    }
+}
+
+static int32_t count_micro(const ul_trainer *t, const ul_sample *s)
+{
+    int32_t n = 0;
+    for (int32_t first = 0; first < t->recipe.batch; n++) first += cut(t, s + first, t->recipe.batch - first);
+    return n;
+}
+
+/* sqrt of the sum of squares over all trainables; UL_E_CRITERION naming the first tensor that is not finite. */
+static ul_status gradient_norm(ul_trainer *t, int64_t step, double *out)
+{
+    double sum = 0;
+    for (int i = 0; i < t->n_train; i++) sum += t->be->k->sum_squares(t->be, t->train[i].n, t->train[i].g);
+    *out = sqrt(sum);
+    if (isfinite(*out)) return UL_OK;
+    for (int i = 0; i < t->n_train; i++) {
+        const int64_t at = t->be->k->first_bad(t->be, t->train[i].n, t->train[i].g);
+        if (at >= 0)
+            return ul_fail(t->ctx, UL_E_CRITERION, "step %lld: the gradient of %s[%lld] is not finite: take a smaller --lr "
+                           "or fewer steps", (long long)step + 1, t->train[i].name, (long long)at);
+    }
+    return ul_fail(t->ctx, UL_E_CRITERION, "step %lld: the norm of the gradient overflows", (long long)step + 1);
+}
+
+static double mean(const ul_sums *s, int side)
+{
+    return s->scored[side] ? s->nll[side] / (double)s->scored[side] : (double)NAN;
+}
+
+ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out)
+{
+    ul_sample *s;
+    ul_counts counts;
+    ul_sums sums = {0};
+    const int32_t n = t->recipe.batch;
+    ul_arena_reset(t->step);
+    UL_TRY(draw(t, step, &s));
+    count(t, s, n, 1, &counts);
+    const double times = t->recipe.match_peer ? count_micro(t, s) : 1;
+    ul_model_grad_zero(t->o.model);
+    t->n_micro = 0;
+    for (int32_t first = 0, k; first < n; first += k) {
+        const ul_mark mark = ul_arena_mark(t->step);
+        const double before = sums.loss;
+        k = cut(t, s + first, n - first);
+        if (t->recipe.match_peer) count(t, s + first, k, times, &counts);
+        UL_TRY(ul_trainer_micro(t, step, s + first, k, &counts, &sums));
+        t->micro_loss[t->n_micro++] = (sums.loss - before) * times;
+        ul_arena_rewind(t->step, mark);
+    }
+    ul_model_grad_ready(t->o.model);
+    *out = (ul_step_result){.loss = sums.loss, .forget_loss = mean(&sums, UL_FORGET), .alt_loss = mean(&sums, UL_ALT),
+                            .retain_loss = mean(&sums, UL_RETAIN), .tokens = sums.tokens,
+                            .lr = ul_recipe_lr(&t->recipe, step, t->steps)};
+    for (int k = 0; k < UL_N_SIDE; k++) out->scored += sums.scored[k];
+    return gradient_norm(t, step, &out->grad_norm);
+}
+
+ul_status ul_trainer_update(ul_trainer *t, int64_t step, ul_step_result *out)
+{
+    const ul_kernels *k = t->be->k;
+    const ul_recipe *r = &t->recipe;
+    const double scale = r->clip > 0 ? r->clip / (out->grad_norm + 1e-6) : 1;
+    out->lr = ul_recipe_lr(r, step, t->steps);
+    for (int i = 0; i < t->n_train; i++) {
+        const ul_trainable *w = &t->train[i];
+        const double decay = w->decays ? r->weight_decay : 0;
+        const ul_adamw o = {out->lr, r->beta1, r->beta2, r->eps, decay, step + 1};
+        if (scale < 1) k->scale(t->be, w->n, scale, w->g);
+        if (r->optim == UL_ADAMW) k->adamw(t->be, &o, w->n, w->p, w->g, t->m[i], t->v[i]);
+        else k->sgd(t->be, out->lr, decay, r->momentum, w->n, w->p, w->g, t->m[i]);
+    }
+    return UL_OK;
+}
+
+const double *ul_trainer_micro_losses(const ul_trainer *t, int32_t *n)
+{
+    *n = t->n_micro;
+    return t->micro_loss;
+}
+
+ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
+{
+    const size_t real = t->be->k->esize;
+    *out = (ul_train_plan){0};
+    if (steps < 1 || steps > t->steps) steps = t->steps;
+    for (int i = 0; i < t->n_train; i++)
+        out->optimizer += (size_t)t->train[i].n * real * ((t->m[i] != NULL) + (t->v[i] != NULL));
+    for (int64_t step = 0; step < steps; step++) {
+        ul_sample *s;
+        ul_arena_reset(t->step);
+        UL_TRY(draw(t, step, &s));
+        for (int32_t first = 0, k; first < t->recipe.batch; first += k) {
+            ul_batch *b;
+            ul_bytes_plan p;
+            const ul_mark mark = ul_arena_mark(t->step);
+            k = cut(t, s + first, t->recipe.batch - first);
+            UL_TRY(ul_trainer_pack(t, s + first, k, &b));
+            const ul_pass pass = {.batch = b, .flags = UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0), .last = -1};
+            UL_TRY(ul_model_plan(t->ctx, t->o.model, &pass, &p));
+            if (p.total > out->pass.total) {
+                out->pass = p;
+                out->n_tok = b->n_tok, out->n_row = b->n_row, out->longest = b->longest;
+            }
+            const size_t row = 5 * sizeof(double) + (t->kl ? (size_t)ul_model_shape(t->o.model)->C * real : 0);
+            const size_t bytes = ul_arena_bytes(t->step) + (size_t)b->n_row * row;
+            if (bytes > out->step) out->step = bytes;
+            ul_arena_rewind(t->step, mark);
+        }
+    }
+    out->total = out->pass.total + out->optimizer + out->step;
+    return UL_OK;
+}
