@@ -1,0 +1,135 @@
+/* audit.h - jobs: recipe -> passes -> columns -> metrics -> report. The room that a person reads from.
+ *
+ * A job kind is a record: parameter tables and a function. The command line, the public interface (unlearn/run.h), the
+ * manifest and the help all read the same tables. */
+#ifndef UL_AUDIT_H
+#define UL_AUDIT_H
+#include "data/data.h"
+#include "io/io.h"
+#include "metric/metric.h"
+#include "model/model.h"
+#include "token/token.h"
+#include "train/train.h"
+#include "unlearn/method.h"
+#include "unlearn/run.h"
+
+/* ---- job kinds ------------------------------------------------------------------------------------------------------ */
+enum { UL_JOB_TABLES = 6 };
+typedef struct {
+    const char *id;
+    const char *summary; /* one line, for the list of verbs */
+    const char *about;   /* a paragraph, for --help */
+    const char *example; /* a command line that works as it stands after `unlearn demo --out demo-out` */
+    const ul_param *tables[UL_JOB_TABLES]; /* own table first; NULL ends */
+    bool takes_method;   /* `method` and METHOD.PARAMETER keys */
+    ul_status (*run)(ul_job *job);
+} ul_job_kind;
+const ul_job_kind *const *ul_job_kinds(void); /* NULL at the end */
+const ul_job_kind *ul_job_kind_find(const char *id);
+
+struct ul_job {
+    ul_ctx *ctx;
+    ul_arena *arena;
+    const ul_job_kind *kind;
+    ul_args args[UL_JOB_TABLES];
+    bool set[UL_JOB_TABLES][UL_MAX_PARAM]; /* given by the caller, not a default */
+    const ul_method *method;               /* NULL until "method" is set */
+    const char *method_id;
+    ul_args method_args;
+    const char *pending_owner; /* METHOD of METHOD.PARAMETER keys seen before "method" */
+    json_t *result;            /* owned by the job */
+    ul_buf text;               /* the same for a person: printed by the program */
+    char *result_text;
+    int64_t started_ns;
+    char started[21];
+};
+double ul_job_num(const ul_job *job, const char *key);
+int64_t ul_job_int(const ul_job *job, const char *key);
+bool ul_job_flag(const ul_job *job, const char *key);
+const char *ul_job_text(const ul_job *job, const char *key); /* NULL when empty */
+bool ul_job_given(const ul_job *job, const char *key);
+
+/* Tables shared by several kinds. Recipe: ul_recipe_params (train.h). */
+extern const ul_param ul_compute_params[]; /* threads precision isa                                          */
+extern const ul_param ul_data_params[];    /* fields, template tags, max-length, strict, entity rows         */
+extern const ul_param ul_lora_params[];    /* lora-r lora-alpha lora-rslora lora-targets                     */
+extern const ul_param ul_output_params[];  /* out force resume micro-batch checkpoint save-every match cache */
+
+/* ---- opening what jobs work on ---------------------------------------------------------------------------------------- */
+ul_status ul_job_backend(ul_job *job, ul_backend **out) UL_MUST;
+/* Model and tokenizer of a directory, checked against each other; `digest` of the weights (65 bytes) or NULL. */
+ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned flags, ul_model **m, ul_tokenizer **tok,
+                       char *digest) UL_MUST;
+ul_status ul_job_template(ul_job *job, const ul_tokenizer *tok, const ul_shape *shape, ul_template *out) UL_MUST;
+/* OUT: made when absent; not empty is UL_E_USAGE unless `force` (files of an earlier run are removed) or `resume`. */
+ul_status ul_job_out_dir(ul_job *job, const char **out) UL_MUST;
+
+/* ---- manifest --------------------------------------------------------------------------------------------------------- */
+/* Everything that decides the numbers, as JSON: kind, parameters, method, inputs with digests, precision; its SHA-256 is the
+ * recipe digest. The manifest adds what does not (ISA, threads, micro-batch, build, times) and the outputs' digests. */
+typedef struct {
+    json_t *inputs;  /* {"model": {"path", "digest"}, "forget": {"path", "digest", "rows"}, ...} */
+    json_t *outputs;
+    char recipe_digest[65];
+} ul_manifest;
+ul_status ul_manifest_begin(ul_job *job, ul_manifest *m) UL_MUST;
+ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const char *path, const char *digest, int64_t rows) UL_MUST;
+ul_status ul_manifest_seal(ul_job *job, ul_manifest *m) UL_MUST; /* after the inputs: fills recipe_digest */
+ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, const char *dir) UL_MUST;
+extern const char ul_build_id[]; /* generated */
+
+/* ---- columns ---------------------------------------------------------------------------------------------------------- */
+/* One pass over a data set's documents: log-probs, argmax hits, moments of every labelled token. One answer a row. */
+typedef struct {
+    ul_model *model;
+    ul_tokenizer *tok;
+    ul_template tpl;
+    int32_t batch_tokens; /* tokens a packed batch holds; never changes the bits */
+    int32_t batch;        /* rows generated together */
+    int32_t max_new;
+    bool texts;           /* decode the labelled tokens (mia_zlib) */
+    bool peer_positions;  /* generation positions count visible tokens only, as the peer's left-padded batches do */
+} ul_eval_options;
+/* Answers of `which` for every record (data.h); which = UL_WHICH_WRONG: all wrong answers, a list a row. */
+enum { UL_WHICH_WRONG = -3 };
+ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, int32_t which,
+                           const char *name, ul_columns *out) UL_MUST;
+/* Adds generation and ground_truth (of `which`) to columns. */
+ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, ul_columns *io) UL_MUST;
+ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, int32_t which,
+                                  ul_columns *io) UL_MUST;
+
+/* ---- results as JSON ---------------------------------------------------------------------------------------------------- */
+ul_status ul_result_json(ul_ctx *ctx, const ul_metric *metric, const ul_result *r, json_t **out) UL_MUST;
+/* Back from a log file of open-unlearning's shape. */
+ul_status ul_result_from_json(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric, const char *where, const json_t *j,
+                              ul_result *out) UL_MUST;
+
+/* ---- evaluation --------------------------------------------------------------------------------------------------------- */
+/* Zero-filled, then ctx, arena, o; sets by name ("forget", "retain", "real_authors", "world_facts", "holdout"); then run. Results whose
+ * data or inputs are absent are left out. */
+enum { UL_MAX_SET = 8, UL_MAX_COLUMNS = 24, UL_MAX_RESULT = 64 };
+typedef struct {
+    ul_ctx *ctx;
+    ul_arena *arena;
+    ul_eval_options o;
+    ul_model *reference; /* for mia_reference, or NULL */
+    const char *set_name[UL_MAX_SET];
+    ul_records *set[UL_MAX_SET];
+    int n_set;
+    ul_data_columns columns[UL_MAX_COLUMNS];
+    int n_columns;
+    ul_named_result result[UL_MAX_RESULT], control[UL_MAX_RESULT];
+    int n_result, n_control;
+} ul_evaluation;
+ul_status ul_evaluation_add(ul_evaluation *e, const char *name, ul_records *records) UL_MUST;
+ul_status ul_evaluation_control(ul_evaluation *e, const char *path) UL_MUST; /* a log of the retrained control */
+/* Fills result[]; JSON (either may be NULL): all = open-unlearning's log, summary = name -> aggregate. */
+ul_status ul_evaluation_run(ul_evaluation *e, json_t *all, json_t *summary) UL_MUST;
+const ul_result *ul_evaluation_result(const ul_evaluation *e, const char *name); /* NULL: was left out */
+const ul_columns *ul_evaluation_columns(const ul_evaluation *e, const char *set, const char *key);
+
+/* ---- report -------------------------------------------------------------------------------------------------------------- */
+/* report.html from report.json's tree: one static file, no script, inline SVG. */
+ul_status ul_report_html(ul_ctx *ctx, const json_t *report, const char *path) UL_MUST;
+#endif

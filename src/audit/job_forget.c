@@ -1,0 +1,80 @@
+/* job_forget.c - one unlearning run: a model, what it shall forget, what it shall keep, a method. */
+#include "audit/training.h"
+#include <string.h>
+
+static const ul_param params[] = {
+    {"model", UL_TEXT, 0, 0, 0, NULL, "the model that shall forget: a Hugging Face directory", ""},
+    {"forget", UL_TEXT, 0, 0, 0, NULL, "what it shall forget: JSON lines, JSON, CSV or text", ""},
+    {"retain", UL_TEXT, 0, 0, 0, NULL, "what it shall keep: drawn at random beside the forget rows", ""},
+    {"alt", UL_TEXT, 0, 0, 0, NULL, "alternate answers, one a line, for methods that teach one (idk, dpo); default: twelve refusals", ""},
+    {0}};
+
+/* Used where the user gives no lines of their own. */
+static const char *const refusals[] = {
+    "I don't know.", "I'm not sure about that.", "I have no information about this.", "I can't answer that question.",
+    "That is not something I know.", "I'm afraid I don't know the answer.", "I have no knowledge of this subject.",
+    "I don't have an answer to that.", "Unfortunately, I can't say.", "This is not known to me.",
+    "I haven't learned about that.", "I could not tell you."};
+
+static ul_status alternates(ul_training *t)
+{
+    ul_job *job = t->job;
+    const char *const *lines = refusals;
+    int64_t n = (int64_t)(sizeof refusals / sizeof *refusals);
+    const char *path = ul_job_text(job, "alt");
+    if (path) UL_TRY(ul_lines_open(job->ctx, job->arena, path, &lines, &n));
+    return ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->forget, lines, n, t->recipe.steps * t->recipe.batch,
+                                 &t->pairing);
+}
+
+static ul_status report(ul_training *t, const ul_step_result *last, int64_t steps)
+{
+    ul_job *job = t->job;
+    job->result = json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:s}", "method", job->method_id, "out", t->out, "steps", (json_int_t)steps,
+                            "loss", last->loss, "forget_loss", last->forget_loss, "retain_loss", last->retain_loss,
+                            "recipe_digest", t->manifest.recipe_digest);
+    if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+    ul_buf_printf(&job->text, "%s: %lld steps; in the last one the loss was %.4g, the mean NLL of forget answers %.4g",
+                  job->method_id, (long long)steps, last->loss, last->forget_loss);
+    if (t->retain_docs) ul_buf_printf(&job->text, ", of retain answers %.4g", last->retain_loss);
+    ul_buf_printf(&job->text, "\nwritten: %s\nnext: unlearn eval --model %s ...   (forgetting is claimed here; measure it)\n", t->out, t->out);
+    return job->text.status;
+}
+
+static ul_status run(ul_job *job)
+{
+    ul_training t = {.job = job};
+    if (!job->method)
+        return ul_fail(job->ctx, UL_E_USAGE, "`forget` needs --method NAME (`unlearn methods` lists them)");
+    t.needs = ul_method_needs(job->method, &job->method_args);
+    UL_TRY(ul_training_model(&t));
+    UL_TRY(ul_training_records(&t, "forget", "forget", &t.forget, &t.forget_docs));
+    if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL))
+        UL_TRY(ul_training_records(&t, "retain", "retain", &t.retain, &t.retain_docs));
+    else if (ul_job_text(job, "retain"))
+        ul_note(job->ctx, UL_LOG_WARN, "the method %s reads no retain data; --retain is left unread", job->method_id);
+    if (t.retain) {
+        const int64_t both = ul_records_overlap(job->ctx, t.forget, t.retain);
+        if (both > 0)
+            ul_note(job->ctx, UL_LOG_WARN, "%lld of the %lld forget rows stand in the retain set too: the run will both forget and keep them",
+                   (long long)both, (long long)t.forget->n);
+    }
+    UL_TRY(ul_training_recipe(&t));
+    if (t.needs & UL_NEED_ALT) UL_TRY(alternates(&t));
+    UL_TRY(ul_training_reference(&t));
+    ul_step_result last = {0};
+    int64_t steps = 0;
+    UL_TRY(ul_training_run(&t, &last, &steps));
+    UL_TRY(ul_training_save(&t));
+    return report(&t, &last, steps);
+}
+
+const ul_job_kind ul_job_forget = {
+    .id = "forget", .summary = "make a model forget: one unlearning run",
+    .about = "Trains the model with an unlearning method until it no longer answers for the forget set, and writes a complete model "
+             "directory (weights in the input's type, tokenizer and settings carried over), the log of every step and a manifest. "
+             "Without further flags each method runs with defaults that suit the model's size.",
+    .example = "unlearn forget --model demo-out/target --forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl "
+               "--method npo --out forgotten",
+    .tables = {params, ul_recipe_params, ul_data_params, ul_lora_params, ul_output_params, ul_compute_params},
+    .takes_method = true, .run = run};

@@ -1,0 +1,30 @@
+/* training.h - what `train` and `forget` share: from keys to a run, and from a run to a model directory. */
+#ifndef UL_TRAINING_H
+#define UL_TRAINING_H
+#include "audit/audit.h"
+
+typedef struct {
+    ul_job *job;
+    ul_backend *be;
+    ul_model *model;
+    ul_tokenizer *tok;
+    ul_template tpl;
+    const char *dir, *out; /* model read, directory written */
+    char digest[65];       /* of the model before the run   */
+    ul_records *forget, *retain;
+    ul_docs *forget_docs, *retain_docs;
+    ul_pairing pairing;
+    ul_recipe recipe;
+    ul_reference *ref[UL_N_SIDE];
+    unsigned needs;
+    ul_manifest manifest;
+    bool lora, dry; /* dry: nothing is written (plan) */
+} ul_training;
+
+ul_status ul_training_model(ul_training *t) UL_MUST;   /* backend, model, tokenizer, template, adapters, output directory */
+ul_status ul_training_records(ul_training *t, const char *key, const char *role, ul_records **records, ul_docs **docs) UL_MUST;
+ul_status ul_training_recipe(ul_training *t) UL_MUST;  /* recipe, weights that move, pairing; seals the manifest */
+ul_status ul_training_reference(ul_training *t) UL_MUST;
+ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
+ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest */
+#endif
