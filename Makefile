@@ -3,9 +3,9 @@ P ?= release
 J ?= $(shell nproc)
 UNLEARN = build/$(P)/unlearn
 .PHONY: all setup demo test golden bench asan tsan check install clean
-all: build/$(P)/CMakeCache.txt
+all: build/$(P)/cmake_install.cmake
 	cmake --build --preset $(P) -j$(J)
-build/$(P)/CMakeCache.txt:
+build/$(P)/cmake_install.cmake: # written when a configuration succeeded
 	cmake --preset $(P)
 setup:
 	@tools/setup
