@@ -53,6 +53,10 @@ static ul_status index_ids(ul_reader *r, ul_tokenizer *t, int32_t next)
         const ul_word *w = &t->vocab.word[i];
         t->token[w->id] = (ul_token){.p = w->p, .n = w->n, .known = true};
     }
+    for (int64_t i = 0; t->unigram.text && i < t->n_model; i++) {
+        const ul_str s = t->unigram.text[i];
+        t->token[i] = (ul_token){.p = s.p, .n = (uint32_t)s.n, .known = true};
+    }
     for (size_t i = 0; i < t->added.n; i++) {
         const ul_word *w = &t->added.word[i];
         t->token[w->id] = (ul_token){.p = w->p, .n = w->n, .known = true};
@@ -103,7 +107,7 @@ ul_status ul_added_read(ul_reader *r, const json_t *o, ul_tokenizer *t)
     r->type = NULL;
     if (o && !json_is_null(o) && !json_is_array(o)) return ul_bad(r, "must be an array");
     const size_t n = json_array_size(o);
-    int32_t next = (int32_t)t->vocab.n;
+    int32_t next = (int32_t)t->n_model;
     t->n_with_added = (int64_t)t->vocab.n;
     added_token *k = UL_NEW(r->arena, added_token, n);
     UL_NEED(k);
@@ -162,10 +166,10 @@ static ul_status cut_piece(ul_work *w, const ul_trie *trie, ul_piece p)
         if (k->single_word && !stands_alone(s, p.n, a, b)) continue;
         uint32_t c;
         for (size_t at; k->lstrip && a > 0 && (at = char_before(s, a, &c), ul_is_white(c));) a = at;
-        if (a < done) a = done;
+        if (k->lstrip && a < done) a = done;
         while (k->rstrip && b < p.n && (len = ul_utf8_get(s + b, &c), ul_is_white(c))) b += len;
         if (done < a) UL_TRY(ul_push(w, (ul_piece){p.at + done, a - done, -1, p.origin && done == 0}));
-        UL_TRY(ul_push(w, (ul_piece){0, 0, id, false}));
+        if (a < b) UL_TRY(ul_push(w, (ul_piece){0, 0, id, false})); /* else white space that the last one took */
         done = b;
     }
     return done < p.n ? ul_push(w, (ul_piece){p.at + done, p.n - done, -1, p.origin && done == 0}) : UL_OK;

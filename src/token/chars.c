@@ -104,11 +104,10 @@ bool ul_is_mark_nonspacing(uint32_t c)
     return c >= 0x300 && category(c) == UTF8PROC_CATEGORY_MN;
 }
 
-bool ul_is_other(uint32_t c)
+bool ul_is_other(uint32_t c) /* unassigned ones are not among them in the crate that the library uses */
 {
     const utf8proc_category_t k = category(c);
-    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CN ||
-           k == UTF8PROC_CATEGORY_CO || k == UTF8PROC_CATEGORY_CS;
+    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
 }
 
 /* GPT-2 (Radford et al. 2019, encoder.py, bytes_to_unicode): '!'..'~', 0xA1..0xAC and 0xAE..0xFF stay, the other 68 bytes

@@ -31,6 +31,7 @@ static ul_status read_vocab(ul_reader *r, json_t *vocab, ul_tokenizer *t)
         ul_vocab_add(&t->vocab, text, len, (int32_t)id, &isnew);
         text += len + 1;
     }
+    t->n_model = (int64_t)t->vocab.n;
     return UL_OK;
 }
 

@@ -110,7 +110,7 @@ void ul_tokenizer_free(ul_tokenizer *t)
 /* ---- looking things up ------------------------------------------------------------------------------------------ */
 int64_t ul_tokenizer_vocab(const ul_tokenizer *t, bool with_added)
 {
-    return with_added ? t->n_with_added : (int64_t)t->vocab.n;
+    return with_added ? t->n_with_added : t->n_model;
 }
 
 int64_t ul_tokenizer_max_id(const ul_tokenizer *t)

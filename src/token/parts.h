@@ -216,6 +216,7 @@ typedef struct {
 
 typedef struct {
     ul_trie trie;
+    const ul_str *text; /* by id: a text may come twice */
     const double *score;
     double unk_score;
     int32_t unk_id; /* -1 none */
@@ -240,7 +241,7 @@ struct ul_tokenizer {
     const char *path;
     ul_vocab vocab, added; /* the model's; the added tokens' */
     ul_token *token;       /* by id */
-    int64_t n_token, n_with_added;
+    int64_t n_model, n_token, n_with_added; /* tokens of the model; ids; different texts */
     ul_trie raw, normal;   /* added tokens searched before and after normalisation; values are ids */
     ul_parts normalizer, pretokenizer, decoder;
     bool has_decoder;

@@ -1,8 +1,9 @@
 /* regex.c - the library's regular expressions are Oniguruma's (Ruby syntax); here PCRE2 runs them.
  *
- * The pattern is rewritten where the two differ: \s \w \b \h \v and their complements, \uHHHH, (?m), long names of
- * categories, {,n}, and + or ? after an interval (there a second repetition, not possessive or lazy). Source: Oniguruma
- * doc/RE and regsyntax.c (OnigSyntaxRuby). What PCRE2 cannot say (nested classes, &&) is reported as not supported. */
+ * The pattern is rewritten where the two differ: \s \w \b \h \v and their complements, [:punct:], names of scripts and
+ * categories, \uHHHH, (?m), {,n}, and + or ? after an interval (there a second repetition, not possessive or lazy).
+ * Sources: Oniguruma doc/RE and regsyntax.c (OnigSyntaxRuby); a comparison over all code points. What PCRE2 cannot say
+ * (nested classes, &&) is reported as not supported. */
 #include "parts.h"
 #include <string.h>
 
@@ -11,8 +12,10 @@
 #define BLACK                                                                                                          \
     "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}"   \
     "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{d7ff}\\x{e000}-\\x{10ffff}"
-/* Alphabetic, Mark, Decimal_Number, Connector_Punctuation. */
 #define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define WORD_OUT WORD "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}" /* outside a class Oniguruma also takes these */
+#define W "[" WORD_OUT "]"
+#define PUNCT "\\p{P}\\p{S}"
 
 typedef struct {
     ul_reader *r;
@@ -38,6 +41,19 @@ static ul_status puts_(translation *x, const char *s)
     return put(x, s, strlen(s));
 }
 
+/* PCRE2 takes the name of a script for Script_Extensions, Oniguruma for Script; other names are not scripts. */
+static bool is_script(const char *name, size_t n)
+{
+    char pattern[80];
+    int error;
+    PCRE2_SIZE at;
+    if (n < 3 || n > 60) return false;
+    snprintf(pattern, sizeof pattern, "\\p{sc:%.*s}", (int)n, name);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error, &at, NULL);
+    if (code) pcre2_code_free(code);
+    return code != NULL;
+}
+
 static ul_status property(translation *x) /* at \p{ or \P{ */
 {
     static const char *const names[][2] = {
@@ -50,18 +66,19 @@ static ul_status property(translation *x) /* at \p{ or \P{ */
         {"Other_Punctuation", "Po"}, {"Math_Symbol", "Sm"}, {"Currency_Symbol", "Sc"}, {"Modifier_Symbol", "Sk"},
         {"Other_Symbol", "So"}, {"Space_Separator", "Zs"}, {"Line_Separator", "Zl"}, {"Paragraph_Separator", "Zp"},
         {"Control", "Cc"}, {"Format", "Cf"}, {"Unassigned", "Cn"}, {"Private_Use", "Co"}, {"Surrogate", "Cs"},
-        {"Alpha", "Alphabetic"}, {"Upper", "Uppercase"}, {"Lower", "Lowercase"}, {"Digit", "Nd"},
+        {"Punct", "P"}, {"Alpha", "Alphabetic"}, {"Upper", "Uppercase"}, {"Lower", "Lowercase"}, {"Digit", "Nd"},
         {"Space", "White_Space"}};
     const char *a = x->s + x->i + 3, *end = memchr(a, '}', x->n - x->i - 3);
     if (!end) return ul_bad(x->r, "regular expression \"%.*s\": \\p{ without }", (int)x->n, x->s);
     const bool not = a < end && *a == '^';
     const char *name = a + not;
+    size_t k = 0, len = (size_t)(end - name);
     UL_TRY(put(x, x->s + x->i, 3));
     if (not) UL_TRY(puts_(x, "^"));
-    size_t k = 0, len = (size_t)(end - name);
     while (k < sizeof names / sizeof *names && (strlen(names[k][0]) != len || memcmp(names[k][0], name, len) != 0)) k++;
     if (k < sizeof names / sizeof *names) UL_TRY(puts_(x, names[k][1]));
-    else UL_TRY(put(x, name, len));
+    else if (is_script(name, len)) UL_TRY(puts_(x, "sc:"));
+    if (k == sizeof names / sizeof *names) UL_TRY(put(x, name, len));
     x->i = (size_t)(end - x->s) + 1;
     return puts_(x, "}");
 }
@@ -78,13 +95,13 @@ static ul_status escape(translation *x, bool in_class)
         const char *in, *out;
     } table[] = {{'s', WHITE, "[" WHITE "]"},
                  {'S', BLACK, "[^" WHITE "]"},
-                 {'w', WORD, "[" WORD "]"},
-                 {'W', NULL, "[^" WORD "]"},
+                 {'w', WORD, "[" WORD_OUT "]"},
+                 {'W', NULL, "[^" WORD_OUT "]"},
                  {'h', "0-9a-fA-F", "[0-9a-fA-F]"},
                  {'H', NULL, "[^0-9a-fA-F]"},
                  {'v', "\\x{b}", "\\x{b}"},
-                 {'b', "\\x{8}", "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))"},
-                 {'B', NULL, "(?:(?<=[" WORD "])(?=[" WORD "])|(?<![" WORD "])(?![" WORD "]))"}};
+                 {'b', "\\x{8}", "(?:(?<=" W ")(?!" W ")|(?<!" W ")(?=" W "))"},
+                 {'B', NULL, "(?:(?<=" W ")(?=" W ")|(?<!" W ")(?!" W "))"}};
     if (x->i + 1 >= x->n) return ul_bad(x->r, "regular expression \"%.*s\" ends with \\", (int)x->n, x->s);
     const char c = x->s[x->i + 1];
     for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
@@ -134,6 +151,7 @@ static ul_status class_(translation *x) /* at [ */
             const size_t n = (size_t)(end + 2 - (x->s + x->i));
             if (n == 9 && memcmp(x->s + x->i, "[:space:]", 9) == 0) UL_TRY(puts_(x, WHITE));
             else if (n == 8 && memcmp(x->s + x->i, "[:word:]", 8) == 0) UL_TRY(puts_(x, WORD));
+            else if (n == 9 && memcmp(x->s + x->i, "[:punct:]", 9) == 0) UL_TRY(puts_(x, PUNCT));
             else UL_TRY(put(x, x->s + x->i, n));
             x->i += n;
             continue;

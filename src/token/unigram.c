@@ -84,21 +84,23 @@ ul_status ul_unigram_read(ul_reader *r, const json_t *o, ul_tokenizer *t)
     UL_TRY(ul_read_bool(r, o, "byte_fallback", UL_OPTIONAL, &u->byte_fallback));
     UL_TRY(ul_vocab_init(&t->vocab, r->arena, n));
     double *score = UL_NEW(r->arena, double, n), least = 0;
-    UL_NEED(score);
+    ul_str *texts = UL_NEW(r->arena, ul_str, n);
+    UL_NEED(score && texts);
     size_t bytes = 0;
     for (size_t i = 0; i < n; i++) {
         const json_t *v = json_array_get(vocab, i), *text = json_array_get(v, 0), *value = json_array_get(v, 1);
-        ul_str copy;
         bool isnew;
         if (json_array_size(v) != 2 || !json_is_string(text) || !json_is_number(value))
             return ul_bad(r, "vocab %zu must be an array of a string and a number", i);
-        UL_TRY(ul_copy_str(r, json_string_value(text), json_string_length(text), &copy));
+        UL_TRY(ul_copy_str(r, json_string_value(text), json_string_length(text), &texts[i]));
         score[i] = json_number_value(value);
         if (i == 0 || score[i] < least) least = score[i];
-        ul_vocab_add(&t->vocab, copy.p, copy.n, (int32_t)i, &isnew);
-        bytes += copy.n;
+        ul_vocab_add(&t->vocab, texts[i].p, texts[i].n, (int32_t)i, &isnew);
+        bytes += texts[i].n;
     }
     u->score = score;
+    u->text = texts;
+    t->n_model = (int64_t)n;
     u->unk_score = least - 10.0;
     UL_TRY(ul_trie_init(&u->trie, r->arena, bytes));
     for (size_t i = 0; i < t->vocab.n; i++)
