@@ -130,6 +130,10 @@ static void atomic(void **state)
     UL_FAILS_IN(ctx, UL_E_RESOURCE, "18446744073709551614 bytes wanted",
                 ul_out_open(ctx, in("big"), UINT64_MAX - 1, &o));
     assert_int_equal(entries(dir), 1);
+    UL_OK_IN(ctx, ul_out_open(ctx, in("late"), 0, &o)); /* the name is taken while we write */
+    UL_OK_IN(ctx, ul_dir_make(ctx, in("late")));
+    UL_FAILS_IN(ctx, UL_E_INPUT, "late: cannot write", ul_out_commit(o));
+    assert_int_equal(entries(dir), 2);
     ul_out_discard(NULL);
 }
 
