@@ -180,7 +180,8 @@ struct ul_model {
     int n_trainable;
     bool panels;
     /* adapters */
-    json_t *peft; /* adapter_config.json */
+    json_t *peft;        /* adapter_config.json */
+    ul_dtype lora_dtype; /* of adapter_model.safetensors */
     /* rope */
     int32_t n_pos;
     void *cos, *sin;

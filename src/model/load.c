@@ -224,7 +224,7 @@ static ul_status new_model(ul_ctx *ctx, ul_backend *be, ul_model **out)
         ul_arena_free(arena);
         return UL_E_RESOURCE;
     }
-    m->ctx = ctx, m->be = be, m->arena = arena;
+    m->ctx = ctx, m->be = be, m->arena = arena, m->lora_dtype = UL_DT_F32;
     *out = m;
     UL_TRY(ul_arena_new(ctx, "gradients", &m->grad_arena));
     UL_TRY(ul_arena_new(ctx, "adapters", &m->lora_arena));

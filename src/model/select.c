@@ -1,5 +1,5 @@
 /* select.c - which weights move. A whole tensor of the file moves or stays; its gradient is allocated here. */
-#include "model/block.h"
+#include "model/lora.h"
 #include <ctype.h>
 #include <string.h>
 
@@ -176,7 +176,7 @@ static ul_status list_matrix(ul_model *m, ul_matrix *x)
     ul_weight *w = x->part[0];
     ul_trainable *t = m->trainable;
     if (x->g) {
-        const char *name = x->saved ? ul_format(m->grad_arena, "%s.weight", x->peft) : x->name;
+        const char *name = x->saved ? ul_peft_name(m->grad_arena, x) : x->name;
         UL_NEED(name);
         t[m->n_trainable++] = (ul_trainable){.name = name, .n = x->rows * x->cols, .p = x->p, .g = x->g,
                                              .decays = !w->is_norm && !w->is_bias};
