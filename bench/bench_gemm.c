@@ -1,12 +1,14 @@
-/* bench_gemm.c - products beside cblas_sgemm: bench_gemm [THREADS [ISA [ROUNDS]]]
+/* bench_gemm.c - products beside cblas_sgemm: bench_gemm [THREADS [ISA [ROUNDS [FILTER]]]]
  * The shapes of three models' linear layers; each as forward (x W^T), dx (dy W) and dW (dy^T x). Calls of both are
- * interleaved and the fastest of ROUNDS counts, so that a busy machine disturbs both alike. */
+ * interleaved and the fastest of ROUNDS counts, so that a busy machine disturbs both alike. FILTER: only models whose
+ * name starts so. */
 #include "backend/backend.h"
 #include <cblas.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 void openblas_set_num_threads(int n);
 char *openblas_get_corename(void);
@@ -29,14 +31,22 @@ static void blas(const ul_gemm *g)
                 (int)g->c_row);
 }
 
-static double seconds(const ul_backend *be, const ul_gemm *g)
+/* One thread: its processor time, which neighbours on the machine disturb less. */
+static double now(bool one_thread)
 {
-    const int64_t t = ul_now_ns();
+    struct timespec t;
+    clock_gettime(one_thread ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double seconds(const ul_backend *be, const ul_gemm *g, bool one_thread)
+{
+    const double t = now(one_thread);
     if (be)
         be->k->gemm(be, g);
     else
         blas(g);
-    return 1e-9 * (double)(ul_now_ns() - t);
+    return now(one_thread) - t;
 }
 
 static float *numbers(ul_arena *arena, int64_t n)
@@ -61,6 +71,7 @@ int main(int argc, char **argv)
     double sum[4] = {0}, speed[2] = {0};
     int count = 0;
     for (size_t l = 0; l < sizeof layers / sizeof *layers; l++) {
+        if (argc > 4 && strncmp(layers[l].model, argv[4], strlen(argv[4]))) continue;
         const int64_t N = layers[l].tokens, in = layers[l].in, out = layers[l].out;
         const ul_mark mark = ul_arena_mark(arena);
         float *x = numbers(arena, N * in), *w = numbers(arena, out * in), *y = numbers(arena, N * out);
@@ -75,7 +86,7 @@ int main(int argc, char **argv)
                     double t = 0;
                     int n = 0; /* short calls several times, so that the clock is no matter */
                     do {
-                        t += seconds(b ? NULL : be, &all[s]);
+                        t += seconds(b ? NULL : be, &all[s], threads == 1);
                         n++;
                     } while (t < 2e-3);
                     best[b] = fmin(best[b], t / n);

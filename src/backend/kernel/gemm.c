@@ -64,18 +64,19 @@ static const real *a_at(const plan *p, int64_t i, int64_t k)
     return (const real *)p->g->a + i * p->g->a_row + k * p->g->a_col;
 }
 
-/* mc rows of a from i0, the kc k of this piece from k0; out: tile after tile. */
+/* mc rows of a from i0, the kc k of this piece from k0: tile after tile. Rows read where they are: only a ragged tile. */
 static void pack_rows(const plan *p, int64_t i0, int64_t mc, int64_t k0, int64_t kc, char *out)
 {
-    for (int64_t i = 0; i < mc; i += p->rows, out += a_size(p) * (size_t)kc) {
-        const int64_t mr = least(p->rows, mc - i);
-        if (p->bf16)
-            for (int64_t b = 0; b < p->n_block; b++)
-                KFN(pack_a_bf16)(mr, p->block_len[b], a_at(p, i0 + i, p->block_k[b]), p->g->a_row, p->g->a_col,
-                                 out + a_size(p) * 32 * (size_t)b);
-        else if (!p->direct || mr < p->rows)
-            KFN(pack_a)(mr, kc, a_at(p, i0 + i, k0), p->g->a_row, p->g->a_col, (real *)(void *)out);
+    const ul_gemm *g = p->g;
+    if (!p->bf16) {
+        const int64_t skip = p->direct ? mc / MR * MR : 0;
+        KFN(pack_a)(mc - skip, kc, a_at(p, i0 + skip, k0), g->a_row, g->a_col, (real *)(void *)out + skip * kc);
+        return;
     }
+    for (int64_t i = 0; i < mc; i += p->rows, out += a_size(p) * (size_t)kc)
+        for (int64_t b = 0; b < p->n_block; b++)
+            KFN(pack_a_bf16)(least(p->rows, mc - i), p->block_len[b], a_at(p, i0 + i, p->block_k[b]), g->a_row, g->a_col,
+                             out + a_size(p) * 32 * (size_t)b);
 }
 
 /* One panel of 16 columns from j. */

@@ -62,8 +62,8 @@ void KFN(tile_bf16)(const tile_bf16 *t);
 void KFN(tiles_begin)(bool bf16);
 void KFN(tiles_end)(bool bf16);
 
-/* [kc][MR] of mr rows, zero beyond; [kc][16] of nr columns, zero beyond. */
-void KFN(pack_a)(int64_t mr, int64_t kc, const real *a, int64_t a_row, int64_t a_col, real *out);
+/* mc rows as tiles of [kc][MR]; [kc][16] of nr columns; zero beyond. */
+void KFN(pack_a)(int64_t mc, int64_t kc, const real *a, int64_t a_row, int64_t a_col, real *out);
 void KFN(pack_b)(int64_t nr, int64_t kc, const real *b, int64_t b_row, int64_t b_col, real *out);
 /* One block of up to 32 k, filled with +0. */
 void KFN(pack_a_bf16)(int64_t mr, int64_t len, const real *a, int64_t a_row, int64_t a_col, void *out);
