@@ -24,8 +24,8 @@ static ul_status number(ul_reader *r, const json_t *o, ul_tokenizer *t, const ad
     if (!ul_json_whole(json_object_get(o, "id"), 0, INT32_MAX, &said))
         return ul_bad(r, "token \"%.60s\" needs an \"id\" from 0 to %d", k->text.p, INT32_MAX);
     if (said != id)
-        ul_note(r->ctx, UL_LOG_WARN, "%s: added token \"%.60s\" says id %lld, it is %d as in the tokenizers library", r->path,
-               k->text.p, (long long)said, id);
+        ul_note(r->ctx, UL_LOG_WARN, "%s: added token \"%.60s\" says id %lld, it is %d as in the tokenizers library",
+                r->path, k->text.p, (long long)said, id);
     return UL_OK;
 }
 
@@ -71,8 +71,8 @@ static ul_status normalise(ul_work *w, const ul_reader *r, added_token *k)
     return ul_copy_str(r, w->text + w->piece[0].at, w->piece[0].n, &k->normal);
 }
 
-/* Special tokens first: of equal texts the first one is found. A text that is special anywhere counts once, as the first
- * special entry has it. */
+/* Special tokens first: of equal texts the first one is found. A text that is special anywhere counts once, as the
+ * first special entry has it. */
 static ul_status build_tries(ul_reader *r, ul_tokenizer *t, added_token *k, size_t n)
 {
     size_t raw = 0, normal = 0;
@@ -88,16 +88,21 @@ static ul_status build_tries(ul_reader *r, ul_tokenizer *t, added_token *k, size
         for (size_t i = 0; i < n; i++) {
             bool isnew;
             if (k[i].special != (bool)special || k[i].text.n == 0) continue;
-            if (special) ul_vocab_add(&seen, k[i].text.p, k[i].text.n, 1, &isnew);
-            else isnew = ul_vocab_find(&seen, k[i].text.p, k[i].text.n) < 0;
+            if (special)
+                ul_vocab_add(&seen, k[i].text.p, k[i].text.n, 1, &isnew);
+            else
+                isnew = ul_vocab_find(&seen, k[i].text.p, k[i].text.n) < 0;
             if (!isnew) continue;
             const int32_t id = ul_vocab_find(&t->added, k[i].text.p, k[i].text.n);
-            if (k[i].normalized) ul_trie_add(&t->normal, k[i].normal.p, k[i].normal.n, id);
-            else ul_trie_add(&t->raw, k[i].text.p, k[i].text.n, id);
+            if (k[i].normalized)
+                ul_trie_add(&t->normal, k[i].normal.p, k[i].normal.n, id);
+            else
+                ul_trie_add(&t->raw, k[i].text.p, k[i].text.n, id);
         }
     }
     for (int64_t id = 0; id < t->n_token; id++) /* also a token of the model that is spelt like a special one */
-        if (t->token[id].known && ul_vocab_find(&seen, t->token[id].p, t->token[id].n) >= 0) t->token[id].special = true;
+        if (t->token[id].known && ul_vocab_find(&seen, t->token[id].p, t->token[id].n) >= 0)
+            t->token[id].special = true;
     return UL_OK;
 }
 
@@ -179,8 +184,10 @@ static ul_status cut(ul_work *w, const ul_trie *trie)
 {
     w->n_fresh = 0;
     for (size_t i = 0; i < w->n_piece; i++) {
-        if (w->piece[i].id >= 0) UL_TRY(ul_push(w, w->piece[i]));
-        else UL_TRY(cut_piece(w, trie, w->piece[i]));
+        if (w->piece[i].id >= 0)
+            UL_TRY(ul_push(w, w->piece[i]));
+        else
+            UL_TRY(cut_piece(w, trie, w->piece[i]));
     }
     ul_work_turn(w, false);
     return UL_OK;

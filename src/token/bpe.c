@@ -163,9 +163,12 @@ static ul_status merge(ul_work *w, ul_ids *out)
     for (size_t i = 1; i <= n; i++) {
         if (i < n && (n <= CUT || !b->cut || pair_find(&b->touch, s[i - 1].id, s[i].id))) continue;
         const size_t len = i - from;
-        if (len == 1) UL_TRY(ul_ids_add(out, s[from].id, 0));
-        else if (len <= SCAN) UL_TRY(merge_short(b, s + from, len, out));
-        else UL_TRY(merge_long(w, s + from, len, out));
+        if (len == 1)
+            UL_TRY(ul_ids_add(out, s[from].id, 0));
+        else if (len <= SCAN)
+            UL_TRY(merge_short(b, s + from, len, out));
+        else
+            UL_TRY(merge_long(w, s + from, len, out));
         from = i;
     }
     return UL_OK;
@@ -225,8 +228,10 @@ ul_status ul_bpe_tokenize(ul_work *w, const char *s, size_t n, ul_ids *out)
         }
         if (!b->has_unk) continue; /* dropped, as in the library */
         if (b->unk_id < 0)
-            return ul_fail(w->ctx, UL_E_INPUT, "%s: model BPE: the text has a character that needs \"unk_token\" \"%s\", "
-                           "which the vocabulary lacks", w->t->path, b->unk.p);
+            return ul_fail(w->ctx, UL_E_INPUT,
+                           "%s: model BPE: the text has a character that needs \"unk_token\" \"%s\", "
+                           "which the vocabulary lacks",
+                           w->t->path, b->unk.p);
         if (unk && !b->fuse_unk) UL_TRY(add_symbol(w, b->unk_id));
         unk = true;
     }

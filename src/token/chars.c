@@ -69,9 +69,17 @@ bool ul_is_word(uint32_t c)
 {
     if (c < 0x80) return c == '_' || (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
     switch (category(c)) {
-    case UTF8PROC_CATEGORY_LU: case UTF8PROC_CATEGORY_LL: case UTF8PROC_CATEGORY_LT: case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO: case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_MC: case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND: case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_PC:
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC:
         return true;
     default: /* signs that are Alphabetic: circled, squared and negative letters */
         return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
@@ -110,8 +118,8 @@ bool ul_is_other(uint32_t c) /* unassigned ones are not among them in the crate 
     return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
 }
 
-/* GPT-2 (Radford et al. 2019, encoder.py, bytes_to_unicode): '!'..'~', 0xA1..0xAC and 0xAE..0xFF stay, the other 68 bytes
- * are numbered from U+0100 in rising order: 0..32, 127..160, 173. */
+/* GPT-2 (Radford et al. 2019, encoder.py, bytes_to_unicode): '!'..'~', 0xA1..0xAC and 0xAE..0xFF stay, the other 68
+ * bytes are numbered from U+0100 in rising order: 0..32, 127..160, 173. */
 uint32_t ul_byte_char(uint8_t b)
 {
     if (b <= 32) return 0x100u + b;

@@ -122,8 +122,10 @@ static ul_status edit_metaspace(ul_work *w, const ul_part *part, size_t i, const
     w->n_span = 0;
     UL_TRY(ul_find_pattern(w, part, s, n));
     for (size_t k = 0; k < w->n_span; k++) {
-        if (!w->span[k].hit) UL_TRY(ul_put(w, s + w->span[k].a, w->span[k].b - w->span[k].a));
-        else if (i > 0 || !part->left) UL_TRY(ul_put(w, " ", 1));
+        if (!w->span[k].hit)
+            UL_TRY(ul_put(w, s + w->span[k].a, w->span[k].b - w->span[k].a));
+        else if (i > 0 || !part->left)
+            UL_TRY(ul_put(w, " ", 1));
     }
     return UL_OK;
 }
@@ -134,8 +136,10 @@ static ul_status edit_suffix(ul_work *w, const ul_part *part, size_t i, const ch
     w->n_span = 0;
     UL_TRY(ul_find_pattern(w, part, s, n));
     for (size_t k = 0; k < w->n_span; k++) {
-        if (!w->span[k].hit) UL_TRY(ul_put(w, s + w->span[k].a, w->span[k].b - w->span[k].a));
-        else if (i + 1 < w->n_piece) UL_TRY(ul_put(w, " ", 1));
+        if (!w->span[k].hit)
+            UL_TRY(ul_put(w, s + w->span[k].a, w->span[k].b - w->span[k].a));
+        else if (i + 1 < w->n_piece)
+            UL_TRY(ul_put(w, " ", 1));
     }
     return UL_OK;
 }
@@ -163,15 +167,16 @@ static size_t clean(char *text, size_t n, const char (*rules)[2][8], size_t n_ru
 
 size_t ul_decode_clean(char *text, size_t n)
 {
-    static const char rules[][2][8] = {{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"},
-        {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    static const char rules[][2][8] = {{" .", "."},     {" ?", "?"},   {" !", "!"},   {" ,", ","},     {" ' ", "'"},
+                                       {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     return clean(text, n, rules, sizeof rules / sizeof *rules);
 }
 
 static ul_status edit_wordpiece(ul_work *w, const ul_part *part, size_t i, const char *s, size_t n, ul_piece *p)
 {
-    static const char rules[][2][8] = {{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"},
-        {" n't", "n't"}, {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    static const char rules[][2][8] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+                                       {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+                                       {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     (void)p;
     const size_t at = w->n_next;
     if (i > 0 && n >= part->text.n && memcmp(s, part->text.p, part->text.n) == 0) {
@@ -256,16 +261,15 @@ static ul_status read_wordpiece(ul_reader *r, const json_t *o, int mode, ul_part
     return ul_read_bool(r, o, "cleanup", UL_REQUIRED, &part->left);
 }
 
-const ul_part_type ul_decoders[] = {
-    {"ByteLevel", read_whole, BYTES},
-    {"ByteFallback", read_whole, BYTE_FALLBACK},
-    {"Fuse", read_whole, FUSE},
-    {"Strip", read_strip, 0},
-    {"Replace", read_replace, 0},
-    {"Metaspace", read_metaspace, 0},
-    {"BPEDecoder", read_suffix, 0},
-    {"WordPiece", read_wordpiece, 0},
-    {NULL, NULL, 0}};
+const ul_part_type ul_decoders[] = {{"ByteLevel", read_whole, BYTES},
+                                    {"ByteFallback", read_whole, BYTE_FALLBACK},
+                                    {"Fuse", read_whole, FUSE},
+                                    {"Strip", read_strip, 0},
+                                    {"Replace", read_replace, 0},
+                                    {"Metaspace", read_metaspace, 0},
+                                    {"BPEDecoder", read_suffix, 0},
+                                    {"WordPiece", read_wordpiece, 0},
+                                    {NULL, NULL, 0}};
 
 ul_status ul_decode(ul_ctx *ctx, const ul_tokenizer *t, const int32_t *ids, size_t n, bool skip_special, ul_buf *out)
 {

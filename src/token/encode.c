@@ -39,8 +39,10 @@ static ul_status encode_sequence(ul_work *w, const char *text, size_t n, ul_ids 
     UL_TRY(ul_work_run(w, t->pretokenizer.at, t->pretokenizer.n));
     for (size_t i = 0; i < w->n_piece; i++) {
         const ul_piece p = w->piece[i];
-        if (p.id >= 0) UL_TRY(ul_ids_add(out, p.id, 0));
-        else if (p.n) UL_TRY(t->tokenize(w, w->text + p.at, p.n, out));
+        if (p.id >= 0)
+            UL_TRY(ul_ids_add(out, p.id, 0));
+        else if (p.n)
+            UL_TRY(t->tokenize(w, w->text + p.at, p.n, out));
     }
     return UL_OK;
 }

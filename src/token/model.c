@@ -37,8 +37,10 @@ static ul_status read_vocab(ul_reader *r, json_t *vocab, ul_tokenizer *t)
 
 static ul_status missing_unk(const ul_work *w)
 {
-    return ul_fail(w->ctx, UL_E_INPUT, "%s: model: the text has a word that needs \"unk_token\" \"%s\", which the "
-                   "vocabulary lacks", w->t->path, w->t->words.unk.p);
+    return ul_fail(w->ctx, UL_E_INPUT,
+                   "%s: model: the text has a word that needs \"unk_token\" \"%s\", which the "
+                   "vocabulary lacks",
+                   w->t->path, w->t->words.unk.p);
 }
 
 static ul_status wordlevel_tokenize(ul_work *w, const char *s, size_t n, ul_ids *out)
@@ -93,10 +95,14 @@ ul_status ul_model_read(ul_reader *r, const json_t *o, ul_tokenizer *t)
     if (!json_is_object(o)) return ul_bad(r, "the file needs an object \"model\"");
     json_t *vocab = json_object_get(o, "vocab");
     const char *type; /* old files do not say it */
-    if (json_object_get(o, "type")) UL_TRY(ul_read_type(r, o, &type));
-    else if (json_object_get(o, "merges")) type = "BPE";
-    else if (json_is_array(vocab)) type = "Unigram";
-    else type = json_object_get(o, "max_input_chars_per_word") ? "WordPiece" : "WordLevel";
+    if (json_object_get(o, "type"))
+        UL_TRY(ul_read_type(r, o, &type));
+    else if (json_object_get(o, "merges"))
+        type = "BPE";
+    else if (json_is_array(vocab))
+        type = "Unigram";
+    else
+        type = json_object_get(o, "max_input_chars_per_word") ? "WordPiece" : "WordLevel";
     r->type = type;
     const bool bpe = strcmp(type, "BPE") == 0, pieces = strcmp(type, "WordPiece") == 0;
     if (strcmp(type, "Unigram") == 0) return ul_unigram_read(r, o, t);

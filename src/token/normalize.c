@@ -72,9 +72,10 @@ static int map_bert_clean(uint32_t c, uint32_t out[3])
 
 static int map_bert_chinese(uint32_t c, uint32_t out[3])
 {
-    const bool chinese = (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
-                         (c >= 0x2A700 && c <= 0x2B73F) || (c >= 0x2B740 && c <= 0x2B81F) ||
-                         (c >= 0x2B920 && c <= 0x2CEAF) || (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
+    const bool chinese = (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
+                         (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B73F) ||
+                         (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
+                         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
     if (!chinese) return out[0] = c, 1;
     return out[0] = ' ', out[1] = c, out[2] = ' ', 3;
 }
@@ -209,17 +210,16 @@ static ul_status read_bytes(ul_reader *r, const json_t *o, int mode, ul_parts *o
     return UL_OK;
 }
 
-const ul_part_type ul_normalizers[] = {
-    {"NFC", read_form, NFC},
-    {"NFD", read_form, NFD},
-    {"NFKC", read_form, NFC | UTF8PROC_COMPAT},
-    {"NFKD", read_form, NFD | UTF8PROC_COMPAT},
-    {"Lowercase", read_map, LOWER},
-    {"StripAccents", read_map, ACCENTS},
-    {"Nmt", read_map, NMT},
-    {"BertNormalizer", read_bert, 0},
-    {"Strip", read_strip, 0},
-    {"Prepend", read_prepend, 0},
-    {"Replace", read_replace, 0},
-    {"ByteLevel", read_bytes, 0},
-    {NULL, NULL, 0}};
+const ul_part_type ul_normalizers[] = {{"NFC", read_form, NFC},
+                                       {"NFD", read_form, NFD},
+                                       {"NFKC", read_form, NFC | UTF8PROC_COMPAT},
+                                       {"NFKD", read_form, NFD | UTF8PROC_COMPAT},
+                                       {"Lowercase", read_map, LOWER},
+                                       {"StripAccents", read_map, ACCENTS},
+                                       {"Nmt", read_map, NMT},
+                                       {"BertNormalizer", read_bert, 0},
+                                       {"Strip", read_strip, 0},
+                                       {"Prepend", read_prepend, 0},
+                                       {"Replace", read_replace, 0},
+                                       {"ByteLevel", read_bytes, 0},
+                                       {NULL, NULL, 0}};

@@ -8,7 +8,8 @@ static ul_status read_file(ul_reader *r, const json_t *root, ul_tokenizer *t)
     r->stage = "normalizer";
     UL_TRY(ul_read_parts(r, json_object_get(root, "normalizer"), "normalizers", ul_normalizers, &t->normalizer));
     r->stage = "pre_tokenizer";
-    UL_TRY(ul_read_parts(r, json_object_get(root, "pre_tokenizer"), "pretokenizers", ul_pretokenizers, &t->pretokenizer));
+    UL_TRY(
+        ul_read_parts(r, json_object_get(root, "pre_tokenizer"), "pretokenizers", ul_pretokenizers, &t->pretokenizer));
     r->stage = "decoder";
     const json_t *decoder = json_object_get(root, "decoder");
     t->has_decoder = decoder && !json_is_null(decoder);
@@ -53,7 +54,8 @@ ul_status ul_special_read(ul_reader *r, const char *dir, ul_tokenizer *t)
         for (int k = 0; k < 4 && st == UL_OK; k++) {
             char key[16];
             snprintf(key, sizeof key, "%s%s", names[k], f == 2 ? "_id" : "");
-            if (*slot[k] < 0) *slot[k] = f == 2 ? given_id(t, json_object_get(root, key)) : named_id(t, json_object_get(root, key));
+            if (*slot[k] < 0)
+                *slot[k] = f == 2 ? given_id(t, json_object_get(root, key)) : named_id(t, json_object_get(root, key));
         }
     }
     ul_arena_free(scratch);
@@ -97,8 +99,10 @@ ul_status ul_tokenizer_open(ul_ctx *ctx, const char *path, ul_tokenizer **out)
         t->arena = arena;
         st = open_in(&r, path, t);
     }
-    if (st == UL_OK) *out = t;
-    else ul_arena_free(arena);
+    if (st == UL_OK)
+        *out = t;
+    else
+        ul_arena_free(arena);
     return st;
 }
 

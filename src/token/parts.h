@@ -1,7 +1,7 @@
 /* parts.h - what the files of this room share and nobody else sees.
  *
- * A text on its way to ids is a list of pieces over one buffer. Normalizers, pre-tokenizers and decoders of the file are
- * flattened into parts of three kinds: an `edit` writes every piece anew, a `find` cuts it where something matches, a
+ * A text on its way to ids is a list of pieces over one buffer. Normalizers, pre-tokenizers and decoders of the file
+ * are flattened into parts of three kinds: an `edit` writes every piece anew, a `find` cuts it where something matches, a
  * `whole` replaces the list. So one engine (work.c) runs all of them. */
 #ifndef UL_TOKEN_PARTS_H
 #define UL_TOKEN_PARTS_H
@@ -68,13 +68,13 @@ typedef struct {
 
 void ul_work_init(ul_work *w, ul_ctx *ctx, const ul_tokenizer *t);
 void ul_work_release(ul_work *w);
-ul_status ul_work_set(ul_work *w, const char *text, size_t n);       /* one piece, no copy of what was there */
+ul_status ul_work_set(ul_work *w, const char *text, size_t n); /* one piece, no copy of what was there */
 ul_status ul_work_run(ul_work *w, const ul_part *part, size_t n);
-ul_status ul_put(ul_work *w, const void *bytes, size_t n);           /* to the text being written */
+ul_status ul_put(ul_work *w, const void *bytes, size_t n); /* to the text being written */
 ul_status ul_put_char(ul_work *w, uint32_t c);
-ul_status ul_push(ul_work *w, ul_piece p);                           /* to the list being written */
+ul_status ul_push(ul_work *w, ul_piece p); /* to the list being written */
 ul_status ul_push_span(ul_work *w, size_t a, size_t b, bool hit);
-void ul_work_turn(ul_work *w, bool text);                            /* what was written becomes what is read */
+void ul_work_turn(ul_work *w, bool text); /* what was written becomes what is read */
 
 /* ---- parts ------------------------------------------------------------------------------------------------------ */
 typedef enum { UL_ISOLATED, UL_REMOVED, UL_CONTIGUOUS, UL_WITH_PREVIOUS, UL_WITH_NEXT } ul_behavior;
@@ -171,14 +171,14 @@ typedef struct {
         uint32_t child, sibling; /* 0 = none */
         int32_t value;           /* -1: no text ends here */
         uint8_t byte;
-    } *node;
+    } * node;
     size_t n, cap;
     uint32_t first[256];
 } ul_trie;
-ul_status ul_trie_init(ul_trie *t, ul_arena *arena, size_t bytes);           /* of all texts together */
-void ul_trie_add(ul_trie *t, const char *p, size_t n, int32_t value);       /* the first of equal texts stays */
+ul_status ul_trie_init(ul_trie *t, ul_arena *arena, size_t bytes);                 /* of all texts together */
+void ul_trie_add(ul_trie *t, const char *p, size_t n, int32_t value);              /* the first of equal texts stays */
 size_t ul_trie_longest(const ul_trie *t, const char *p, size_t n, int32_t *value); /* 0: none */
-uint32_t ul_trie_next(const ul_trie *t, uint32_t node, uint8_t byte);       /* node 0 = root; 0: no such text */
+uint32_t ul_trie_next(const ul_trie *t, uint32_t node, uint8_t byte);              /* node 0 = root; 0: no such text */
 
 typedef struct {
     const char *p;
@@ -192,19 +192,19 @@ typedef struct {
         uint64_t key; /* left << 32 | right; all ones = empty */
         uint32_t rank;
         int32_t id;
-    } *at;
+    } * at;
     size_t mask;
 } ul_pairs;
 
 typedef struct {
     ul_pairs merges;
-    ul_pairs touch;            /* pairs of first symbols that some merge has inside: others are never joined */
-    bool cut;                  /* touch is complete: words may be cut at other places */
-    int32_t *char_id;          /* of a code point below n_char; -1 none */
+    ul_pairs touch;   /* pairs of first symbols that some merge has inside: others are never joined */
+    bool cut;         /* touch is complete: words may be cut at other places */
+    int32_t *char_id; /* of a code point below n_char; -1 none */
     size_t n_char;
-    int32_t byte_id[256];      /* "<0x0A>"; -1 none */
+    int32_t byte_id[256]; /* "<0x0A>"; -1 none */
     ul_str unk, prefix, suffix;
-    int32_t unk_id;            /* -1: not in the vocabulary */
+    int32_t unk_id; /* -1: not in the vocabulary */
     bool has_unk, affixes, fuse_unk, byte_fallback, ignore_merges;
 } ul_bpe;
 
@@ -239,10 +239,10 @@ typedef struct {
 struct ul_tokenizer {
     ul_arena *arena;
     const char *path;
-    ul_vocab vocab, added; /* the model's; the added tokens' */
-    ul_token *token;       /* by id */
+    ul_vocab vocab, added;                  /* the model's; the added tokens' */
+    ul_token *token;                        /* by id */
     int64_t n_model, n_token, n_with_added; /* tokens of the model; ids; different texts */
-    ul_trie raw, normal;   /* added tokens searched before and after normalisation; values are ids */
+    ul_trie raw, normal;                    /* added tokens searched before and after normalisation; values are ids */
     ul_parts normalizer, pretokenizer, decoder;
     bool has_decoder;
     ul_template single, pair;

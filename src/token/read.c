@@ -23,18 +23,20 @@ ul_status ul_bad(const ul_reader *r, const char *fmt, ...)
     if (text) vsnprintf(text, (size_t)n + 1, fmt, again);
     va_end(again);
     if (!text) return UL_E_RESOURCE;
-    return ul_fail(r->ctx, UL_E_INPUT, "%s: %s%s%s: %s", r->path, r->stage, r->type ? " " : "", r->type ? r->type : "", text);
+    return ul_fail(r->ctx, UL_E_INPUT, "%s: %s%s%s: %s", r->path, r->stage, r->type ? " " : "", r->type ? r->type : "",
+                   text);
 }
 
 ul_status ul_unsupported(const ul_reader *r, const char *what)
 {
-    return ul_fail(r->ctx, UL_E_INPUT, "%s: %s%s%s: %s %s", r->path, r->stage, r->type ? " " : "", r->type ? r->type : "",
-                   what, not_supported);
+    return ul_fail(r->ctx, UL_E_INPUT, "%s: %s%s%s: %s %s", r->path, r->stage, r->type ? " " : "",
+                   r->type ? r->type : "", what, not_supported);
 }
 
 static const char *json_name(const json_t *v)
 {
-    static const char *const names[] = {"an object", "an array", "a string", "an integer", "a real", "true", "false", "null"};
+    static const char *const names[] = {"an object", "an array", "a string", "an integer",
+                                        "a real",    "true",     "false",    "null"};
     return v ? names[json_typeof(v)] : "nothing";
 }
 
@@ -101,7 +103,8 @@ ul_status ul_read_char(const ul_reader *r, const json_t *o, const char *key, uin
 {
     ul_str s = {0};
     UL_TRY(ul_read_str(r, o, key, UL_REQUIRED, &s));
-    if (s.n == 0 || ul_utf8_get(s.p, out) != s.n) return ul_bad(r, "\"%s\" must be one character, it has %zu bytes", key, s.n);
+    if (s.n == 0 || ul_utf8_get(s.p, out) != s.n)
+        return ul_bad(r, "\"%s\" must be one character, it has %zu bytes", key, s.n);
     return UL_OK;
 }
 

@@ -10,12 +10,12 @@
 /* White_Space, and its complement for use inside a class. */
 #define WHITE "\\x{9}-\\x{d} \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 #define BLACK                                                                                                          \
-    "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}"   \
+    "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}" \
     "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{d7ff}\\x{e000}-\\x{10ffff}"
-#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define WORD     "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
 #define WORD_OUT WORD "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}" /* outside a class Oniguruma also takes these */
-#define W "[" WORD_OUT "]"
-#define PUNCT "\\p{P}\\p{S}"
+#define W        "[" WORD_OUT "]"
+#define PUNCT    "\\p{P}\\p{S}"
 
 typedef struct {
     ul_reader *r;
@@ -49,35 +49,69 @@ static bool is_script(const char *name, size_t n)
     PCRE2_SIZE at;
     if (n < 3 || n > 60) return false;
     snprintf(pattern, sizeof pattern, "\\p{sc:%.*s}", (int)n, name);
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error, &at, NULL);
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error, &at, NULL);
     if (code) pcre2_code_free(code);
     return code != NULL;
 }
 
 static ul_status property(translation *x) /* at \p{ or \P{ */
 {
-    static const char *const names[][2] = {
-        {"Letter", "L"}, {"Mark", "M"}, {"Number", "N"}, {"Punctuation", "P"}, {"Symbol", "S"}, {"Separator", "Z"},
-        {"Other", "C"}, {"Uppercase_Letter", "Lu"}, {"Lowercase_Letter", "Ll"}, {"Titlecase_Letter", "Lt"},
-        {"Modifier_Letter", "Lm"}, {"Other_Letter", "Lo"}, {"Nonspacing_Mark", "Mn"}, {"Spacing_Mark", "Mc"},
-        {"Enclosing_Mark", "Me"}, {"Decimal_Number", "Nd"}, {"Letter_Number", "Nl"}, {"Other_Number", "No"},
-        {"Connector_Punctuation", "Pc"}, {"Dash_Punctuation", "Pd"}, {"Open_Punctuation", "Ps"},
-        {"Close_Punctuation", "Pe"}, {"Initial_Punctuation", "Pi"}, {"Final_Punctuation", "Pf"},
-        {"Other_Punctuation", "Po"}, {"Math_Symbol", "Sm"}, {"Currency_Symbol", "Sc"}, {"Modifier_Symbol", "Sk"},
-        {"Other_Symbol", "So"}, {"Space_Separator", "Zs"}, {"Line_Separator", "Zl"}, {"Paragraph_Separator", "Zp"},
-        {"Control", "Cc"}, {"Format", "Cf"}, {"Unassigned", "Cn"}, {"Private_Use", "Co"}, {"Surrogate", "Cs"},
-        {"Punct", "P"}, {"Alpha", "Alphabetic"}, {"Upper", "Uppercase"}, {"Lower", "Lowercase"}, {"Digit", "Nd"},
-        {"Space", "White_Space"}};
+    static const char *const names[][2] = {{"Letter", "L"},
+                                           {"Mark", "M"},
+                                           {"Number", "N"},
+                                           {"Punctuation", "P"},
+                                           {"Symbol", "S"},
+                                           {"Separator", "Z"},
+                                           {"Other", "C"},
+                                           {"Uppercase_Letter", "Lu"},
+                                           {"Lowercase_Letter", "Ll"},
+                                           {"Titlecase_Letter", "Lt"},
+                                           {"Modifier_Letter", "Lm"},
+                                           {"Other_Letter", "Lo"},
+                                           {"Nonspacing_Mark", "Mn"},
+                                           {"Spacing_Mark", "Mc"},
+                                           {"Enclosing_Mark", "Me"},
+                                           {"Decimal_Number", "Nd"},
+                                           {"Letter_Number", "Nl"},
+                                           {"Other_Number", "No"},
+                                           {"Connector_Punctuation", "Pc"},
+                                           {"Dash_Punctuation", "Pd"},
+                                           {"Open_Punctuation", "Ps"},
+                                           {"Close_Punctuation", "Pe"},
+                                           {"Initial_Punctuation", "Pi"},
+                                           {"Final_Punctuation", "Pf"},
+                                           {"Other_Punctuation", "Po"},
+                                           {"Math_Symbol", "Sm"},
+                                           {"Currency_Symbol", "Sc"},
+                                           {"Modifier_Symbol", "Sk"},
+                                           {"Other_Symbol", "So"},
+                                           {"Space_Separator", "Zs"},
+                                           {"Line_Separator", "Zl"},
+                                           {"Paragraph_Separator", "Zp"},
+                                           {"Control", "Cc"},
+                                           {"Format", "Cf"},
+                                           {"Unassigned", "Cn"},
+                                           {"Private_Use", "Co"},
+                                           {"Surrogate", "Cs"},
+                                           {"Punct", "P"},
+                                           {"Alpha", "Alphabetic"},
+                                           {"Upper", "Uppercase"},
+                                           {"Lower", "Lowercase"},
+                                           {"Digit", "Nd"},
+                                           {"Space", "White_Space"}};
     const char *a = x->s + x->i + 3, *end = memchr(a, '}', x->n - x->i - 3);
     if (!end) return ul_bad(x->r, "regular expression \"%.*s\": \\p{ without }", (int)x->n, x->s);
     const bool not = a < end && *a == '^';
-    const char *name = a + not;
+    const char *name = a + not ;
     size_t k = 0, len = (size_t)(end - name);
     UL_TRY(put(x, x->s + x->i, 3));
-    if (not) UL_TRY(puts_(x, "^"));
+    if (not ) UL_TRY(puts_(x, "^"));
     while (k < sizeof names / sizeof *names && (strlen(names[k][0]) != len || memcmp(names[k][0], name, len) != 0)) k++;
-    if (k < sizeof names / sizeof *names) UL_TRY(puts_(x, names[k][1]));
-    else if (is_script(name, len)) UL_TRY(puts_(x, "sc:"));
+    if (k < sizeof names / sizeof *names)
+        UL_TRY(puts_(x, names[k][1]));
+    else if (is_script(name, len))
+        UL_TRY(puts_(x, "sc:"));
     if (k == sizeof names / sizeof *names) UL_TRY(put(x, name, len));
     x->i = (size_t)(end - x->s) + 1;
     return puts_(x, "}");
@@ -149,10 +183,14 @@ static ul_status class_(translation *x) /* at [ */
             const char *end = strstr(x->s + x->i, ":]");
             if (!end) return ul_bad(x->r, "regular expression \"%.*s\": [: without :]", (int)x->n, x->s);
             const size_t n = (size_t)(end + 2 - (x->s + x->i));
-            if (n == 9 && memcmp(x->s + x->i, "[:space:]", 9) == 0) UL_TRY(puts_(x, WHITE));
-            else if (n == 8 && memcmp(x->s + x->i, "[:word:]", 8) == 0) UL_TRY(puts_(x, WORD));
-            else if (n == 9 && memcmp(x->s + x->i, "[:punct:]", 9) == 0) UL_TRY(puts_(x, PUNCT));
-            else UL_TRY(put(x, x->s + x->i, n));
+            if (n == 9 && memcmp(x->s + x->i, "[:space:]", 9) == 0)
+                UL_TRY(puts_(x, WHITE));
+            else if (n == 8 && memcmp(x->s + x->i, "[:word:]", 8) == 0)
+                UL_TRY(puts_(x, WORD));
+            else if (n == 9 && memcmp(x->s + x->i, "[:punct:]", 9) == 0)
+                UL_TRY(puts_(x, PUNCT));
+            else
+                UL_TRY(put(x, x->s + x->i, n));
             x->i += n;
             continue;
         }
@@ -187,9 +225,12 @@ static size_t interval(const translation *x, bool *exact, bool *open)
     size_t k = x->i + 1, digits = 0, more = 0;
     bool comma = false;
     for (; k < x->n && x->s[k] != '}'; k++) {
-        if (x->s[k] == ',' && !comma) comma = true;
-        else if (x->s[k] >= '0' && x->s[k] <= '9') comma ? more++ : digits++;
-        else return 0;
+        if (x->s[k] == ',' && !comma)
+            comma = true;
+        else if (x->s[k] >= '0' && x->s[k] <= '9')
+            comma ? more++ : digits++;
+        else
+            return 0;
     }
     if (k >= x->n || digits + more == 0) return 0;
     *exact = !comma;
@@ -252,8 +293,9 @@ static ul_status compile(ul_reader *r, const char *s, size_t n, const translatio
     pcre2_compile_context *how = pcre2_compile_context_create(NULL);
     if (!how) return ul_fail(r->ctx, UL_E_RESOURCE, "%s: no memory for a regular expression", r->path);
     pcre2_set_newline(how, PCRE2_NEWLINE_LF);
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)(x->out ? x->out : ""), x->n_out,
-                                     PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &at, how);
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)(x->out ? x->out : ""), x->n_out,
+                      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &at, how);
     pcre2_compile_context_free(how);
     if (!code) {
         char text[160] = "";
@@ -292,8 +334,8 @@ ul_status ul_regex_find(ul_work *w, const pcre2_code *re, const char *s, size_t 
             k = pcre2_match(re, (PCRE2_SPTR)s, n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->match, NULL);
         if (k == PCRE2_ERROR_NOMATCH) break;
         if (k < 0)
-            return ul_fail(w->ctx, UL_E_INPUT, "tokenizer: a regular expression gave up at byte %zu of %zu (PCRE2 error %d)",
-                           from, n, k);
+            return ul_fail(w->ctx, UL_E_INPUT,
+                           "tokenizer: a regular expression gave up at byte %zu of %zu (PCRE2 error %d)", from, n, k);
         const PCRE2_SIZE *o = pcre2_get_ovector_pointer(w->match);
         const size_t a = o[0], b = o[1];
         if (a >= b && any && b == last) {
@@ -301,7 +343,8 @@ ul_status ul_regex_find(ul_work *w, const pcre2_code *re, const char *s, size_t 
             from += from < n ? ul_utf8_get(s + from, &skip) : 1;
             continue;
         }
-        if (a > b) return ul_fail(w->ctx, UL_E_INPUT, "tokenizer: a match of a regular expression ends before it starts");
+        if (a > b)
+            return ul_fail(w->ctx, UL_E_INPUT, "tokenizer: a match of a regular expression ends before it starts");
         const size_t done = any ? last : 0;
         if (done < a) UL_TRY(ul_push_span(w, done, a, false));
         UL_TRY(ul_push_span(w, a, b, true));
@@ -352,8 +395,10 @@ ul_status ul_edit_replace(ul_work *w, const ul_part *part, size_t i, const char 
     UL_TRY(ul_find_pattern(w, part, s, n));
     for (size_t k = 0; k < w->n_span; k++) {
         const ul_span x = w->span[k];
-        if (!x.hit) UL_TRY(ul_put(w, s + x.a, x.b - x.a));
-        else UL_TRY(ul_put(w, part->content.p, part->content.n));
+        if (!x.hit)
+            UL_TRY(ul_put(w, s + x.a, x.b - x.a));
+        else
+            UL_TRY(ul_put(w, part->content.p, part->content.n));
     }
     /* a match of several characters at the head is aligned with its last one */
     if (w->n_span && w->span[0].hit) {

@@ -82,8 +82,8 @@ static ul_status read_behavior(ul_reader *r, const json_t *o, ul_presence need, 
     if (!s.p) return UL_OK;
     for (int k = 0; k < 5; k++)
         if (strcmp(s.p, names[k]) == 0) return *out = (ul_behavior)k, UL_OK;
-    return ul_bad(r, "\"behavior\" is \"%s\"; it may be Isolated, Removed, Contiguous, MergedWithPrevious, MergedWithNext",
-                  s.p);
+    return ul_bad(
+        r, "\"behavior\" is \"%s\"; it may be Isolated, Removed, Contiguous, MergedWithPrevious, MergedWithNext", s.p);
 }
 
 static ul_status add_class(ul_reader *r, ul_parts *out, bool (*is)(uint32_t), ul_behavior behavior)
@@ -213,15 +213,14 @@ static ul_status read_fixed(ul_reader *r, const json_t *o, int mode, ul_parts *o
     return part->stop ? UL_OK : ul_bad(r, "\"length\" is 0");
 }
 
-const ul_part_type ul_pretokenizers[] = {
-    {"ByteLevel", read_byte_level, 0},
-    {"Split", read_split, 0},
-    {"Metaspace", read_metaspace, 0},
-    {"Whitespace", read_whitespace, 0},
-    {"WhitespaceSplit", read_whitespace_split, 0},
-    {"Digits", read_digits, 0},
-    {"Punctuation", read_punctuation, 0},
-    {"BertPreTokenizer", read_bert, 0},
-    {"CharDelimiterSplit", read_delimiter, 0},
-    {"FixedLength", read_fixed, 0},
-    {NULL, NULL, 0}};
+const ul_part_type ul_pretokenizers[] = {{"ByteLevel", read_byte_level, 0},
+                                         {"Split", read_split, 0},
+                                         {"Metaspace", read_metaspace, 0},
+                                         {"Whitespace", read_whitespace, 0},
+                                         {"WhitespaceSplit", read_whitespace_split, 0},
+                                         {"Digits", read_digits, 0},
+                                         {"Punctuation", read_punctuation, 0},
+                                         {"BertPreTokenizer", read_bert, 0},
+                                         {"CharDelimiterSplit", read_delimiter, 0},
+                                         {"FixedLength", read_fixed, 0},
+                                         {NULL, NULL, 0}};

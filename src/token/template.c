@@ -1,5 +1,5 @@
-/* template.c - the post-processor: in which order sequences and special ids come. TemplateProcessing, BertProcessing and
- * RobertaProcessing are such templates; ByteLevel moves offsets only, which nobody asks for here.
+/* template.c - the post-processor: in which order sequences and special ids come. TemplateProcessing, BertProcessing
+ * and RobertaProcessing are such templates; ByteLevel moves offsets only, which nobody asks for here.
  * Source: tokenizers 0.22, src/processors/. */
 #include "parts.h"
 #include <string.h>
@@ -69,7 +69,8 @@ static ul_status read_template(ul_reader *r, const json_t *o, const char *key, i
         const char *id = json_string_value(json_object_get(piece, "id"));
         int64_t type;
         if (!id || !ul_json_whole(json_object_get(piece, "type_id"), 0, 255, &type))
-            return ul_bad(r, "\"%s\" %zu must be a Sequence or a SpecialToken with \"id\" and \"type_id\" (0 to 255)", key, i);
+            return ul_bad(r, "\"%s\" %zu must be a Sequence or a SpecialToken with \"id\" and \"type_id\" (0 to 255)",
+                          key, i);
         step[i].type = (uint8_t)type;
         step[i].sequence = -1;
         if (!sequence) {

@@ -1,5 +1,5 @@
-/* token.h - text <-> ids by a `tokenizer.json` read as it is: what Hugging Face's tokenizers library does with the file,
- * id for id. BPE (byte level, and SentencePiece style with byte fallback), WordLevel, WordPiece.
+/* token.h - text <-> ids by a `tokenizer.json` read as it is: what Hugging Face's tokenizers library does with the
+ * file, id for id. BPE (byte level, and SentencePiece style with byte fallback), WordLevel, WordPiece.
  *
  * A tokenizer is read only once open: any number of threads may use one at the same time, each with its own context. */
 #ifndef UL_TOKEN_H
@@ -33,18 +33,22 @@ bool ul_tokenizer_unsupported(const ul_ctx *ctx);
 /* Appends nothing: *out is reset first. `add_special`: what the post-processor's template adds (BOS, EOS). Text that
  * spells a special token becomes that token in either case, as in the library.
  * UL_E_INPUT with the byte offset when the text is not UTF-8. */
-ul_status ul_encode(ul_ctx *ctx, const ul_tokenizer *t, const char *text, size_t bytes, bool add_special, ul_ids *out) UL_MUST;
+ul_status ul_encode(ul_ctx *ctx, const ul_tokenizer *t, const char *text, size_t bytes, bool add_special,
+                    ul_ids *out) UL_MUST;
 ul_status ul_encode_pair(ul_ctx *ctx, const ul_tokenizer *t, const char *text, size_t bytes, const char *pair,
                          size_t pair_bytes, bool add_special, ul_ids *out) UL_MUST;
-/* Appends text to *out. Ids that the tokenizer does not know are skipped, as in the library; broken UTF-8 becomes U+FFFD. */
-ul_status ul_decode(ul_ctx *ctx, const ul_tokenizer *t, const int32_t *ids, size_t n, bool skip_special, ul_buf *out) UL_MUST;
+/* Appends text to *out. Ids that the tokenizer does not know are skipped, as in the library; broken UTF-8 becomes
+ * U+FFFD. */
+ul_status ul_decode(ul_ctx *ctx, const ul_tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
+                    ul_buf *out) UL_MUST;
 /* transformers' clean_up_tokenization_spaces: " ." -> ".", " n't" -> "n't", ...; in place, returns the new length. */
 size_t ul_decode_clean(char *text, size_t n);
 
 int64_t ul_tokenizer_vocab(const ul_tokenizer *t, bool with_added); /* number of tokens */
-int64_t ul_tokenizer_max_id(const ul_tokenizer *t);                 /* the largest id: the embedding needs one row more */
+int64_t ul_tokenizer_max_id(const ul_tokenizer *t); /* the largest id: the embedding needs one row more */
 int32_t ul_token_id(const ul_tokenizer *t, const char *token, size_t bytes); /* -1: no such token */
-const char *ul_token_text(const ul_tokenizer *t, int32_t id, size_t *bytes); /* as the file spells it; NULL: no such id */
+const char *ul_token_text(const ul_tokenizer *t, int32_t id,
+                          size_t *bytes); /* as the file spells it; NULL: no such id */
 bool ul_token_special(const ul_tokenizer *t, int32_t id);
 
 typedef struct {
@@ -54,7 +58,7 @@ ul_special_ids ul_tokenizer_special(const ul_tokenizer *t);
 const char *ul_tokenizer_path(const ul_tokenizer *t); /* of the tokenizer.json */
 
 /* Writes DIR/tokenizer.json and DIR/tokenizer_config.json of a word-level tokenizer: <pad> <bos> <eos> <unk> = 0 1 2 3,
- * then `words` in their order (each without white space; words and signs are split as the Whitespace pre-tokenizer does,
- * \w+|[^\w\s]+). Encoding adds <bos>; decoding joins words by one space. Doubled or empty words: UL_E_INPUT. */
+ * then `words` in their order (each without white space; words and signs are split as the Whitespace pre-tokenizer
+ * does, \w+|[^\w\s]+). Encoding adds <bos>; decoding joins words by one space. Doubled or empty words: UL_E_INPUT. */
 ul_status ul_wordlevel_write(ul_ctx *ctx, const char *dir, const char *const *words, size_t n) UL_MUST;
 #endif

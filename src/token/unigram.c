@@ -1,5 +1,5 @@
-/* unigram.c - the unigram language model (Kudo 2018): the path of tokens with the greatest sum of scores, by Viterbi over
- * the places between characters. An unknown character costs the least score minus 10; unknown neighbours become one.
+/* unigram.c - the unigram language model (Kudo 2018): the path of tokens with the greatest sum of scores, by Viterbi
+ * over the places between characters. An unknown character costs the least score minus 10; unknown neighbours become one.
  * Source: tokenizers 0.22, models/unigram/model.rs, encode_optimized. */
 #include "parts.h"
 #include <string.h>
@@ -48,8 +48,8 @@ ul_status ul_unigram_tokenize(ul_work *w, const char *s, size_t n, ul_ids *out)
         }
         if (single) continue;
         if (u->unk_id < 0)
-            return ul_fail(w->ctx, UL_E_INPUT, "%s: model Unigram: the text has an unknown character, and \"unk_id\" is null",
-                           w->t->path);
+            return ul_fail(w->ctx, UL_E_INPUT,
+                           "%s: model Unigram: the text has an unknown character, and \"unk_id\" is null", w->t->path);
         offer(&node[a + len], node[a].score + u->unk_score, a, u->unk_id);
     }
     /* back along the best path: node[i].from is turned round to point forward */

@@ -79,8 +79,10 @@ void ul_trie_add(ul_trie *t, const char *p, size_t n, int32_t value)
         if (!k) {
             k = (uint32_t)t->n++;
             t->node[k] = (struct ul_trie_node){.sibling = at ? t->node[at].child : 0, .value = -1, .byte = b};
-            if (at) t->node[at].child = k;
-            else t->first[b] = k;
+            if (at)
+                t->node[at].child = k;
+            else
+                t->first[b] = k;
         }
         at = k;
     }

@@ -161,9 +161,12 @@ ul_status ul_work_run(ul_work *w, const ul_part *part, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         w->n_next = w->n_fresh = 0;
-        if (part[i].edit) UL_TRY(run_edit(w, &part[i]));
-        else if (part[i].find) UL_TRY(run_find(w, &part[i]));
-        else UL_TRY(part[i].whole(w, &part[i]));
+        if (part[i].edit)
+            UL_TRY(run_edit(w, &part[i]));
+        else if (part[i].find)
+            UL_TRY(run_find(w, &part[i]));
+        else
+            UL_TRY(part[i].whole(w, &part[i]));
     }
     return UL_OK;
 }

@@ -11,6 +11,9 @@
 
 int ul_replay_forward(ul_ctx *ctx, const char *record_dir, json_t *golden, char *message, size_t size);
 int ul_replay_lora(ul_ctx *ctx, const char *record_dir, json_t *golden, char *message, size_t size);
+int ul_replay_bf16(ul_ctx *ctx, const char *record_dir, json_t *golden, char *message, size_t size);
+int ul_replay_train(ul_ctx *ctx, const char *record_dir, json_t *golden, char *message, size_t size);
+int ul_replay_eval(ul_ctx *ctx, const char *record_dir, json_t *golden, char *message, size_t size);
 int ul_replay_tokenizer(ul_ctx *ctx, const char *record_dir, json_t *golden, char *message, size_t size);
 
 /* A path of a record: relative to it, or "shared/..." for the shared folder: $UL_SHARED, else the nearest folder above

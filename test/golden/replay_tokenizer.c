@@ -40,8 +40,10 @@ static void encode(replay *r, const char *what, size_t i, const json_t *c, const
     const json_t *text = json_object_get(c, "text"), *pair = json_object_get(c, "pair");
     const ul_status st = ul_encode_pair(r->ctx, r->t, json_string_value(text), json_string_length(text),
                                         json_string_value(pair), json_string_length(pair), special, &r->ids);
-    if (st != UL_OK) differ(r, what, i, "%s", ul_error_text(r->ctx));
-    else same_ids(r, what, i, json_object_get(c, key), false);
+    if (st != UL_OK)
+        differ(r, what, i, "%s", ul_error_text(r->ctx));
+    else
+        same_ids(r, what, i, json_object_get(c, key), false);
 }
 
 static void decode(replay *r, const char *what, size_t i, const json_t *ids, const json_t *want, bool skip)
@@ -104,8 +106,11 @@ static int all_cases(replay *r, json_t *golden, char *message, size_t size)
     }
     const size_t total = json_array_size(cases) + json_array_size(pairs) + json_array_size(decodes);
     if (total == 0) differ(r, "record", 0, "has no cases");
-    if (r->wrong) snprintf(message, size, "%d differences; %s", r->wrong, r->first);
-    else snprintf(message, size, "%zu cases exact; unicode-sensitive: %zu of %zu differ", total - sensitive, sensitive_wrong, sensitive);
+    if (r->wrong)
+        snprintf(message, size, "%d differences; %s", r->wrong, r->first);
+    else
+        snprintf(message, size, "%zu cases exact; unicode-sensitive: %zu of %zu differ", total - sensitive,
+                 sensitive_wrong, sensitive);
     return r->wrong ? 1 : 0;
 }
 

@@ -44,7 +44,8 @@ static void test_records(void **state)
 static void test_llama_cpp(void **state)
 {
     (void)state;
-    static const char *const pairs[][2] = {{"gpt2", "gpt-2"}, {"llama2", "llama-spm"}, {"llama3", "llama-bpe"}, {"qwen2", "qwen2"}};
+    static const char *const pairs[][2] = {
+        {"gpt2", "gpt-2"}, {"llama2", "llama-spm"}, {"llama3", "llama-bpe"}, {"qwen2", "qwen2"}};
     static const char cut[] = "\n__ggml_vocab_test__\n";
     ul_ctx *ctx = ul_test_ctx();
     ul_arena *arena = ul_ctx_arena(ctx);
@@ -54,10 +55,13 @@ static void test_llama_cpp(void **state)
         ul_tokenizer *t;
         char *in, *out;
         size_t n_in;
-        UL_OK_IN(ctx, ul_tokenizer_open(ctx, ul_test_shared(ul_format(arena, "golden/tokenizers/%s", pairs[i][0])), &t));
+        UL_OK_IN(ctx,
+                 ul_tokenizer_open(ctx, ul_test_shared(ul_format(arena, "golden/tokenizers/%s", pairs[i][0])), &t));
         const char *base = ul_format(arena, "data/tokenizers/llama.cpp-vocabs/ggml-vocab-%s.gguf", pairs[i][1]);
-        UL_OK_IN(ctx, ul_file_read_text(ctx, arena, ul_test_shared(ul_format(arena, "%s.inp", base)), 1 << 20, &in, &n_in));
-        UL_OK_IN(ctx, ul_file_read_text(ctx, arena, ul_test_shared(ul_format(arena, "%s.out", base)), 1 << 20, &out, NULL));
+        UL_OK_IN(ctx,
+                 ul_file_read_text(ctx, arena, ul_test_shared(ul_format(arena, "%s.inp", base)), 1 << 20, &in, &n_in));
+        UL_OK_IN(ctx,
+                 ul_file_read_text(ctx, arena, ul_test_shared(ul_format(arena, "%s.out", base)), 1 << 20, &out, NULL));
         int cases = 0;
         for (char *s = in; s; cases++) {
             char *end = strstr(s, cut);
@@ -65,10 +69,12 @@ static void test_llama_cpp(void **state)
             UL_OK_IN(ctx, ul_encode(ctx, t, s, n, false, &ids));
             for (size_t k = 0; k < ids.n; k++) {
                 const long want = strtol(out, &out, 10);
-                if (want != ids.id[k]) fail_msg("%s case %d id %zu: %d, llama.cpp %ld", pairs[i][1], cases, k, ids.id[k], want);
+                if (want != ids.id[k])
+                    fail_msg("%s case %d id %zu: %d, llama.cpp %ld", pairs[i][1], cases, k, ids.id[k], want);
             }
             while (*out == ' ') out++;
-            if (*out && *out != '\n') fail_msg("%s case %d: llama.cpp has more than %zu ids", pairs[i][1], cases, ids.n);
+            if (*out && *out != '\n')
+                fail_msg("%s case %d: llama.cpp has more than %zu ids", pairs[i][1], cases, ids.n);
             if (*out) out++;
             s = end ? end + sizeof cut - 1 : NULL;
         }
