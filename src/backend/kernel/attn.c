@@ -1,52 +1,98 @@
-/* attn.c - attention (attn.h) row by row. */
+/* attn.c - attention forward, over documents and for one new query (attn.h): small products of a tile's rows of queries
+ * against the keys and values of one head, packed once for its group of query heads. */
 #include "backend/kernel/attn.h"
+
+/* The mr queries from row i of one head: p into w->z. q, stat (may be NULL): those of row i. */
+static void queries(const attn_head *w, int64_t i, int64_t mr, const real *q, int64_t q_row, real *stat, int64_t stat_row)
+{
+    real none[2];
+    attn_rows(w, &(attn_product){.mr = mr, .n = i + mr, .kc = w->D, .depth = w->D, .a = q, .a_row = q_row, .a_step = 1,
+                                 .panels = w->panel[0], .c = w->z, .c_row = w->row, .first = true, .all = true});
+    for (int64_t r = 0; r < mr; r++) {
+        real *s = stat ? stat + r * stat_row : none;
+        attn_softmax(w, i + r + 1, w->z + r * w->row, s, s + 1);
+    }
+}
+
+static void document(const ul_attn *a, attn_head *w, int64_t t0, int64_t g)
+{
+    const int64_t D = a->D, HD = (int64_t)a->H * D, KD = (int64_t)a->K * D, group = a->H / a->K;
+    const real *k = (const real *)a->k + t0 * KD + g * D, *v = (const real *)a->v + t0 * KD + g * D;
+    attn_panels(w, w->T, D, k, 1, KD, w->panel[0]);
+    attn_panels(w, D, w->T, v, KD, 1, w->panel[1]);
+    for (int64_t h = g * group; h < (g + 1) * group; h++)
+        for (int64_t i = 0, mr; i < w->T; i += mr) {
+            mr = attn_tile_rows(w, i);
+            real *stat = a->stat ? (real *)a->stat + ((t0 + i) * a->H + h) * 2 : NULL;
+            real *y = (real *)a->y + (t0 + i) * HD + h * D;
+            queries(w, i, mr, (const real *)a->q + (t0 + i) * HD + h * D, HD, stat, (int64_t)a->H * 2);
+            if (w->hidden && !w->bf16)
+                for (int64_t r = 0; r < mr; r++)
+                    attn_row_hidden(w, i + r + 1, w->z + r * w->row, v, KD, y + r * HD, true);
+            else
+                attn_rows(w, &(attn_product){.mr = mr, .n = D, .kc = w->bf16 ? i + mr : i + MR, .depth = w->T,
+                                             .a = w->z, .a_row = w->row, .a_step = 1, .panels = w->panel[1], .c = y,
+                                             .c_row = HD, .first = true, .shape = TILE_OUT});
+        }
+}
 
 void KFN(attn_fwd)(const ul_backend *be, const ul_attn *a)
 {
-    const bool bf16 = be->precision == UL_PRECISION_BF16;
-    const int64_t H = a->H, K = a->K, D = a->D;
     PARALLEL
     {
         const uint64_t mode = float_mode(false);
-        real *z = ul_work_attn(be, omp_get_thread_num());
+        attn_head w = attn_scratch(be, a->longest, a->D, a->scale);
+        KFN(tiles_begin)(w.bf16);
         _Pragma("omp for schedule(dynamic, 1)")
-        for (int64_t dh = 0; dh < a->n_doc * H; dh++) {
-            const int64_t d = dh / H, h = dh % H, g = h / (H / K), t0 = a->doc_start[d], t1 = a->doc_start[d + 1];
-            const real *k = (const real *)a->k + (t0 * K + g) * D, *v = (const real *)a->v + (t0 * K + g) * D;
-            const uint8_t *hidden = a->hidden ? a->hidden + t0 : NULL;
-            for (int64_t t = t0; t < t1; t++) {
-                const int64_t n = t - t0 + 1;
-                const real *q = (const real *)a->q + (t * H + h) * D;
-                real *y = (real *)a->y + (t * H + h) * D, *stat = (real *)a->stat + (t * H + h) * 2, none[2];
-                for (int64_t j = 0; j < n; j++) z[j] = attn_chain(bf16, D, q, 1, k + j * K * D, 1, NULL, 0);
-                if (!a->stat) stat = none;
-                attn_softmax(n, hidden, (real)a->scale, z, stat, stat + 1);
-                for (int64_t c = 0; c < D; c++) y[c] = attn_chain(bf16, n, z, 1, v + c, K * D, hidden, 0);
-            }
+        for (int64_t dg = 0; dg < (int64_t)a->n_doc * a->K; dg++) {
+            const int64_t t0 = a->doc_start[dg / a->K];
+            w.T = a->doc_start[dg / a->K + 1] - t0;
+            w.hidden = a->hidden ? a->hidden + t0 : NULL;
+            document(a, &w, t0, dg % a->K);
         }
+        KFN(tiles_end)(w.bf16);
         float_mode_back(mode);
+    }
+}
+
+/* The query heads of one key/value head against one cache: rows of a tile that all end at the same key. */
+static void cache(const ul_attn_one *a, attn_head *w, int64_t i, int64_t g)
+{
+    const int64_t D = a->D, KD = (int64_t)a->K * D, group = a->H / a->K, n = a->len[i];
+    const real *k = (const real *)a->k_cache[i] + g * D, *v = (const real *)a->v_cache[i] + g * D;
+    attn_panels(w, n, D, k, 1, KD, w->panel[0]);
+    attn_panels(w, D, n, v, KD, 1, w->panel[1]);
+    for (int64_t h = g * group, mr; h < (g + 1) * group; h += mr) {
+        mr = least(w->bf16 ? MR_BF16 : MR, (g + 1) * group - h);
+        const real *q = (const real *)a->q + (i * a->H + h) * D;
+        real *y = (real *)a->y + (i * a->H + h) * D, max, sum;
+        attn_rows(w, &(attn_product){.mr = mr, .n = n, .kc = D, .depth = D, .a = q, .a_row = D, .a_step = 1,
+                                     .panels = w->panel[0], .c = w->z, .c_row = w->row, .first = true, .all = true});
+        for (int64_t r = 0; r < mr; r++) attn_softmax(w, n, w->z + r * w->row, &max, &sum);
+        if (w->hidden && !w->bf16)
+            for (int64_t r = 0; r < mr; r++) attn_row_hidden(w, n, w->z + r * w->row, v, KD, y + r * D, true);
+        else
+            attn_rows(w, &(attn_product){.mr = mr, .n = D, .kc = n, .depth = n, .a = w->z, .a_row = w->row, .a_step = 1,
+                                         .panels = w->panel[1], .c = y, .c_row = D, .first = true});
     }
 }
 
 void KFN(attn_one)(const ul_backend *be, const ul_attn_one *a)
 {
-    const bool bf16 = be->precision == UL_PRECISION_BF16;
-    const int64_t H = a->H, K = a->K, D = a->D;
+    int32_t longest = 0;
+    for (int32_t i = 0; i < a->n; i++) longest = a->len[i] > longest ? a->len[i] : longest;
     PARALLEL
     {
         const uint64_t mode = float_mode(false);
-        real *z = ul_work_attn(be, omp_get_thread_num());
+        attn_head w = attn_scratch(be, longest, a->D, a->scale);
+        KFN(tiles_begin)(w.bf16);
         _Pragma("omp for schedule(dynamic, 1)")
-        for (int64_t ih = 0; ih < a->n * H; ih++) {
-            const int64_t i = ih / H, h = ih % H, g = h / (H / K), n = a->len[i];
-            const real *k = (const real *)a->k_cache[i] + g * D, *v = (const real *)a->v_cache[i] + g * D;
-            const real *q = (const real *)a->q + ih * D;
-            real *y = (real *)a->y + ih * D, stat[2];
-            const uint8_t *hidden = a->hidden ? a->hidden[i] : NULL;
-            for (int64_t j = 0; j < n; j++) z[j] = attn_chain(bf16, D, q, 1, k + j * K * D, 1, NULL, 0);
-            attn_softmax(n, hidden, (real)a->scale, z, stat, stat + 1);
-            for (int64_t c = 0; c < D; c++) y[c] = attn_chain(bf16, n, z, 1, v + c, K * D, hidden, 0);
+        for (int64_t ig = 0; ig < (int64_t)a->n * a->K; ig++) {
+            w.T = a->len[ig / a->K];
+            w.hidden = a->hidden ? a->hidden[ig / a->K] : NULL;
+            cache(a, &w, ig / a->K, ig % a->K);
         }
+        KFN(tiles_end)(w.bf16);
         float_mode_back(mode);
     }
 }

@@ -14,49 +14,153 @@
  * blocks up to its query's, a key's chain over queries the blocks from its own to the document's last. */
 #ifndef UL_ATTN_H
 #define UL_ATTN_H
-#include "backend/kernel/gemm.h"
+#include "backend/kernel/gemm_tile.h"
 
-/* The softmax of one row of n scores: z becomes p. */
-static inline void attn_softmax(int64_t n, const uint8_t *hidden, real scale, real *restrict z, real *max, real *sum)
+/* One head of one document (or one cache) as the tiles see it, and a thread's scratch. */
+typedef struct {
+    bool bf16;
+    int64_t T, D, row; /* keys; channels; stride of a row of scores */
+    real scale;
+    const uint8_t *hidden; /* [T] or NULL */
+    real *panel[5];        /* a head's rows as panels */
+    real *z, *z2;          /* rows of scores: p, ds */
+    real *rows;            /* packed rows of the left operand */
+} attn_head;
+
+/* row: an odd number of cache lines, so that a column of it does not fall into one cache set */
+static inline attn_head attn_scratch(const ul_backend *be, int32_t longest, int64_t D, double scale)
 {
-    real m = 0, lane[LANES] = {0};
-    int64_t keys = 0;
-    for (int64_t j = 0; j < n; j++) {
-        z[j] *= scale;
-        if (hidden && hidden[j]) continue;
-        if (!keys++ || z[j] > m) m = z[j];
-    }
-    m += 0; /* -0 becomes 0: which of two zeros was found is not to be seen */
-    for (int64_t j = 0; j < n; j++) {
-        z[j] = hidden && hidden[j] ? 0 : v_exp(z[j] - m);
-        lane[j % LANES] += z[j];
-    }
-    const real l = lane_sum(lane);
-    for (int64_t j = 0; j < n; j++) z[j] = keys ? z[j] / l : 0;
-    *max = m;
-    *sum = l;
+    attn_head w = {.bf16 = be->precision == UL_PRECISION_BF16, .D = D, .scale = (real)scale};
+    const size_t Tp = UL_ATTN_T(longest), Dp = UL_ATTN_D(D);
+    real *at = ul_work_attn(be, omp_get_thread_num());
+    for (int i = 0; i < 5; i++, at += Tp * Dp) w.panel[i] = at;
+    w.row = (int64_t)Tp + 16;
+    w.z = at, w.z2 = w.z + UL_ATTN_BLOCK * w.row;
+    w.rows = w.z2 + UL_ATTN_BLOCK * w.row;
+    return w;
 }
 
-/* One element of a product, the slow way: hidden k are in no chain (bf16: +0). */
-static inline real attn_chain(bool bf16, int64_t n, const real *a, int64_t as, const real *b, int64_t bs,
-                              const uint8_t *hidden, real c)
+static inline int64_t whole32(int64_t n) { return (n + 31) / 32 * 32; }
+
+/* b [kc, n] as panels of 16 columns. */
+static inline void attn_panels(const attn_head *w, int64_t n, int64_t kc, const real *b, int64_t b_row, int64_t b_col,
+                               real *out)
 {
-    if (!bf16) {
-        for (int64_t k = 0; k < n; k++)
-            if (!hidden || !hidden[k]) c = FMA(a[k * as], b[k * bs], c);
-        return c;
-    }
-    const uint64_t mode = float_mode(true);
-    for (int64_t k0 = 0; k0 < n; k0 += 32) {
-        real eo[2] = {0, 0};
-        for (int64_t k = k0; k < k0 + 32; k++) {
-            const real x = k < n ? (real)from_bf16(to_bf16((float)a[k * as])) : 0;
-            const real y = k < n ? (real)from_bf16(to_bf16((float)b[k * bs])) : 0;
-            eo[k & 1] = FMA(x, y, eo[k & 1]);
+    for (int64_t j = 0; j < n; j += LANES) {
+        const int64_t nr = least(LANES, n - j);
+        if (!w->bf16) {
+            KFN(pack_b)(nr, kc, b + j * b_col, b_row, b_col, out + j * kc);
+            continue;
         }
-        c = c + (eo[0] + eo[1]);
+        uint16_t *to = (uint16_t *)(void *)out + j * whole32(kc);
+        for (int64_t k = 0; k < kc; k += 32, to += 32 * LANES)
+            KFN(pack_b_bf16)(nr, least(32, kc - k), b + k * b_row + j * b_col, b_row, b_col, to);
+    }
+}
+
+/* mr rows of a product against the panels made for depth k; those from k0 on are used. c [mr, n]; all: c has room for
+ * whole tiles, and they are wanted whole. Rows of a that do not exist are read and dropped where shape is not FULL. */
+typedef struct {
+    int64_t mr, n, k0, kc, depth;
+    const real *a;
+    int64_t a_row, a_step;
+    const real *panels;
+    real *c;
+    int64_t c_row;
+    bool first, all;
+    tile_shape shape;
+} attn_product;
+
+static inline void attn_rows_bf16(const attn_head *w, const attn_product *x)
+{
+    const int64_t kc = whole32(x->kc), depth = whole32(x->depth);
+    char *at = (char *)w->rows;
+    for (int64_t k = 0; k < kc; k += 32, at += (size_t)(32 * MR_BF16) * UL_GEMM_A_BF16)
+        KFN(pack_a_bf16)(x->mr, least(32, x->kc - k), x->a + k * x->a_step, x->a_row, x->a_step, at);
+    const uint64_t mode = float_mode(true);
+    for (int64_t j = 0; j < x->n; j += NR_BF16) {
+        const uint16_t *b = (const uint16_t *)(const void *)x->panels + j * depth + x->k0 * LANES;
+        const tile_bf16 t = {kc, w->rows, b, depth * LANES, x->c + j, x->c_row, x->mr,
+                             x->all ? NR_BF16 : least(NR_BF16, x->n - j), x->first};
+        KFN(tile_bf16)(&t);
     }
     float_mode_back(mode);
-    return c;
+}
+
+static inline void attn_rows(const attn_head *w, const attn_product *x)
+{
+    if (w->bf16) {
+        attn_rows_bf16(w, x);
+        return;
+    }
+    tile t = {x->kc, x->a, x->a_row, x->a_step, NULL, x->depth * LANES, NULL, x->c_row, x->mr, NR, x->first, x->shape};
+    if (x->shape == TILE_FULL && x->mr < MR) {
+        KFN(pack_a)(x->mr, x->kc, x->a, x->a_row, x->a_step, w->rows);
+        t.a = w->rows, t.a_row = 1, t.a_step = MR;
+    }
+    for (int64_t j = 0; j < x->n; j += NR) {
+        t.b = x->panels + j * x->depth + x->k0 * LANES;
+        t.c = x->c + j;
+        if (!x->all) t.nr = least(NR, x->n - j);
+        KFN(tile)(&t);
+    }
+}
+
+/* Rows of a tile from row i: bf16's do not cross a border of 32, so that all of them have the same blocks. */
+static inline int64_t attn_tile_rows(const attn_head *w, int64_t i)
+{
+    return w->bf16 ? least(least(MR_BF16, 32 - i % 32), w->T - i) : least(MR, w->T - i);
+}
+
+/* How far a row's scores must be defined: whole lanes, and with bf16 whole blocks. */
+static inline int64_t attn_padded(const attn_head *w, int64_t n) { return w->bf16 ? whole32(n) : (n + 15) / 16 * 16; }
+
+/* The softmax of one row of n scores: z becomes p, 0 where masked. z has room for whole blocks. */
+static inline void attn_softmax(const attn_head *w, int64_t n, real *restrict z, real *max, real *sum)
+{
+    const int64_t end = attn_padded(w, n), lanes = (n + 15) / 16 * 16;
+    real m[LANES], l[LANES] = {0};
+    int64_t keys = w->hidden ? 0 : n;
+    for (int64_t j = 0; j < n; j++) z[j] *= w->scale;
+    for (int64_t j = n; j < end; j++) z[j] = -(real)__builtin_inff();
+    for (int64_t j = 0; w->hidden && j < n; j++)
+        if (w->hidden[j])
+            z[j] = -(real)__builtin_inff();
+        else
+            keys++;
+    if (keys == 0) {
+        memset(z, 0, (size_t)end * sizeof *z);
+        *max = *sum = 0;
+        return;
+    }
+    for (int i = 0; i < LANES; i++) m[i] = -(real)__builtin_inff();
+    for (int64_t j = 0; j < lanes; j += LANES)
+        for (int i = 0; i < LANES; i++) m[i] = FMAX(z[j + i], m[i]);
+    for (int i = 1; i < LANES; i++) m[0] = FMAX(m[i], m[0]);
+    m[0] += 0; /* -0 becomes 0: which of two zeros was found is not to be seen */
+    const real top = m[0];
+    for (int64_t j = 0; j < lanes; j += LANES)
+        for (int i = 0; i < LANES; i++) {
+            const real e = v_exp(z[j + i] - top);
+            z[j + i] = e;
+            l[i] += e;
+        }
+    const real s = lane_sum(l);
+    for (int64_t j = 0; j < lanes; j++) z[j] = z[j] / s;
+    for (int64_t j = n; j < end; j++) z[j] = 0;
+    for (int64_t j = 0; w->hidden && j < n; j++)
+        if (w->hidden[j]) z[j] = 0;
+    *max = top;
+    *sum = s;
+}
+
+/* c [D] (+)= chain over the keys that are not hidden (f32; hidden keys leave the tiles no shape). */
+static inline void attn_row_hidden(const attn_head *w, int64_t n, const real *p, const real *b, int64_t b_row, real *c,
+                                   bool first)
+{
+    for (int64_t i = 0; first && i < w->D; i++) c[i] = 0;
+    for (int64_t j = 0; j < n; j++)
+        if (!w->hidden[j])
+            for (int64_t i = 0; i < w->D; i++) c[i] = FMA(p[j], b[j * b_row + i], c[i]);
 }
 #endif

@@ -1,83 +1,148 @@
-/* attn_bwd.c - backward of attention (attn.h). One (document, key/value head) is one piece of work: its keys' gradients
- * are chains over its query heads. */
+/* attn_bwd.c - backward of attention (attn.h). One key/value head of one document is one piece of work: its keys'
+ * gradients are chains over its query heads. Queries go by in blocks; a block's rows of p and ds stand in the scratch,
+ * row-wise the left operand of dq, column-wise that of dk and dv. */
 #include "backend/kernel/attn.h"
 
-enum { ROWS = 32 }; /* a block of queries, so that bf16's blocks are whole */
+enum { PK, PV, PK_ROWS, PQ_ROWS, PDY_ROWS }; /* panels: for scores, dp, dq, dk, dv */
 
-/* p and ds of query i (from the document's start) against the keys 0 .. i, into rows. */
-static void row_gradient(const ul_attn *a, bool bf16, int64_t t0, int64_t i, int64_t h, real *p, real *ds)
+typedef struct {
+    const ul_attn *a;
+    int64_t t0, g, HD, KD;
+} head_place;
+
+/* p and ds of one row with n keys; z holds its scores, d its dp. */
+static void row_gradient(const attn_head *w, int64_t n, const real *stat, real *restrict z, real *restrict d)
 {
-    const int64_t D = a->D, KD = (int64_t)a->K * D, g = h / (a->H / a->K), at = (t0 + i) * a->H + h;
-    const real *q = (const real *)a->q + at * D, *dy = (const real *)a->dy + at * D;
-    const real *k = (const real *)a->k + t0 * KD + g * D, *v = (const real *)a->v + t0 * KD + g * D;
-    const real *stat = (const real *)a->stat + at * 2;
-    const uint8_t *hidden = a->hidden ? a->hidden + t0 : NULL;
-    real lane[LANES] = {0};
-    for (int64_t j = 0; j <= i; j++) {
-        p[j] = ds[j] = 0;
-        if (hidden && hidden[j]) continue;
-        const real z = attn_chain(bf16, D, q, 1, k + j * KD, 1, NULL, 0) * (real)a->scale;
-        p[j] = v_exp(z - stat[0]) / stat[1];
-        ds[j] = attn_chain(bf16, D, dy, 1, v + j * KD, 1, NULL, 0);
-        lane[j % LANES] = FMA(p[j], ds[j], lane[j % LANES]);
-    }
-    const real t = lane_sum(lane);
-    for (int64_t j = 0; j <= i; j++)
-        if (!hidden || !hidden[j]) ds[j] = (p[j] * (ds[j] - t)) * (real)a->scale;
+    const int64_t end = attn_padded(w, n), lanes = (n + 15) / 16 * 16;
+    const real top = stat[0], sum = stat[1], scale = w->scale;
+    real l[LANES] = {0};
+    for (int64_t j = 0; j < lanes; j++) z[j] = v_exp(z[j] * scale - top) / sum;
+    for (int64_t j = n; j < end; j++) z[j] = d[j] = 0;
+    for (int64_t j = 0; w->hidden && j < n; j++)
+        if (w->hidden[j]) z[j] = d[j] = 0;
+    for (int64_t j = 0; j < lanes; j += LANES)
+        for (int i = 0; i < LANES; i++) l[i] = FMA(z[j + i], d[j + i], l[i]);
+    const real t = lane_sum(l);
+    for (int64_t j = 0; j < lanes; j++) d[j] = (z[j] * (d[j] - t)) * scale;
+    for (int64_t j = 0; w->hidden && j < n; j++)
+        if (w->hidden[j]) d[j] = 0;
+    for (int64_t j = n; j < end; j++) d[j] = 0;
 }
 
-/* dx_j += chain over the queries i0 .. i1 of w_ij x_i, for the keys j < i1. w is [i1 - i0][T]. */
-static void key_gradient(const ul_attn *a, bool bf16, int64_t t0, int64_t i0, int64_t i1, int64_t h, int64_t T,
-                         const real *w, const real *x, real *dx)
+/* mr queries from i of head h, rows `at` of the block: p into w->z, ds into w->z2, and dq. */
+static void query_rows(const head_place *x, const attn_head *w, int64_t h, int64_t i, int64_t at, int64_t mr)
 {
-    const int64_t D = a->D, KD = (int64_t)a->K * D, HD = (int64_t)a->H * D, g = h / (a->H / a->K);
+    const ul_attn *a = x->a;
+    const int64_t D = a->D, place = (x->t0 + i) * x->HD + h * D;
+    real *z = w->z + at * w->row, *d = w->z2 + at * w->row;
+    attn_product s = {.mr = mr, .n = i + mr, .kc = D, .depth = D, .a = (const real *)a->q + place, .a_row = x->HD,
+                      .a_step = 1, .panels = w->panel[PK], .c = z, .c_row = w->row, .first = true, .all = true};
+    attn_rows(w, &s);
+    s.a = (const real *)a->dy + place, s.panels = w->panel[PV], s.c = d;
+    attn_rows(w, &s);
+    for (int64_t r = 0; r < mr; r++)
+        row_gradient(w, i + r + 1, (const real *)a->stat + ((x->t0 + i + r) * a->H + h) * 2, z + r * w->row,
+                     d + r * w->row);
+    if (!a->dq) return;
+    real *dq = (real *)a->dq + place;
+    if (w->hidden && !w->bf16)
+        for (int64_t r = 0; r < mr; r++)
+            attn_row_hidden(w, i + r + 1, d + r * w->row, (const real *)a->k + x->t0 * x->KD + x->g * D, x->KD,
+                            dq + r * x->HD, !a->add_q);
+    else
+        attn_rows(w, &(attn_product){.mr = mr, .n = D, .kc = w->bf16 ? i + mr : i + MR, .depth = w->T, .a = d,
+                                     .a_row = w->row, .a_step = 1, .panels = w->panel[PK_ROWS], .c = dq,
+                                     .c_row = x->HD, .first = !a->add_q, .shape = TILE_OUT});
+}
+
+/* dx_j (+)= chain over the block's queries i0 .. i1 of s_ij x_i, for the keys j < i1. from_zero: the first head, and
+ * nothing is there. */
+static void key_rows(const head_place *x, const attn_head *w, int64_t i0, int64_t i1, const real *s, const real *panels,
+                     real *dx, bool from_zero)
+{
+    for (int64_t j = 0, mr; j < i1; j += mr) {
+        mr = attn_tile_rows(w, j);
+        const bool here = j >= i0; /* the block of these keys' own queries */
+        const int64_t from = !here ? i0 : w->bf16 ? j / 32 * 32 : j;
+        attn_rows(w, &(attn_product){.mr = mr, .n = w->D, .k0 = from, .kc = i1 - from, .depth = w->T,
+                                     .a = s + (from - i0) * w->row + j, .a_row = 1, .a_step = w->row, .panels = panels,
+                                     .c = dx + (x->t0 + j) * x->KD + x->g * w->D, .c_row = x->KD,
+                                     .first = here && from_zero, .shape = here ? TILE_IN : TILE_FULL});
+    }
+}
+
+static void clear(const head_place *x, const attn_head *w, real *dx)
+{
+    for (int64_t j = 0; j < w->T; j++)
+        memset(dx + (x->t0 + j) * x->KD + x->g * w->D, 0, (size_t)w->D * sizeof(real));
+}
+
+/* The same with hidden keys, f32: such a key is in no chain and keeps what it has. */
+static void key_rows_hidden(const head_place *x, const attn_head *w, int64_t i0, int64_t i1, int64_t h, const real *s,
+                            const real *from, real *dx)
+{
     for (int64_t j = 0; j < i1; j++) {
-        if (!bf16 && a->hidden && a->hidden[t0 + j]) continue;
-        const int64_t i = bf16 || j < i0 ? i0 : j;
-        const real *from = x + (t0 + i) * HD + h * D;
-        real *to = dx + (t0 + j) * KD + g * D;
-        for (int64_t c = 0; c < D; c++) to[c] = attn_chain(bf16, i1 - i, w + (i - i0) * T + j, T, from + c, HD, NULL, to[c]);
+        real *to = dx + (x->t0 + j) * x->KD + x->g * w->D;
+        for (int64_t i = w->hidden[j] ? i1 : j > i0 ? j : i0; i < i1; i++) {
+            const real p = s[(i - i0) * w->row + j], *row = from + (x->t0 + i) * x->HD + h * w->D;
+            for (int64_t c = 0; c < w->D; c++) to[c] = FMA(p, row[c], to[c]);
+        }
     }
 }
 
-static void document(const ul_attn *a, bool bf16, int64_t t0, int64_t T, int64_t g, real *p)
+static void query_head(const head_place *x, const attn_head *w, int64_t h, bool first)
 {
-    const int64_t D = a->D, KD = (int64_t)a->K * D, group = a->H / a->K;
-    const uint8_t *hidden = a->hidden ? a->hidden + t0 : NULL;
-    real *ds = p + ROWS * T;
-    for (int64_t t = t0; t < t0 + T; t++) {
-        if (a->dk && !a->add_k) memset((real *)a->dk + t * KD + g * D, 0, (size_t)D * sizeof(real));
-        if (a->dv && !a->add_v) memset((real *)a->dv + t * KD + g * D, 0, (size_t)D * sizeof(real));
-    }
-    for (int64_t h = g * group; h < (g + 1) * group; h++)
-        for (int64_t i0 = 0; i0 < T; i0 += ROWS) {
-            const int64_t i1 = least(i0 + ROWS, T);
-            memset(p, 0, (size_t)(2 * ROWS * T) * sizeof(real));
-            for (int64_t i = i0; i < i1; i++) {
-                real *dsi = ds + (i - i0) * T;
-                row_gradient(a, bf16, t0, i, h, p + (i - i0) * T, dsi);
-                real *dq = a->dq ? (real *)a->dq + ((t0 + i) * a->H + h) * D : NULL;
-                for (int64_t c = 0; dq && c < D; c++)
-                    dq[c] = attn_chain(bf16, i + 1, dsi, 1, (const real *)a->k + t0 * KD + g * D + c, KD, hidden,
-                                       a->add_q ? dq[c] : 0);
-            }
-            if (a->dk) key_gradient(a, bf16, t0, i0, i1, h, T, ds, a->q, a->dk);
-            if (a->dv) key_gradient(a, bf16, t0, i0, i1, h, T, p, a->dy, a->dv);
+    const ul_attn *a = x->a;
+    const int64_t D = a->D, block = w->bf16 ? UL_ATTN_BLOCK : UL_ATTN_BLOCK / MR * MR, at = x->t0 * x->HD + h * D;
+    const bool slow = w->hidden && !w->bf16;
+    if (a->dk && !slow) attn_panels(w, D, w->T, (const real *)a->q + at, x->HD, 1, w->panel[PQ_ROWS]);
+    if (a->dv && !slow) attn_panels(w, D, w->T, (const real *)a->dy + at, x->HD, 1, w->panel[PDY_ROWS]);
+    for (int64_t i0 = 0; i0 < w->T; i0 += block) {
+        const int64_t i1 = least(i0 + block, w->T);
+        for (int64_t i = i0, mr; i < i1; i += mr) {
+            mr = attn_tile_rows(w, i);
+            query_rows(x, w, h, i, i - i0, mr);
         }
+        if (slow) {
+            if (a->dk) key_rows_hidden(x, w, i0, i1, h, w->z2, a->q, a->dk);
+            if (a->dv) key_rows_hidden(x, w, i0, i1, h, w->z, a->dy, a->dv);
+        } else {
+            if (a->dk) key_rows(x, w, i0, i1, w->z2, w->panel[PQ_ROWS], a->dk, first && !a->add_k);
+            if (a->dv) key_rows(x, w, i0, i1, w->z, w->panel[PDY_ROWS], a->dv, first && !a->add_v);
+        }
+    }
+}
+
+static void document(const ul_attn *a, const attn_head *w, int64_t t0, int64_t g)
+{
+    const int64_t D = a->D, group = a->H / a->K;
+    const head_place x = {a, t0, g, (int64_t)a->H * D, (int64_t)a->K * D};
+    const real *k = (const real *)a->k + t0 * x.KD + g * D, *v = (const real *)a->v + t0 * x.KD + g * D;
+    attn_panels(w, w->T, D, k, 1, x.KD, w->panel[PK]);
+    attn_panels(w, w->T, D, v, 1, x.KD, w->panel[PV]);
+    if (a->dq) attn_panels(w, D, w->T, k, x.KD, 1, w->panel[PK_ROWS]);
+    if (w->hidden && !w->bf16) {
+        if (a->dk && !a->add_k) clear(&x, w, a->dk);
+        if (a->dv && !a->add_v) clear(&x, w, a->dv);
+    }
+    for (int64_t h = g * group; h < (g + 1) * group; h++) query_head(&x, w, h, h == g * group);
 }
 
 void KFN(attn_bwd)(const ul_backend *be, const ul_attn *a)
 {
-    const bool bf16 = be->precision == UL_PRECISION_BF16;
     PARALLEL
     {
         const uint64_t mode = float_mode(false);
-        real *work = ul_work_attn(be, omp_get_thread_num());
+        attn_head w = attn_scratch(be, a->longest, a->D, a->scale);
+        KFN(tiles_begin)(w.bf16);
         _Pragma("omp for schedule(dynamic, 1)")
         for (int64_t dg = 0; dg < (int64_t)a->n_doc * a->K; dg++) {
-            const int64_t d = dg / a->K, t0 = a->doc_start[d];
-            document(a, bf16, t0, a->doc_start[d + 1] - t0, dg % a->K, work);
+            const int64_t t0 = a->doc_start[dg / a->K];
+            w.T = a->doc_start[dg / a->K + 1] - t0;
+            w.hidden = a->hidden ? a->hidden + t0 : NULL;
+            document(a, &w, t0, dg % a->K);
         }
+        KFN(tiles_end)(w.bf16);
         float_mode_back(mode);
     }
 }

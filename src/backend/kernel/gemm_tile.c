@@ -95,8 +95,8 @@ static void rows(const tile *t)
 }
 static void rows_direct(const tile *t) { body(t, MR, 2, TILE_FULL, t->a_row, t->a_step); }
 static void rows_narrow(const tile *t) { body(t, MR, 1, TILE_FULL, t->a_row, t->a_step); }
-static void rows_in(const tile *t) { body(t, MR, 2, TILE_IN, 1, MR); }
-static void rows_out(const tile *t) { body(t, MR, 2, TILE_OUT, 1, MR); }
+static void rows_in(const tile *t) { body(t, MR, 2, TILE_IN, t->a_row, t->a_step); }
+static void rows_out(const tile *t) { body(t, MR, 2, TILE_OUT, t->a_row, t->a_step); }
 
 static void whole(const tile *t)
 {
