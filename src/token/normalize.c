@@ -222,4 +222,5 @@ const ul_part_type ul_normalizers[] = {{"NFC", read_form, NFC},
                                        {"Prepend", read_prepend, 0},
                                        {"Replace", read_replace, 0},
                                        {"ByteLevel", read_bytes, 0},
+                                       {"Precompiled", ul_read_charsmap, 0},
                                        {NULL, NULL, 0}};

@@ -1,8 +1,8 @@
 /* parts.h - what the files of this room share and nobody else sees.
  *
  * A text on its way to ids is a list of pieces over one buffer. Normalizers, pre-tokenizers and decoders of the file
- * are flattened into parts of three kinds: an `edit` writes every piece anew, a `find` cuts it where something matches, a
- * `whole` replaces the list. So one engine (work.c) runs all of them. */
+ * are flattened into parts of three kinds: an `edit` writes every piece anew, a `find` cuts it where something matches,
+ * a `whole` replaces the list. So one engine (work.c) runs all of them. */
 #ifndef UL_TOKEN_PARTS_H
 #define UL_TOKEN_PARTS_H
 #include "io/io.h"
@@ -127,6 +127,8 @@ typedef struct {
 ul_status ul_read_parts(ul_reader *r, const json_t *o, const char *list, const ul_part_type *types, ul_parts *out);
 ul_status ul_add_part(ul_reader *r, ul_parts *out, ul_part **part);
 extern const ul_part_type ul_normalizers[], ul_pretokenizers[], ul_decoders[];
+
+ul_status ul_read_charsmap(ul_reader *r, const json_t *o, int mode, ul_parts *out);
 
 /* ---- regular expressions, characters ---------------------------------------------------------------------------- */
 ul_status ul_regex_compile(ul_reader *r, const char *s, size_t n, pcre2_code **out); /* Oniguruma's Ruby syntax */

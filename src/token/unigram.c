@@ -1,5 +1,6 @@
 /* unigram.c - the unigram language model (Kudo 2018): the path of tokens with the greatest sum of scores, by Viterbi
- * over the places between characters. An unknown character costs the least score minus 10; unknown neighbours become one.
+ * over the places between characters. An unknown character costs the least score minus 10; unknown neighbours become
+ * one.
  * Source: tokenizers 0.22, models/unigram/model.rs, encode_optimized. */
 #include "parts.h"
 #include <string.h>

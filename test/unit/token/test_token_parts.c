@@ -260,6 +260,27 @@ static void test_wordlevel(void **state)
     ul_ctx_free(ctx);
 }
 
+/* A pattern that backtracks exponentially ends with an error, not never. */
+static void test_backtracking(void **state)
+{
+    (void)state;
+    ul_ctx *ctx = ul_test_ctx();
+    ul_tokenizer *t;
+    ul_ids ids;
+    ul_ids_init(&ids, ctx);
+    const char *path =
+        save(ctx, "{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"(a|aa|aaa)+$\"}, "
+                  "\"behavior\": \"Isolated\", \"invert\": false}, \"model\": {\"type\": \"WordLevel\", "
+                  "\"vocab\": {\"u\": 0}, \"unk_token\": \"u\"}}");
+    UL_OK_IN(ctx, ul_tokenizer_open(ctx, path, &t));
+    UL_OK_IN(ctx, ul_encode(ctx, t, "aaa", 3, false, &ids));
+    static const char text[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab";
+    UL_FAILS_IN(ctx, UL_E_INPUT, "gave up at byte 0", ul_encode(ctx, t, text, sizeof text - 1, false, &ids));
+    ul_tokenizer_free(t);
+    ul_ids_release(&ids);
+    ul_ctx_free(ctx);
+}
+
 static void test_clean(void **state)
 {
     (void)state;
@@ -295,7 +316,9 @@ static void test_damage(void **state)
         {MODEL("\"vocab\": {\"a\": 0}, \"merges\": [\"a\"]"), "merge 0 \"a\" must be two tokens", false},
         {MODEL("\"vocab\": {\"a\": 0, \"aa\": 1}, \"merges\": [\"a a\", [\"a\", \"a\"]]"), "merge 1 is of another kind",
          false},
-        {WITH("\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"\"}"), "Precompiled", true},
+        {WITH("\"normalizer\": {\"type\": \"Shorten\"}"), "type \"Shorten\"", true},
+        {WITH("\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"CAAAAA==\"}"),
+         "has 4 bytes, its trie needs 12", false},
         {WITH("\"normalizer\": {\"type\": \"Strip\"}"), "normalizer Strip: \"strip_left\"", false},
         {WITH("\"normalizer\": {\"type\": \"Sequence\"}"), "\"normalizers\" must be an array", false},
         {WITH("\"pre_tokenizer\": {\"type\": \"UnicodeScripts\"}"), "UnicodeScripts", true},
@@ -479,9 +502,10 @@ static void test_threads(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_components), cmocka_unit_test(test_merging),   cmocka_unit_test(test_long_word),
-        cmocka_unit_test(test_wordlevel),  cmocka_unit_test(test_clean),     cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_mutation),   cmocka_unit_test(test_no_memory), cmocka_unit_test(test_threads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_components), cmocka_unit_test(test_merging),
+                                       cmocka_unit_test(test_long_word),  cmocka_unit_test(test_wordlevel),
+                                       cmocka_unit_test(test_clean),      cmocka_unit_test(test_backtracking),
+                                       cmocka_unit_test(test_damage),     cmocka_unit_test(test_mutation),
+                                       cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

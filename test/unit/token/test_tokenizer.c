@@ -5,7 +5,7 @@
 #include "io/io.h"
 
 /* Records that may be unsupported: their component is named. */
-static const char *const may_lack[] = {"Precompiled", "Unigram", "WordPiece"};
+static const char *const may_lack[] = {"UnicodeScripts", "CTC", "regular expression"};
 
 static bool allowed(const char *message)
 {
