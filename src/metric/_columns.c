@@ -179,6 +179,25 @@ ul_status ul_part_mean(ul_arena *a, ul_part *part, const char *name)
     return UL_OK;
 }
 
+static ul_status mean_of(ul_arena *a, ul_result *out, const char *name)
+{
+    UL_TRY(ul_part_mean(a, &out->part[0], name));
+    out->agg_value = out->part[0].agg_value;
+    return UL_OK;
+}
+
+ul_status ul_mean_of_score(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out)
+{
+    (void)args, (void)in, (void)n_in;
+    return mean_of(a, out, "score");
+}
+
+ul_status ul_mean_of_prob(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out)
+{
+    (void)args, (void)in, (void)n_in;
+    return mean_of(a, out, "prob");
+}
+
 ul_status ul_same_rows(ul_arena *a, const ul_columns *x, const ul_columns *y)
 {
     ul_ctx *ctx = ul_arena_ctx(a);

@@ -1,25 +1,19 @@
-/* _mia.c - what the membership-inference metrics share: scores by row, AUC. */
+/* _mia.c - what metrics with a score a row share, those of membership inference above all: scores, AUC, Min-K. */
 #include "metric/metric_impl.h"
 #include <math.h>
 #include <string.h>
 
-ul_status ul_score_rows(ul_arena *a, const ul_args *args, const ul_columns *in, ul_row_score *score, ul_part *part)
+ul_status ul_score_rows(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_row_score *score, ul_result *out)
 {
-    if (in->first) {
-        return ul_fail(ul_arena_ctx(a), UL_E_USAGE, "%s has several answers a row; a score is for one", in->name);
-    }
-    double *x = UL_NEW(a, double, in->n_row);
-    UL_NEED(x);
-    for (int64_t i = 0; i < in->n_row; i++) UL_TRY(score(a, args, in, i, &x[i]));
-    part->rows.score = x;
-    return UL_OK;
-}
-
-ul_status ul_mia_rows(ul_arena *a, const ul_args *args, const ul_input *in, ul_row_score *score, ul_result *out)
-{
-    for (int k = 0; k < 2; k++) {
-        ul_part_start(out, k, in[k].role, in[k].columns);
-        UL_TRY(ul_score_rows(a, args, in[k].columns, score, &out->part[k]));
+    for (int k = 0; k < n_in; k++) {
+        const ul_columns *c = in[k].columns;
+        if (c->first) {
+            return ul_fail(ul_arena_ctx(a), UL_E_USAGE, "%s has several answers a row; a score is for one", c->name);
+        }
+        double *x = UL_NEW(a, double, c->n_row);
+        UL_NEED(x);
+        for (int64_t i = 0; i < c->n_row; i++) UL_TRY(score(a, args, c, i, &x[i]));
+        ul_part_start(out, k, in[k].role, c)->score = x;
     }
     return UL_OK;
 }

@@ -16,17 +16,7 @@ static ul_status score(ul_arena *a, const ul_args *args, const ul_columns *c, in
 
 static ul_status rows(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out)
 {
-    (void)n_in;
-    ul_part_start(out, 0, "", in[0].columns);
-    return ul_score_rows(a, args, in[0].columns, score, &out->part[0]);
-}
-
-static ul_status aggregate(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out)
-{
-    (void)args, (void)in, (void)n_in;
-    UL_TRY(ul_part_mean(a, &out->part[0], "score"));
-    out->agg_value = out->part[0].agg_value;
-    return UL_OK;
+    return ul_score_rows(a, args, in, n_in, score, out);
 }
 
 const ul_metric ul_metric_exact_memorization = {
@@ -40,5 +30,5 @@ const ul_metric ul_metric_exact_memorization = {
     .needs = {{"data", UL_COL_HIT, false}},
     .fields = {"score"},
     .rows = rows,
-    .aggregate = aggregate,
+    .aggregate = ul_mean_of_score,
 };

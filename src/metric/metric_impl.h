@@ -24,13 +24,16 @@ ul_status ul_same_rows(ul_arena *a, const ul_columns *x, const ul_columns *y);
 ul_status ul_scored_tokens(ul_arena *a, const ul_columns *c, int64_t row, const ul_args *args, int64_t *first,
                            int64_t *n);
 
-/* Membership inference: a score for every row of "forget" and "holdout", higher = less like a member; the aggregate is
- * the AUC that a holdout row scores higher than a forget row. */
+/* Aggregates: the mean over rows of one column of the only part. */
+ul_status ul_mean_of_score(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out);
+ul_status ul_mean_of_prob(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out);
+/* A score for every row of every input, a part each. */
 typedef ul_status ul_row_score(ul_arena *a, const ul_args *args, const ul_columns *c, int64_t row, double *score);
-ul_status ul_mia_rows(ul_arena *a, const ul_args *args, const ul_input *in, ul_row_score *score, ul_result *out);
+ul_status ul_score_rows(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_row_score *score,
+                        ul_result *out);
+/* Membership inference: scores of "forget" and "holdout", higher = less like a member; the aggregate is the AUC that a
+ * holdout row scores higher than a forget row. */
 ul_status ul_mia_aggregate(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out);
-/* A score for every row of the only input. */
-ul_status ul_score_rows(ul_arena *a, const ul_args *args, const ul_columns *in, ul_row_score *score, ul_part *part);
 /* Minus the mean of the max(1, int(k n)) lowest of n numbers; sorts them. */
 double ul_min_k(double *x, int64_t n, double k);
 #endif

@@ -11,8 +11,7 @@ static ul_status score(ul_arena *a, const ul_args *args, const ul_columns *c, in
 
 static ul_status rows(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out)
 {
-    (void)n_in;
-    return ul_mia_rows(a, args, in, score, out);
+    return ul_score_rows(a, args, in, n_in, score, out);
 }
 
 const ul_metric ul_metric_mia_reference = {

@@ -19,14 +19,6 @@ static ul_status rows(ul_arena *a, const ul_args *args, const ul_input *in, int 
     return UL_OK;
 }
 
-static ul_status aggregate(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out)
-{
-    (void)args, (void)in, (void)n_in;
-    UL_TRY(ul_part_mean(a, &out->part[0], "prob"));
-    out->agg_value = out->part[0].agg_value;
-    return UL_OK;
-}
-
 const ul_metric ul_metric_probability_w_options = {
     .title = "probability of the right answer among the offered ones",
     .paper = "arXiv 2401.06121",
@@ -37,5 +29,5 @@ const ul_metric ul_metric_probability_w_options = {
     .needs = {{"correct", UL_COL_PROB, false}, {"wrong", UL_COL_PROB, false}},
     .fields = {"prob"},
     .rows = rows,
-    .aggregate = aggregate,
+    .aggregate = ul_mean_of_prob,
 };

@@ -1,6 +1,7 @@
 /* mean.c - sums, means, order statistics.
  * Neumaier (1974), "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen"; Hyndman and Fan (1996),
- * "Sample quantiles in statistical packages", definition 7. */
+ * "Sample quantiles in statistical packages", definition 7; Chen et al. (2021), arXiv 2107.03374, equation 1, for any
+ * scores. */
 #include "stat/stat.h"
 #include <math.h>
 #include <stdlib.h>
@@ -54,4 +55,16 @@ double ul_quantile(const double *sorted, int64_t n, double q)
     const int64_t i = (int64_t)floor(h);
     if (i + 1 >= n) return sorted[n - 1];
     return sorted[i] + (h - (double)i) * (sorted[i + 1] - sorted[i]);
+}
+
+double ul_expected_max(double *score, int64_t n, int64_t k)
+{
+    ul_sort(score, n);
+    if (k < 1 || k > n || isnan(score[n - 1])) return NAN;
+    double weight = (double)k / (double)n, sum = 0; /* C(n-1, k-1) / C(n, k) */
+    for (int64_t i = n - 1; i >= k - 1; i--) {
+        sum += weight * score[i];
+        if (i > 0) weight *= (double)(i - k + 1) / (double)i;
+    }
+    return sum;
 }

@@ -32,6 +32,10 @@ typedef struct {
 } ul_ks;
 ul_ks ul_ks_2samp(double *x, int64_t n, double *y, int64_t m, double *scratch);
 
+/* The largest of k scores drawn without replacement from n, on average: sum over i >= k of S_(i) C(i-1, k-1) / C(n, k),
+ * S ascending. For scores 0 and 1 this is pass@k, 1 - C(n-c, k) / C(n, k). Sorts in place; NaN unless 1 <= k <= n. */
+double ul_expected_max(double *score, int64_t n, int64_t k);
+
 /* ---- resampling ------------------------------------------------------------------------------------------------- */
 /* Rows of one entity stand and fall together: the unit of resampling is the cluster. Cluster c has the rows
  * row[first[c]] .. row[first[c + 1] - 1]; clusters are numbered in order of first appearance. */
@@ -72,4 +76,10 @@ typedef struct {
     ul_prf rouge1, rouge2, rougeL;
 } ul_rouge_scores;
 ul_status ul_rouge(ul_arena *scratch, const char *reference, const char *text, bool stem, ul_rouge_scores *out) UL_MUST;
+/* Words of a text as numbers, equal exactly when the words are: runs of letters, digits and bytes beyond ASCII; every
+ * other visible character is a word of its own; case counts. */
+ul_status ul_words(ul_arena *a, const char *text, int64_t **out, int64_t *n) UL_MUST;
+/* The n-grams of a sequence: entropy of their frequencies in bits, and distinct ones / all. A sequence that is too short
+ * for one has 0 of either. */
+ul_status ul_ngrams(ul_arena *scratch, const int64_t *id, int64_t n, int order, double *entropy, double *distinct) UL_MUST;
 #endif

@@ -1,5 +1,5 @@
 /* The numeric test vectors of reference/test-vectors.txt (metrics.md, section 18) that concern metrics and statistics:
- * TV-1 .. TV-11, TV-18, TV-23, TV-24. Inputs and expected values are read from the file; inputs that the file
+ * TV-1 .. TV-13, TV-18, TV-23, TV-24, TV-28. Inputs and expected values are read from the file; inputs that the file
  * names only in words are written here. */
 #include "ul_test.h"
 #include "metric/metric.h"
@@ -362,6 +362,89 @@ static void tv11_memorization(void **state)
     assert_int_equal(n, 6);
 }
 
+static void tv12_leak_at_k(void **state)
+{
+    world *w = *state;
+    char *section = strdup(strstr(w->text, "### TV-12 "));
+    *strstr(section + 1, "### TV-") = 0;
+    int n = 0;
+    for (char *p = section; (p = strstr(p, "\nn=")); p++, n++) {
+        double score[200] = {0};
+        int samples, hits, k;
+        double want;
+        assert_int_equal(sscanf(p + 1, "n=%d c=%d k=%d -> %lf", &samples, &hits, &k, &want), 4);
+        for (int i = 0; i < hits; i++) score[i * 3 % samples] = 1; /* anywhere */
+        const int64_t first[2] = {0, samples};
+        const ul_columns c = {.n_row = 1, .first = first, .score = score};
+        char args[32];
+        snprintf(args, sizeof args, "k=%d", k);
+        near(compute(w, "leak_at_k", args, &(ul_input){"data", &c, 0}, 1).agg_value, want, "pass@k");
+    }
+    assert_int_equal(n, 7);
+    n = 0;
+    for (char *p = section; (p = strstr(p, "\ncontinuous")); p++, n++) {
+        double v[8];
+        int k;
+        double want;
+        char *end = p + 1 + strcspn(p + 1, "\n");
+        *end = 0;
+        assert_int_equal(sscanf(strstr(p, "of k="), "of k=%d] = %lf", &k, &want), 2);
+        assert_true(numbers(p + 1, v, 8) >= 5);
+        *end = '\n';
+        near(ul_expected_max(v, 5, k), want, "E[max of k]");
+    }
+    free(section);
+    assert_int_equal(n, 4);
+    assert_true(isnan(ul_expected_max((double[]){1, 2}, 2, 3)));
+}
+
+static void tv13_repetition_and_perplexity(void **state)
+{
+    world *w = *state;
+    static const char *const text[4] = {"a b a b a b a b", "the cat sat on the mat", "x x x x", "x"};
+    static const char *const has[4] = {"['a', 'b'", "['the', 'cat'", "['x', 'x'", "['x'] H2"};
+    const ul_columns c = {.n_row = 4, .generation = text};
+    const ul_input in = {"data", &c, 0};
+    const ul_result h = compute(w, "ngram_entropy", NULL, &in, 1), d = compute(w, "distinct_n", "n=2", &in, 1);
+    for (int i = 0; i < 4; i++) {
+        const char *l = line(w, "### TV-13 ", has[i]);
+        double v[2];
+        assert_int_equal(sscanf(strstr(l, ")/2 ") + 4, "%lf distinct-2 %lf", &v[0], &v[1]), 2);
+        near(h.part[0].rows.score[i], v[0], has[i]);
+        near(d.part[0].rows.score[i], v[1], has[i]);
+    }
+    const char *l = line(w, "### TV-13 ", "ppl:");
+    const double logp[4] = {-2, -1, -3, -1}; /* the documents of 3 tokens and of 1 */
+    const int64_t token[3] = {0, 3, 4};
+    const ul_columns docs = {.n_row = 2, .token = token, .logp = logp}, one = {.n_row = 1, .token = token, .logp = logp};
+    double want[3];
+    assert_int_equal(sscanf(strstr(l, "exp(mean)="), "exp(mean)= %lf", &want[0]), 1);
+    assert_int_equal(sscanf(strstr(l, "token-weighted"), "token-weighted %lf doc-averaged %lf", &want[1], &want[2]), 2);
+    near(compute(w, "perplexity", NULL, &(ul_input){"data", &one, 0}, 1).agg_value, want[0], "perplexity");
+    near(compute(w, "perplexity", NULL, &(ul_input){"data", &docs, 0}, 1).agg_value, want[1], "token-weighted");
+    near(compute(w, "perplexity", "weight=row", &(ul_input){"data", &docs, 0}, 1).agg_value, want[2], "row-weighted");
+}
+
+static void tv28_contrastive_accuracy(void **state)
+{
+    world *w = *state;
+    double v[16], right[4], wrong[8];
+    const char *l = line(w, "### TV-28 ", "[(0.9");
+    assert_true(numbers(l, v, 16) >= 14);
+    for (int i = 0; i < 4; i++) {
+        right[i] = v[3 * i];
+        wrong[2 * i] = v[3 * i + 1];
+        wrong[2 * i + 1] = v[3 * i + 2];
+    }
+    double want[2];
+    assert_int_equal(sscanf(strstr(l, "(tie=wrong)"), "(tie=wrong) %lf tie=1/(1+ties) %lf", &want[0], &want[1]), 2);
+    const int64_t first[5] = {0, 2, 4, 6, 8};
+    const ul_columns a = {.n_row = 4, .avg_loss = right}, b = {.n_row = 4, .first = first, .avg_loss = wrong};
+    const ul_input in[2] = {{"correct", &a, 0}, {"wrong", &b, 0}};
+    near(compute(w, "contrastive_accuracy", NULL, in, 2).agg_value, want[0], "ties wrong");
+    near(compute(w, "contrastive_accuracy", "ties=share", in, 2).agg_value, want[1], "ties shared");
+}
+
 static void tv18_final_ranking(void **state)
 {
     world *w = *state;
@@ -459,9 +542,12 @@ int main(void)
         cmocka_unit_test(tv9_min_k),
         cmocka_unit_test(tv10_zlib),
         cmocka_unit_test(tv11_memorization),
+        cmocka_unit_test(tv12_leak_at_k),
+        cmocka_unit_test(tv13_repetition_and_perplexity),
         cmocka_unit_test(tv18_final_ranking),
         cmocka_unit_test(tv23_bootstrap),
         cmocka_unit_test(tv24_paired_clusters),
+        cmocka_unit_test(tv28_contrastive_accuracy),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
