@@ -81,6 +81,8 @@ static ul_status open_in(ul_reader *r, const char *path, ul_tokenizer *t)
     json_t *root;
     UL_TRY(ul_arena_new(r->ctx, "tokenizer.json", &scratch));
     ul_status st = ul_json_load(r->ctx, scratch, file, &root);
+    if (st != UL_OK && strstr(ul_error_text(r->ctx), "NUL byte in object key")) /* jansson's limit */
+        st = ul_unsupported(r, "a NUL byte in a token of the vocabulary");
     if (st == UL_OK) st = read_file(r, root, t);
     ul_arena_free(scratch);
     if (st == UL_OK) st = ul_special_read(r, dir, t);

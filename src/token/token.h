@@ -1,6 +1,6 @@
 /* token.h - text <-> ids by a `tokenizer.json` read as it is: what Hugging Face's tokenizers library does with the
  * file, id for id. BPE (byte level, and SentencePiece style with byte fallback), WordLevel, WordPiece, Unigram.
- * Truncation and padding that the file asks for are not applied, as in transformers, which sets its own with every call.
+ * Truncation and padding in the file are not applied, as in transformers, which sets its own with every call.
  *
  * A tokenizer is read only once open: any number of threads may use one at the same time, each with its own context. */
 #ifndef UL_TOKEN_H

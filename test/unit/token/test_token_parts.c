@@ -316,6 +316,7 @@ static void test_damage(void **state)
         {MODEL("\"vocab\": {\"a\": 0}, \"merges\": [\"a\"]"), "merge 0 \"a\" must be two tokens", false},
         {MODEL("\"vocab\": {\"a\": 0, \"aa\": 1}, \"merges\": [\"a a\", [\"a\", \"a\"]]"), "merge 1 is of another kind",
          false},
+        {MODEL("\"vocab\": {\"\\u0000\": 0}, \"merges\": []"), "NUL byte in a token", true},
         {WITH("\"normalizer\": {\"type\": \"Shorten\"}"), "type \"Shorten\"", true},
         {WITH("\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"CAAAAA==\"}"),
          "has 4 bytes, its trie needs 12", false},
