@@ -36,31 +36,79 @@ typedef __m256i words;
 enum { VL = 8 };
 #endif
 
-/* c: [MR_BF16][NR_BF16] */
-static void whole(int64_t kc, const float *a, const uint16_t *b, int64_t b_next, float *c)
+/* Chains of 16 pairs from 0, over the even or the odd k of a block, for R rows. */
+static inline __attribute__((always_inline)) void chain(const int R, const float *a, const uint16_t *b, int64_t next,
+                                                        const bool odd, vec c[MR_BF16][2])
 {
-    const int64_t next = VL == 16 ? b_next : VL * 2;
-    for (int64_t k = 0; k < kc; k += 32) {
-        vec e[MR_BF16][2], o[MR_BF16][2];
-#pragma GCC unroll 8
-        for (int r = 0; r < MR_BF16; r++) e[r][0] = e[r][1] = o[r][0] = o[r][1] = ZERO();
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) c[r][0] = c[r][1] = ZERO();
 #pragma GCC unroll 2
-        for (int q = 0; q < 16; q++, a += 2 * MR_BF16, b += 2 * LANES) {
-            const words w0 = WORDS(b), w1 = WORDS(b + next);
-            const vec x0 = EVEN(w0), x1 = EVEN(w1), y0 = ODD(w0), y1 = ODD(w1);
-#pragma GCC unroll 8
-            for (int r = 0; r < MR_BF16; r++) {
-                const vec s = SET1(a[2 * r]), t = SET1(a[2 * r + 1]);
-                e[r][0] = FMADD(s, x0, e[r][0]), e[r][1] = FMADD(s, x1, e[r][1]);
-                o[r][0] = FMADD(t, y0, o[r][0]), o[r][1] = FMADD(t, y1, o[r][1]);
+    for (int q = 0; q < 16; q++, a += MR_BF16, b += 2 * LANES) {
+        const words w0 = WORDS(b), w1 = WORDS(b + next);
+        const vec x0 = odd ? ODD(w0) : EVEN(w0), x1 = odd ? ODD(w1) : EVEN(w1);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+            const vec s = SET1(a[r]);
+            c[r][0] = FMADD(s, x0, c[r][0]), c[r][1] = FMADD(s, x1, c[r][1]);
+        }
+    }
+}
+/* Both at once where the registers suffice: few rows, b is read once. */
+static inline __attribute__((always_inline)) void chains(const int R, const float *a, const uint16_t *b, int64_t next,
+                                                         vec e[MR_BF16][2], vec o[MR_BF16][2])
+{
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) e[r][0] = e[r][1] = o[r][0] = o[r][1] = ZERO();
+#pragma GCC unroll 2
+    for (int q = 0; q < 16; q++, a += MR_BF16, b += 2 * LANES)
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; v++) {
+            const words w = WORDS(b + v * next);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; r++) {
+                e[r][v] = FMADD(SET1(a[r]), EVEN(w), e[r][v]);
+                o[r][v] = FMADD(SET1(a[16 * MR_BF16 + r]), ODD(w), o[r][v]);
             }
         }
-#pragma GCC unroll 8
-        for (int r = 0; r < MR_BF16; r++)
+}
+
+/* c: [MR_BF16][NR_BF16]. In a full tile e waits in memory while o has the registers. */
+static inline __attribute__((always_inline)) void rows(const int R, int64_t kc, const float *a, const uint16_t *b,
+                                                       int64_t b_next, float *c)
+{
+    const int64_t next = VL == 16 ? b_next : VL * 2;
+    for (int64_t k = 0; k < kc; k += 32, a += 32 * MR_BF16, b += 32 * LANES) {
+        vec e[MR_BF16][2], o[MR_BF16][2];
+        float wait[MR_BF16 * NR_BF16];
+        if (R <= 2) {
+            chains(R, a, b, next, e, o);
+        } else {
+            chain(R, a, b, next, false, e);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; r++)
+                STORE(wait + r * NR_BF16, e[r][0]), STORE(wait + r * NR_BF16 + VL, e[r][1]);
+            chain(R, a + 16 * MR_BF16, b, next, true, o);
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++)
 #pragma GCC unroll 2
-            for (int v = 0; v < 2; v++)
-                STORE(c + r * NR_BF16 + v * VL, ADD(LOAD(c + r * NR_BF16 + v * VL), ADD(e[r][v], o[r][v])));
+            for (int v = 0; v < 2; v++) {
+                const int64_t at = r * NR_BF16 + v * VL;
+                const vec x = R <= 2 ? e[r][v] : LOAD(wait + at);
+                STORE(c + at, ADD(LOAD(c + at), ADD(x, o[r][v])));
+            }
     }
+}
+static void whole(int64_t mr, int64_t kc, const float *a, const uint16_t *b, int64_t b_next, float *c)
+{
+    if (mr == 1)
+        rows(1, kc, a, b, b_next, c);
+    else if (mr == 2)
+        rows(2, kc, a, b, b_next, c);
+    else if (mr <= 4)
+        rows(4, kc, a, b, b_next, c);
+    else
+        rows(MR_BF16, kc, a, b, b_next, c);
 }
 #else
 #define BODY                                                                                                           \
@@ -68,7 +116,7 @@ static void whole(int64_t kc, const float *a, const uint16_t *b, int64_t b_next,
         for (int r = 0; r < MR_BF16; r++) {                                                                            \
             real e[LANES] = {0}, o[LANES] = {0};                                                                       \
             for (int q = 0; q < 16; q++) {                                                                             \
-                const real s = a[(q * MR_BF16 + r) * 2], t = a[(q * MR_BF16 + r) * 2 + 1];                             \
+                const real s = a[q * MR_BF16 + r], t = a[(16 + q) * MR_BF16 + r];                                      \
                 const uint16_t *w = b + q * 2 * LANES;                                                                 \
                 for (int l = 0; l < LANES; l++) e[l] = FMA(s, (real)from_bf16(w[2 * l]), e[l]);                        \
                 for (int l = 0; l < LANES; l++) o[l] = FMA(t, (real)from_bf16(w[2 * l + 1]), o[l]);                    \
@@ -79,9 +127,9 @@ static void whole_plain(int64_t kc, const real *a, const uint16_t *b, real *c) {
 #if defined(__x86_64__)
 __attribute__((target("avx2,fma"))) static void whole_fma(int64_t kc, const real *a, const uint16_t *b, real *c) { BODY }
 #endif
-static void whole(int64_t kc, const real *a, const uint16_t *b, int64_t b_next, real *c)
+static void whole(int64_t mr, int64_t kc, const real *a, const uint16_t *b, int64_t b_next, real *c)
 {
-    (void)b_next;
+    (void)mr, (void)b_next;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
         whole_fma(kc, a, b, c);
@@ -98,7 +146,7 @@ void KFN(tile_bf16)(const tile_bf16 *t)
     if (!t->first)
         for (int64_t r = 0; r < t->mr; r++)
             memcpy(c + r * NR_BF16, t->c + r * t->c_row, (size_t)t->nr * sizeof(real));
-    whole(t->kc, t->a, t->b, t->nr <= LANES ? 0 : t->b_next, c);
+    whole(t->mr, t->kc, t->a, t->b, t->nr <= LANES ? 0 : t->b_next, c);
     for (int64_t r = 0; r < t->mr; r++)
         memcpy(t->c + r * t->c_row, c + r * NR_BF16, (size_t)t->nr * sizeof(real));
 }

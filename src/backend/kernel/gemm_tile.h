@@ -1,7 +1,7 @@
 /* gemm_tile.h - the innermost product, an MR x NR tile of c in registers, and the packed operands that it reads.
  *
  * Packed b: panels of 16 outputs, [panel][k][16]; bf16: pairs of k, [panel][k/2][16][2] in bf16. Packed a: [k][MR];
- * bf16: pairs [k/2][MR_BF16][2], rounded but held as floats (AMX: [k/32][32][32] in bf16).
+ * bf16: blocks of 32 k, [k/32][even, odd][16][MR_BF16], rounded but held as floats (AMX: [k/32][32][32] in bf16).
  * The sizes of the tiles are the target's own affair: they change nothing but the speed. */
 #ifndef UL_GEMM_TILE_H
 #define UL_GEMM_TILE_H
@@ -15,11 +15,11 @@ enum { MR = 14, NR = 32, UL_GEMM_MC = 336 };
 #ifdef UL_TARGET_amx
 enum { MR_BF16 = 32, NR_BF16 = 32 };
 #else
-enum { MR_BF16 = 6, NR_BF16 = 32 };
+enum { MR_BF16 = MR, NR_BF16 = NR };
 #endif
 #else
 #define UL_SIMD 256
-enum { MR = 6, NR = 16, MR_BF16 = 3, NR_BF16 = 16, UL_GEMM_MC = 168 };
+enum { MR = 6, NR = 16, MR_BF16 = 6, NR_BF16 = 16, UL_GEMM_MC = 168 };
 #endif
 /* bytes of one packed bf16 number of a */
 #ifdef UL_TARGET_amx
