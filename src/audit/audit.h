@@ -99,6 +99,11 @@ ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_option
 ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, int32_t which,
                                   ul_columns *io) UL_MUST;
 
+/* Adds grad_norm: per row the mean over parameters of the p-norm of each one's own gradient (p may be infinite). Needs a model opened
+ * for training; selects all weights. */
+ul_status ul_columns_grad_norm(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, double p,
+                               ul_columns *io) UL_MUST;
+
 /* ---- results as JSON ---------------------------------------------------------------------------------------------------- */
 ul_status ul_result_json(ul_ctx *ctx, const ul_metric *metric, const ul_result *r, json_t **out) UL_MUST;
 /* Back from a log file of open-unlearning's shape. */

@@ -4,6 +4,7 @@
  * log p); however many metrics read them later. How documents are packed together changes no bit. */
 #include "audit/audit.h"
 #include <ctype.h>
+#include <math.h>
 #include <string.h>
 
 /* Which answers a row has for `which`. */
@@ -258,5 +259,66 @@ ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_op
     }
     io->n_row = records->n;
     io->ground_truth = truth;
+    return UL_OK;
+}
+
+/* The p-norm of one tensor's gradient; p = 2 by the lanes of the backend, others element by element. */
+static double norm(const ul_backend *be, const ul_trainable *t, double p)
+{
+    if (p == 2) return sqrt(be->k->sum_squares(be, t->n, t->g));
+    double sum = 0, most = 0;
+    for (int64_t i = 0; i < t->n; i++) {
+        const double g = fabs(be->k->esize == 8 ? ((const double *)t->g)[i] : (double)((const float *)t->g)[i]);
+        most = g > most ? g : most;
+        if (g > 0 && isfinite(p)) sum += ul_pow(g, p);
+    }
+    return isfinite(p) ? (sum > 0 ? ul_pow(sum, 1 / p) : 0) : most;
+}
+
+/* Gradient of one document's mean nll (the last scored token left out), then the mean of the parameters' own norms. */
+static ul_status document_norm(ul_ctx *ctx, ul_arena *step, const ul_eval_options *o, const ul_doc *d, double p, double *out)
+{
+    ul_batch *batch;
+    UL_TRY(ul_pack_docs(ctx, step, &d, 1, false, &batch));
+    const int32_t n = batch->n_row - 1;
+    if (n < 1) return ul_fail(ctx, UL_E_INPUT, "row %lld has %d scored tokens; a gradient norm needs 2", (long long)d->id, batch->n_row);
+    double *coef = UL_NEW(step, double, batch->n_row), *logp = UL_NEW(step, double, batch->n_row);
+    UL_NEED(coef);
+    UL_NEED(logp);
+    for (int32_t r = 0; r < n; r++) coef[r] = -1.0 / n;
+    ul_model_grad_zero(o->model);
+    ul_pass pass = {.batch = batch, .flags = UL_PASS_GRAD, .last = -1, .score = {.logp = logp}, .coef = coef};
+    UL_TRY(ul_model_forward(ctx, o->model, &pass));
+    UL_TRY(ul_model_backward(ctx, o->model, &pass));
+    ul_model_grad_ready(o->model);
+    ul_trainable *t;
+    const int n_t = ul_model_trainables(o->model, &t);
+    double sum = 0;
+    for (int i = 0; i < n_t; i++) sum += norm(ul_model_backend(o->model), &t[i], p);
+    *out = sum / n_t;
+    return UL_OK;
+}
+
+ul_status ul_columns_grad_norm(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, double p, ul_columns *io)
+{
+    ul_doc *docs;
+    int64_t *first;
+    UL_TRY(build(ctx, arena, o, records, UL_WHICH_ANSWER, &docs, &first));
+    double *out = UL_NEW(arena, double, records->n);
+    UL_NEED(out);
+    UL_TRY(ul_model_select(ctx, o->model, "all"));
+    ul_arena *step;
+    UL_TRY(ul_arena_new(ctx, "gradient norms", &step));
+    ul_meter meter;
+    ul_progress_begin(ctx, &meter, "gradient norms", "rows", records->n);
+    ul_status s = UL_OK;
+    for (int64_t i = 0; s == UL_OK && i < records->n; i++) {
+        s = document_norm(ctx, step, o, &docs[i], p, &out[i]);
+        ul_arena_reset(step);
+        ul_progress_step(&meter, i + 1, 0, NULL);
+    }
+    ul_arena_free(step);
+    UL_TRY(s);
+    io->grad_norm = out;
     return UL_OK;
 }

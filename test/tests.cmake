@@ -1,0 +1,21 @@
+# Tests that are not one cmocka file a room: golden records, and the program as a user meets it.
+file(GLOB golden_src CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/test/golden/*.c)
+add_executable(golden ${golden_src})
+target_include_directories(golden PRIVATE test test/golden)
+target_compile_definitions(golden PRIVATE UL_UNSUPPORTED="${PROJECT_SOURCE_DIR}/test/golden/unsupported.txt")
+target_link_libraries(golden PRIVATE room_audit)
+foreach(kind families tokenizers lora bf16 train eval)
+    add_test(NAME golden/${kind} COMMAND ${PROJECT_SOURCE_DIR}/test/golden/run.sh $<TARGET_FILE:golden> ${UL_SHARED}/golden/${kind})
+    set_tests_properties(golden/${kind} PROPERTIES LABELS golden TIMEOUT 600 SKIP_RETURN_CODE 77
+        ENVIRONMENT "UL_SHARED=${UL_SHARED};OMP_WAIT_POLICY=passive")
+endforeach()
+
+file(GLOB cli_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/test/cli/*.sh)
+foreach(f IN LISTS cli_tests)
+    get_filename_component(n ${f} NAME_WE)
+    if(NOT n MATCHES "^_")
+        add_test(NAME cli/${n} COMMAND ${f} $<TARGET_FILE:unlearn> ${PROJECT_SOURCE_DIR})
+        set_tests_properties(cli/${n} PROPERTIES LABELS cli TIMEOUT 600 SKIP_RETURN_CODE 77
+            ENVIRONMENT "UL_SHARED=${UL_SHARED};OMP_WAIT_POLICY=passive")
+    endif()
+endforeach()
