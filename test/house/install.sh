@@ -10,7 +10,7 @@ export PKG_CONFIG_PATH
 sed -n '/^```c$/,/^```$/{/^```/!p}' "$root/README.md" > "$dir/job.c"
 # shellcheck disable=SC2046
 ${CC:-cc} -std=c11 -Wall -Wextra -Werror "$dir/job.c" -o "$dir/job" \
-    $(pkg-config --define-variable=prefix="$dir/usr" --cflags --libs --static unlearn)
+    $(pkg-config --define-variable=prefix="$dir/usr" --cflags --libs unlearn)
 cd "$dir"
 status=0
 said=$(./job) || status=$?
