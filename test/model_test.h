@@ -73,22 +73,38 @@ static inline void tiny_fill(tiny_batch *b)
                           .label = b->label, .doc_side = b->side, .doc_sample = b->doc_sample, .doc_row = b->doc_row};
 }
 
-/* The same batch cut down to samples from .. to - 1. `b` holds the storage that is rebased. */
-static inline void tiny_cut(const tiny_batch *a, int from, int to, tiny_batch *b)
+/* Samples from .. to - 1 of an endless list: one to three documents of up to 30 tokens each, a function of the sample's
+ * number, so that cuts of a batch are batches too. */
+static inline ul_batch *random_batch(ul_arena *a, int from, int to, int32_t vocabulary, bool hidden)
 {
-    *b = *a;
-    int d0 = 0, d1 = 0;
-    while (a->doc_sample[d0] < from) d0++;
-    for (d1 = d0; d1 < TINY_DOC && a->doc_sample[d1] < to;) d1++;
-    const int32_t t0 = a->start[d0], r0 = a->doc_row[d0];
-    for (int d = d0; d <= d1; d++) b->start[d - d0] = a->start[d] - t0, b->doc_row[d - d0] = a->doc_row[d] - r0;
-    for (int d = d0; d < d1; d++) b->doc_sample[d - d0] = a->doc_sample[d] - from, b->side[d - d0] = a->side[d];
-    for (int s = from; s <= to; s++) b->sample_start[s - from] = a->sample_start[s] - t0;
-    const int32_t n = a->start[d1] - t0, nr = a->doc_row[d1] - r0;
-    for (int32_t i = 0; i < n; i++) b->token[i] = a->token[t0 + i], b->pos[i] = a->pos[t0 + i], b->hidden[i] = a->hidden[t0 + i];
-    for (int32_t i = 0; i < nr; i++) b->row[i] = a->row[r0 + i] - t0, b->label[i] = a->label[r0 + i];
-    b->batch = (ul_batch){.n_tok = n, .n_doc = d1 - d0, .n_sample = to - from, .n_row = nr, .longest = 7, .token = b->token,
-                          .pos = b->pos, .doc_start = b->start, .sample_start = b->sample_start, .hidden = b->hidden, .row = b->row,
-                          .label = b->label, .doc_side = b->side, .doc_sample = b->doc_sample, .doc_row = b->doc_row};
+    enum { MOST = 96 };
+    const int n = to - from;
+    int32_t *x[6];
+    for (int i = 0; i < 6; i++) assert_non_null(x[i] = UL_NEW(a, int32_t, (n + 1) * MOST));
+    int32_t *start = UL_NEW(a, int32_t, 3 * n + 1), *ss = UL_NEW(a, int32_t, n + 1), *ds = UL_NEW(a, int32_t, 3 * n + 1);
+    uint8_t *hide = UL_NEW(a, uint8_t, n * MOST), *side = UL_NEW(a, uint8_t, 3 * n);
+    ul_batch *b = UL_NEW(a, ul_batch, 1);
+    assert_true(start && ss && ds && hide && side && b);
+    int32_t k = 0, d = 0, r = 0;
+    for (int s = from; s < to; s++) {
+        ss[s - from] = k;
+        for (int j = 0; j <= (int)(ul_rng(1, UL_STREAM_TEST, (uint64_t)s, 0) % 3); j++, d++) {
+            const int32_t len = 2 + (int32_t)(ul_rng(2, UL_STREAM_TEST, (uint64_t)s, (uint64_t)j) % 29);
+            start[d] = k, ds[d] = s - from, side[d] = (uint8_t)j, x[4][d] = r;
+            for (int32_t t = 0; t < len; t++, k++) {
+                const uint64_t at = (uint64_t)(j * 100 + t);
+                x[0][k] = (int32_t)(ul_rng(3, UL_STREAM_TEST, (uint64_t)s, at) % (uint64_t)vocabulary), x[1][k] = t;
+                hide[k] = hidden && ul_rng(4, UL_STREAM_TEST, (uint64_t)s, at) % 9 == 0;
+                if (t + 1 == len || ul_rng(5, UL_STREAM_TEST, (uint64_t)s, at) % 5 == 0) continue;
+                x[2][r] = k, x[3][r++] = (int32_t)(ul_rng(3, UL_STREAM_TEST, (uint64_t)s, at + 1) % (uint64_t)vocabulary);
+            }
+            if (len > b->longest) b->longest = len;
+        }
+    }
+    start[d] = k, ss[n] = k, x[4][d] = r;
+    b->n_tok = k, b->n_doc = d, b->n_sample = n, b->n_row = r, b->token = x[0], b->pos = x[1], b->row = x[2], b->label = x[3];
+    b->doc_start = start, b->sample_start = ss, b->doc_sample = ds, b->doc_side = side, b->doc_row = x[4];
+    b->hidden = hidden ? hide : NULL;
+    return b;
 }
 #endif

@@ -189,6 +189,7 @@ struct ul_model {
     ul_run run, ask;
     char *slab;
     size_t slab_bytes;
+    int64_t head_rows; /* rows of a chunk of the head; 0: from V. Tests set it */
     void *normed; /* hidden state after the final norm, made on request */
 };
 

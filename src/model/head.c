@@ -22,6 +22,7 @@ void ul_head_plan(const ul_model *m, const ul_pass *pass, ul_run *r, size_t *at)
     const int64_t c = m->arch.s.C, v = m->arch.s.V;
     r->chunk = CHUNK_NUMBERS / v / BLOCK * BLOCK;
     if (r->chunk < CHUNK_ROWS) r->chunk = CHUNK_ROWS;
+    if (m->head_rows) r->chunk = m->head_rows;
     if (pass->flags & UL_PASS_PLAIN_HEAD || r->chunk > r->n_row) r->chunk = r->n_row;
     const int64_t held = r->grad ? r->n_row : r->chunk;
     const struct { size_t *to, n; } parts[] = {
