@@ -254,6 +254,7 @@ static ul_status generate(state *s, ul_arena *arena)
         s->n_out[i] = 0;
         UL_NEED(s->out[i] = UL_NEW(arena, int32_t, most_new(s, d)));
     }
+    UL_TRY(ul_backend_reserve(s->m->be, s->cap, s->m->arch.s.D)); /* one query meets the whole cache */
     s->n_seat = g->batch < g->n ? g->batch : g->n;
     UL_TRY(seats(s));
     UL_TRY(arrays(s, longest));
