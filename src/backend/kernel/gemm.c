@@ -5,7 +5,7 @@
  * both; a panel is packed right before its first use. None of the sizes can be seen in the result. */
 #include "backend/kernel/gemm_tile.h"
 
-enum { KC = 384, DIRECT_N = 160 };
+enum { KC = 384, KC_STREAM = 4096, DIRECT_N = 160 }; /* stream: one tile of rows reads ready panels from end to end */
 
 typedef struct {
     const ul_gemm *g;
@@ -14,7 +14,7 @@ typedef struct {
     int64_t depth, kc;        /* k (bf16: filled to whole blocks), and how many at a time */
     int64_t mb, jb, n_i, n_j; /* a piece of c, and their number */
     int64_t mc;               /* rows of a packed at a time */
-    int64_t n_block, block_k[KC / 32], block_len[KC / 32]; /* bf16: the blocks of these kc */
+    int64_t n_block, block_k[KC_STREAM / 32], block_len[KC_STREAM / 32]; /* bf16: the blocks of these kc */
 } plan;
 
 static int64_t up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
@@ -51,7 +51,8 @@ static plan make_plan(const ul_backend *be, const ul_gemm *g)
     p.rows = p.bf16 ? MR_BF16 : MR, p.cols = p.bf16 ? NR_BF16 : NR;
     p.depth = p.bf16 ? 32 * block_count(g) : g->k;
     p.direct = !p.bf16 && g->a_col == 1 && g->n <= DIRECT_N;
-    p.kc = up(pieces(p.depth, pieces(p.depth, KC)), p.bf16 ? 32 : 8);
+    const int64_t kc = p.ready && g->m <= p.rows ? KC_STREAM : KC;
+    p.kc = up(pieces(p.depth, pieces(p.depth, kc)), p.bf16 ? 32 : 8);
     p.mc = (int64_t)(UL_GEMM_A_BYTES / (a_size(&p) * (size_t)p.kc)) * p.rows;
     p.mc = least(p.mc, UL_GEMM_MC / p.rows * p.rows);
     cut(&p, be->threads);
