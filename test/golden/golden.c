@@ -45,7 +45,7 @@ static void replay(const char *dir)
     const char *kind = json_string_value(json_object_get(golden, "kind"));
     int code = 1;
     ul_ctx *ctx = NULL;
-    if (!golden) snprintf(message, sizeof message, "%s:%d: %s", path, e.line, e.text);
+    if (!golden) snprintf(message, sizeof message, "golden.json:%d: %s", e.line, e.text);
     else if (!kind) snprintf(message, sizeof message, "the record has no kind");
     else if (ul_ctx_new(NULL, &ctx) == UL_OK) {
         snprintf(message, sizeof message, "unknown kind \"%s\"", kind);
