@@ -127,7 +127,8 @@ double ul_log_sigmoid(double x);
 void ul_args_default(const ul_param *params, ul_args *out);
 double ul_num(const ul_args *a, const char *key);
 const char *ul_txt(const ul_args *a, const char *key);
-/* Parse and check one value; UL_E_USAGE with the bounds, or with the nearest key. Text values are copied to `arena`. */
+/* Parse and check one value; UL_E_USAGE with the bounds, or with the nearest key. Text values are copied to `arena`.
+ * Messages say "owner.key"; "--key" when owner is NULL (then the key must be there). */
 ul_status ul_args_set(ul_arena *arena, ul_args *a, const char *owner, const char *key, const char *value) UL_MUST;
 /* The nearest of `names` (ends with NULL) by Damerau-Levenshtein distance, or NULL when none is near. */
 const char *ul_nearest(const char *word, const char *const *names);

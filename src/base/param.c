@@ -93,30 +93,32 @@ ul_status ul_args_set(ul_arena *arena, ul_args *a, const char *owner, const char
     const int i = find(a, key);
     if (i < 0) return unknown_key(arena, a, owner, key);
     const ul_param *p = &a->params[i];
+    const char *dot = owner ? "." : "";
+    if (!owner) owner = "--";
     double x = 0;
     int64_t n = 0;
     switch (p->type) {
     case UL_TEXT:
         if (p->unit && !is_choice(value, p->unit))
-            return ul_fail(ctx, UL_E_USAGE, "%s.%s is one of %s, not \"%s\"", owner, key, p->unit, value);
+            return ul_fail(ctx, UL_E_USAGE, "%s%s%s is one of %s, not \"%s\"", owner, dot, key, p->unit, value);
         a->text[i] = ul_strdup(arena, value);
         UL_NEED(a->text[i]);
         return UL_OK;
     case UL_BOOL:
         if (!parse_bool(value, &x))
-            return ul_fail(ctx, UL_E_USAGE, "%s.%s is true or false, not \"%s\"", owner, key, value);
+            return ul_fail(ctx, UL_E_USAGE, "%s%s%s is true or false, not \"%s\"", owner, dot, key, value);
         break;
     case UL_INT:
         if (!ul_parse_int(value, &n))
-            return ul_fail(ctx, UL_E_USAGE, "%s.%s is a whole number, not \"%s\"", owner, key, value);
+            return ul_fail(ctx, UL_E_USAGE, "%s%s%s is a whole number, not \"%s\"", owner, dot, key, value);
         x = (double)n;
         break;
     default:
         if (!ul_parse_real(value, &x))
-            return ul_fail(ctx, UL_E_USAGE, "%s.%s is a number, not \"%s\"", owner, key, value);
+            return ul_fail(ctx, UL_E_USAGE, "%s%s%s is a number, not \"%s\"", owner, dot, key, value);
     }
     if (p->type != UL_BOOL && !(x >= p->lo && x <= p->hi))
-        return ul_fail(ctx, UL_E_USAGE, "%s.%s = %s is out of its bounds, %g to %g", owner, key, value, p->lo, p->hi);
+        return ul_fail(ctx, UL_E_USAGE, "%s%s%s = %s is out of its bounds, %g to %g", owner, dot, key, value, p->lo, p->hi);
     a->num[i] = x;
     return UL_OK;
 }
