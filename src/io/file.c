@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -57,6 +58,26 @@ bool ul_dir_exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool ul_path_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+ul_status ul_dir_need_space(ul_ctx *ctx, const char *path, uint64_t bytes)
+{
+    const uint64_t left = ul_io_free_bytes(path);
+    if (left >= bytes) return UL_OK;
+    return ul_fail(ctx, UL_E_RESOURCE, "%s: no space left: %" PRIu64 " bytes will be wanted, %" PRIu64 " are free; make room or "
+                   "choose another folder", path, bytes, left);
+}
+
+ul_status ul_path_remove(ul_ctx *ctx, const char *path)
+{
+    if (remove(path) == 0 || errno == ENOENT) return UL_OK;
+    return ul_io_fail(ctx, path, "cannot remove", errno);
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */

@@ -27,6 +27,12 @@ ul_status ul_file_read_text(ul_ctx *ctx, ul_arena *arena, const char *path, size
 
 ul_status ul_dir_make(ul_ctx *ctx, const char *path) UL_MUST;                /* mkdir -p */
 ul_status ul_dir_is_empty(ul_ctx *ctx, const char *path, bool *out) UL_MUST; /* true when there is no such folder */
+/* Do both name one existing file or folder? */
+bool ul_path_same(const char *a, const char *b);
+/* UL_E_RESOURCE when the disk that holds the folder has less than `bytes` free: told before a run, not after it. */
+ul_status ul_dir_need_space(ul_ctx *ctx, const char *path, uint64_t bytes) UL_MUST;
+/* What is not there is fine; a folder must be empty. */
+ul_status ul_path_remove(ul_ctx *ctx, const char *path) UL_MUST;
 /* Names (no "." and ".."), sorted by bytes. */
 ul_status ul_dir_list(ul_ctx *ctx, ul_arena *arena, const char *path, char ***names, int64_t *n) UL_MUST;
 /* Copy the side files of a model (tokenizer, configs, vocabularies, chat templates, licence) as they are; never weights
