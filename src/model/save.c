@@ -46,7 +46,12 @@ static ul_status write_fresh(ul_ctx *ctx, writer *w, ul_arena *arena, const char
                            .dim = {x->vector ? x->cols : x->transposed ? x->cols : x->rows, x->transposed ? x->rows : x->cols},
                            .bytes = (size_t)(x->rows * x->cols) * ul_dtype_size(m->arch.dtype)};
     }
-    UL_TRY(ul_tensors_write(ctx, path, t, m->n_matrix, metadata, source, w));
+    return ul_tensors_write(ctx, path, t, m->n_matrix, metadata, source, w);
+}
+
+/* A fresh model's configuration may have had any name. */
+static ul_status write_config(ul_ctx *ctx, const ul_model *m, ul_arena *arena, const char *dir)
+{
     char *text, *config = ul_path_join(arena, dir, "config.json");
     size_t n;
     UL_NEED(config);
@@ -56,11 +61,13 @@ static ul_status write_fresh(ul_ctx *ctx, writer *w, ul_arena *arena, const char
 
 static ul_status write_all(ul_ctx *ctx, writer *w, ul_arena *arena, const char *dir)
 {
-    static const char *const adapters[] = {"adapter_config.json", "adapter_model.safetensors", NULL};
+    static const char *const others[] = {"adapter_config.json", "manifest.json", NULL};
     UL_TRY(ul_dir_make(ctx, dir));
-    if (!w->m->files) return write_fresh(ctx, w, arena, dir);
-    UL_TRY(ul_dir_carry(ctx, w->m->dir, dir, adapters));
-    return ul_tensors_rewrite(ctx, w->m->files, dir, source, w);
+    /* Weights first: they are what a full disk stops, and side files alone would look like a model. */
+    if (w->m->files) UL_TRY(ul_tensors_rewrite(ctx, w->m->files, dir, source, w));
+    else UL_TRY(write_fresh(ctx, w, arena, dir));
+    UL_TRY(ul_dir_carry(ctx, w->m->dir, dir, others));
+    return w->m->files ? UL_OK : write_config(ctx, w->m, arena, dir);
 }
 
 ul_status ul_model_save(ul_ctx *ctx, ul_model *m, const char *out_dir)
