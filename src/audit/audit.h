@@ -57,11 +57,15 @@ extern const ul_param ul_output_params[];  /* out force resume micro-batch check
 
 /* ---- opening what jobs work on ---------------------------------------------------------------------------------------- */
 ul_status ul_job_backend(ul_job *job, ul_backend **out) UL_MUST;
-/* Model and tokenizer of a directory, checked against each other; `digest` of the weights (65 bytes) or NULL. */
+/* Model and tokenizer of a directory, checked against each other; `digest` (65 bytes, of ul_job_digest) or NULL. */
 ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned flags, ul_model **m, ul_tokenizer **tok,
                        char *digest) UL_MUST;
 ul_status ul_job_template(ul_job *job, const ul_tokenizer *tok, const ul_shape *shape, ul_template *out) UL_MUST;
-/* OUT: made when absent; not empty is UL_E_USAGE unless `force` (files of an earlier run are removed) or `resume`. */
+/* Of the tensors as they stand in the files of a directory or file: what manifests name and `inspect` shows. */
+ul_status ul_job_digest(ul_job *job, const char *path, char digest[65]) UL_MUST;
+/* OUT, checked only: not empty is UL_E_USAGE unless `force` (files of the same names are replaced) or `resume`; never the model read. */
+ul_status ul_job_out_name(ul_job *job, const char **out) UL_MUST;
+/* The same, and made when absent. */
 ul_status ul_job_out_dir(ul_job *job, const char **out) UL_MUST;
 
 /* ---- manifest --------------------------------------------------------------------------------------------------------- */
@@ -74,6 +78,10 @@ typedef struct {
 } ul_manifest;
 ul_status ul_manifest_begin(ul_job *job, ul_manifest *m) UL_MUST;
 ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const char *path, const char *digest, int64_t rows) UL_MUST;
+/* The same for a file, digested here; one that is not there is left out. */
+ul_status ul_manifest_file(ul_job *job, ul_manifest *m, const char *role, const char *path) UL_MUST;
+/* config.json and tokenizer.json of a model directory. */
+ul_status ul_manifest_side_files(ul_job *job, ul_manifest *m, const char *dir) UL_MUST;
 ul_status ul_manifest_seal(ul_job *job, ul_manifest *m) UL_MUST; /* after the inputs: fills recipe_digest */
 ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, const char *dir) UL_MUST;
 extern const char ul_build_id[]; /* generated */

@@ -110,11 +110,12 @@ static ul_status set_method_param(ul_job *job, const char *key, const char *dot,
 static ul_status unknown_key(ul_job *job, const char *key)
 {
     enum { MAX = UL_JOB_TABLES * UL_MAX_PARAM };
-    const char *names[MAX + 2] = {0};
+    const char *names[MAX + 5] = {0};
     int n = 0;
     for (int t = 0; t < UL_JOB_TABLES && job->kind->tables[t]; t++)
         for (int i = 0; job->kind->tables[t][i].key && n < MAX; i++) names[n++] = job->kind->tables[t][i].key;
     if (job->kind->takes_method) names[n++] = "method";
+    names[n++] = "json", names[n++] = "quiet", names[n++] = "help"; /* the program's own */
     const char *near = ul_nearest(key, names);
     return ul_fail(job->ctx, UL_E_USAGE, "`%s` has no flag --%s%s%s%s (see `unlearn %s --help`)", job->kind->id, key,
                    near ? "; did you mean --" : "", near ? near : "", near ? "?" : "", job->kind->id);

@@ -2,6 +2,7 @@
  *
  * With --reference-logs (a log of the retrained control, ours or open-unlearning's) forget quality and privleak are there too. */
 #include "audit/audit.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,15 +62,76 @@ static ul_status open_tofu(ul_job *job, ul_evaluation *e, ul_manifest *m, const 
     return UL_OK;
 }
 
-static ul_status write_outputs(ul_job *job, const json_t *all, const json_t *summary)
+static ul_status write_outputs(ul_job *job, const char *dir, const json_t *all, const json_t *summary)
 {
-    const char *dir;
-    UL_TRY(ul_job_out_dir(job, &dir));
     const char *a = ul_path_join(job->arena, dir, "TOFU_EVAL.json"), *b = ul_path_join(job->arena, dir, "TOFU_SUMMARY.json");
     UL_NEED(a);
     UL_NEED(b);
     UL_TRY(ul_json_save(job->ctx, a, all));
     return ul_json_save(job->ctx, b, summary);
+}
+
+/* ---- the table ---------------------------------------------------------------------------------------------------------- */
+/* Results over the rows of one data set are resampled together: the group is the set's place. */
+static uint32_t group_of(const ul_evaluation *e, const ul_result_spec *spec)
+{
+    const ul_source *f = &spec->from[0];
+    if (f->result) return group_of(e, ul_tofu_result(f->result));
+    for (int i = 0; f->data && i < e->n_set; i++)
+        if (!strcmp(e->set_name[i], f->data)) return 2 * (uint32_t)i; /* an AUC takes two */
+    return 2 * UL_MAX_SET;
+}
+
+static const ul_result *result_of(const ul_evaluation *e, const char *name)
+{
+    for (int i = 0; i < e->n_result; i++)
+        if (!strcmp(e->result[i].name, name)) return e->result[i].result;
+    return NULL;
+}
+
+/* Of means over rows, AUCs, and harmonic means of the former; *has is false for the others. */
+static ul_status interval_of(ul_evaluation *e, const ul_result_spec *spec, const ul_result *r, ul_interval *out, bool *has)
+{
+    const ul_resampling how = {.seed = 0, .n_rep = 2000, .level = 0.95};
+    const ul_result *part[10];
+    uint32_t group[10];
+    int n = 0;
+    *has = !r->absent && r->n_part > 0;
+    if (*has) return ul_result_interval(e->arena, r, group_of(e, spec), &how, out);
+    if (r->absent || strcmp(spec->metric, "hm_aggregate") || spec->args) return UL_OK;
+    for (; n < 10 && spec->from[n].role; n++) {
+        part[n] = result_of(e, spec->from[n].result);
+        if (!part[n] || part[n]->absent || part[n]->n_part != 1) return UL_OK;
+        group[n] = group_of(e, ul_tofu_result(spec->from[n].result));
+    }
+    *has = n > 0;
+    return *has ? ul_harmonic_interval(e->arena, part, group, n, &how, out) : UL_OK;
+}
+
+static ul_status table(ul_job *job, ul_evaluation *e, json_t *intervals)
+{
+    static const char *const better[] = {[UL_BETTER_HIGHER] = "higher", [UL_BETTER_LOWER] = "lower", [UL_BETTER_CLOSER] = "closer to "};
+    ul_buf *b = &job->text;
+    for (int i = 0; i < e->n_set; i++) ul_buf_printf(b, "%s%s: %lld rows", i ? ", " : "", e->set_name[i], (long long)e->set[i]->n);
+    ul_buf_printf(b, "\n\n%-30s %10s   %-20s %s\n", "result", "value", "95 % interval", "better");
+    for (int i = 0; i < e->n_result; i++) {
+        const ul_result_spec *spec = ul_tofu_result(e->result[i].name);
+        const ul_result *r = e->result[i].result;
+        const ul_metric *m;
+        ul_interval iv = {0};
+        bool has = false;
+        char text[48] = "", value[24] = "-";
+        UL_TRY(ul_metric_find(job->ctx, spec->metric, &m));
+        UL_TRY(interval_of(e, spec, r, &iv, &has));
+        if (has) snprintf(text, sizeof text, "%.4f .. %.4f", iv.lo, iv.hi);
+        if (!r->absent) snprintf(value, sizeof value, fabs(r->agg_value) < 1e-4 && r->agg_value != 0 ? "%.2e" : "%.4f", r->agg_value);
+        else snprintf(text, sizeof text, "no %.40s", r->why ? r->why : "value");
+        ul_buf_printf(b, "%-30s %10s   %-20s %s", spec->name, value, text, better[spec->better]);
+        if (spec->better == UL_BETTER_CLOSER) ul_buf_printf(b, "%g", m->ideal);
+        ul_buf_puts(b, "\n");
+        if (has) json_object_set_new(intervals, spec->name, json_pack("[f, f]", iv.lo, iv.hi));
+    }
+    return ul_buf_puts(b, "\n\"better\" is meant of a model that shall have forgotten; intervals resample people (entities), 2000 times\n");
 }
 
 static ul_status run(ul_job *job)
@@ -84,15 +146,20 @@ static ul_status run(ul_job *job)
     char digest[65];
     if (!tofu && !ul_job_text(job, "forget") && !ul_job_text(job, "retain"))
         return ul_fail(job->ctx, UL_E_USAGE, "`eval` needs --tofu DIR, or --forget FILE and --retain FILE");
-    if (out) UL_TRY(ul_job_out_dir(job, &out));
+    if (out) UL_TRY(ul_job_out_name(job, &out));
     UL_TRY(ul_manifest_begin(job, &m));
     UL_TRY(ul_job_backend(job, &be));
     UL_TRY(ul_job_model(job, be, dir, UL_OPEN_PANELS, &e->o.model, &e->o.tok, digest));
     if (ul_job_text(job, "adapter")) {
-        UL_TRY(ul_lora_open(job->ctx, e->o.model, ul_job_text(job, "adapter")));
-        UL_TRY(ul_model_digest(job->ctx, e->o.model, digest));
+        const char *adapter = ul_job_text(job, "adapter"), *file = ul_path_join(job->arena, adapter, "adapter_model.safetensors");
+        char hex[65];
+        UL_NEED(file);
+        UL_TRY(ul_lora_open(job->ctx, e->o.model, adapter));
+        UL_TRY(ul_job_digest(job, file, hex));
+        UL_TRY(ul_manifest_input(job, &m, "adapter", adapter, hex, -1));
     }
     UL_TRY(ul_manifest_input(job, &m, "model", dir, digest, -1));
+    UL_TRY(ul_manifest_side_files(job, &m, dir));
     UL_TRY(ul_job_template(job, e->o.tok, ul_model_shape(e->o.model), &e->o.tpl));
     e->o.batch = (int32_t)ul_job_int(job, "batch");
     e->o.batch_tokens = (int32_t)ul_job_int(job, "batch-tokens");
@@ -105,7 +172,7 @@ static ul_status run(ul_job *job)
         if (ul_job_text(job, "retain")) UL_TRY(open_set(job, e, &m, "retain", ul_job_text(job, "retain")));
     }
     if (ul_job_text(job, "reference-logs")) {
-        UL_TRY(ul_manifest_input(job, &m, "reference-logs", ul_job_text(job, "reference-logs"), "", -1));
+        UL_TRY(ul_manifest_file(job, &m, "reference-logs", ul_job_text(job, "reference-logs")));
         UL_TRY(ul_evaluation_control(e, ul_job_text(job, "reference-logs")));
     }
     if (ul_job_text(job, "reference-model")) {
@@ -114,14 +181,19 @@ static ul_status run(ul_job *job)
         UL_TRY(ul_manifest_input(job, &m, "reference-model", ul_job_text(job, "reference-model"), ref, -1));
     }
     UL_TRY(ul_manifest_seal(job, &m));
-    json_t *all = json_object(), *summary = json_object();
+    if (out) UL_TRY(ul_dir_make(job->ctx, out));
+    json_t *all = json_object(), *summary = json_object(), *intervals = json_object();
     UL_TRY(ul_json_own(job->arena, all));
     UL_TRY(ul_json_own(job->arena, summary));
+    UL_TRY(ul_json_own(job->arena, intervals));
     UL_TRY(ul_evaluation_run(e, all, summary));
-    job->result = json_incref(summary);
+    UL_TRY(table(job, e, intervals));
+    job->result = json_pack("{s:s, s:s, s:O, s:O}", "model", dir, "recipe_digest", m.recipe_digest, "results", summary, "intervals", intervals);
+    if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
     if (!out) return UL_OK;
-    UL_TRY(write_outputs(job, all, summary));
-    return ul_manifest_write(job, &m, be, out);
+    UL_TRY(write_outputs(job, out, all, summary));
+    UL_TRY(ul_manifest_write(job, &m, be, out));
+    return ul_buf_printf(&job->text, "written: %s\n", out);
 }
 
 const ul_job_kind ul_job_eval = {

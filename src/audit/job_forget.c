@@ -1,5 +1,6 @@
 /* job_forget.c - one unlearning run: a model, what it shall forget, what it shall keep, a method. */
 #include "audit/training.h"
+#include <math.h>
 #include <string.h>
 
 static const ul_param params[] = {
@@ -30,14 +31,24 @@ static ul_status alternates(ul_training *t)
 static ul_status report(ul_training *t, const ul_step_result *last, int64_t steps)
 {
     ul_job *job = t->job;
-    job->result = json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:s}", "method", job->method_id, "out", t->out, "steps", (json_int_t)steps,
-                            "loss", last->loss, "forget_loss", last->forget_loss, "retain_loss", last->retain_loss,
-                            "recipe_digest", t->manifest.recipe_digest);
+    const struct {
+        const char *key, *what;
+        double nll;
+    } side[] = {{"forget_loss", "forget", last->forget_loss}, {"alt_loss", "alternate", last->alt_loss}, {"retain_loss", "retain", last->retain_loss}};
+    job->result = json_pack("{s:s, s:s, s:I, s:f, s:s}", "method", job->method_id, "out", t->out, "steps", (json_int_t)steps,
+                            "loss", last->loss, "recipe_digest", t->manifest.recipe_digest);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
-    ul_buf_printf(&job->text, "%s: %lld steps; in the last one the loss was %.4g, the mean NLL of forget answers %.4g",
-                  job->method_id, (long long)steps, last->loss, last->forget_loss);
-    if (t->retain_docs) ul_buf_printf(&job->text, ", of retain answers %.4g", last->retain_loss);
-    ul_buf_printf(&job->text, "\nwritten: %s\nnext: unlearn eval --model %s ...   (forgetting is claimed here; measure it)\n", t->out, t->out);
+    ul_buf_printf(&job->text, "%s: %lld steps; in the last one the loss was %.4g; mean NLL", job->method_id, (long long)steps, last->loss);
+    for (int i = 0, n = 0; i < 3; i++) {
+        if (!isfinite(side[i].nll)) continue; /* a side that the method does not run */
+        json_object_set_new(job->result, side[i].key, json_real(side[i].nll));
+        ul_buf_printf(&job->text, "%s %s answers %.4g", n++ ? "," : " of", side[i].what, side[i].nll);
+    }
+    ul_buf_printf(&job->text, "\nwritten: %s\nnext: unlearn eval --model %s", t->out, t->lora ? t->dir : t->out);
+    if (t->lora) ul_buf_printf(&job->text, " --adapter %s", t->out);
+    ul_buf_printf(&job->text, " --forget %s", ul_job_text(job, "forget"));
+    if (t->retain) ul_buf_printf(&job->text, " --retain %s", ul_job_text(job, "retain"));
+    ul_buf_puts(&job->text, "\n      (forgetting is claimed here; measure it)\n");
     return job->text.status;
 }
 
@@ -59,7 +70,9 @@ static ul_status run(ul_job *job)
             ul_note(job->ctx, UL_LOG_WARN, "%lld of the %lld forget rows stand in the retain set too: the run will both forget and keep them",
                    (long long)both, (long long)t.forget->n);
     }
+    if ((t.needs & UL_NEED_ALT) && ul_job_text(job, "alt")) UL_TRY(ul_manifest_file(job, &t.manifest, "alt", ul_job_text(job, "alt")));
     UL_TRY(ul_training_recipe(&t));
+    if (t.finished) return ul_training_finished(&t);
     if (t.needs & UL_NEED_ALT) UL_TRY(alternates(&t));
     UL_TRY(ul_training_reference(&t));
     ul_step_result last = {0};

@@ -33,7 +33,8 @@ static ul_status fresh_model(ul_training *t)
     ul_job *job = t->job;
     t->dir = ul_job_text(job, "model");
     if (!t->dir) return ul_fail(job->ctx, UL_E_USAGE, "`train --fresh` needs --model DIR for config.json and the tokenizer");
-    UL_TRY(ul_job_out_dir(job, &t->out));
+    if (!ul_dir_exists(t->dir)) return ul_fail(job->ctx, UL_E_INPUT, "%s: no such directory", t->dir);
+    UL_TRY(ul_job_out_name(job, &t->out));
     UL_TRY(ul_manifest_begin(job, &t->manifest));
     UL_TRY(ul_job_backend(job, &t->be));
     UL_TRY(fresh(t));
@@ -42,6 +43,7 @@ static ul_status fresh_model(ul_training *t)
     UL_TRY(ul_arena_defer(job->arena, free_tokenizer, t->tok));
     UL_TRY(ul_model_digest(job->ctx, t->model, t->digest));
     UL_TRY(ul_manifest_input(job, &t->manifest, "model", t->dir, t->digest, -1));
+    UL_TRY(ul_manifest_side_files(job, &t->manifest, t->dir));
     return ul_job_template(job, t->tok, ul_model_shape(t->model), &t->tpl);
 }
 
@@ -52,6 +54,7 @@ static ul_status run(ul_job *job)
     else UL_TRY(ul_training_model(&t));
     UL_TRY(ul_training_records(&t, "data", "data", &t.forget, &t.forget_docs));
     UL_TRY(ul_training_recipe(&t));
+    if (t.finished) return ul_training_finished(&t);
     ul_step_result last = {0};
     int64_t steps = 0;
     UL_TRY(ul_training_run(&t, &last, &steps));

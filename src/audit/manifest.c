@@ -7,9 +7,11 @@
 static bool is_free(const ul_job *job, const char *key)
 {
     static const char *const names[] = {"threads", "isa", "out", "force", "resume", "checkpoint", "save-every", "cache",
-                                        "model", "forget", "retain", "data", "alt", "tofu", "reference-logs", NULL};
+                                        "model", "forget", "retain", "data", "alt", "tofu", "reference-logs", "reference-model",
+                                        "adapter", "batch-tokens", NULL};
     for (const char *const *n = names; *n; n++)
         if (!strcmp(key, *n)) return true;
+    if (!strcmp(key, "batch") && !strcmp(job->kind->id, "eval")) return true;
     if (!strcmp(key, "micro-batch")) {
         const char *match = ul_job_text(job, "match");
         return !match || !strcmp(match, "none");
@@ -62,6 +64,30 @@ ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const
     json_t *o = json_pack("{s:s, s:s}", "path", path, "digest", digest);
     if (o && rows >= 0) json_object_set_new(o, "rows", json_integer(rows));
     if (!o || json_object_set_new(m->inputs, role, o)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the manifest");
+    return UL_OK;
+}
+
+ul_status ul_manifest_file(ul_job *job, ul_manifest *m, const char *role, const char *path)
+{
+    ul_file f;
+    char hex[65];
+    ul_digest d;
+    if (!ul_file_exists(path)) return UL_OK;
+    UL_TRY(ul_file_map(job->ctx, job->arena, path, &f));
+    ul_digest_init(&d);
+    ul_digest_add(&d, f.p, f.n);
+    ul_digest_hex(&d, hex);
+    return ul_manifest_input(job, m, role, path, hex, -1);
+}
+
+ul_status ul_manifest_side_files(ul_job *job, ul_manifest *m, const char *dir)
+{
+    static const char *const names[] = {"config.json", "tokenizer.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *path = ul_path_join(job->arena, dir, names[i]);
+        UL_NEED(path);
+        UL_TRY(ul_manifest_file(job, m, names[i], path));
+    }
     return UL_OK;
 }
 

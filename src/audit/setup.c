@@ -41,8 +41,14 @@ ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned fl
             return ul_fail(job->ctx, UL_E_INPUT, "%s: the tokenizer's largest id is %lld, the embedding of the model has %d "
                            "rows (a tokenizer of another model?)", ul_tokenizer_path(*tok), (long long)top, ul_model_shape(*m)->V);
     }
-    if (digest) UL_TRY(ul_model_digest(job->ctx, *m, digest));
-    return UL_OK;
+    return digest ? ul_job_digest(job, dir, digest) : UL_OK;
+}
+
+ul_status ul_job_digest(ul_job *job, const char *path, char digest[65])
+{
+    ul_tensors *ts;
+    UL_TRY(ul_tensors_open(job->ctx, job->arena, path, &ts));
+    return ul_tensors_digest(job->ctx, ts->at, ts->n, NULL, NULL, digest);
 }
 
 /* "\n" and "\t" as typed on a command line. */
@@ -76,16 +82,24 @@ ul_status ul_job_template(ul_job *job, const ul_tokenizer *tok, const ul_shape *
     return UL_OK;
 }
 
-ul_status ul_job_out_dir(ul_job *job, const char **out)
+ul_status ul_job_out_name(ul_job *job, const char **out)
 {
     const char *dir = ul_job_text(job, "out");
     if (!dir) return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --out DIR", job->kind->id);
+    const char *model = ul_job_text(job, "model");
+    if (model && ul_path_same(dir, model))
+        return ul_fail(job->ctx, UL_E_USAGE, "--out %s is the model that is read; it is never written over (another --out)", dir);
     bool empty;
     UL_TRY(ul_dir_is_empty(job->ctx, dir, &empty));
     if (!empty && !ul_job_flag(job, "force") && !ul_job_flag(job, "resume"))
         return ul_fail(job->ctx, UL_E_USAGE, "%s is not empty; nothing was overwritten (another --out, --resume to go on with "
                        "an interrupted run, or --force)", dir);
-    UL_TRY(ul_dir_make(job->ctx, dir));
     *out = dir;
     return UL_OK;
+}
+
+ul_status ul_job_out_dir(ul_job *job, const char **out)
+{
+    UL_TRY(ul_job_out_name(job, out));
+    return ul_dir_make(job->ctx, *out);
 }

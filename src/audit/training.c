@@ -7,11 +7,12 @@ ul_status ul_training_model(ul_training *t)
     ul_job *job = t->job;
     t->dir = ul_job_text(job, "model");
     if (!t->dir) return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --model DIR (a Hugging Face directory)", job->kind->id);
-    if (!t->dry) UL_TRY(ul_job_out_dir(job, &t->out));
+    if (!t->dry) UL_TRY(ul_job_out_name(job, &t->out));
     UL_TRY(ul_manifest_begin(job, &t->manifest));
     UL_TRY(ul_job_backend(job, &t->be));
     UL_TRY(ul_job_model(job, t->be, t->dir, 0, &t->model, &t->tok, t->digest));
     UL_TRY(ul_manifest_input(job, &t->manifest, "model", t->dir, t->digest, -1));
+    UL_TRY(ul_manifest_side_files(job, &t->manifest, t->dir));
     UL_TRY(ul_job_template(job, t->tok, ul_model_shape(t->model), &t->tpl));
     const char *targets = ul_job_text(job, "lora");
     if (!targets) return UL_OK;
@@ -33,6 +34,56 @@ ul_status ul_training_records(ul_training *t, const char *key, const char *role,
     return ul_docs_build(job->ctx, job->arena, t->tok, &t->tpl, *records, UL_WHICH_ANSWER, docs);
 }
 
+/* What a run that has not ended may have left in OUT. */
+static bool is_of_a_run(const char *name)
+{
+    return name[0] == '.' || !strcmp(name, UL_LOG_NAME) || !strcmp(name, "reference");
+}
+
+/* --resume: a checkpoint (the trainer compares its recipe with ours), or a run that was stopped before its first one, or one
+ * that has ended. Any other folder is not ours to write into. */
+static ul_status check_resume(ul_training *t)
+{
+    ul_job *job = t->job;
+    char **names;
+    int64_t n;
+    const char *checkpoint = ul_path_join(job->arena, t->out, UL_CHECKPOINT_NAME);
+    const char *manifest = ul_path_join(job->arena, t->out, "manifest.json");
+    UL_NEED(checkpoint);
+    UL_NEED(manifest);
+    if (!ul_dir_exists(t->out) || ul_file_exists(checkpoint)) return UL_OK;
+    if (ul_file_exists(manifest)) {
+        json_t *j;
+        const char *digest = "";
+        UL_TRY(ul_json_load(job->ctx, job->arena, manifest, &j));
+        UL_TRY(ul_json_text(job->ctx, j, manifest, "recipe_digest", UL_REQUIRED, &digest));
+        t->finished = !strcmp(digest, t->manifest.recipe_digest);
+        if (t->finished) return UL_OK;
+        return ul_fail(job->ctx, UL_E_USAGE, "%s: is the output of another recipe (%.16s..., this run's is %.16s...): take a new --out",
+                       t->out, digest, t->manifest.recipe_digest);
+    }
+    UL_TRY(ul_dir_list(job->ctx, job->arena, t->out, &names, &n));
+    for (int64_t i = 0; i < n; i++)
+        if (!is_of_a_run(names[i]))
+            return ul_fail(job->ctx, UL_E_USAGE, "%s: has no %s to resume from, but other files (%s): take a new --out", t->out,
+                           UL_CHECKPOINT_NAME, names[i]);
+    return UL_OK;
+}
+
+/* OUT is made only now that every input has been read; room for the model and one checkpoint is asked for before the run. */
+static ul_status begin_out(ul_training *t, int64_t parameters)
+{
+    ul_job *job = t->job;
+    ul_trainable *w;
+    const size_t real = t->be->k->esize;
+    uint64_t bytes = t->lora && !ul_job_flag(job, "lora-merge") ? 0 : (uint64_t)parameters * ul_dtype_size(ul_model_shape(t->model)->dtype);
+    const int n = ul_model_trainables(t->model, &w);
+    const int arrays = ul_job_int(job, "save-every") < 0 ? 0 : t->recipe.optim == UL_ADAMW ? 3 : 2;
+    for (int i = 0; i < n; i++) bytes += (uint64_t)w[i].n * real * (uint64_t)arrays;
+    UL_TRY(ul_dir_make(job->ctx, t->out));
+    return ul_dir_need_space(job->ctx, t->out, bytes);
+}
+
 ul_status ul_training_recipe(ul_training *t)
 {
     ul_job *job = t->job;
@@ -49,7 +100,18 @@ ul_status ul_training_recipe(ul_training *t)
     t->recipe.match_peer = match && !strcmp(match, "open-unlearning");
     UL_TRY(ul_model_select(job->ctx, t->model, t->lora ? "lora" : t->recipe.train));
     UL_TRY(ul_pairing_init(job->ctx, job->arena, t->forget_docs, t->retain_docs, t->recipe.seed, true, &t->pairing));
-    return ul_manifest_seal(job, &t->manifest);
+    UL_TRY(ul_manifest_seal(job, &t->manifest));
+    if (t->dry) return UL_OK;
+    if (ul_job_flag(job, "resume")) UL_TRY(check_resume(t));
+    return t->finished ? UL_OK : begin_out(t, parameters);
+}
+
+ul_status ul_training_finished(ul_training *t)
+{
+    ul_job *job = t->job;
+    job->result = json_pack("{s:s, s:b, s:s}", "out", t->out, "finished_before", 1, "recipe_digest", t->manifest.recipe_digest);
+    if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+    return ul_buf_printf(&job->text, "%s is complete already, with this recipe: there is nothing to resume\n", t->out);
 }
 
 ul_status ul_training_reference(ul_training *t)
@@ -78,7 +140,32 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
                         .n_samples = t->forget_docs->n, .out_dir = t->out, .recipe_digest = t->manifest.recipe_digest,
                         .save_every = ul_job_int(job, "save-every"), .resume = ul_job_flag(job, "resume"),
                         .what = job->kind->id};
-    return ul_run_train(job->ctx, &run, last, steps);
+    UL_TRY(ul_run_train(job->ctx, &run, last, steps));
+    if (*steps >= t->recipe.steps) return UL_OK;
+    return ul_fail(job->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld; %s", (long long)*steps, (long long)t->recipe.steps,
+                   run.save_every < 0 ? "nothing was saved (--save-every -1)"
+                                      : "the state is saved: the same command with --resume goes on to the same bits");
+}
+
+/* What only a resume would have needed. References that the user placed elsewhere stay, for the next run of a sweep. */
+static ul_status remove_state(ul_training *t)
+{
+    ul_job *job = t->job;
+    char **names;
+    int64_t n;
+    const char *checkpoint = ul_path_join(job->arena, t->out, UL_CHECKPOINT_NAME);
+    const char *reference = ul_path_join(job->arena, t->out, "reference");
+    UL_NEED(checkpoint);
+    UL_NEED(reference);
+    UL_TRY(ul_path_remove(job->ctx, checkpoint));
+    if (ul_job_text(job, "cache") || !ul_dir_exists(reference)) return UL_OK;
+    UL_TRY(ul_dir_list(job->ctx, job->arena, reference, &names, &n));
+    for (int64_t i = 0; i < n; i++) {
+        const char *path = ul_path_join(job->arena, reference, names[i]);
+        UL_NEED(path);
+        UL_TRY(ul_path_remove(job->ctx, path));
+    }
+    return ul_path_remove(job->ctx, reference);
 }
 
 ul_status ul_training_save(ul_training *t)
@@ -91,7 +178,10 @@ ul_status ul_training_save(ul_training *t)
     }
     if (t->lora) UL_TRY(ul_lora_save(job->ctx, t->model, t->out));
     else UL_TRY(ul_model_save(job->ctx, t->model, t->out));
-    UL_TRY(ul_model_digest(job->ctx, t->model, digest));
-    json_object_set_new(t->manifest.outputs, "model", json_pack("{s:s, s:s}", "path", t->out, "digest", digest));
-    return ul_manifest_write(job, &t->manifest, t->be, t->out);
+    const char *file = t->lora ? ul_path_join(job->arena, t->out, "adapter_model.safetensors") : t->out;
+    UL_NEED(file);
+    UL_TRY(ul_job_digest(job, file, digest));
+    json_object_set_new(t->manifest.outputs, t->lora ? "adapter" : "model", json_pack("{s:s, s:s}", "path", t->out, "digest", digest));
+    UL_TRY(ul_manifest_write(job, &t->manifest, t->be, t->out));
+    return remove_state(t);
 }

@@ -19,12 +19,17 @@ typedef struct {
     unsigned needs;
     ul_manifest manifest;
     bool lora, dry; /* dry: nothing is written (plan) */
+    bool finished;  /* --resume, and OUT is complete already */
 } ul_training;
 
 ul_status ul_training_model(ul_training *t) UL_MUST;   /* backend, model, tokenizer, template, adapters, output directory */
 ul_status ul_training_records(ul_training *t, const char *key, const char *role, ul_records **records, ul_docs **docs) UL_MUST;
-ul_status ul_training_recipe(ul_training *t) UL_MUST;  /* recipe, weights that move, pairing; seals the manifest */
+/* Recipe, weights that move, pairing; seals the manifest; then (but for a dry run) OUT is there, has room, and is what --resume says. */
+ul_status ul_training_recipe(ul_training *t) UL_MUST;
+/* OUT holds this very run, ended: says so in the job's result; there is nothing to do. */
+ul_status ul_training_finished(ul_training *t) UL_MUST;
 ul_status ul_training_reference(ul_training *t) UL_MUST;
+/* UL_E_CRITERION when interrupted: the state is saved, OUT is no model yet. */
 ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
-ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest */
+ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest; the checkpoint is removed */
 #endif

@@ -20,16 +20,15 @@ static void wrap(FILE *f, const char *text, int at, int indent)
 {
     while (*text) {
         const size_t n = strcspn(text, " ");
-        if (at + (int)n > 100 && at > indent) {
-            fprintf(f, "\n%*s", indent, "");
-            at = indent;
-        }
         fprintf(f, "%.*s", (int)n, text);
         at += (int)n;
         text += n;
-        if (*text == ' ') {
-            text++;
-            if (*text) fputc(' ', f), at++;
+        text += strspn(text, " ");
+        const size_t next = strcspn(text, " ");
+        if (*text && (at + 1 + (int)next <= 100 || at <= indent)) fputc(' ', f), at++;
+        else if (*text) {
+            fprintf(f, "\n%*s", indent, "");
+            at = indent;
         }
     }
     fputc('\n', f);

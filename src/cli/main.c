@@ -142,6 +142,16 @@ static ul_status run_job(ul_cli *cli, const ul_job_kind *kind, int argc, char **
     return s;
 }
 
+static ul_status set_flag(ul_cli *cli, const ul_cmd *cmd, const char *key, const char *value)
+{
+    if (find_param(cmd->params, key)) return ul_args_set(cli->arena, &cli->args, NULL, key, value);
+    const char *names[UL_MAX_PARAM + 4] = {"json", "quiet", "help"};
+    for (int i = 0, n = 3; cmd->params && cmd->params[i].key && i < UL_MAX_PARAM; i++) names[n++] = cmd->params[i].key;
+    const char *near = ul_nearest(key, names);
+    return ul_fail(cli->ctx, UL_E_USAGE, "`%s` has no flag --%s%s%s%s (see `unlearn %s --help`)", cmd->id, key,
+                   near ? "; did you mean --" : "", near ? near : "", near ? "?" : "", cmd->id);
+}
+
 static ul_status run_cmd(ul_cli *cli, const ul_cmd *cmd, int argc, char **argv)
 {
     cli->cmd = cmd;
@@ -156,7 +166,7 @@ static ul_status run_cmd(ul_cli *cli, const ul_cmd *cmd, int argc, char **argv)
         }
         UL_TRY(next(cli, &sc, find_in_cmd, cmd->params));
         if (!sc.is_word) {
-            UL_TRY(ul_args_set(cli->arena, &cli->args, cmd->id, sc.key, sc.value));
+            UL_TRY(set_flag(cli, cmd, sc.key, sc.value));
             continue;
         }
         if (cli->n_word >= cmd->max_words)

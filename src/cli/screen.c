@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t stop_asked;
@@ -11,8 +12,17 @@ static double last_line;
 
 static void on_signal(int s)
 {
+    static const char text[] = "\nstopping after this step (once more: at once)\n";
     (void)s;
     stop_asked = 1;
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) return; /* the flag is what counts */
+}
+
+/* A line longer than the terminal would be broken and could not be written over. */
+static int columns(void)
+{
+    struct winsize w;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col - 1 : 200;
 }
 
 void ul_screen_clear(void)
@@ -36,7 +46,7 @@ static void show_progress(void *user, const ul_progress *p)
     if (*(bool *)user) return;
     const bool end = p->total && p->done >= p->total;
     if (isatty(STDERR_FILENO)) {
-        fprintf(stderr, "\r\033[K%s%s", p->text, end ? "\n" : "");
+        fprintf(stderr, "\r\033[K%.*s%s", columns(), p->text, end ? "\n" : "");
         line_open = !end;
         fflush(stderr);
     } else if (end || p->seconds < last_line || p->seconds - last_line >= 10) {
@@ -57,5 +67,6 @@ ul_config ul_screen_config(bool *quiet)
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, not the end */
     return (ul_config){.user = quiet, .log = show_log, .progress = show_progress, .interrupted = interrupted};
 }

@@ -77,12 +77,12 @@ static ul_status begin(loop *l)
 
 static void show(ul_meter *meter, const loop *l, const ul_step_result *r, int64_t tokens)
 {
-    char text[96];
+    char text[96] = "";
     int n = 0;
     if (isfinite(r->forget_loss))
         n += snprintf(text, sizeof text, "%s %.2f", isfinite(r->retain_loss) ? "forget" : "loss", r->forget_loss);
-    if (isfinite(r->alt_loss)) n += snprintf(text + n, sizeof text - (size_t)n, "  alternate %.2f", r->alt_loss);
-    if (isfinite(r->retain_loss)) snprintf(text + n, sizeof text - (size_t)n, "  retain %.2f", r->retain_loss);
+    if (isfinite(r->alt_loss)) n += snprintf(text + n, sizeof text - (size_t)n, "%salternate %.2f", n ? "  " : "", r->alt_loss);
+    if (isfinite(r->retain_loss)) snprintf(text + n, sizeof text - (size_t)n, "%sretain %.2f", n ? "  " : "", r->retain_loss);
     ul_progress_step(meter, l->done, tokens, text);
 }
 
