@@ -33,9 +33,15 @@ static inline void put(const op_run *r, char *buffer, int64_t i, double v)
     else
         memcpy(buffer + 4 * i, &f, 4);
 }
-static inline double noise(uint64_t stream, int64_t i) /* a float, so that both types start from one value */
+/* Normal numbers, a table drawn once and read from another place for each stream; floats, so that both types start from
+ * one value. */
+static inline double noise(int stream, int64_t i)
 {
-    return (double)(float)ul_rng_normal(3, UL_STREAM_TEST, stream, (uint64_t)i);
+    enum { DRAWN = 8191 };
+    static double drawn[DRAWN];
+    if (drawn[0] == 0)
+        for (uint64_t k = 0; k < DRAWN; k++) drawn[k] = (double)(float)ul_rng_normal(3, UL_STREAM_TEST, 0, k);
+    return drawn[(i + 677 * stream) % DRAWN];
 }
 /* The outputs hold numbers too: an op that stores must overwrite them, one that adds must keep them. y[2] is positive:
  * it is AdamW's second moment. */
@@ -44,14 +50,14 @@ static inline void op_begin(op_run *r, ul_backend *be, int64_t n, int64_t c, int
     memset(r, 0, sizeof *r);
     r->be = be, r->n = n, r->c = c, r->mode = mode;
     for (int64_t i = 0; i < WIDE; i++) {
-        for (int b = 0; b < N_IN; b++) put(r, r->x[b], i, noise((uint64_t)b, i % 8191));
-        for (int b = 0; b < N_OUT; b++) put(r, r->y[b], i, b == 2 ? fabs(noise(9, i % 8191)) : noise(10 + (uint64_t)b, i % 8191));
+        for (int b = 0; b < N_IN; b++) put(r, r->x[b], i, noise(b, i));
+        for (int b = 0; b < N_OUT; b++) put(r, r->y[b], i, b == 2 ? fabs(noise(9, i)) : noise(10 + b, i));
     }
     for (int64_t i = 0; i < TALL; i++) {
         r->index[i] = (int32_t)ul_rng_below(3, UL_STREAM_TEST, 20, (uint64_t)i, TABLE_ROWS);
         r->label[i] = i % 5 == 4 ? -1 : (int32_t)ul_rng_below(3, UL_STREAM_TEST, 21, (uint64_t)i, (uint64_t)c);
         r->flag[i] = i % 3 == 1;
-        for (int k = 0; k < 6; k++) r->s[k][i] = noise(30 + (uint64_t)k, i);
+        for (int k = 0; k < 6; k++) r->s[k][i] = noise(30 + k, i);
     }
 }
 
