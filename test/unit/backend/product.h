@@ -23,9 +23,11 @@ static inline unsigned flush_on(void)
     return old;
 }
 static inline void flush_back(unsigned old) { _mm_setcsr(old); }
+static inline unsigned mode_now(void) { return _mm_getcsr() & ~0x3fu; } /* without the flags of what happened */
 #else
 static inline unsigned flush_on(void) { return 0; }
 static inline void flush_back(unsigned old) { (void)old; }
+static inline unsigned mode_now(void) { return 0; }
 #endif
 
 static inline float bf16_round(float x)

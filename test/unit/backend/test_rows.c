@@ -1,0 +1,222 @@
+/* test_rows.c - the row kernels: the order of their sums (floats, bit for bit, by the definition written again here), their
+ * formulas (double), and what must not be lost: NaN, denormals, the first bad number. */
+#include "unit/backend/op_case.h"
+
+enum { N = 37, C = 531 };
+static op_run r;
+
+static void start(fixture *f, const char *isa, ul_precision precision, int mode)
+{
+    ul_backend *be = open_backend(f, isa, precision, 2);
+    op_begin(&r, be, N, C, mode);
+}
+static const char *best(void)
+{
+    const char *const *isa = ul_backend_isas();
+    while (isa[1]) isa++;
+    return *isa;
+}
+static float *floats(char *buffer) { return (float *)(void *)buffer; }
+static double *doubles(char *buffer) { return (double *)(void *)buffer; }
+static void close_to(double got, double want, double tolerance)
+{
+    if (!(fabs(got - want) <= tolerance * (1 + fabs(want)))) fail_msg("%.17g, should be %.17g", got, want);
+}
+
+/* 16 lanes, then l[i] += l[i + 8], l[i + 4], l[i + 2], l[i + 1] */
+static float lanes(const float *x, int64_t n)
+{
+    float l[16] = {0};
+    for (int64_t i = 0; i < n; i++) l[i % 16] += x[i];
+    for (int h = 8; h; h /= 2)
+        for (int i = 0; i < h; i++) l[i] += l[i + h];
+    return l[0];
+}
+
+static void sums_have_their_order(void **state)
+{
+    start(*state, best(), UL_PRECISION_F32, 0);
+    static float chain[C], gain[C], exps[C];
+    memcpy(chain, r.y[0], sizeof chain);
+    const float *x = floats(r.x[0]), *dy = floats(r.x[3]);
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < C; j++) chain[j] += x[i * C + j];
+    run_col_sum(&r);
+    same_bits(chain, floats(r.y[0]), C, "col_sum", best(), 2);
+
+    memcpy(gain, r.y[3], sizeof gain);
+    run_norm_bwd(&r);
+    for (int i = 0; i < N; i++) {
+        const float m = lanes(x + i * C, C) / C, s = floats(r.y[1])[2 * i + 1];
+        same_bits(&m, floats(r.y[1]) + 2 * i, 1, "mean", best(), 2);
+        for (int j = 0; j < C; j++) gain[j] = fmaf(dy[i * C + j], (x[i * C + j] - m) * s, gain[j]);
+    }
+    same_bits(gain, floats(r.y[3]), C, "norm dw", best(), 2);
+
+    double want = 0;
+    for (int i = 0; i < N * C; i += 4096) {
+        double l[16] = {0};
+        for (int k = 0; k < 4096 && i + k < N * C; k++) l[k % 16] += (double)x[i + k] * x[i + k];
+        for (int h = 8; h; h /= 2)
+            for (int k = 0; k < h; k++) l[k] += l[k + h];
+        want += l[0];
+    }
+    run_sum_squares(&r);
+    assert_true(r.s[0][0] == want);
+
+    r.mode = 2; /* no reference */
+    r.s[0][0] = 1, r.label[0] = 3;
+    float max = -INFINITY;
+    memcpy(exps, r.y[0], sizeof exps);
+    for (int j = 0; j < C; j++) max = fmaxf(max, exps[j]);
+    for (int j = 0; j < C; j++) exps[j] = v_exp(exps[j] - max);
+    const float sum = lanes(exps, C);
+    for (int j = 0; j < C; j++) exps[j] = -1 * (exps[j] / sum) + (j == 3 ? 1 : 0);
+    run_score_bwd(&r);
+    same_bits(exps, floats(r.y[0]), C, "softmax", best(), 2);
+}
+
+static void scores_by_their_formulas(void **state)
+{
+    start(*state, NULL, UL_PRECISION_DOUBLE, 0);
+    run_score(&r);
+    for (int i = 0; i < N; i++) {
+        const double *z = doubles(r.x[0]) + i * C, *ref = doubles(r.x[1]) + i * C;
+        double s = 0, sr = 0, mu = 0, square = 0, kl = 0;
+        int top = 0;
+        for (int j = 0; j < C; j++) s += exp(z[j]), sr += exp(ref[j]), top = z[j] > z[top] ? j : top;
+        for (int j = 0; j < C; j++) {
+            const double p = exp(z[j]) / s, logp = log(p), q = exp(ref[j]) / sr;
+            mu += p * logp, square += p * logp * logp, kl += q * (log(q) - logp);
+        }
+        assert_int_equal(r.argmax[i], top);
+        close_to(r.s[0][i], r.label[i] < 0 ? 0 : z[r.label[i]] - log(s), 1e-13);
+        close_to(r.s[1][i], mu, 1e-12);
+        close_to(r.s[2][i], square - mu * mu, 1e-11);
+        close_to(r.s[3][i], r.flag[i] ? kl : 0, 1e-12);
+    }
+}
+
+/* As written in PyTorch: torch/optim/adamw.py (_single_tensor_adamw) and sgd.py, one tensor, three steps. */
+static void optimizers_as_pytorch(void **state)
+{
+    start(*state, NULL, UL_PRECISION_DOUBLE, 0);
+    static double p[C], m[C], v[C];
+    const double *g = doubles(r.x[0]), lr = 1e-2, b1 = 0.9, b2 = 0.95, eps = 1e-8, wd = 0.1;
+    memset(r.y[1], 0, sizeof r.y[1]);
+    memset(r.y[2], 0, sizeof r.y[2]);
+    memcpy(p, r.y[0], sizeof p);
+    for (int t = 1; t <= 3; t++) {
+        const ul_adamw o = {lr, b1, b2, eps, wd, t};
+        r.be->k->adamw(r.be, &o, C, r.y[0], g, r.y[1], r.y[2]);
+        for (int j = 0; j < C; j++) {
+            p[j] *= 1 - lr * wd;
+            m[j] += (1 - b1) * (g[j] - m[j]);
+            v[j] = b2 * v[j] + (1 - b2) * g[j] * g[j];
+            p[j] -= lr / (1 - pow(b1, t)) * m[j] / (sqrt(v[j]) / sqrt(1 - pow(b2, t)) + eps);
+            close_to(doubles(r.y[0])[j], p[j], 1e-12);
+        }
+    }
+    memset(r.y[1], 0, sizeof r.y[1]);
+    memset(m, 0, sizeof m);
+    for (int t = 1; t <= 3; t++) {
+        r.be->k->sgd(r.be, lr, wd, b1, C, r.y[0], g, r.y[1]);
+        for (int j = 0; j < C; j++) {
+            m[j] = b1 * m[j] + (g[j] + wd * p[j]);
+            p[j] -= lr * m[j];
+            close_to(doubles(r.y[0])[j], p[j], 1e-12);
+        }
+    }
+}
+
+static void first_bad_is_the_first(void **state)
+{
+    const double bad[] = {NAN, INFINITY, -INFINITY};
+    for (int precision = UL_PRECISION_F32; precision <= UL_PRECISION_DOUBLE; precision++)
+        for (int k = 0; k < 3; k++) {
+            start(*state, NULL, (ul_precision)precision, 0);
+            assert_true(r.be->k->first_bad(r.be, WIDE, r.x[0]) == -1);
+            for (int64_t i = WIDE - 1; i >= 0; i -= 4099) {
+                put(&r, r.x[0], i, bad[k]);
+                assert_true(r.be->k->first_bad(r.be, WIDE, r.x[0]) == i);
+            }
+        }
+}
+
+/* One NaN in every input row, and every output of the row is NaN: no maximum, no clamp may hide it. */
+static void nan_stays(void **state)
+{
+    for (const char *const *isa = ul_backend_isas(); *isa; isa++) {
+        start(*state, *isa, UL_PRECISION_F32, 0);
+        for (int i = 0; i < N; i++) put(&r, r.x[0], i * C + (i * 41) % C, NAN), put(&r, r.y[0], i * C + (i * 29) % C, NAN);
+        memset(r.label, 0, sizeof r.label);
+        memset(r.flag, 1, sizeof r.flag);
+        run_score(&r);
+        run_score_bwd(&r);
+        for (int i = 0; i < N; i++) {
+            for (int k = 0; k < 4; k++) assert_true(isnan(r.s[k][i]));
+            for (int j = 0; j < C; j++) assert_true(isnan(floats(r.y[0])[i * C + j]));
+        }
+        run_norm_fwd(&r);
+        for (int i = 0; i < N * C; i++) assert_true(isnan(floats(r.y[0])[i]));
+        run_act_fwd(&r);
+        for (int k = UL_GELU; k <= UL_RELU; k++)
+            for (int i = 0; i < N; i++) assert_true(isnan(floats(r.y[k])[i * C + (i * 41) % C]));
+        run_sum_squares(&r);
+        assert_true(isnan(r.s[0][0]));
+        run_adamw(&r);
+        assert_true(isnan(floats(r.y[0])[0]));
+    }
+}
+
+/* A caller who flushes denormals gets the same bits, and his mode back. */
+static void denormals_are_kept(void **state)
+{
+    static op_run kept;
+    for (const char *const *isa = ul_backend_isas(); *isa; isa++)
+        for (int o = 0; o < N_OP; o++) {
+            start(*state, *isa, UL_PRECISION_F32, 0);
+            for (int b = 0; b < N_IN; b++)
+                for (int i = 0; i < WIDE; i += 3) floats(r.x[b])[i] *= 0x1p-130f;
+            for (int i = 0; i < WIDE; i += 2) floats(r.y[0])[i] *= 0x1p-130f;
+            memcpy(&kept, &r, sizeof kept);
+            op_cases[o].run(&kept);
+            const unsigned old = flush_on(), flushing = mode_now();
+            op_cases[o].run(&r);
+            const unsigned after = mode_now();
+            flush_back(old);
+            assert_int_equal(after, flushing);
+            if (memcmp(&kept, &r, sizeof r)) fail_msg("%s, %s: denormals were flushed", op_cases[o].name, *isa);
+        }
+}
+
+static void unknown_isa_is_refused(void **state)
+{
+    fixture *f = *state;
+    ul_backend *be = NULL;
+    assert_int_equal(ul_backend_open(f->ctx, f->arena, "avx", UL_PRECISION_F32, 1, &be), UL_E_USAGE);
+    assert_non_null(strstr(ul_error_text(f->ctx), "\"avx2\""));
+    assert_int_equal(ul_backend_open(f->ctx, f->arena, NULL, UL_PRECISION_F32, -1, &be), UL_E_USAGE);
+    if (!strcmp(best(), "amx")) return;
+    assert_int_equal(ul_backend_open(f->ctx, f->arena, "amx", UL_PRECISION_F32, 1, &be), UL_E_RESOURCE);
+    assert_non_null(strstr(ul_error_text(f->ctx), best()));
+}
+static void workspace_grows_as_planned(void **state)
+{
+    ul_backend *be = open_backend(*state, NULL, UL_PRECISION_F32, 2);
+    const size_t small = be->work_bytes, planned = ul_backend_reserve_bytes(be, 300, 64);
+    assert_true(planned > small);
+    assert_int_equal(ul_backend_reserve(be, 300, 64), UL_OK);
+    assert_true(be->work_bytes == planned && ul_backend_reserve_bytes(be, 10, 64) == planned);
+    assert_int_equal(ul_backend_reserve(be, 10, 64), UL_OK);
+    assert_true(be->work_bytes == planned);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {T(sums_have_their_order), T(scores_by_their_formulas), T(optimizers_as_pytorch),
+                                       T(first_bad_is_the_first), T(nan_stays), T(denormals_are_kept),
+                                       T(unknown_isa_is_refused), T(workspace_grows_as_planned)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
