@@ -2,6 +2,7 @@
 # a test that needs ../shared says so by exiting 77 (reported as skipped).
 # Waiting threads sleep: several tests share the cores.
 set(UL_SHARED "${PROJECT_SOURCE_DIR}/../shared" CACHE PATH "folder of shared test data; tests that need it skip without it")
+set(UL_TEST_ROOMS_train room_method) # the loop never names a method; its tests drive it with real ones
 foreach(kind unit grad prop)
     file(GLOB tests CONFIGURE_DEPENDS test/${kind}/*/test_*.c)
     foreach(f IN LISTS tests)
@@ -10,7 +11,7 @@ foreach(kind unit grad prop)
         get_filename_component(room ${room} NAME)
         add_executable(${n} ${f})
         target_include_directories(${n} PRIVATE test)
-        target_link_libraries(${n} PRIVATE room_${room} PkgConfig::CMOCKA)
+        target_link_libraries(${n} PRIVATE room_${room} ${UL_TEST_ROOMS_${room}} PkgConfig::CMOCKA)
         add_test(NAME ${kind}/${room}/${n} COMMAND ${n} WORKING_DIRECTORY ${PROJECT_BINARY_DIR})
         set_tests_properties(${kind}/${room}/${n} PROPERTIES LABELS ${kind} TIMEOUT 300 SKIP_RETURN_CODE 77
             ENVIRONMENT "UL_SHARED=${UL_SHARED};OMP_WAIT_POLICY=passive")
