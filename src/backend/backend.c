@@ -83,7 +83,7 @@ static void release_workspace(void *arena) { ul_arena_free(arena); }
 ul_status ul_backend_open(ul_ctx *ctx, ul_arena *arena, const char *isa, ul_precision precision, int threads,
                           ul_backend **out)
 {
-    const ul_kernels *k = kernels_of("double");
+    const ul_kernels *k = isa_count() > 1 ? kernels_of("double_fma") : kernels_of("double");
     if (precision != UL_PRECISION_DOUBLE) UL_TRY(choose(ctx, isa, &k));
     if (threads < 0) return ul_fail(ctx, UL_E_USAGE, "threads: %d is below 0 (0 = all cores)", threads);
     ul_backend *be = UL_NEW(arena, ul_backend, 1);

@@ -15,6 +15,7 @@ endfunction()
 ul_kernel_target(double)
 ul_kernel_target(portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    ul_kernel_target(double_fma -mavx2 -mfma -DUL_TARGET_double=1) # the same bits as double, without calls of fma()
     ul_kernel_target(avx2 -mavx2 -mfma -mf16c)
     ul_kernel_target(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
     ul_kernel_target(amx -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mamx-tile -mamx-bf16 -mfma
