@@ -41,7 +41,7 @@ static void replay(const char *dir)
     char path[4096], message[4096] = "";
     snprintf(path, sizeof path, "%s/golden.json", dir);
     json_error_t e;
-    json_t *golden = json_load_file(path, 0, &e);
+    json_t *golden = json_load_file(path, JSON_ALLOW_NUL, &e);
     const char *kind = json_string_value(json_object_get(golden, "kind"));
     int code = 1;
     ul_ctx *ctx = NULL;
