@@ -26,14 +26,14 @@ enum { VL = 8 };
 static inline __attribute__((always_inline)) void body(const tile *t, const int R, const int V, const tile_shape shape,
                                                        const int64_t a_row, const int64_t a_step)
 {
-    const int64_t next = VL == 16 ? t->b_next : VL, kc = t->kc, mr = shape == TILE_FULL ? R : t->mr;
+    const int64_t next = VL == 16 ? t->b_next : VL, kc = t->kc;
     const real *a = t->a, *b = t->b;
     vec c[MR][2];
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < V; v++)
-            c[r][v] = t->first || r >= mr ? ZERO() : LOAD(t->c + r * t->c_row + v * VL);
+            c[r][v] = t->first ? ZERO() : LOAD(t->c + r * t->c_row + v * VL);
     int64_t k = 0;
     if (shape == TILE_IN)
 #pragma GCC unroll 16
@@ -74,9 +74,8 @@ static inline __attribute__((always_inline)) void body(const tile *t, const int 
         }
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
-        if (r < mr)
 #pragma GCC unroll 2
-            for (int v = 0; v < V; v++) STORE(t->c + r * t->c_row + v * VL, c[r][v]);
+        for (int v = 0; v < V; v++) STORE(t->c + r * t->c_row + v * VL, c[r][v]);
 }
 
 #define ROWS(R)                                                                                                        \
@@ -141,18 +140,16 @@ static void whole(const tile *t) { whole_plain(t); }
 
 void KFN(tile)(const tile *t)
 {
-    if (t->nr == NR) {
+    if (t->nr == NR && (t->shape == TILE_FULL || t->mr == MR)) {
         whole(t);
         return;
     }
-    real edge[MR * NR]; /* a ragged tile is computed whole, beside c */
+    real edge[MR * NR] = {0}; /* a ragged tile is computed whole, beside c */
     tile e = *t;
     e.c = edge, e.c_row = NR;
     if (!t->first)
-        for (int64_t r = 0; r < t->mr; r++) {
+        for (int64_t r = 0; r < t->mr; r++)
             memcpy(edge + r * NR, t->c + r * t->c_row, (size_t)t->nr * sizeof(real));
-            memset(edge + r * NR + t->nr, 0, (size_t)(NR - t->nr) * sizeof(real));
-        }
     if (t->nr <= LANES) e.b_next = 0; /* there is no second panel: the first stands for it */
     whole(&e);
     for (int64_t r = 0; r < t->mr; r++)
