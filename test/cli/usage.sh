@@ -1,0 +1,78 @@
+#!/bin/sh
+# usage.sh - what was typed wrongly: exit status 2, the nearest name, the bounds; nothing is written, nothing overwritten.
+. "$(dirname "$0")/_lib.sh"
+tiny_world
+data="--model model --forget forget.jsonl --retain retain.jsonl"
+
+run 2
+says 'usage: unlearn VERB' forget demo eval
+run 0 --help
+says 'usage: unlearn VERB' 'exit codes'
+run 0 --version
+says 'unlearn '
+
+refuses 2 - forgte '"forget"' -- forgte
+refuses 2 - '--modle' '--model' 'unlearn forget --help' -- forget --modle x
+refuses 2 - '--stts' '--stats' -- inspect --stts
+refuses 2 - '--jsn' '--json' -- eval --jsn
+refuses 2 - '"npoo"' '"npo"' 'unlearn methods' -- forget $data --method npoo
+refuses 2 - '"npoo"' '"npo"' -- methods npoo
+refuses 2 - '"rogue"' '"rouge"' -- metrics rogue
+refuses 2 - '"betta"' '"beta"' -- forget --npo.betta 1
+refuses 2 - '"ngo"' '"npo"' -- forget --ngo.beta 1
+refuses 2 - --npo.beta simnpo -- forget --method simnpo --npo.beta 1
+refuses 2 - --method -- forget $data
+refuses 2 - --model -- forget --method npo
+refuses 2 - --forget -- forget --model model --method npo --out o
+refuses 2 - --out -- forget $data --method npo
+refuses 2 - --tofu -- eval --model model
+refuses 2 - --prompt -- generate --model model
+refuses 2 - PATH -- inspect
+refuses 2 - '"more"' -- inspect model more
+refuses 2 - '"word"' -- forget word
+refuses 2 - 'two dashes' -- forget -x
+
+# Values: not a number, not whole, out of bounds (which), none of the choices, none at all; with a space and with "=".
+refuses 2 - --lr '"fast"' -- forget --lr fast
+refuses 2 - --lr '"nan"' -- forget --lr=nan
+refuses 2 - --lr '-1' '0 to 100' -- forget --lr -1
+refuses 2 - --steps '"1.5"' -- forget --steps=1.5
+refuses 2 - --batch '0' '1 to' -- forget --batch 0
+refuses 2 - --beta1 '1' '0.999999' -- forget --beta1 1
+refuses 2 - npo.beta '"x"' -- forget --npo.beta x
+refuses 2 - npo.beta '-1' '1e-06 to 100' -- forget --npo.beta -1
+refuses 2 - --precision '"f23"' 'f32|bf16' -- forget --precision f23
+refuses 2 - --steps value -- forget --steps
+refuses 2 - --stats '"maybe"' -- inspect model --stats=maybe
+refuses 2 - --split forget10 -- eval --model model --tofu . --split forgotten
+refuses 2 o '"9"' 'layers 0 to 1' -- forget $data --method npo --train 'layers 9'
+
+# An output that is there stays as it is, byte for byte.
+mkdir full
+echo mine > full/model.safetensors
+refuses 2 - full 'not empty' --force -- forget $data --method npo --out full
+refuses 2 - full -- train --model model --data all.jsonl --out full
+refuses 2 - full -- eval $data --out full
+refuses 2 - full model.safetensors -- forget $data --method npo --out full --resume
+[ "$(cat full/model.safetensors)" = mine ] && [ "$(ls -A full)" = model.safetensors ] || fail 'full was written into'
+cp -r model before
+refuses 2 - 'model that is read' -- forget $data --method npo --out model --force
+refuses 2 - 'model that is read' -- train --model model --data all.jsonl --out ./model/ --resume
+diff -r model before > said || fail 'the model that is read was changed'
+echo mine > file
+refuses 3 - file -- forget $data --method npo --out file
+refuses 3 - file -- forget $data --method npo --out file/below
+[ "$(cat file)" = mine ] || fail 'a file was overwritten'
+
+# An instruction set that is none (usage), one that this machine lacks (resource).
+refuses 2 - avx3 portable -- forget $data --method npo --out o --isa avx3
+for isa in avx512 amx; do
+    flag=$(echo $isa | sed 's/avx512/avx512f/; s/amx/amx_tile/')
+    grep -qw $flag /proc/cpuinfo 2> /dev/null && continue
+    refuses 4 o $isa -- forget $data --method npo --isa $isa
+    UL_ISA=$isa
+    export UL_ISA
+    refuses 4 o $isa -- forget $data --method npo
+    unset UL_ISA
+done
+finish
