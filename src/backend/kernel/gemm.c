@@ -1,8 +1,8 @@
 /* gemm.c - c (+)= a b:  c[i,j] = fma(a[i,k], b[k,j], c[i,j]) in rising k; bf16: blocks of 32 (backend.h).
  *
- * c is cut into pieces, one a thread at a time, and nobody waits for anybody. Within a piece the loops are those of Goto
- * and van de Geijn (2008): kc rows of b are packed into panels of 16, mc x kc of a into tiles' rows, and the tile runs over
- * both; a panel is packed right before its first use. None of the sizes can be seen in the result. */
+ * c is cut into pieces, one a thread at a time, and nobody waits for anybody. Within a piece the loops are those of
+ * Goto and van de Geijn (2008): kc rows of b are packed into panels of 16, mc x kc of a into tiles' rows, and the tile
+ * runs over both; a panel is packed right before its first use. None of the sizes can be seen in the result. */
 #include "backend/kernel/gemm_tile.h"
 
 enum { KC = 384, KC_STREAM = 4096, DIRECT_N = 160 }; /* stream: one tile of rows reads ready panels from end to end */
@@ -50,7 +50,8 @@ static plan make_plan(const ul_backend *be, const ul_gemm *g)
     plan p = {.g = g, .bf16 = be->precision == UL_PRECISION_BF16, .ready = g->b_row == 0 && g->b_col == 0};
     p.rows = p.bf16 ? MR_BF16 : MR, p.cols = p.bf16 ? NR_BF16 : NR;
     p.depth = p.bf16 ? 32 * block_count(g) : g->k;
-    p.direct = !p.bf16 && g->a_col == 1 && g->n <= DIRECT_N;
+    if (g->m <= 4 * p.rows) p.rows = pieces(g->m, pieces(g->m, p.rows)); /* 8 = 4 + 4, not 6 + 2 */
+    p.direct = !p.bf16 && p.rows == MR && ((g->a_col == 1 && g->n <= DIRECT_N) || (g->a_row == 1 && g->n <= LANES));
     const int64_t kc = p.ready && g->m <= p.rows ? KC_STREAM : KC;
     p.kc = up(pieces(p.depth, pieces(p.depth, kc)), p.bf16 ? 32 : 8);
     p.mc = (int64_t)(UL_GEMM_A_BYTES / (a_size(&p) * (size_t)p.kc)) * p.rows;
@@ -65,10 +66,15 @@ static const real *a_at(const plan *p, int64_t i, int64_t k)
     return (const real *)p->g->a + i * p->g->a_row + k * p->g->a_col;
 }
 
-/* mc rows of a from i0, the kc k of this piece from k0: tile after tile. Rows read where they are: only a ragged tile. */
+/* mc rows of a from i0, kc k from k0: tile after tile. Where rows are read in place, only a ragged tile is packed. */
 static void pack_rows(const plan *p, int64_t i0, int64_t mc, int64_t k0, int64_t kc, char *out)
 {
     const ul_gemm *g = p->g;
+    if (!p->bf16 && p->rows < MR) {
+        for (int64_t i = 0; i < mc; i += p->rows, out += a_size(p) * (size_t)kc)
+            KFN(pack_a)(least(p->rows, mc - i), kc, a_at(p, i0 + i, k0), g->a_row, g->a_col, (real *)(void *)out);
+        return;
+    }
     if (!p->bf16) {
         const int64_t skip = p->direct ? mc / MR * MR : 0;
         KFN(pack_a)(mc - skip, kc, a_at(p, i0 + skip, k0), g->a_row, g->a_col, (real *)(void *)out + skip * kc);
@@ -76,8 +82,8 @@ static void pack_rows(const plan *p, int64_t i0, int64_t mc, int64_t k0, int64_t
     }
     for (int64_t i = 0; i < mc; i += p->rows, out += a_size(p) * (size_t)kc)
         for (int64_t b = 0; b < p->n_block; b++)
-            KFN(pack_a_bf16)(least(p->rows, mc - i), p->block_len[b], a_at(p, i0 + i, p->block_k[b]), g->a_row, g->a_col,
-                             out + a_size(p) * 32 * (size_t)b);
+            KFN(pack_a_bf16)(least(p->rows, mc - i), p->block_len[b], a_at(p, i0 + i, p->block_k[b]), g->a_row,
+                             g->a_col, out + a_size(p) * 32 * (size_t)b);
 }
 
 /* One panel of 16 columns from j. */
@@ -108,7 +114,7 @@ static void column(const plan *p, int64_t i0, int64_t mc, int64_t k0, int64_t kc
         } else {
             const bool direct = p->direct && mr == p->rows;
             KFN(tile)(&(tile){kc, direct ? a_at(p, i0 + i, k0) : (const real *)(const void *)a, direct ? g->a_row : 1,
-                              direct ? 1 : MR, b, b_next, c, g->c_row, mr, nr, first, TILE_FULL});
+                              direct ? g->a_col : MR, b, b_next, c, g->c_row, mr, nr, first, TILE_FULL});
         }
     }
 }
