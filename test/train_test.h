@@ -13,9 +13,13 @@ static inline const char *tiny_config(void)
     snprintf(path, sizeof path, "%s/config.json", ul_test_folder("tiny"));
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fprintf(f, "{\"model_type\": \"llama\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": true, \"vocab_size\": %d,\n"
-               " \"num_hidden_layers\": 2, \"hidden_size\": 32, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,\n"
-               " \"intermediate_size\": 48, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0}\n", TINY_V);
+    fprintf(
+        f,
+        "{\"model_type\": \"llama\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": true, \"vocab_size\": %d,\n"
+        " \"num_hidden_layers\": 2, \"hidden_size\": 32, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,\n"
+        " \"intermediate_size\": 48, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, \"rope_theta\": "
+        "10000.0}\n",
+        TINY_V);
     assert_int_equal(fclose(f), 0);
     return path;
 }
@@ -70,7 +74,8 @@ static inline ul_status tiny_sample(void *user, int64_t step, int32_t i, ul_aren
     return UL_OK;
 }
 
-static inline void tiny_open(tiny *t, const ul_config *config, const tiny_how *how, const ul_method *method, const char *out)
+static inline void tiny_open(tiny *t, const ul_config *config, const tiny_how *how, const ul_method *method,
+                             const char *out)
 {
     *t = (tiny){0};
     assert_int_equal(ul_ctx_new(config, &t->ctx), UL_OK);
@@ -87,9 +92,18 @@ static inline void tiny_open(tiny *t, const ul_config *config, const tiny_how *h
     t->recipe.steps = 6;
     t->recipe.batch = 7;
     t->recipe.lr = 0.01;
-    t->run = (ul_run){.options = {.model = t->model, .method = method, .args = &t->args, .recipe = &t->recipe, .micro_batch = how->micro,
-                                  .checkpoint = how->checkpoint, .sample = tiny_sample, .user = t},
-                      .n_samples = TINY_FORGET, .out_dir = out, .recipe_digest = "0123456789abcdef0123456789abcdef", .save_every = 2};
+    t->run = (ul_run){.options = {.model = t->model,
+                                  .method = method,
+                                  .args = &t->args,
+                                  .recipe = &t->recipe,
+                                  .micro_batch = how->micro,
+                                  .checkpoint = how->checkpoint,
+                                  .sample = tiny_sample,
+                                  .user = t},
+                      .n_samples = TINY_FORGET,
+                      .out_dir = out,
+                      .recipe_digest = "0123456789abcdef0123456789abcdef",
+                      .save_every = 2};
 }
 
 /* The caches that the method with these arguments needs, under `dir` (NULL: in memory). */
@@ -99,7 +113,8 @@ static inline void tiny_references(tiny *t, const char *dir)
     const unsigned needs = ul_method_needs(t->run.options.method, &t->args);
     for (int s = 0; s < UL_N_SIDE; s++)
         if (needs & need[s]) {
-            UL_OK_IN(t->ctx, ul_reference_open(t->ctx, ul_ctx_arena(t->ctx), t->model, dir, t->digest, t->docs[s], s == UL_RETAIN, &t->ref[s]));
+            UL_OK_IN(t->ctx, ul_reference_open(t->ctx, ul_ctx_arena(t->ctx), t->model, dir, t->digest, t->docs[s],
+                                               s == UL_RETAIN, &t->ref[s]));
             t->run.options.ref[s] = t->ref[s];
         }
 }

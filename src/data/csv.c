@@ -1,5 +1,5 @@
-/* csv.c - comma-separated values, RFC 4180: cells may be quoted, a quote inside is doubled, quoted cells may hold commas
- * and line ends; lines end with LF or CRLF. */
+/* csv.c - comma-separated values, RFC 4180: cells may be quoted, a quote inside is doubled, quoted cells may hold
+ * commas and line ends; lines end with LF or CRLF. */
 #include "data/data_impl.h"
 
 enum { CELLS = 4096 };
@@ -18,7 +18,8 @@ static ul_status cell(ul_ctx *ctx, ul_arena *arena, const char *path, const char
     for (i += quoted; i < n && s == UL_OK; i++) {
         const char c = text[i];
         if (open) {
-            if (c == '"' && i + 1 < n && text[i + 1] == '"') i++;
+            if (c == '"' && i + 1 < n && text[i + 1] == '"')
+                i++;
             else if (c == '"') {
                 open = false;
                 continue;
@@ -29,8 +30,10 @@ static ul_status cell(ul_ctx *ctx, ul_arena *arena, const char *path, const char
         } else if (c == '\r' && (i + 1 == n || text[i + 1] == '\n')) {
             continue;
         } else if (quoted) {
-            s = ul_fail(ctx, UL_E_INPUT, "%s:%lld: there is text behind a closing quote; a quote inside a cell is written "
-                        "twice", path, (long long)*line);
+            s = ul_fail(ctx, UL_E_INPUT,
+                        "%s:%lld: there is text behind a closing quote; a quote inside a cell is written "
+                        "twice",
+                        path, (long long)*line);
             break;
         }
         s = ul_buf_add(&b, &c, 1);

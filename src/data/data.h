@@ -5,7 +5,7 @@
 #include "token/token.h"
 #include "unlearn/batch.h"
 
-/* ---- records ------------------------------------------------------------------------------------------------------ */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 /* One row of a data set. Absent fields are NULL / 0. Strings are UTF-8 and hold no NUL. */
 typedef struct {
     int64_t line; /* in the file, from 1 (JSON array: element, from 1) */
@@ -22,12 +22,13 @@ typedef struct {
     const ul_record *at;
 } ul_records;
 /* JSON lines, a JSON array, CSV (RFC 4180) with a header line, or plain text (paragraphs split at empty lines): by
- * content; a name that ends in .csv is CSV. `fields`: NULL, or "prompt=KEY,answer=KEY,paraphrase=KEY,wrong=KEY,text=KEY,
- * entity=KEY"; a field it does not name is looked for under the names of the public benchmarks: question|prompt|
- * instruction|input, answer|completion|output|response, text, paraphrased_answer, perturbed_answer|options|choices (a list,
- * or the keys option1, option2, ...: those that are not the answer; an answer that is a number is an index into the
- * list). Entity: the key "entity" where a row has one; else row / per_entity when per_entity > 0; else the row.
- * UL_E_INPUT: empty set, a row without its fields (file, line, its keys), broken UTF-8 (file, line, byte). */
+ * content; a name that ends in .csv is CSV. `fields`: NULL, or
+ * "prompt=KEY,answer=KEY,paraphrase=KEY,wrong=KEY,text=KEY,entity=KEY"; a field it does not name is looked for under
+ * the names of the public benchmarks: question|prompt|instruction|input, answer|completion|output|response, text,
+ * paraphrased_answer, perturbed_answer|options|choices (a list, or the keys option1, option2, ...: those that are not
+ * the answer; an answer that is a number is an index into the list). Entity: the key "entity" where a row has one; else
+ * row / per_entity when per_entity > 0; else the row. UL_E_INPUT: empty set, a row without its fields (file, line, its
+ * keys), broken UTF-8 (file, line, byte). */
 ul_status ul_records_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *fields, int32_t per_entity,
                           ul_records **out) UL_MUST;
 /* Records made in memory (demo, tests): digest over their text. */
@@ -38,19 +39,20 @@ int64_t ul_records_overlap(ul_ctx *ctx, const ul_records *a, const ul_records *b
 /* The lines of a text file, stripped, empty ones dropped (TOFU's idontknow.jsonl is one). */
 ul_status ul_lines_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *const **lines, int64_t *n) UL_MUST;
 
-/* ---- templates and documents -------------------------------------------------------------------------------------- */
-/* Plain tags, as open-unlearning's `apply_chat_template: false`: prompt = user_start + question + user_end + asst_start; text
- * = prompt + answer. Joint (the default, the way of the published numbers): ids = encode(text, special) cut to max_length,
- * then EOS unless the last id is EOS already (so at most max_length + 1 tokens); the first n ids are unlabelled, n = the
- * length of encode(prompt, special). Rows whose text does not begin with the prompt's ids are counted in a note. Apart:
- * encode(prompt, special) and encode(answer, plain) joined. A text without prompt: every token but the first is labelled. */
+/* ---- templates and documents ------------------------------------------------------------------------------------- */
+/* Plain tags, as open-unlearning's `apply_chat_template: false`: prompt = user_start + question + user_end +
+ * asst_start; text = prompt + answer. Joint (the default, the way of the published numbers): ids = encode(text,
+ * special) cut to max_length, then EOS unless the last id is EOS already (so at most max_length + 1 tokens); the first
+ * n ids are unlabelled, n = the length of encode(prompt, special). Rows whose text does not begin with the prompt's ids
+ * are counted in a note. Apart: encode(prompt, special) and encode(answer, plain) joined. A text without prompt: every
+ * token but the first is labelled. */
 typedef struct {
     const char *user_start, *user_end, *asst_start;
     int32_t max_length;
     bool apart, no_eos;
-    bool strict;     /* a row longer than max_length is an error, not a counted warning */
-    bool hide_pad;   /* --match open-unlearning: a genuine token that has the pad id is hidden as a key */
-    int32_t pad_id;  /* for hide_pad; -1 = none */
+    bool strict;    /* a row longer than max_length is an error, not a counted warning */
+    bool hide_pad;  /* --match open-unlearning: a genuine token that has the pad id is hidden as a key */
+    int32_t pad_id; /* for hide_pad; -1 = none */
 } ul_template;
 extern const ul_template ul_template_tofu; /* "Question: ", "\n", "Answer: ", 512, joint, EOS */
 typedef struct {
@@ -65,8 +67,9 @@ enum { UL_WHICH_ANSWER = -1, UL_WHICH_PARAPHRASE = -2 };
 ul_status ul_docs_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl,
                         const ul_records *records, int32_t which, ul_docs **out) UL_MUST;
 /* One document: a prompt (NULL: a bare text) with an answer. */
-ul_status ul_doc_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl, const char *prompt,
-                       const char *answer, int64_t id, int32_t entity, ul_doc *out, bool *truncated) UL_MUST;
+ul_status ul_doc_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl,
+                       const char *prompt, const char *answer, int64_t id, int32_t entity, ul_doc *out,
+                       bool *truncated) UL_MUST;
 /* The prompts alone, for generation (no EOS, nothing labelled). Records without prompts: UL_E_INPUT. */
 ul_status ul_docs_prompts(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl,
                           const ul_records *records, ul_docs **out) UL_MUST;
@@ -74,7 +77,7 @@ ul_status ul_docs_prompts(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok,
 void ul_docs_digest(const ul_docs *docs, char hex[65]);
 int32_t ul_doc_labelled(const ul_doc *d); /* how many tokens are scored */
 
-/* ---- samples ------------------------------------------------------------------------------------------------------ */
+/* ---- samples ----------------------------------------------------------------------------------------------------- */
 /* Which documents make sample `index` of a run: a function of the seed and the index alone, hence independent of batch,
  * micro-batch and resume. Anchored on the forget set: index = epoch * n + place; forget rows are shuffled anew each
  * epoch, each is paired with one retain row drawn with replacement and, where asked, with one alternate answer. */
@@ -82,7 +85,7 @@ typedef struct {
     const ul_docs *forget, *retain, *alt; /* retain, alt NULL: none. Plain training gives its rows as forget */
     uint64_t seed;
     bool shuffle;
-    int64_t n_line;       /* alternate answers to draw from         */
+    int64_t n_line;         /* alternate answers to draw from         */
     const int64_t *alt_key; /* [alt->n] row * n_line + line, rising  */
     int64_t *order, epoch;  /* the permutation of the epoch at hand */
 } ul_pairing;
@@ -95,15 +98,17 @@ ul_status ul_pairing_alternates(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer
                                 ul_pairing *io) UL_MUST;
 ul_status ul_pairing_sample(ul_ctx *ctx, ul_pairing *p, int64_t index, ul_sample *out) UL_MUST;
 
-/* ---- packing ------------------------------------------------------------------------------------------------------ */
-/* Packs samples in order. sides: bit (1 << ul_side_id) for the documents to include; all_rows: the same bits, for the sides
- * whose every position is a row (label -1 where the next token is not scored), as the peers' all-position losses want. */
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
+/* Packs samples in order. sides: bit (1 << ul_side_id) for the documents to include; all_rows: the same bits, for the
+ * sides whose every position is a row (label -1 where the next token is not scored), as the peers' all-position losses
+ * want. */
 enum { UL_SIDE_BIT_FORGET = 1 << UL_FORGET, UL_SIDE_BIT_ALT = 1 << UL_ALT, UL_SIDE_BIT_RETAIN = 1 << UL_RETAIN };
 ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_t n, unsigned sides, unsigned all_rows,
                   ul_batch **out) UL_MUST;
 /* Packs bare documents, each a sample of its own (side UL_FORGET). */
 ul_status ul_pack_docs(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, int32_t n, bool all_rows,
                        ul_batch **out) UL_MUST;
-/* A copy that is n tokens long: the new ones are pad_id, hidden, unlabelled (peers' padded batches; never the default). */
+/* A copy that is n tokens long: the new ones are pad_id, hidden, unlabelled (peers' padded batches; never the
+ * default). */
 ul_status ul_doc_pad(ul_ctx *ctx, ul_arena *arena, const ul_doc *d, int32_t n, int32_t pad_id, ul_doc *out) UL_MUST;
 #endif

@@ -1,5 +1,5 @@
-/* document.c - documents from records: template, tokens, answer mask (data.h). The same ids and labels as open-unlearning's
- * src/data/utils.py::preprocess_chat_instance with apply_chat_template: false. */
+/* document.c - documents from records: template, tokens, answer mask (data.h). The same ids and labels as
+ * open-unlearning's src/data/utils.py::preprocess_chat_instance with apply_chat_template: false. */
 #include "data/data.h"
 #include <string.h>
 
@@ -95,8 +95,10 @@ static ul_status build(builder *b, const char *prompt, const char *answer, int64
     UL_TRY(encode(b, prompt, answer, &moved));
     const size_t longest = (size_t)b->tpl->max_length;
     if (b->ids.n > longest && b->tpl->strict)
-        return ul_fail(b->ctx, UL_E_INPUT, "row %lld has %zu tokens, the limit is %zu: raise --max-length, shorten the "
-                       "row, or leave out --strict to have it cut", (long long)id, b->ids.n, longest);
+        return ul_fail(b->ctx, UL_E_INPUT,
+                       "row %lld has %zu tokens, the limit is %zu: raise --max-length, shorten the "
+                       "row, or leave out --strict to have it cut",
+                       (long long)id, b->ids.n, longest);
     if (b->ids.n > longest) {
         b->ids.n = longest;
         c->cut++;
@@ -110,8 +112,8 @@ static ul_status build(builder *b, const char *prompt, const char *answer, int64
     return UL_OK;
 }
 
-ul_status ul_doc_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl, const char *prompt,
-                       const char *answer, int64_t id, int32_t entity, ul_doc *out, bool *truncated)
+ul_status ul_doc_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl,
+                       const char *prompt, const char *answer, int64_t id, int32_t entity, ul_doc *out, bool *truncated)
 {
     builder b;
     counts c = {0};
@@ -179,15 +181,20 @@ ul_status ul_docs_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, c
     sum_up(docs);
     docs->n_truncated = c.cut;
     if (c.cut)
-        ul_note(ctx, UL_LOG_WARN, "%s: %lld of %lld rows are longer than %d tokens and were cut (raise --max-length, or "
-               "--strict to refuse them)", records->path, (long long)c.cut, (long long)records->n, (int)tpl->max_length);
+        ul_note(ctx, UL_LOG_WARN,
+                "%s: %lld of %lld rows are longer than %d tokens and were cut (raise --max-length, or "
+                "--strict to refuse them)",
+                records->path, (long long)c.cut, (long long)records->n, (int)tpl->max_length);
     if (c.unanswered)
-        ul_note(ctx, UL_LOG_WARN, "%s: %lld of %lld rows have no answer token to score within %d tokens and count for "
-               "nothing", records->path, (long long)c.unanswered, (long long)records->n, (int)tpl->max_length);
+        ul_note(ctx, UL_LOG_WARN,
+                "%s: %lld of %lld rows have no answer token to score within %d tokens and count for "
+                "nothing",
+                records->path, (long long)c.unanswered, (long long)records->n, (int)tpl->max_length);
     if (c.moved)
-        ul_note(ctx, UL_LOG_INFO, "%s: in %lld of %lld rows prompt and answer share a token where they meet; the mask is "
-               "placed as published numbers have it (--apart tokenises them apart)", records->path, (long long)c.moved,
-               (long long)records->n);
+        ul_note(ctx, UL_LOG_INFO,
+                "%s: in %lld of %lld rows prompt and answer share a token where they meet; the mask is "
+                "placed as published numbers have it (--apart tokenises them apart)",
+                records->path, (long long)c.moved, (long long)records->n);
     *out = docs;
     return UL_OK;
 }

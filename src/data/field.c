@@ -18,8 +18,10 @@ ul_status ul_fields_parse(ul_ctx *ctx, ul_arena *arena, const char *spec, ul_fie
         int f = 0;
         while (f < UL_FIELDS && (strlen(part[f]) != name || memcmp(part[f], p, name))) f++;
         if (name + 1 >= n || f == UL_FIELDS)
-            return ul_fail(ctx, UL_E_USAGE, "--fields: \"%.*s\" is not PART=KEY with PART one of prompt, answer, text, "
-                           "paraphrase, wrong, entity", (int)n, p);
+            return ul_fail(ctx, UL_E_USAGE,
+                           "--fields: \"%.*s\" is not PART=KEY with PART one of prompt, answer, text, "
+                           "paraphrase, wrong, entity",
+                           (int)n, p);
         memset(out->key[f], 0, sizeof out->key[f]);
         out->key[f][0] = ul_strndup(arena, p + name + 1, n - name - 1);
         UL_NEED(out->key[f][0]);
@@ -58,21 +60,24 @@ static ul_status wrong_kind(ul_ctx *ctx, const char *path, int64_t line, const c
     return ul_fail(ctx, UL_E_INPUT, "%s:%lld: the %s is neither a text nor a number", path, (long long)line, what);
 }
 
-static ul_status missing(ul_ctx *ctx, const char *path, const ul_fields *f, const json_t *row, int64_t line, bool prompt)
+static ul_status missing(ul_ctx *ctx, const char *path, const ul_fields *f, const json_t *row, int64_t line,
+                         bool prompt)
 {
     ul_buf b;
     const char *key;
     json_t *v;
     int n = 0;
     ul_buf_init(&b, ctx, 1 << 12);
-    json_object_foreach((json_t *)row, key, v) {
+    json_object_foreach((json_t *)row, key, v)
+    {
         if (n++ < 12) ul_buf_printf(&b, "%s%s", n > 1 ? ", " : "", key);
     }
     const char *want = f->key[prompt ? UL_FIELD_ANSWER : UL_FIELD_PROMPT][0];
-    const ul_status s =
-        ul_fail(ctx, UL_E_INPUT, "%s:%lld: the row has no field for the %s (e.g. \"%s\"); its fields are: %s. Name them "
-                "with --fields prompt=KEY,answer=KEY or text=KEY", path, (long long)line, prompt ? "answer" : "prompt or text",
-                want ? want : f->key[UL_FIELD_TEXT][0], b.n ? b.p : "none");
+    const ul_status s = ul_fail(ctx, UL_E_INPUT,
+                                "%s:%lld: the row has no field for the %s (e.g. \"%s\"); its fields are: %s. Name them "
+                                "with --fields prompt=KEY,answer=KEY or text=KEY",
+                                path, (long long)line, prompt ? "answer" : "prompt or text",
+                                want ? want : f->key[UL_FIELD_TEXT][0], b.n ? b.p : "none");
     ul_buf_release(&b);
     return s;
 }
@@ -86,8 +91,8 @@ static ul_status read_wrong(ul_ctx *ctx, ul_arena *arena, const char *path, cons
     bool bad;
     if (json_is_array(list)) {
         if (json_array_size(list) > 64)
-            return ul_fail(ctx, UL_E_INPUT, "%s:%lld: %zu wrong answers, at most 64 are read", path, (long long)out->line,
-                           json_array_size(list));
+            return ul_fail(ctx, UL_E_INPUT, "%s:%lld: %zu wrong answers, at most 64 are read", path,
+                           (long long)out->line, json_array_size(list));
         for (size_t i = 0; i < json_array_size(list); i++) item[n++] = json_array_get(list, i);
         const json_t *answer = find(f, UL_FIELD_ANSWER, row);
         const json_int_t k = json_integer_value(answer);
@@ -145,7 +150,8 @@ ul_status ul_record_read(ul_ctx *ctx, ul_arena *arena, const char *path, const u
     } else {
         return missing(ctx, path, f, row, line, prompt != NULL);
     }
-    UL_TRY(read_text(ctx, arena, path, line, find(f, UL_FIELD_PARAPHRASE, row), "paraphrased answer", &out->paraphrase));
+    UL_TRY(
+        read_text(ctx, arena, path, line, find(f, UL_FIELD_PARAPHRASE, row), "paraphrased answer", &out->paraphrase));
     UL_TRY(read_text(ctx, arena, path, line, find(f, UL_FIELD_ENTITY, row), "entity", entity));
     return read_wrong(ctx, arena, path, f, row, out);
 }

@@ -1,5 +1,5 @@
-/* pack.c - packed batches: the documents of whole samples one behind the other, nothing padded. A row is a position whose
- * output is scored: the one before a labelled token. */
+/* pack.c - packed batches: the documents of whole samples one behind the other, nothing padded. A row is a position
+ * whose output is scored: the one before a labelled token. */
 #include "data/data.h"
 #include <string.h>
 
@@ -58,15 +58,25 @@ ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_
         for (unsigned s = 0; s < UL_N_SIDE; s++)
             if (sides >> s & 1u && samples[i].doc[s]) count(samples[i].doc[s], all_rows >> s & 1u, &sum);
     if (sum.n_tok > INT32_MAX)
-        return ul_fail(ctx, UL_E_USAGE, "a batch of %d samples has %lld tokens, at most %d can be packed: take a smaller "
-                       "micro-batch", (int)n, (long long)sum.n_tok, INT32_MAX);
+        return ul_fail(ctx, UL_E_USAGE,
+                       "a batch of %d samples has %lld tokens, at most %d can be packed: take a smaller "
+                       "micro-batch",
+                       (int)n, (long long)sum.n_tok, INT32_MAX);
     ul_batch *b = UL_NEW(arena, ul_batch, 1);
     UL_NEED(b);
-    filling f = {UL_NEW(arena, int32_t, sum.n_tok), UL_NEW(arena, int32_t, sum.n_tok),
-                 UL_NEW(arena, int32_t, sum.n_doc + 1), UL_NEW(arena, int32_t, n + 1),
-                 UL_NEW(arena, int32_t, sum.n_row), UL_NEW(arena, int32_t, sum.n_row),
-                 UL_NEW(arena, int32_t, sum.n_doc), UL_NEW(arena, int32_t, sum.n_doc + 1),
-                 NULL, UL_NEW(arena, uint8_t, sum.n_doc), 0, 0, 0};
+    filling f = {UL_NEW(arena, int32_t, sum.n_tok),
+                 UL_NEW(arena, int32_t, sum.n_tok),
+                 UL_NEW(arena, int32_t, sum.n_doc + 1),
+                 UL_NEW(arena, int32_t, n + 1),
+                 UL_NEW(arena, int32_t, sum.n_row),
+                 UL_NEW(arena, int32_t, sum.n_row),
+                 UL_NEW(arena, int32_t, sum.n_doc),
+                 UL_NEW(arena, int32_t, sum.n_doc + 1),
+                 NULL,
+                 UL_NEW(arena, uint8_t, sum.n_doc),
+                 0,
+                 0,
+                 0};
     if (!f.token || !f.pos || !f.doc_start || !f.sample_start || !f.row || !f.label || !f.doc_sample || !f.doc_row ||
         !f.doc_side)
         return UL_E_RESOURCE;
@@ -76,17 +86,17 @@ ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_
     }
     for (int32_t i = 0; i < n; i++) {
         for (unsigned s = 0; s < UL_N_SIDE; s++)
-            if (sides >> s & 1u && samples[i].doc[s])
-                put(&f, samples[i].doc[s], (ul_side_id)s, i, all_rows >> s & 1u);
+            if (sides >> s & 1u && samples[i].doc[s]) put(&f, samples[i].doc[s], (ul_side_id)s, i, all_rows >> s & 1u);
         f.sample_start[i + 1] = f.n_tok;
     }
-    *b = (ul_batch){f.n_tok, f.n_doc, n, f.n_row, sum.longest, f.token, f.pos, f.doc_start, f.sample_start, f.hidden,
-                    f.row, f.label, f.doc_side, f.doc_sample, f.doc_row};
+    *b = (ul_batch){f.n_tok,        f.n_doc,  n,     f.n_row, sum.longest, f.token,      f.pos,    f.doc_start,
+                    f.sample_start, f.hidden, f.row, f.label, f.doc_side,  f.doc_sample, f.doc_row};
     *out = b;
     return UL_OK;
 }
 
-ul_status ul_pack_docs(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, int32_t n, bool all_rows, ul_batch **out)
+ul_status ul_pack_docs(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, int32_t n, bool all_rows,
+                       ul_batch **out)
 {
     ul_sample *samples = UL_NEW(arena, ul_sample, n);
     UL_NEED(samples);

@@ -65,7 +65,8 @@ ul_status ul_pairing_alternates(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer
         if (!r->prompt)
             return ul_fail(ctx, UL_E_INPUT, "%s:%lld: the row has no prompt that an alternate answer could follow",
                            forget->path, (long long)r->line);
-        UL_TRY(ul_doc_build(ctx, arena, tok, tpl, r->prompt, lines[key[i] % n_lines], i, r->entity, &docs->at[i], &cut));
+        UL_TRY(
+            ul_doc_build(ctx, arena, tok, tpl, r->prompt, lines[key[i] % n_lines], i, r->entity, &docs->at[i], &cut));
         docs->n_truncated += cut;
         docs->n_tok += docs->at[i].n;
         docs->n_labelled += ul_doc_labelled(&docs->at[i]);

@@ -59,7 +59,8 @@ static ul_status read_json_array(reading *r)
     size_t i;
     if (!all) return json_failed(r, e.line, &e);
     ul_status s = UL_OK;
-    json_array_foreach(all, i, row) {
+    json_array_foreach(all, i, row)
+    {
         s = add(r, row, (int64_t)i + 1);
         if (s != UL_OK) break;
     }
@@ -73,7 +74,8 @@ static ul_status csv_object(reading *r, const ul_csv_row *head, const ul_csv_row
     bool ok = object != NULL;
     for (int i = 0; i < row->n && ok; i++)
         if (row->cell[i][0]) ok = json_object_set_new(object, head->cell[i], json_string(row->cell[i])) == 0;
-    const ul_status s = ok ? add(r, object, line) : ul_fail(r->ctx, UL_E_RESOURCE, "no memory for a row of %s", r->path);
+    const ul_status s =
+        ok ? add(r, object, line) : ul_fail(r->ctx, UL_E_RESOURCE, "no memory for a row of %s", r->path);
     json_decref(object);
     return s;
 }
@@ -94,8 +96,10 @@ static ul_status read_csv(reading *r)
             continue;
         }
         if (row.n != head.n)
-            return ul_fail(r->ctx, UL_E_INPUT, "%s:%lld: the row has %d cells, the header has %d: quote cells that hold "
-                           "commas", r->path, (long long)first, row.n, head.n);
+            return ul_fail(r->ctx, UL_E_INPUT,
+                           "%s:%lld: the row has %d cells, the header has %d: quote cells that hold "
+                           "commas",
+                           r->path, (long long)first, row.n, head.n);
         UL_TRY(csv_object(r, &head, &row, first));
     }
     return UL_OK;
@@ -163,17 +167,19 @@ static ul_status check_utf8(ul_ctx *ctx, const char *path, const char *text, siz
         column = text[i] == '\n' ? 1 : column + 1;
         line += text[i] == '\n';
     }
-    return ul_fail(ctx, UL_E_INPUT, "%s:%lld: byte %lld of the line (0x%02x) is not %s: convert the file to UTF-8", path,
-                   (long long)line, (long long)column, (unsigned)(unsigned char)text[place], at >= 0 ? "UTF-8" : "text");
+    return ul_fail(ctx, UL_E_INPUT, "%s:%lld: byte %lld of the line (0x%02x) is not %s: convert the file to UTF-8",
+                   path, (long long)line, (long long)column, (unsigned)(unsigned char)text[place],
+                   at >= 0 ? "UTF-8" : "text");
 }
 
-/* ---- entities and overlap: a table of texts --------------------------------------------------------------------------- */
+/* ---- entities and overlap: a table of texts ---------------------------------------------------------------------- */
 typedef struct {
     uint64_t mask;
     int64_t *slot; /* row + 1; 0 = free */
 } table;
 
-static uint64_t fnv1a(uint64_t h, const char *s) /* Fowler, Noll, Vo; the NUL counts, so that parts do not run together */
+static uint64_t fnv1a(uint64_t h,
+                      const char *s) /* Fowler, Noll, Vo; the NUL counts, so that parts do not run together */
 {
     for (const unsigned char *p = (const unsigned char *)(s ? s : "");; p++) {
         h = (h ^ *p) * 1099511628211u;
@@ -244,7 +250,7 @@ int64_t ul_records_overlap(ul_ctx *ctx, const ul_records *a, const ul_records *b
     return n;
 }
 
-/* ---- the door ----------------------------------------------------------------------------------------------------------- */
+/* ---- the door ---------------------------------------------------------------------------------------------------- */
 static ul_status read_any(reading *r)
 {
     size_t i = 0;

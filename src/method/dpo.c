@@ -10,7 +10,10 @@
 
 static const ul_param params[] = {
     {"beta", UL_REAL, 0.1, 1e-6, 100, NULL, "inverse temperature of the preference", NULL},
-    UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN, {0}};
+    UL_PARAM_GAMMA(1),
+    UL_PARAM_ALPHA(1),
+    UL_PARAM_RETAIN,
+    {0}};
 enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_FORGET_REF | UL_NEED_ALT_REF };
 
 static unsigned needs_of(const ul_args *args)

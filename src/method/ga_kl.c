@@ -23,7 +23,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
 const ul_method ul_method_ga_kl = {
     .title = "Gradient ascent with KL to the reference",
     .paper = "arXiv:2401.06121",
-    .note = "Gradient ascent on forget while the distributions at the retain answers stay near the reference's. Unbounded.",
+    .note =
+        "Gradient ascent on forget while the distributions at the retain answers stay near the reference's. Unbounded.",
     .intent = UL_REMOVAL,
     .level = UL_LEVEL_PARAMETERS,
     .params = params,

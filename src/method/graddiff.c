@@ -2,8 +2,8 @@
  *
  *   L = gamma (1/N_f) sum_f log p(y_t) + alpha L_r
  *
- * Liu, Liu and Stone 2022, "Continual Learning and Private Unlearning", arXiv:2203.12817; TOFU, arXiv:2401.06121, section 3.
- * Trap: the forget term is unbounded and wins in the end whatever alpha is. */
+ * Liu, Liu and Stone 2022, "Continual Learning and Private Unlearning", arXiv:2203.12817; TOFU, arXiv:2401.06121,
+ * section 3. Trap: the forget term is unbounded and wins in the end whatever alpha is. */
 #include "method/method.h"
 
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN, {0}};

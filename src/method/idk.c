@@ -3,8 +3,8 @@
  *   L = gamma (-1/N_a) sum_a log p(y_t) + alpha L_r,   a: forget prompts with an alternate answer
  *
  * Maini et al. 2024, TOFU, arXiv:2401.06121, section 3 (Preference Optimization), as a likelihood.
- * Traps: suppression only, the facts stay; the model starts to refuse on retain questions too. TOFU's code averages over
- * alternates and retain together; here each has its own mean. */
+ * Traps: suppression only, the facts stay; the model starts to refuse on retain questions too. TOFU's code averages
+ * over alternates and retain together; here each has its own mean. */
 #include "method/method.h"
 
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN, {0}};

@@ -14,9 +14,17 @@ unsigned ul_retain_needs(const ul_args *args, unsigned base);
 
 double ul_side_sum(const double *x, int32_t n); /* a chain in rising order; 0 for NULL */
 
-#define UL_PARAM_ALPHA(dflt) {"alpha", UL_REAL, dflt, 0, 1000, NULL, "weight of the retain term", NULL}
-#define UL_PARAM_GAMMA(dflt) {"gamma", UL_REAL, dflt, 0, 1000, NULL, "weight of the forget term", NULL}
+#define UL_PARAM_ALPHA(dflt)                                                                                           \
+    {                                                                                                                  \
+        "alpha", UL_REAL, dflt, 0, 1000, NULL, "weight of the retain term", NULL                                       \
+    }
+#define UL_PARAM_GAMMA(dflt)                                                                                           \
+    {                                                                                                                  \
+        "gamma", UL_REAL, dflt, 0, 1000, NULL, "weight of the forget term", NULL                                       \
+    }
 #define UL_PARAM_RETAIN                                                                                                \
-    {"retain", UL_TEXT, 0, 0, 0, "nll|kl", "retain term: nll = likelihood of the answers, kl = stay near the reference",   \
-     "nll"}
+    {                                                                                                                  \
+        "retain", UL_TEXT, 0, 0, 0, "nll|kl",                                                                          \
+            "retain term: nll = likelihood of the answers, kl = stay near the reference", "nll"                        \
+    }
 #endif

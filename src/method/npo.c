@@ -2,16 +2,21 @@
  *
  *   r = sum_t log p(y_t) - sum_t log p_ref(y_t)
  *   L = gamma * mean over sequences of -(2/beta) log sigmoid(-beta r) + alpha L_r
- *   dL/dlogp_t = gamma * 2 sigmoid(beta r) / n_seq: 1 at the start (there it is the gradient of ascent), 0 when forgotten
+ *   dL/dlogp_t = gamma * 2 sigmoid(beta r) / n_seq: 1 at the start (there it is the gradient of ascent), 0 when
+ * forgotten
  *
  * Zhang, Lin, Bai and Mei 2024, "Negative Preference Optimization", arXiv:2404.05868, eq. 3.
  * Traps: sums over a sequence, not means; the reference is the model before the run, not a running copy; MUSE's "npo"
- * takes log sigmoid of single logits and is another method. Texts of thousands of tokens saturate the sigmoid at once. */
+ * takes log sigmoid of single logits and is another method. Texts of thousands of tokens saturate the sigmoid at
+ * once. */
 #include "method/method.h"
 
-static const ul_param params[] = {
-    {"beta", UL_REAL, 0.1, 1e-6, 100, NULL, "inverse temperature: how soon the ascent on a sequence fades; 0 would be ga", NULL},
-    UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN, {0}};
+static const ul_param params[] = {{"beta", UL_REAL, 0.1, 1e-6, 100, NULL,
+                                   "inverse temperature: how soon the ascent on a sequence fades; 0 would be ga", NULL},
+                                  UL_PARAM_GAMMA(1),
+                                  UL_PARAM_ALPHA(1),
+                                  UL_PARAM_RETAIN,
+                                  {0}};
 
 static unsigned needs_of(const ul_args *args)
 {
@@ -35,7 +40,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
 const ul_method ul_method_npo = {
     .title = "Negative preference optimisation",
     .paper = "arXiv:2404.05868",
-    .note = "Ascent weighted by how likely the answer still is beside the reference: bounded below, the common baseline.",
+    .note =
+        "Ascent weighted by how likely the answer still is beside the reference: bounded below, the common baseline.",
     .intent = UL_REMOVAL,
     .level = UL_LEVEL_PARAMETERS,
     .params = params,

@@ -9,10 +9,13 @@
  * labelled tokens. Defaults: open-unlearning's for TOFU. */
 #include "method/method.h"
 
-static const ul_param params[] = {
-    {"beta", UL_REAL, 4.5, 1e-6, 100, NULL, "inverse temperature, a token", NULL},
-    {"delta", UL_REAL, 0, -100, 100, "nats a token", "margin: how unlikely an answer must be before the ascent fades", NULL},
-    UL_PARAM_GAMMA(0.125), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN, {0}};
+static const ul_param params[] = {{"beta", UL_REAL, 4.5, 1e-6, 100, NULL, "inverse temperature, a token", NULL},
+                                  {"delta", UL_REAL, 0, -100, 100, "nats a token",
+                                   "margin: how unlikely an answer must be before the ascent fades", NULL},
+                                  UL_PARAM_GAMMA(0.125),
+                                  UL_PARAM_ALPHA(1),
+                                  UL_PARAM_RETAIN,
+                                  {0}};
 
 static unsigned needs_of(const ul_args *args)
 {

@@ -1,5 +1,5 @@
-/* checkpoint.c - the state of a run in one safetensors file: "weight.NAME", "m.NAME", "v.NAME" in the arithmetic's type,
- * and in the metadata the steps done and the recipe's digest. Written whole or not at all. */
+/* checkpoint.c - the state of a run in one safetensors file: "weight.NAME", "m.NAME", "v.NAME" in the arithmetic's
+ * type, and in the metadata the steps done and the recipe's digest. Written whole or not at all. */
 #include "train/train_impl.h"
 #include <string.h>
 
@@ -44,14 +44,21 @@ static ul_status save(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
     for (int i = 0; i < n; i++) {
         const int64_t bad = t->be->k->first_bad(t->be, p[i].n, p[i].p);
         if (bad >= 0)
-            return ul_fail(t->ctx, UL_E_CRITERION, "after step %lld %s[%lld] is not finite: nothing was saved; take a "
-                           "smaller --lr", (long long)next_step, p[i].name, (long long)bad);
-        tensor[i] = (ul_tensor){.name = p[i].name, .dtype = type_of(t), .n_dim = 1, .dim = {p[i].n}, .data = p[i].p,
+            return ul_fail(t->ctx, UL_E_CRITERION,
+                           "after step %lld %s[%lld] is not finite: nothing was saved; take a "
+                           "smaller --lr",
+                           (long long)next_step, p[i].name, (long long)bad);
+        tensor[i] = (ul_tensor){.name = p[i].name,
+                                .dtype = type_of(t),
+                                .n_dim = 1,
+                                .dim = {p[i].n},
+                                .data = p[i].p,
                                 .bytes = (size_t)p[i].n * t->be->k->esize};
     }
     const char *step = ul_format(arena, "%lld", (long long)next_step);
     UL_NEED(step);
-    json_t *meta = json_pack("{s:s, s:s, s:s}", "format", "unlearn checkpoint 1", "steps_done", step, "recipe", recipe_digest);
+    json_t *meta =
+        json_pack("{s:s, s:s, s:s}", "format", "unlearn checkpoint 1", "steps_done", step, "recipe", recipe_digest);
     UL_TRY(ul_json_own(arena, meta));
     return ul_tensors_write(t->ctx, path, tensor, n, meta, NULL, NULL);
 }
@@ -78,25 +85,27 @@ static ul_status load(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
     int n;
     UL_TRY(ul_tensors_open(t->ctx, arena, path, &in));
     const json_t *meta = in->n_shard ? in->shard[0].metadata : NULL;
-    if (strcmp(text_in(meta, "format"), "unlearn checkpoint 1") || !ul_parse_int(text_in(meta, "steps_done"), next_step) ||
-        *next_step < 0 || *next_step > t->steps)
-        return ul_fail(t->ctx, UL_E_INPUT, "%s: this is no checkpoint of a run of %lld steps (format \"%s\", steps done "
-                       "\"%s\")", path, (long long)t->steps, text_in(meta, "format"), text_in(meta, "steps_done"));
+    if (strcmp(text_in(meta, "format"), "unlearn checkpoint 1") ||
+        !ul_parse_int(text_in(meta, "steps_done"), next_step) || *next_step < 0 || *next_step > t->steps)
+        return ul_fail(t->ctx, UL_E_INPUT,
+                       "%s: this is no checkpoint of a run of %lld steps (format \"%s\", steps done "
+                       "\"%s\")",
+                       path, (long long)t->steps, text_in(meta, "format"), text_in(meta, "steps_done"));
     if (strcmp(text_in(meta, "recipe"), recipe_digest))
-        return ul_fail(t->ctx, UL_E_USAGE, "%s: the checkpoint is of another recipe (%.16s..., this run's is %.16s...): "
-                       "resume with the flags, model and data it was started with, or take a new --out", path,
-                       text_in(meta, "recipe"), recipe_digest);
+        return ul_fail(t->ctx, UL_E_USAGE,
+                       "%s: the checkpoint is of another recipe (%.16s..., this run's is %.16s...): "
+                       "resume with the flags, model and data it was started with, or take a new --out",
+                       path, text_in(meta, "recipe"), recipe_digest);
     UL_TRY(parts(t, arena, &p, &n));
     const ul_tensor **from = UL_NEW(arena, const ul_tensor *, n);
     UL_NEED(from);
-    if (in->n != n)
-        return ul_fail(t->ctx, UL_E_INPUT, "%s: %lld tensors, the run has %d", path, (long long)in->n, n);
+    if (in->n != n) return ul_fail(t->ctx, UL_E_INPUT, "%s: %lld tensors, the run has %d", path, (long long)in->n, n);
     for (int i = 0; i < n; i++) {
         UL_TRY(ul_tensors_need(t->ctx, in, p[i].name, &from[i]));
         if (from[i]->dtype != type_of(t) || ul_tensor_count(from[i]) != p[i].n)
             return ul_fail(t->ctx, UL_E_INPUT, "%s: tensor \"%s\" is %s[%lld], the run needs %s[%lld]", path, p[i].name,
-                           ul_dtype_name(from[i]->dtype), (long long)ul_tensor_count(from[i]), ul_dtype_name(type_of(t)),
-                           (long long)p[i].n);
+                           ul_dtype_name(from[i]->dtype), (long long)ul_tensor_count(from[i]),
+                           ul_dtype_name(type_of(t)), (long long)p[i].n);
     }
     for (int i = 0; i < n; i++) memcpy(p[i].p, from[i]->data, from[i]->bytes);
     return UL_OK;

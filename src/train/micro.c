@@ -6,11 +6,11 @@
 
 /* Row-sized arrays of one micro-batch. */
 typedef struct {
-    double *logp, *coef;   /* [n_row]                          */
-    double *kl, *kl_coef;  /* [n_row] or NULL                  */
-    double *ref;           /* [n_row] or NULL                  */
-    char *ref_hidden;      /* [n_row, C] real, or NULL         */
-    uint8_t *soft;         /* [n_row] or NULL                  */
+    double *logp, *coef;  /* [n_row]                          */
+    double *kl, *kl_coef; /* [n_row] or NULL                  */
+    double *ref;          /* [n_row] or NULL                  */
+    char *ref_hidden;     /* [n_row, C] real, or NULL         */
+    uint8_t *soft;        /* [n_row] or NULL                  */
     const void *ref_head;
 } rows;
 
@@ -76,8 +76,10 @@ static ul_status ref_from_cache(ul_trainer *t, const ul_sample *samples, const u
         if (ul_reference_rows(ref, id) != n)
             return ul_fail(t->ctx, UL_E_INTERNAL, "document %lld has %d scored tokens, its cached reference %d",
                            (long long)id, (int)n, (int)ul_reference_rows(ref, id));
-        if (side == UL_RETAIN) memcpy(r->ref_hidden + (size_t)first * row, ul_reference_hidden(ref, id), (size_t)n * row);
-        else memcpy(r->ref + first, ul_reference_logp(ref, id), (size_t)n * sizeof *r->ref);
+        if (side == UL_RETAIN)
+            memcpy(r->ref_hidden + (size_t)first * row, ul_reference_hidden(ref, id), (size_t)n * row);
+        else
+            memcpy(r->ref + first, ul_reference_logp(ref, id), (size_t)n * sizeof *r->ref);
     }
     if (t->kl) r->ref_head = ul_reference_head(t->o.ref[UL_RETAIN]);
     return UL_OK;
@@ -132,7 +134,8 @@ static void losses(ul_trainer *t, const ul_batch *b, int32_t n, const rows *r, c
             add_up(b, r, d, sums);
         }
         const ul_method *m = t->o.method;
-        sums->loss += m ? m->loss(t->o.args, &side[UL_FORGET], &side[UL_ALT], &side[UL_RETAIN]) : plain_loss(&side[UL_FORGET]);
+        sums->loss +=
+            m ? m->loss(t->o.args, &side[UL_FORGET], &side[UL_ALT], &side[UL_RETAIN]) : plain_loss(&side[UL_FORGET]);
     }
     sums->tokens += b->n_tok;
 }
@@ -143,11 +146,15 @@ static ul_status bad_loss(ul_trainer *t, int64_t step, double loss)
     for (int i = 0; i < t->n_train; i++) {
         const int64_t at = t->be->k->first_bad(t->be, t->train[i].n, t->train[i].p);
         if (at >= 0)
-            return ul_fail(t->ctx, UL_E_CRITERION, "step %lld: the loss is %g because the weight %s[%lld] is not finite: "
-                           "take a smaller --lr", (long long)step + 1, loss, t->train[i].name, (long long)at);
+            return ul_fail(t->ctx, UL_E_CRITERION,
+                           "step %lld: the loss is %g because the weight %s[%lld] is not finite: "
+                           "take a smaller --lr",
+                           (long long)step + 1, loss, t->train[i].name, (long long)at);
     }
-    return ul_fail(t->ctx, UL_E_CRITERION, "step %lld: the loss is %g though every weight is finite: the logits "
-                   "overflow; take a smaller --lr or fewer steps", (long long)step + 1, loss);
+    return ul_fail(t->ctx, UL_E_CRITERION,
+                   "step %lld: the loss is %g though every weight is finite: the logits "
+                   "overflow; take a smaller --lr or fewer steps",
+                   (long long)step + 1, loss);
 }
 
 ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples, int32_t n, const ul_counts *counts,

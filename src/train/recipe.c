@@ -23,21 +23,27 @@ const ul_param ul_recipe_params[] = {
     {"seed", UL_INT, 0, 0, 9007199254740992.0, NULL, "decides the order of samples, pairs and fresh weights", NULL},
     {"epochs", UL_REAL, 10, 0.001, 100000, NULL, "passes over the forget (or training) rows; see steps", NULL},
     {"steps", UL_INT, 0, 0, 1e9, NULL, "optimizer steps; 0: as epochs say", NULL},
-    {"batch", UL_INT, 32, 1, 1 << 20, "samples", "samples of a step (a forget row with its retain row and alternate)", NULL},
+    {"batch", UL_INT, 32, 1, 1 << 20, "samples", "samples of a step (a forget row with its retain row and alternate)",
+     NULL},
     {"optimizer", UL_TEXT, 0, 0, 0, "adamw|sgd", "adamw as in PyTorch; sgd with momentum", "adamw"},
-    {"lr", UL_REAL, 0, 0, 100, NULL, "peak learning rate; 0: by the size of the model, 1e-3 up to 20 million parameters, "
-     "1e-5 above", NULL},
+    {"lr", UL_REAL, 0, 0, 100, NULL,
+     "peak learning rate; 0: by the size of the model, 1e-3 up to 20 million parameters, "
+     "1e-5 above",
+     NULL},
     {"beta1", UL_REAL, 0.9, 0, 0.999999, NULL, "adamw: decay of the first moment", NULL},
     {"beta2", UL_REAL, 0.999, 0, 0.99999999, NULL, "adamw: decay of the second moment", NULL},
     {"eps", UL_REAL, 1e-8, 0, 1, NULL, "adamw: added to the root of the second moment", NULL},
     {"weight-decay", UL_REAL, 0.01, 0, 10, NULL, "decoupled decay of matrices (never of norms and biases)", NULL},
     {"momentum", UL_REAL, 0, 0, 0.999999, NULL, "sgd: momentum", NULL},
     {"schedule", UL_TEXT, 0, 0, 0, "constant|linear|cosine", "of the learning rate after warm-up", "linear"},
-    {"warmup", UL_REAL, 0.1, 0, 1e9, NULL, "linear warm-up from 0: steps if 1 or more, else a share of all steps", NULL},
+    {"warmup", UL_REAL, 0.1, 0, 1e9, NULL, "linear warm-up from 0: steps if 1 or more, else a share of all steps",
+     NULL},
     {"lr-floor", UL_REAL, 0, 0, 1, NULL, "linear and cosine end at this share of lr", NULL},
     {"clip", UL_REAL, 1, 0, 1e9, NULL, "largest norm of the whole gradient; 0: no clipping", NULL},
-    {"train", UL_TEXT, 0, 0, 0, NULL, "which weights move: all, lora, embedding, head, norms, \"layers 5-7 mlp\", a name; "
-     "joined with commas", "all"},
+    {"train", UL_TEXT, 0, 0, 0, NULL,
+     "which weights move: all, lora, embedding, head, norms, \"layers 5-7 mlp\", a name; "
+     "joined with commas",
+     "all"},
     {0}};
 
 void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out)
@@ -55,7 +61,9 @@ void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out)
         .eps = ul_num(a, "eps"),
         .weight_decay = ul_num(a, "weight-decay"),
         .momentum = ul_num(a, "momentum"),
-        .schedule = !strcmp(schedule, "cosine") ? UL_COSINE : !strcmp(schedule, "linear") ? UL_LINEAR : UL_CONSTANT,
+        .schedule = !strcmp(schedule, "cosine")   ? UL_COSINE
+                    : !strcmp(schedule, "linear") ? UL_LINEAR
+                                                  : UL_CONSTANT,
         .warmup = ul_num(a, "warmup"),
         .lr_floor = ul_num(a, "lr-floor"),
         .clip = ul_num(a, "clip"),
@@ -73,7 +81,8 @@ int64_t ul_recipe_steps(const ul_recipe *r, int64_t n_samples)
 double ul_recipe_lr(const ul_recipe *r, int64_t step, int64_t steps)
 {
     const double pi = 3.14159265358979323846;
-    const double w = r->warmup >= 1 ? floor(r->warmup) : ceil(r->warmup * (double)steps), s = (double)step, n = (double)steps;
+    const double w = r->warmup >= 1 ? floor(r->warmup) : ceil(r->warmup * (double)steps), s = (double)step,
+                 n = (double)steps;
     if (s < w) return r->lr * s / w;
     if (r->schedule == UL_CONSTANT) return r->lr;
     const double left = n > w ? (n - s) / (n - w) : 1; /* 1 at the end of the warm-up, falling to 1 / (n - w) */

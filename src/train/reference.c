@@ -2,8 +2,9 @@
  *
  * A file is:  header | first row of each document, int64 [n_doc + 1] | hidden rows [n_row, C] real | head [V, C] real |
  *             zeros up to a multiple of 8 bytes | log-probs, double [n_row]
- * and its name is the SHA-256 of what decides its numbers: weights, precision, kind, documents. Not the instruction set,
- * threads or packing: they change no bit. A file whose size or header is not what the name promises is made again. */
+ * and its name is the SHA-256 of what decides its numbers: weights, precision, kind, documents. Not the instruction
+ * set, threads or packing: they change no bit. A file whose size or header is not what the name promises is made
+ * again. */
 #include "train/train_impl.h"
 #include <string.h>
 
@@ -40,7 +41,8 @@ static void key_of(const ul_model *m, const char *weights, const ul_docs *docs, 
     char text[65];
     ul_digest d;
     ul_docs_digest(docs, text);
-    const char *part[] = {"reference 1", weights, precision[ul_model_backend(m)->precision], hidden ? "hidden" : "logp", text};
+    const char *part[] = {"reference 1", weights, precision[ul_model_backend(m)->precision], hidden ? "hidden" : "logp",
+                          text};
     ul_digest_init(&d);
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) ul_digest_add(&d, part[i], strlen(part[i]) + 1);
     ul_digest_hex(&d, hex);
@@ -65,7 +67,8 @@ static ul_status sweep_batch(sweep *s, ul_arena *arena, int64_t first, int64_t l
         UL_NEED(pass.row_hidden);
     }
     UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
-    if (s->out && s->h.C) (void)ul_out_write(s->out, pass.row_hidden, (size_t)n_row * row); /* commit reports a failure */
+    if (s->out && s->h.C)
+        (void)ul_out_write(s->out, pass.row_hidden, (size_t)n_row * row); /* commit reports a failure */
     return UL_OK;
 }
 
@@ -79,7 +82,8 @@ static ul_status sweep_all(sweep *s)
     int64_t done = 0;
     for (int64_t i = 0, k; i < s->docs->n && status == UL_OK; i = k) {
         int64_t tokens = 0;
-        for (k = i; k < s->docs->n && (k == i || tokens + s->docs->at[k].n <= SWEEP_TOKENS); k++) tokens += s->docs->at[k].n;
+        for (k = i; k < s->docs->n && (k == i || tokens + s->docs->at[k].n <= SWEEP_TOKENS); k++)
+            tokens += s->docs->at[k].n;
         status = sweep_batch(s, arena, i, k);
         ul_arena_reset(arena);
         done += tokens;
@@ -161,7 +165,12 @@ static ul_status begin(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *we
     UL_NEED(first);
     for (int64_t i = 0; i < docs->n; i++) first[i + 1] = first[i] + ul_doc_labelled(&docs->at[i]);
     *s = (sweep){.ctx = ctx, .m = m, .docs = docs, .first = first};
-    s->h = (header){"ULREF1\n", "", docs->n, first[docs->n], hidden ? shape->C : 0, hidden ? shape->V : 0,
+    s->h = (header){"ULREF1\n",
+                    "",
+                    docs->n,
+                    first[docs->n],
+                    hidden ? shape->C : 0,
+                    hidden ? shape->V : 0,
                     (int64_t)ul_model_backend(m)->k->esize};
     key_of(m, weights, docs, hidden, key);
     memcpy(s->h.key, key, sizeof s->h.key);

@@ -21,7 +21,8 @@ static bool set(json_t *o, const char *key, json_t *value)
     return json_object_set_new(o, key, value) == 0;
 }
 
-/* A step's numbers, in order; a side that was not run has no field. Times come last: all before them is reproducible. */
+/* A step's numbers, in order; a side that was not run has no field. Times come last: all before them is
+ * reproducible. */
 static ul_status log_step(loop *l, const ul_step_result *r, int64_t ns)
 {
     char now[21];
@@ -34,7 +35,8 @@ static ul_status log_step(loop *l, const ul_step_result *r, int64_t ns)
     ok = ok && set(o, "grad_norm", json_real(r->grad_norm)) && set(o, "lr", json_real(r->lr)) &&
          set(o, "tokens", json_integer(r->tokens)) && set(o, "scored", json_integer(r->scored)) &&
          set(o, "ms", json_integer(ns / 1000000)) && set(o, "time", json_string(now));
-    const ul_status s = ok ? ul_jsonl_add(l->log, o) : ul_fail(l->ctx, UL_E_RESOURCE, "no memory for a line of the log");
+    const ul_status s =
+        ok ? ul_jsonl_add(l->log, o) : ul_fail(l->ctx, UL_E_RESOURCE, "no memory for a line of the log");
     json_decref(o);
     return s;
 }
@@ -70,8 +72,10 @@ static ul_status begin(loop *l)
         UL_TRY(ul_trainer_load(l->t, checkpoint, &l->done, run->recipe_digest));
         l->saved = l->done;
     }
-    if (l->done > 0) UL_TRY(ul_jsonl_cut_step(l->ctx, l->log_path, l->done));
-    else UL_TRY(ul_jsonl_cut_lines(l->ctx, l->log_path, 0));
+    if (l->done > 0)
+        UL_TRY(ul_jsonl_cut_step(l->ctx, l->log_path, l->done));
+    else
+        UL_TRY(ul_jsonl_cut_lines(l->ctx, l->log_path, 0));
     return ul_jsonl_open(l->ctx, l->arena, l->log_path, &l->log);
 }
 
@@ -81,8 +85,10 @@ static void show(ul_meter *meter, const loop *l, const ul_step_result *r, int64_
     int n = 0;
     if (isfinite(r->forget_loss))
         n += snprintf(text, sizeof text, "%s %.2f", isfinite(r->retain_loss) ? "forget" : "loss", r->forget_loss);
-    if (isfinite(r->alt_loss)) n += snprintf(text + n, sizeof text - (size_t)n, "%salternate %.2f", n ? "  " : "", r->alt_loss);
-    if (isfinite(r->retain_loss)) snprintf(text + n, sizeof text - (size_t)n, "%sretain %.2f", n ? "  " : "", r->retain_loss);
+    if (isfinite(r->alt_loss))
+        n += snprintf(text + n, sizeof text - (size_t)n, "%salternate %.2f", n ? "  " : "", r->alt_loss);
+    if (isfinite(r->retain_loss))
+        snprintf(text + n, sizeof text - (size_t)n, "%sretain %.2f", n ? "  " : "", r->retain_loss);
     ul_progress_step(meter, l->done, tokens, text);
 }
 

@@ -2,60 +2,60 @@
  * checkpoints, resume. It drives a method through its record (unlearn/method.h) and never names one.
  *
  * A step:  samples (data) -> micro-batches of whole samples -> forward -> method->loss, sample by sample, in double
- *          -> backward adds into the gradients -> after the last micro-batch: tied weights joined, clip, optimizer, log.
- * Losses are divided by the counts of the whole step, so micro-batch, checkpointing and resume change no bit. */
+ *          -> backward adds into the gradients -> after the last micro-batch: tied weights joined, clip, optimizer,
+ * log. Losses are divided by the counts of the whole step, so micro-batch, checkpointing and resume change no bit. */
 #ifndef UL_TRAIN_H
 #define UL_TRAIN_H
 #include "data/data.h"
 #include "model/model.h"
 #include "unlearn/method.h"
 
-/* ---- the recipe --------------------------------------------------------------------------------------------------- */
+/* ---- the recipe -------------------------------------------------------------------------------------------------- */
 typedef enum { UL_ADAMW, UL_SGD } ul_optim_kind;
 typedef enum { UL_CONSTANT, UL_LINEAR, UL_COSINE } ul_schedule;
 
 /* Everything that decides the numbers of a run beside the model, the data and the method. */
 typedef struct {
     uint64_t seed;
-    double epochs;       /* used when steps is 0 */
+    double epochs; /* used when steps is 0 */
     int64_t steps;
-    int32_t batch;       /* samples a step */
+    int32_t batch; /* samples a step */
     ul_optim_kind optim;
     double lr, beta1, beta2, eps, weight_decay, momentum;
     ul_schedule schedule;
-    double warmup;       /* >= 1: steps; < 1: share of the steps, rounded up */
-    double lr_floor;     /* cosine, linear: end at this share of lr */
-    double clip;         /* 0 = none; else max norm over all trainables: g *= min(1, clip / (norm + 1e-6)) */
-    bool match_peer;     /* --match open-unlearning: means within each micro-batch, then their mean; all-position KL */
-    const char *train;   /* spec of ul_model_select */
+    double warmup;     /* >= 1: steps; < 1: share of the steps, rounded up */
+    double lr_floor;   /* cosine, linear: end at this share of lr */
+    double clip;       /* 0 = none; else max norm over all trainables: g *= min(1, clip / (norm + 1e-6)) */
+    bool match_peer;   /* --match open-unlearning: means within each micro-batch, then their mean; all-position KL */
+    const char *train; /* spec of ul_model_select */
 } ul_recipe;
 /* seed epochs steps batch optimizer lr beta1 beta2 eps weight-decay momentum schedule warmup lr-floor clip train */
 extern const ul_param ul_recipe_params[];
 /* Values of that table; lr 0 becomes ul_recipe_lr_for(parameters of the model). */
 void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out);
 double ul_recipe_lr_for(int64_t n_parameters);
-int64_t ul_recipe_steps(const ul_recipe *r, int64_t n_samples);            /* steps, or ceil(epochs * n / batch) */
+int64_t ul_recipe_steps(const ul_recipe *r, int64_t n_samples);       /* steps, or ceil(epochs * n / batch) */
 double ul_recipe_lr(const ul_recipe *r, int64_t step, int64_t steps); /* of step 0 .. steps-1, as transformers has it */
 
-/* ---- the reference cache ------------------------------------------------------------------------------------------ */
+/* ---- the reference cache ----------------------------------------------------------------------------------------- */
 /* What the model before the run says of a set of documents: log p of every scored token and, for KL, the hidden rows
- * that the head reads and the head itself. One file under `dir` for a (weights digest, precision, kind, documents), made
- * by one forward sweep (adapters off) when it is missing, then mapped; dir NULL: kept in `arena`. Packing never changes
- * a bit, so a policy that has not moved yet gives exactly these numbers. */
+ * that the head reads and the head itself. One file under `dir` for a (weights digest, precision, kind, documents),
+ * made by one forward sweep (adapters off) when it is missing, then mapped; dir NULL: kept in `arena`. Packing never
+ * changes a bit, so a policy that has not moved yet gives exactly these numbers. */
 typedef struct ul_reference ul_reference;
 ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                             const ul_docs *docs, bool hidden, ul_reference **out) UL_MUST;
-int32_t ul_reference_rows(const ul_reference *r, int64_t doc);         /* scored tokens of the document */
-const double *ul_reference_logp(const ul_reference *r, int64_t doc);   /* [rows] */
-const void *ul_reference_hidden(const ul_reference *r, int64_t doc);   /* [rows, C] real; NULL unless asked for */
-const void *ul_reference_head(const ul_reference *r);                  /* [V, C] real; likewise */
+int32_t ul_reference_rows(const ul_reference *r, int64_t doc);       /* scored tokens of the document */
+const double *ul_reference_logp(const ul_reference *r, int64_t doc); /* [rows] */
+const void *ul_reference_hidden(const ul_reference *r, int64_t doc); /* [rows, C] real; NULL unless asked for */
+const void *ul_reference_head(const ul_reference *r);                /* [V, C] real; likewise */
 
-/* ---- one step: for the loop, for replays of recorded training, for the audit's attacks ------------------------------- */
+/* ---- one step: for the loop, for replays of recorded training, for the audit's attacks --------------------------- */
 typedef struct ul_trainer ul_trainer;
 typedef struct {
-    double loss;                              /* the method's, of the whole step                              */
+    double loss;                               /* the method's, of the whole step                              */
     double forget_loss, alt_loss, retain_loss; /* mean nll of each side's scored tokens; NaN: side not run    */
-    double grad_norm, lr;                     /* the norm before clipping                                     */
+    double grad_norm, lr;                      /* the norm before clipping                                     */
     int64_t tokens, scored;
 } ul_step_result;
 /* Gives sample i of step s (0 .. batch-1), documents alive until the step's arena is reset. */
@@ -65,14 +65,15 @@ typedef struct {
     const ul_method *method; /* NULL: plain training, mean nll of the forget side's scored tokens */
     const ul_args *args;
     const ul_recipe *recipe;
-    int32_t micro_batch;     /* samples; 0: as many as make 4096 tokens. Never changes a bit (but defines match_peer's means) */
-    bool checkpoint;         /* keep block inputs only */
-    ul_pairing *pairing;     /* samples index = step * batch + i; or NULL and */
+    int32_t
+        micro_batch; /* samples; 0: as many as make 2048 tokens. Never changes a bit (but defines match_peer's means) */
+    bool checkpoint; /* keep block inputs only */
+    ul_pairing *pairing; /* samples index = step * batch + i; or NULL and */
     ul_sample_fn *sample;
     void *user;
     const ul_reference *ref[UL_N_SIDE]; /* by document id; or NULL and the reference is run each time: */
-    ul_model *reference;     /* a second model, or the same one with adapters (UL_PASS_BASE); or NULL */
-    int32_t pad_id;          /* match_peer with KL: retain documents are padded with it to the longest of a micro-batch */
+    ul_model *reference;                /* a second model, or the same one with adapters (UL_PASS_BASE); or NULL */
+    int32_t pad_id; /* match_peer with KL: retain documents are padded with it to the longest of a micro-batch */
 } ul_trainer_options;
 ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps, ul_trainer **out) UL_MUST;
 void ul_trainer_free(ul_trainer *t); /* NULL is fine */
@@ -83,7 +84,8 @@ unsigned ul_method_needs(const ul_method *m, const ul_args *args);
 ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;
 /* Clip by out->grad_norm and move the weights with the gradients that are there. */
 ul_status ul_trainer_update(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;
-/* The loss of each micro-batch of the last ul_trainer_gradients: parts of the loss; with match_peer each its own mean. */
+/* The loss of each micro-batch of the last ul_trainer_gradients: parts of the loss; with match_peer each its own
+ * mean. */
 const double *ul_trainer_micro_losses(const ul_trainer *t, int32_t *n);
 /* Weights that move, optimizer state, step and recipe digest to / from one file (atomic). Another recipe's file is
  * refused, both digests named. Save refuses weights that are not finite. */
@@ -91,26 +93,26 @@ ul_status ul_trainer_save(ul_trainer *t, const char *path, int64_t next_step, co
 ul_status ul_trainer_load(ul_trainer *t, const char *path, int64_t *next_step, const char *recipe_digest) UL_MUST;
 /* Exact bytes of the largest micro-batch among the first `steps` steps (0: all), before any is run. */
 typedef struct {
-    ul_bytes_plan pass;         /* of the model                             */
-    size_t optimizer, step;     /* moments; samples, batch, scores of a step */
+    ul_bytes_plan pass;     /* of the model                             */
+    size_t optimizer, step; /* moments; samples, batch, scores of a step */
     size_t total;
     int32_t n_tok, n_row, longest; /* of that micro-batch */
 } ul_train_plan;
 ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out) UL_MUST;
 
-/* ---- the whole run ------------------------------------------------------------------------------------------------ */
+/* ---- the whole run ----------------------------------------------------------------------------------------------- */
 typedef struct {
     ul_trainer_options options;
-    int64_t n_samples;       /* of an epoch */
-    const char *out_dir;     /* log.jsonl, checkpoint.safetensors; NULL: nothing is written (demo, attacks) */
+    int64_t n_samples;   /* of an epoch */
+    const char *out_dir; /* log.jsonl, checkpoint.safetensors; NULL: nothing is written (demo, attacks) */
     const char *recipe_digest;
-    int64_t save_every;      /* steps; 0 = about every five minutes; -1 = never; always at the end but for -1 */
-    bool resume;             /* from the checkpoint in out_dir where there is one; the log is cut back to it */
+    int64_t save_every; /* steps; 0 = about every five minutes; -1 = never; always at the end but for -1 */
+    bool resume;        /* from the checkpoint in out_dir where there is one; the log is cut back to it */
     void (*on_step)(void *user, int64_t step, const ul_step_result *r); /* NULL, or curves; step from 0 */
     void *on_step_user;
-    const char *what;        /* in the progress line; NULL = silent */
+    const char *what; /* in the progress line; NULL = silent */
 } ul_run;
-#define UL_LOG_NAME "log.jsonl"
+#define UL_LOG_NAME        "log.jsonl"
 #define UL_CHECKPOINT_NAME "checkpoint.safetensors"
 /* Runs what is left of the steps. *steps_done counts from the start of the run; fewer than planned when the caller's
  * `interrupted` said so (the state is saved). A log line: step (from 1), loss, forget_loss, alt_loss, retain_loss,

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { AUTO_TOKENS = 4096 }; /* of a micro-batch whose size nobody chose */
+enum { AUTO_TOKENS = 2048 }; /* of a micro-batch whose size nobody chose */
 
 unsigned ul_method_needs(const ul_method *m, const ul_args *args)
 {
@@ -29,8 +29,10 @@ static ul_status check_reference(const ul_trainer *t)
     if (t->o.reference) return UL_OK;
     for (int s = 0; s < UL_N_SIDE; s++)
         if (need[s] && (!t->o.ref[s] || (s == UL_RETAIN && !ul_reference_head(t->o.ref[s]))))
-            return ul_fail(t->ctx, UL_E_INTERNAL, "the method needs the reference's numbers of the %s documents, and there "
-                           "is neither a cache nor a reference model", name[s]);
+            return ul_fail(t->ctx, UL_E_INTERNAL,
+                           "the method needs the reference's numbers of the %s documents, and there "
+                           "is neither a cache nor a reference model",
+                           name[s]);
     if (t->all_rows)
         return ul_fail(t->ctx, UL_E_INTERNAL, "a divergence over padded batches needs the reference model itself");
     return UL_OK;
@@ -92,8 +94,10 @@ static ul_status draw(ul_trainer *t, int64_t step, ul_sample **out)
     ul_sample *s = UL_NEW(t->step, ul_sample, n);
     UL_NEED(s);
     for (int32_t i = 0; i < n; i++) {
-        if (t->o.pairing) UL_TRY(ul_pairing_sample(t->ctx, t->o.pairing, step * n + i, &s[i]));
-        else UL_TRY(t->o.sample(t->o.user, step, i, t->step, &s[i]));
+        if (t->o.pairing)
+            UL_TRY(ul_pairing_sample(t->ctx, t->o.pairing, step * n + i, &s[i]));
+        else
+            UL_TRY(t->o.sample(t->o.user, step, i, t->step, &s[i]));
         for (int k = 0; k < UL_N_SIDE; k++)
             if (t->sides >> k & 1u && !s[i].doc[k])
                 return ul_fail(t->ctx, UL_E_USAGE, "step %lld, sample %d: the method needs a %s document (give --%s)",
@@ -152,8 +156,10 @@ static ul_status gradient_norm(ul_trainer *t, int64_t step, double *out)
     for (int i = 0; i < t->n_train; i++) {
         const int64_t at = t->be->k->first_bad(t->be, t->train[i].n, t->train[i].g);
         if (at >= 0)
-            return ul_fail(t->ctx, UL_E_CRITERION, "step %lld: the gradient of %s[%lld] is not finite: take a smaller --lr "
-                           "or fewer steps", (long long)step + 1, t->train[i].name, (long long)at);
+            return ul_fail(t->ctx, UL_E_CRITERION,
+                           "step %lld: the gradient of %s[%lld] is not finite: take a smaller --lr "
+                           "or fewer steps",
+                           (long long)step + 1, t->train[i].name, (long long)at);
     }
     return ul_fail(t->ctx, UL_E_CRITERION, "step %lld: the norm of the gradient overflows", (long long)step + 1);
 }
@@ -185,8 +191,11 @@ ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out)
         ul_arena_rewind(t->step, mark);
     }
     ul_model_grad_ready(t->o.model);
-    *out = (ul_step_result){.loss = sums.loss, .forget_loss = mean(&sums, UL_FORGET), .alt_loss = mean(&sums, UL_ALT),
-                            .retain_loss = mean(&sums, UL_RETAIN), .tokens = sums.tokens,
+    *out = (ul_step_result){.loss = sums.loss,
+                            .forget_loss = mean(&sums, UL_FORGET),
+                            .alt_loss = mean(&sums, UL_ALT),
+                            .retain_loss = mean(&sums, UL_RETAIN),
+                            .tokens = sums.tokens,
                             .lr = ul_recipe_lr(&t->recipe, step, t->steps)};
     for (int k = 0; k < UL_N_SIDE; k++) out->scored += sums.scored[k];
     return gradient_norm(t, step, &out->grad_norm);
@@ -203,8 +212,10 @@ ul_status ul_trainer_update(ul_trainer *t, int64_t step, ul_step_result *out)
         const double decay = w->decays ? r->weight_decay : 0;
         const ul_adamw o = {out->lr, r->beta1, r->beta2, r->eps, decay, step + 1};
         if (scale < 1) k->scale(t->be, w->n, scale, w->g);
-        if (r->optim == UL_ADAMW) k->adamw(t->be, &o, w->n, w->p, w->g, t->m[i], t->v[i]);
-        else k->sgd(t->be, out->lr, decay, r->momentum, w->n, w->p, w->g, t->m[i]);
+        if (r->optim == UL_ADAMW)
+            k->adamw(t->be, &o, w->n, w->p, w->g, t->m[i], t->v[i]);
+        else
+            k->sgd(t->be, out->lr, decay, r->momentum, w->n, w->p, w->g, t->m[i]);
     }
     return UL_OK;
 }
@@ -232,7 +243,8 @@ ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
             const ul_mark mark = ul_arena_mark(t->step);
             k = cut(t, s + first, t->recipe.batch - first);
             UL_TRY(ul_trainer_pack(t, s + first, k, &b));
-            const ul_pass pass = {.batch = b, .flags = UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0), .last = -1};
+            const ul_pass pass = {
+                .batch = b, .flags = UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0), .last = -1};
             UL_TRY(ul_model_plan(t->ctx, t->o.model, &pass, &p));
             if (p.total > out->pass.total) {
                 out->pass = p;

@@ -1,9 +1,10 @@
 /* replay_train.c - records of kind "train": the program's own method file, optimizer and loop, fed with the recorded
- * batches. Double backend at the record's tolerance: losses, gradients of step 0, learning rates and norms where recorded,
- * weights after the last step; float backend: losses. The data files are tokenised again and must give the batches.
+ * batches. Double backend at the record's tolerance: losses, gradients of step 0, learning rates and norms where
+ * recorded, weights after the last step; float backend: losses. The data files are tokenised again and must give the
+ * batches.
  *
- * The peer pads: a row's padding is left out here (nothing reads it), except where a loss runs over all positions: there
- * documents keep it, hidden as keys, and every position is a row. */
+ * The peer pads: a row's padding is left out here (nothing reads it), except where a loss runs over all positions:
+ * there documents keep it, hidden as keys, and every position is a row. */
 #include "replay_model.h"
 #include "train/train.h"
 
@@ -39,17 +40,21 @@ static ul_status unsupported(replay *r, const char *fmt, ...)
     return ul_fail(r->ctx, UL_E_INPUT, "unsupported: %s", r->why);
 }
 
-/* ---- what the record says ----------------------------------------------------------------------------------------------- */
+/* ---- what the record says ---------------------------------------------------------------------------------------- */
 static ul_status set_hyper(replay *r, const char *key, const json_t *value)
 {
     const bool retain = !strcmp(key, "retain_loss_type");
     const char *mine = retain ? "retain" : key;
     for (int i = 0; r->args.params && r->args.params[i].key; i++) {
         if (strcmp(r->args.params[i].key, mine)) continue;
-        if (!retain) r->args.num[i] = json_number_value(value);
-        else if (!strcmp(json_string_value(value), "NLL")) r->args.text[i] = "nll";
-        else if (!strcmp(json_string_value(value), "KL")) r->args.text[i] = "kl";
-        else return unsupported(r, "retain loss %s", json_string_value(value));
+        if (!retain)
+            r->args.num[i] = json_number_value(value);
+        else if (!strcmp(json_string_value(value), "NLL"))
+            r->args.text[i] = "nll";
+        else if (!strcmp(json_string_value(value), "KL"))
+            r->args.text[i] = "kl";
+        else
+            return unsupported(r, "retain loss %s", json_string_value(value));
         return UL_OK;
     }
     return unsupported(r, "%s has a hyperparameter %s", json_string_value(json_object_get(r->golden, "trainer")), key);
@@ -83,13 +88,16 @@ static double number(const json_t *o, const char *key)
 static ul_status read_optimizer(replay *r)
 {
     const json_t *o = json_object_get(r->golden, "optimizer"), *accum = json_object_get(o, "grad_accum"), *group;
-    const char *name = json_string_value(json_object_get(o, "name")), *schedule = json_string_value(json_object_get(o, "lr_schedule"));
+    const char *name = json_string_value(json_object_get(o, "name")),
+               *schedule = json_string_value(json_object_get(o, "lr_schedule"));
     size_t i;
     if (!name || strcmp(name, "AdamW")) return unsupported(r, "optimizer %s", name ? name : "(none)");
     ul_args defaults;
     ul_args_default(ul_recipe_params, &defaults);
     ul_recipe_from_args(&defaults, 1, &r->recipe);
-    r->recipe.schedule = !schedule || !strcmp(schedule, "constant") ? UL_CONSTANT : !strcmp(schedule, "linear") ? UL_LINEAR : UL_COSINE;
+    r->recipe.schedule = !schedule || !strcmp(schedule, "constant") ? UL_CONSTANT
+                         : !strcmp(schedule, "linear")              ? UL_LINEAR
+                                                                    : UL_COSINE;
     if (r->recipe.schedule == UL_COSINE && strcmp(schedule, "cosine")) return unsupported(r, "schedule %s", schedule);
     r->batch = (int32_t)json_integer_value(json_object_get(r->golden, "batch"));
     r->accum = accum ? (int32_t)json_integer_value(accum) : 1;
@@ -104,15 +112,17 @@ static ul_status read_optimizer(replay *r)
     r->recipe.warmup = number(o, "warmup_steps");
     r->recipe.clip = number(o, "max_grad_norm");
     r->recipe.weight_decay = 0;
-    json_array_foreach(json_object_get(o, "groups"), i, group) {
+    json_array_foreach(json_object_get(o, "groups"), i, group)
+    {
         const double d = number(group, "weight_decay");
-        if (d != 0 && r->recipe.weight_decay != 0 && d != r->recipe.weight_decay) return unsupported(r, "two weight decays");
+        if (d != 0 && r->recipe.weight_decay != 0 && d != r->recipe.weight_decay)
+            return unsupported(r, "two weight decays");
         if (d != 0) r->recipe.weight_decay = d;
     }
     return UL_OK;
 }
 
-/* ---- recorded batches --------------------------------------------------------------------------------------------------- */
+/* ---- recorded batches -------------------------------------------------------------------------------------------- */
 static ul_status read_i64(replay *r, const char *name, int64_t **out, const ul_tensor **t)
 {
     UL_TRY(ul_tensors_need(r->ctx, r->ts, name, t));
@@ -131,7 +141,8 @@ static ul_status read_batch(replay *r, const char *prefix, bool padded, side_bat
     UL_TRY(read_i64(r, ul_format(r->arena, "%s.input_ids", prefix), &ids, &t));
     *out = (side_batch){UL_NEW(r->arena, ul_doc, t->dim[0]), (int32_t)t->dim[0], (int32_t)t->dim[1]};
     UL_NEED(out->at);
-    if (out->n != r->batch) return ul_fail(r->ctx, UL_E_INPUT, "%s: %d rows, the batch is %d", prefix, (int)out->n, (int)r->batch);
+    if (out->n != r->batch)
+        return ul_fail(r->ctx, UL_E_INPUT, "%s: %d rows, the batch is %d", prefix, (int)out->n, (int)r->batch);
     for (int32_t b = 0; b < out->n; b++) {
         const int64_t at = (int64_t)b * out->T;
         int32_t n = out->T;
@@ -153,7 +164,11 @@ static const char *prefix_of(const replay *r, int side, int32_t k)
 {
     const bool pair = r->needs & UL_NEED_ALT;
     return ul_format(r->arena, "step%d.%s", (int)k,
-                     side == UL_RETAIN ? "retain" : side == UL_ALT ? "forget.alternate" : pair ? "forget.original" : r->method ? "forget" : "train");
+                     side == UL_RETAIN ? "retain"
+                     : side == UL_ALT  ? "forget.alternate"
+                     : pair            ? "forget.original"
+                     : r->method       ? "forget"
+                                       : "train");
 }
 
 static ul_status read_batches(replay *r)
@@ -178,7 +193,7 @@ static ul_status sample(void *user, int64_t step, int32_t i, ul_arena *arena, ul
     return UL_OK;
 }
 
-/* ---- tokenisation: the rows of the data files give the recorded batches --------------------------------------------------- */
+/* ---- tokenisation: the rows of the data files give the recorded batches ------------------------------------------ */
 static bool same_doc(const ul_doc *have, const ul_doc *want)
 {
     if (have->n > want->n) return false;
@@ -208,17 +223,20 @@ static ul_status check_side(replay *r, const ul_tokenizer *tok, const ul_templat
         int64_t *index, *line = NULL;
         const ul_tensor *t;
         UL_TRY(read_i64(r, ul_format(r->arena, "step%d.%s.index", (int)k, role), &index, &t));
-        if (side == UL_ALT) UL_TRY(read_i64(r, ul_format(r->arena, "step%d.forget.alternate.index", (int)k), &line, &t));
+        if (side == UL_ALT)
+            UL_TRY(read_i64(r, ul_format(r->arena, "step%d.forget.alternate.index", (int)k), &line, &t));
         for (int32_t i = 0; i < r->batch; i++) {
             ul_doc doc;
             bool cut;
             if (index[i] < 0 || index[i] >= records->n || (line && (line[i] < 0 || line[i] >= n_line)))
                 return ul_fail(r->ctx, UL_E_INPUT, "batch %d names row %lld", (int)k, (long long)index[i]);
             const ul_record *rec = &records->at[index[i]];
-            UL_TRY(ul_doc_build(r->ctx, r->arena, tok, tpl, rec->prompt, line ? lines[line[i]] : rec->answer, i, 0, &doc, &cut));
+            UL_TRY(ul_doc_build(r->ctx, r->arena, tok, tpl, rec->prompt, line ? lines[line[i]] : rec->answer, i, 0,
+                                &doc, &cut));
             r->worst.compared++;
             if (!same_doc(&doc, &r->side[side][k].at[i]))
-                return ul_fail(r->ctx, UL_E_INPUT, "row %lld of %s is not tokenised as in batch %d", (long long)index[i], path, (int)k);
+                return ul_fail(r->ctx, UL_E_INPUT, "row %lld of %s is not tokenised as in batch %d",
+                               (long long)index[i], path, (int)k);
         }
     }
     return UL_OK;
@@ -234,7 +252,8 @@ static ul_status check_tokens(replay *r)
     const ul_template tpl = {.user_start = json_string_value(json_object_get(t, "user_start_tag")),
                              .user_end = json_string_value(json_object_get(t, "user_end_tag")),
                              .asst_start = json_string_value(json_object_get(t, "asst_start_tag")),
-                             .max_length = (int32_t)json_integer_value(json_object_get(r->golden, "max_length")), .pad_id = -1};
+                             .max_length = (int32_t)json_integer_value(json_object_get(r->golden, "max_length")),
+                             .pad_id = -1};
     ul_replay_path(r->dir, json_string_value(where), path, sizeof path);
     UL_TRY(ul_tokenizer_open(r->ctx, path, &tok));
     ul_status s = UL_OK;
@@ -244,7 +263,7 @@ static ul_status check_tokens(replay *r)
     return s;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------------ */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 static ul_status open_model(replay *r, ul_backend *be, const char *key, ul_model **out)
 {
     const char *path = json_string_value(json_object_get(r->golden, key));
@@ -259,10 +278,13 @@ static bool is_in(const json_t *list, const char *name, bool tied)
 {
     const json_t *p;
     size_t i;
-    json_array_foreach(list, i, p) {
+    json_array_foreach(list, i, p)
+    {
         const char *s = json_string_value(p);
         const bool head = strstr(name, "lm_head") || strstr(name, "embed") || strstr(name, "wte");
-        if (!strcmp(s, name) || (tied && head && (strstr(s, "embed_tokens") || strstr(s, "wte") || strstr(s, "lm_head")))) return true;
+        if (!strcmp(s, name) ||
+            (tied && head && (strstr(s, "embed_tokens") || strstr(s, "wte") || strstr(s, "lm_head"))))
+            return true;
     }
     return false;
 }
@@ -276,8 +298,8 @@ static ul_status choose(replay *r, ul_model *m)
     UL_TRY(ul_model_select(r->ctx, m, "all"));
     const int n = ul_model_trainables(m, &t);
     int used = 0;
-    for (int k = 0; k < n; k++)
-        json_array_foreach(groups, i, group) {
+    for (int k = 0; k < n; k++) json_array_foreach(groups, i, group)
+        {
             if (!is_in(json_object_get(group, "parameters"), t[k].name, ul_model_shape(m)->tied)) continue;
             t[k].decays = number(group, "weight_decay") != 0;
             used++;
@@ -321,7 +343,8 @@ static ul_status compare_tensors(replay *r, ul_model *m, const char *what)
         UL_TRY(read_i64(r, ul_format(r->arena, "%s_index.%s", what, name), &index, &t));
         UL_TRY(ul_tensors_need(r->ctx, r->ts, ul_format(r->arena, "%s_value.%s", what, name), &t));
         for (int64_t k = 0; k < ul_tensor_count(t); k++) {
-            if (index[k] < 0 || index[k] >= n) return ul_fail(r->ctx, UL_E_INPUT, "%s: index %lld", name, (long long)index[k]);
+            if (index[k] < 0 || index[k] >= n)
+                return ul_fail(r->ctx, UL_E_INPUT, "%s: index %lld", name, (long long)index[k]);
             UL_TRY(ul_tensor_f64(r->ctx, t, k, 1, want));
             compare(r, ul_format(r->arena, "%s_value", what), t->name, have[index[k]], want[0]);
         }
@@ -345,7 +368,8 @@ static ul_status compare_step(replay *r, ul_trainer *t, int64_t step, const char
     }
     if (strcmp(losses, "loss")) return UL_OK;
     if (lr) compare(r, "lr_per_step", "lr_per_step", res->lr, json_number_value(json_array_get(lr, (size_t)step)));
-    if (norm) compare(r, "total_norm", "total_norm", res->grad_norm, json_number_value(json_array_get(norm, (size_t)step)));
+    if (norm)
+        compare(r, "total_norm", "total_norm", res->grad_norm, json_number_value(json_array_get(norm, (size_t)step)));
     return UL_OK;
 }
 
@@ -372,8 +396,15 @@ static ul_status run(replay *r, ul_precision precision)
     ul_status s = open_model(r, be, "model", &m);
     if (s == UL_OK && (r->needs & refs)) s = open_model(r, be, "reference", &ref);
     if (s == UL_OK) s = choose(r, m);
-    const ul_trainer_options o = {.model = m, .method = r->method, .args = &r->args, .recipe = &r->recipe, .micro_batch = r->batch,
-                                  .sample = sample, .user = r, .reference = ref, .pad_id = 0};
+    const ul_trainer_options o = {.model = m,
+                                  .method = r->method,
+                                  .args = &r->args,
+                                  .recipe = &r->recipe,
+                                  .micro_batch = r->batch,
+                                  .sample = sample,
+                                  .user = r,
+                                  .reference = ref,
+                                  .pad_id = 0};
     if (s == UL_OK) s = ul_trainer_new(r->ctx, &o, r->steps, &t);
     if (s == UL_OK) s = run_steps(r, t, m, all ? "loss" : "loss_f32", all);
     ul_trainer_free(t);
@@ -406,6 +437,7 @@ int ul_replay_train(ul_ctx *ctx, const char *record_dir, json_t *golden, char *m
         snprintf(message, size, "%s", r.why[0] ? r.why : ul_error_text(ctx));
         return r.why[0] ? 2 : ul_replay_failed(ctx, message, size);
     }
-    snprintf(message, size, "%lld numbers and rows, worst %.2g of the tolerance: %s", (long long)r.worst.compared, r.worst.worst, r.worst.name);
+    snprintf(message, size, "%lld numbers and rows, worst %.2g of the tolerance: %s", (long long)r.worst.compared,
+             r.worst.worst, r.worst.name);
     return r.worst.worst > 1 ? 1 : 0;
 }

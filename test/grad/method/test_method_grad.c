@@ -43,14 +43,15 @@ static double loss(const ul_method *m, const ul_args *a, numbers *x)
     for (int i = 0; i < N; i++) {
         ul_side side[UL_N_SIDE];
         for (int s = 0; s < UL_N_SIDE; s++)
-            side[s] = (ul_side){length[i][s], x->logp[i][s], x->ref[i][s], x->kl[i][s],
-                                x->dlogp[i][s], x->dkl[i][s], n_tok[s], n_seq[s]};
+            side[s] = (ul_side){length[i][s],   x->logp[i][s], x->ref[i][s], x->kl[i][s],
+                                x->dlogp[i][s], x->dkl[i][s],  n_tok[s],     n_seq[s]};
         sum += m->loss(a, &side[UL_FORGET], &side[UL_ALT], &side[UL_RETAIN]);
     }
     return sum;
 }
 
-static void compare(const char *id, const ul_method *m, const ul_args *a, numbers *x, double *value, double got, double *scale)
+static void compare(const char *id, const ul_method *m, const ul_args *a, numbers *x, double *value, double got,
+                    double *scale)
 {
     const double h = 1e-5, keep = *value;
     *value = keep + h;
@@ -122,8 +123,7 @@ static void test_parameters_matter(void **state)
             if (p->type == UL_TEXT) a.text[k] = !strcmp(p->text, "nll") ? "kl" : "nll";
             const double after = loss(e[i].method, &a, &x);
             if (before == after) fail_msg("%s.%s changes nothing", e[i].id, p->key);
-            if (p->type == UL_TEXT && e[i].method->needs_of)
-                assert_true(e[i].method->needs_of(&a) & UL_NEED_RETAIN_KL);
+            if (p->type == UL_TEXT && e[i].method->needs_of) assert_true(e[i].method->needs_of(&a) & UL_NEED_RETAIN_KL);
         }
 }
 

@@ -52,7 +52,8 @@ static outcome whole(const tiny_how *how, int kind)
 static void same(const outcome *want, outcome have, const char *what, int kind, ul_precision precision)
 {
     if (strcmp(want->weights, have.weights) || strcmp(want->log, have.log))
-        fail_msg("%s, precision %d: %s changes the run\n%s\n%s", kinds[kind].id, (int)precision, what, want->log, have.log);
+        fail_msg("%s, precision %d: %s changes the run\n%s\n%s", kinds[kind].id, (int)precision, what, want->log,
+                 have.log);
     free(have.log);
 }
 
@@ -150,6 +151,7 @@ static void test_reference_is_policy(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_f32), cmocka_unit_test(test_bf16), cmocka_unit_test(test_reference_is_policy)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_f32), cmocka_unit_test(test_bf16),
+                                       cmocka_unit_test(test_reference_is_policy)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

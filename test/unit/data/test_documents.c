@@ -1,5 +1,5 @@
-/* Documents with their answer mask, pairs as a function of seed and index, packing. The tokenizer is a word list written
- * by the test, so that every id is known. */
+/* Documents with their answer mask, pairs as a function of seed and index, packing. The tokenizer is a word list
+ * written by the test, so that every id is known. */
 #include "data/data.h"
 #include "ul_test.h"
 
@@ -71,8 +71,10 @@ static void test_length(void **state)
     same(&d, 10, (const int32_t[]){BOS, QUESTION, COLON, WHO, IS, ANN, ANSWER, COLON, A, EOS}, 8);
     assert_true(cut);
     t.strict = true;
-    UL_FAILS_IN(f.ctx, UL_E_INPUT, "has 10 tokens, the limit is 9", ul_doc_build(f.ctx, f.arena, f.tok, &t, "who is Ann", "a baker", 0, 0, &d, &cut));
-    const ul_record row[2] = {{.line = 4, .prompt = "who", .answer = "Ann"}, {.line = 7, .prompt = "who is Ann", .answer = "a baker"}};
+    UL_FAILS_IN(f.ctx, UL_E_INPUT, "has 10 tokens, the limit is 9",
+                ul_doc_build(f.ctx, f.arena, f.tok, &t, "who is Ann", "a baker", 0, 0, &d, &cut));
+    const ul_record row[2] = {{.line = 4, .prompt = "who", .answer = "Ann"},
+                              {.line = 7, .prompt = "who is Ann", .answer = "a baker"}};
     ul_records *records;
     ul_docs *docs;
     UL_OK_IN(f.ctx, ul_records_seal(f.ctx, "rows", row, 2, f.arena, &records));
@@ -81,7 +83,8 @@ static void test_length(void **state)
     UL_OK_IN(f.ctx, ul_docs_build(f.ctx, f.arena, f.tok, &t, records, UL_WHICH_ANSWER, &docs));
     assert_int_equal(docs->n_truncated, 1);
     assert_int_equal(docs->longest, 10);
-    UL_FAILS_IN(f.ctx, UL_E_INPUT, "rows:4", ul_docs_build(f.ctx, f.arena, f.tok, &t, records, UL_WHICH_PARAPHRASE, &docs));
+    UL_FAILS_IN(f.ctx, UL_E_INPUT, "rows:4",
+                ul_docs_build(f.ctx, f.arena, f.tok, &t, records, UL_WHICH_PARAPHRASE, &docs));
     UL_OK_IN(f.ctx, ul_docs_prompts(f.ctx, f.arena, f.tok, &t, records, &docs));
     assert_int_equal(docs->at[0].n, 6);
     assert_int_equal(docs->n_labelled, 0);
@@ -120,10 +123,13 @@ static void test_pack(void **state)
     const ul_sample s[2] = {{{&a, NULL, &b}}, {{&b, NULL, &a}}};
     ul_batch *p;
     UL_OK_IN(ctx, ul_pack(ctx, arena, s, 2, UL_SIDE_BIT_FORGET | UL_SIDE_BIT_RETAIN, UL_SIDE_BIT_RETAIN, &p));
-    const int32_t token[] = {5, 6, 7, 8, 9, 10, 11, 9, 10, 11, 5, 6, 7, 8}, pos[] = {0, 1, 2, 3, 0, 1, 2, 0, 1, 2, 0, 1, 2, 3};
+    const int32_t token[] = {5, 6, 7, 8, 9, 10, 11, 9, 10, 11, 5, 6, 7, 8},
+                  pos[] = {0, 1, 2, 3, 0, 1, 2, 0, 1, 2, 0, 1, 2, 3};
     const int32_t row[] = {1, 2, 4, 5, 6, 7, 10, 11, 12, 13}, label[] = {7, 8, 10, -1, -1, 10, -1, 7, 8, -1};
-    const int32_t start[] = {0, 4, 7, 10, 14}, doc_row[] = {0, 2, 5, 6, 10}, sample_start[] = {0, 7, 14}, sample[] = {0, 0, 1, 1};
-    const uint8_t side[] = {UL_FORGET, UL_RETAIN, UL_FORGET, UL_RETAIN}, hidden[] = {0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0};
+    const int32_t start[] = {0, 4, 7, 10, 14}, doc_row[] = {0, 2, 5, 6, 10}, sample_start[] = {0, 7, 14},
+                  sample[] = {0, 0, 1, 1};
+    const uint8_t side[] = {UL_FORGET, UL_RETAIN, UL_FORGET, UL_RETAIN},
+                  hidden[] = {0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0};
     assert_int_equal(p->n_tok, 14);
     assert_int_equal(p->n_doc, 4);
     assert_int_equal(p->n_row, 10);
@@ -167,7 +173,8 @@ static void test_pairing(void **state)
         for (int64_t i = 0; i < N; i++) {
             ul_sample s, t, u;
             UL_OK_IN(f.ctx, ul_pairing_sample(f.ctx, &p, e * N + i, &s));
-            UL_OK_IN(f.ctx, ul_pairing_sample(f.ctx, &p, (e * 13 + i) % (N * EPOCHS), &u)); /* out of order, then again */
+            UL_OK_IN(f.ctx,
+                     ul_pairing_sample(f.ctx, &p, (e * 13 + i) % (N * EPOCHS), &u)); /* out of order, then again */
             UL_OK_IN(f.ctx, ul_pairing_sample(f.ctx, &p, e * N + i, &t));
             assert_memory_equal(&s, &t, sizeof s);
             seen[s.doc[UL_FORGET] - fd]++;
@@ -184,13 +191,17 @@ static void test_pairing(void **state)
     for (int i = 0; i < R; i++) assert_in_range(retained[i], N * EPOCHS / R / 2, N * EPOCHS / R * 2);
     assert_true(moved > N * EPOCHS / 2 && other > N * EPOCHS / 2);
     ul_sample s;
-    UL_FAILS_IN(f.ctx, UL_E_INTERNAL, "beyond", ul_pairing_sample(f.ctx, &(ul_pairing){.forget = &forget, .order = p.order, .alt = &(ul_docs){0}, .n_line = 2}, 0, &s));
+    UL_FAILS_IN(f.ctx, UL_E_INTERNAL, "beyond",
+                ul_pairing_sample(f.ctx,
+                                  &(ul_pairing){.forget = &forget, .order = p.order, .alt = &(ul_docs){0}, .n_line = 2},
+                                  0, &s));
     end(&f);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_mask), cmocka_unit_test(test_length), cmocka_unit_test(test_hidden),
-                                       cmocka_unit_test(test_pack), cmocka_unit_test(test_pairing)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_mask), cmocka_unit_test(test_length),
+                                       cmocka_unit_test(test_hidden), cmocka_unit_test(test_pack),
+                                       cmocka_unit_test(test_pairing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,8 +25,10 @@ static ul_records *open_in(ul_ctx *ctx, const char *path, const char *fields, in
 
 static void is(const char *have, const char *want)
 {
-    if (!want) assert_null(have);
-    else assert_string_equal(have ? have : "(null)", want);
+    if (!want)
+        assert_null(have);
+    else
+        assert_string_equal(have ? have : "(null)", want);
 }
 
 static void check(const ul_records *r, int64_t i, int64_t line, const char *prompt, const char *answer)
@@ -41,7 +43,10 @@ static void test_formats(void **state)
 {
     (void)state;
     ul_ctx *ctx = ul_test_ctx();
-    ul_records *r = open_in(ctx, PUT("a", "{\"question\": \"q1\", \"answer\": \"a1\"}\n\n {\"prompt\": \"q2\", \"completion\": \"\\u00e9\"}\n"), NULL, 0);
+    ul_records *r = open_in(
+        ctx,
+        PUT("a", "{\"question\": \"q1\", \"answer\": \"a1\"}\n\n {\"prompt\": \"q2\", \"completion\": \"\\u00e9\"}\n"),
+        NULL, 0);
     assert_int_equal(r->n, 2);
     check(r, 0, 1, "q1", "a1");
     check(r, 1, 3, "q2", "\xc3\xa9");
@@ -64,9 +69,10 @@ static void test_fields(void **state)
 {
     (void)state;
     ul_ctx *ctx = ul_test_ctx();
-    const char *path = PUT("f", "{\"text\": \"q\", \"labels\": \"a\", \"who\": \"Ann\", \"alt\": [\"x\", \"a\", 3]}\n"
-                                "{\"text\": \"q\", \"labels\": \"b\", \"who\": \"Bea\", \"paraphrased_answer\": \"p\"}\n"
-                                "{\"text\": \"q\", \"labels\": \"c\", \"who\": \"Ann\"}\n");
+    const char *path =
+        PUT("f", "{\"text\": \"q\", \"labels\": \"a\", \"who\": \"Ann\", \"alt\": [\"x\", \"a\", 3]}\n"
+                 "{\"text\": \"q\", \"labels\": \"b\", \"who\": \"Bea\", \"paraphrased_answer\": \"p\"}\n"
+                 "{\"text\": \"q\", \"labels\": \"c\", \"who\": \"Ann\"}\n");
     ul_records *r = open_in(ctx, path, "prompt=text,answer=labels,entity=who,wrong=alt", 0);
     check(r, 0, 1, "q", "a");
     assert_int_equal(r->at[0].n_wrong, 2); /* the answer itself is not wrong */
@@ -79,8 +85,10 @@ static void test_fields(void **state)
     assert_int_equal(r->at[0].entity, 0);
     assert_int_equal(r->at[1].entity, 0);
     assert_int_equal(r->at[2].entity, 1);
-    r = open_in(ctx, PUT("g", "{\"question\": \"q\", \"choices\": [1961, 1958], \"answer\": 1}\n"
-                              "{\"question\": \"q\", \"option1\": \"x\", \"option2\": \"y\", \"answer\": \"y\"}\n"), NULL, 0);
+    r = open_in(ctx,
+                PUT("g", "{\"question\": \"q\", \"choices\": [1961, 1958], \"answer\": 1}\n"
+                         "{\"question\": \"q\", \"option1\": \"x\", \"option2\": \"y\", \"answer\": \"y\"}\n"),
+                NULL, 0);
     check(r, 0, 1, "q", "1958");
     is(r->at[0].wrong[0], "1961");
     assert_int_equal(r->at[1].n_wrong, 1);
@@ -89,7 +97,8 @@ static void test_fields(void **state)
     ul_ctx_free(ctx);
 }
 
-#define BAD(name, text, part) UL_FAILS_IN(ctx, UL_E_INPUT, part, ul_records_open(ctx, ul_ctx_arena(ctx), PUT(name, text), NULL, 0, &r))
+#define BAD(name, text, part)                                                                                          \
+    UL_FAILS_IN(ctx, UL_E_INPUT, part, ul_records_open(ctx, ul_ctx_arena(ctx), PUT(name, text), NULL, 0, &r))
 static void test_bad_input(void **state)
 {
     (void)state;
@@ -98,10 +107,12 @@ static void test_bad_input(void **state)
     BAD("e1", "", "no rows");
     BAD("e2", "\n \n", "no rows");
     BAD("e3", "[]", "no rows");
-    BAD("e4", "{\"question\": \"q\", \"answer\": \"a\"}\n{\"question\": \"q\", \"anser\": \"a\"}\n", "e4:2: the row has no field for the answer");
+    BAD("e4", "{\"question\": \"q\", \"answer\": \"a\"}\n{\"question\": \"q\", \"anser\": \"a\"}\n",
+        "e4:2: the row has no field for the answer");
     BAD("e4", "{\"question\": \"q\", \"answer\": \"a\"}\n{\"question\": \"q\", \"anser\": \"a\"}\n", "question, anser");
     BAD("e5", "{\"question\": \"q\", \"answer\": \"a\"}\n{\"question\": \n", "e5:2:");
-    BAD("e6", "{\"question\": \"q\", \"answer\": \"a\"}\n{\"question\": \"\xff\", \"answer\": \"a\"}\n", "e6:2: byte 15 of the line (0xff)");
+    BAD("e6", "{\"question\": \"q\", \"answer\": \"a\"}\n{\"question\": \"\xff\", \"answer\": \"a\"}\n",
+        "e6:2: byte 15 of the line (0xff)");
     BAD("e7", "{\"question\": \"q\", \"answer\": [1]}\n", "e7:1: the answer is neither");
     BAD("e8", "question,answer\nq,a,b\n", "e8:2: the row has 3 cells, the header has 2");
     BAD("e9", "question,answer\nq,\"a\n", "e9:2: the quote that opens here never closes");
@@ -114,8 +125,12 @@ static void test_digest_and_overlap(void **state)
 {
     (void)state;
     ul_ctx *ctx = ul_test_ctx();
-    const ul_records *a = open_in(ctx, PUT("o1", "{\"question\": \"q1\", \"answer\": \"a\"}\n{\"question\": \"q2\", \"answer\": \"a\"}\n"), NULL, 0);
-    const ul_records *b = open_in(ctx, PUT("o2", "[{\"prompt\": \"q2\", \"completion\": \"a\"}, {\"prompt\": \"q1\", \"completion\": \"b\"}]"), NULL, 0);
+    const ul_records *a = open_in(
+        ctx, PUT("o1", "{\"question\": \"q1\", \"answer\": \"a\"}\n{\"question\": \"q2\", \"answer\": \"a\"}\n"), NULL,
+        0);
+    const ul_records *b = open_in(
+        ctx, PUT("o2", "[{\"prompt\": \"q2\", \"completion\": \"a\"}, {\"prompt\": \"q1\", \"completion\": \"b\"}]"),
+        NULL, 0);
     assert_int_equal(ul_records_overlap(ctx, a, b), 1);
     assert_int_equal(ul_records_overlap(ctx, a, a), 2);
     assert_string_not_equal(a->digest, b->digest);
@@ -134,7 +149,7 @@ static void test_digest_and_overlap(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formats), cmocka_unit_test(test_fields), cmocka_unit_test(test_bad_input),
-                                       cmocka_unit_test(test_digest_and_overlap)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formats), cmocka_unit_test(test_fields),
+                                       cmocka_unit_test(test_bad_input), cmocka_unit_test(test_digest_and_overlap)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

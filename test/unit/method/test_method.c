@@ -126,7 +126,7 @@ static void test_effect(void **state)
     static const struct {
         const char *id;
         int forget, alt, retain; /* sign of the change of log p that descent brings */
-    } want[] = {{"ga", -1, 0, 0},   {"graddiff", -1, 0, 1}, {"ga_kl", -1, 0, 0}, {"npo", -1, 0, 1},
+    } want[] = {{"ga", -1, 0, 0},     {"graddiff", -1, 0, 1}, {"ga_kl", -1, 0, 0}, {"npo", -1, 0, 1},
                 {"simnpo", -1, 0, 1}, {"idk", 0, 1, 1},       {"dpo", -1, 1, 1}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         ul_args a;
@@ -144,8 +144,8 @@ static void test_effect(void **state)
     }
 }
 
-/* The step's loss does not depend on how its samples are grouped: the sum over samples with the step's denominators is the
- * token mean over all of them. */
+/* The step's loss does not depend on how its samples are grouped: the sum over samples with the step's denominators is
+ * the token mean over all of them. */
 static void test_token_mean_is_global(void **state)
 {
     (void)state;
@@ -200,8 +200,9 @@ static void test_registry(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_npo_at_reference), cmocka_unit_test(test_npo_limits), cmocka_unit_test(test_npo_is_simnpo),
-        cmocka_unit_test(test_dpo_of_equals),    cmocka_unit_test(test_effect),     cmocka_unit_test(test_token_mean_is_global),
+        cmocka_unit_test(test_npo_at_reference), cmocka_unit_test(test_npo_limits),
+        cmocka_unit_test(test_npo_is_simnpo),    cmocka_unit_test(test_dpo_of_equals),
+        cmocka_unit_test(test_effect),           cmocka_unit_test(test_token_mean_is_global),
         cmocka_unit_test(test_empty_sides),      cmocka_unit_test(test_registry)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Schedules against transformers' formulas written out naively with libm, parameters and their defaults, step counts. */
+/* Schedules against transformers' formulas written out naively with libm, parameters and their defaults, step
+ * counts. */
 #include "train/train.h"
 #include "ul_test.h"
 #include <math.h>
@@ -33,8 +34,10 @@ static void test_schedules(void **state)
         for (int w = 0; w < 4; w++)
             for (int64_t s = 0; s < 40; s++) {
                 const ul_recipe r = recipe((ul_schedule)k, warm[w], w == 1 ? 0.1 : 0);
-                const double want = naive(&r, warm[w] < 1 ? ceil(warm[w] * 40) : warm[w], (double)s, 40), have = ul_recipe_lr(&r, s, 40);
-                if (!(fabs(have - want) <= 1e-15 * r.lr + 1e-12 * want)) fail_msg("schedule %d step %d: %.17g, %.17g", k, (int)s, have, want);
+                const double want = naive(&r, warm[w] < 1 ? ceil(warm[w] * 40) : warm[w], (double)s, 40),
+                             have = ul_recipe_lr(&r, s, 40);
+                if (!(fabs(have - want) <= 1e-15 * r.lr + 1e-12 * want))
+                    fail_msg("schedule %d step %d: %.17g, %.17g", k, (int)s, have, want);
             }
 }
 
@@ -75,6 +78,7 @@ static void test_params(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_schedules), cmocka_unit_test(test_steps), cmocka_unit_test(test_params)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_schedules), cmocka_unit_test(test_steps),
+                                       cmocka_unit_test(test_params)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,13 @@
-/* A step taken apart: optimizer and clipping against a naive re-computation, who moves, the peer's means, padded divergence,
- * the byte plan, checkpoints of another recipe, a loss that is no number, interruption. */
+/* A step taken apart: optimizer and clipping against a naive re-computation, who moves, the peer's means, padded
+ * divergence, the byte plan, checkpoints of another recipe, a loss that is no number, interruption. */
 #include "method/method.h"
 #include "train_test.h"
 
 static double *copy(const tiny *t, const void *p, int64_t n)
 {
     double *x = calloc((size_t)n, sizeof *x);
-    for (int64_t i = 0; i < n; i++) x[i] = t->be->k->esize == 8 ? ((const double *)p)[i] : (double)((const float *)p)[i];
+    for (int64_t i = 0; i < n; i++)
+        x[i] = t->be->k->esize == 8 ? ((const double *)p)[i] : (double)((const float *)p)[i];
     return x;
 }
 
@@ -40,7 +41,8 @@ static void test_update(void **state)
             double *before[2], *g[2];
             UL_OK_IN(t.ctx, ul_trainer_gradients(tr, step, &r));
             assert_true(r.grad_norm > 0.25);
-            for (int k = 0; k < 2; k++) before[k] = copy(&t, w[which[k]].p, w[which[k]].n), g[k] = copy(&t, w[which[k]].g, w[which[k]].n);
+            for (int k = 0; k < 2; k++)
+                before[k] = copy(&t, w[which[k]].p, w[which[k]].n), g[k] = copy(&t, w[which[k]].g, w[which[k]].n);
             UL_OK_IN(t.ctx, ul_trainer_update(tr, step, &r));
             for (int k = 0; k < 2; k++) {
                 const ul_trainable *x = &w[which[k]];
@@ -53,7 +55,8 @@ static void test_update(void **state)
                         p -= lr * wd * p;
                         m[k][i] = 0.9 * m[k][i] + 0.1 * d;
                         v[k][i] = 0.999 * v[k][i] + 0.001 * d * d;
-                        p -= lr * (m[k][i] / (1 - pow(0.9, (double)step + 1))) / (sqrt(v[k][i] / (1 - pow(0.999, (double)step + 1))) + 1e-8);
+                        p -= lr * (m[k][i] / (1 - pow(0.9, (double)step + 1))) /
+                             (sqrt(v[k][i] / (1 - pow(0.999, (double)step + 1))) + 1e-8);
                     } else {
                         d += wd * p;
                         m[k][i] = t.recipe.momentum * m[k][i] + d;
@@ -70,7 +73,8 @@ static void test_update(void **state)
     }
 }
 
-/* Plain training: the loss is the mean nll over the step's scored tokens, computed here from the model's own log-probs. */
+/* Plain training: the loss is the mean nll over the step's scored tokens, computed here from the model's own
+ * log-probs. */
 static void test_plain_loss(void **state)
 {
     (void)state;
@@ -80,7 +84,8 @@ static void test_plain_loss(void **state)
     ul_step_result r;
     double sum = 0, n = 0;
     tiny_open(&t, NULL, &how, NULL, NULL);
-    UL_OK_IN(t.ctx, ul_reference_open(t.ctx, ul_ctx_arena(t.ctx), t.model, NULL, t.digest, t.docs[UL_FORGET], true, &t.ref[0]));
+    UL_OK_IN(t.ctx, ul_reference_open(t.ctx, ul_ctx_arena(t.ctx), t.model, NULL, t.digest, t.docs[UL_FORGET], true,
+                                      &t.ref[0]));
     UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, 3, &tr));
     UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 2, &r));
     for (int32_t i = 0; i < t.recipe.batch; i++) {
@@ -114,7 +119,8 @@ static void test_only_selected_weights_move(void **state)
     for (int i = 0; i < n; i++) {
         double *after = copy(&t, w[i].p, w[i].rows * w[i].cols);
         const bool moved = memcmp(after, before[i], (size_t)(w[i].rows * w[i].cols) * sizeof *after) != 0;
-        if (moved != (strstr(w[i].name, "layers.1.mlp") != NULL)) fail_msg("%s %s", w[i].name, moved ? "moved" : "stayed");
+        if (moved != (strstr(w[i].name, "layers.1.mlp") != NULL))
+            fail_msg("%s %s", w[i].name, moved ? "moved" : "stayed");
         free(after), free(before[i]);
     }
     free(before);
@@ -139,15 +145,17 @@ static void test_peer_means(void **state)
         const double *part = ul_trainer_micro_losses(tr, &n);
         assert_int_equal(n, 3);
         close_to(r.loss, match ? (part[0] + part[1] + part[2]) / 3 : part[0] + part[1] + part[2], 1e-13);
-        if (!match) whole = r.loss, first = part[0];
-        else assert_true(fabs(whole - r.loss) > 1e-6 && part[0] > 1.5 * first);
+        if (!match)
+            whole = r.loss, first = part[0];
+        else
+            assert_true(fabs(whole - r.loss) > 1e-6 && part[0] > 1.5 * first);
         ul_trainer_free(tr);
         tiny_close(&t);
     }
 }
 
-/* The peer's divergence over padded batches: nothing at the start, something once the model has moved away; caches cannot
- * serve it, and it is not the number of the labelled positions alone. */
+/* The peer's divergence over padded batches: nothing at the start, something once the model has moved away; caches
+ * cannot serve it, and it is not the number of the labelled positions alone. */
 static void test_peer_divergence(void **state)
 {
     (void)state;
@@ -212,7 +220,8 @@ static void test_cache_file(void **state)
     UL_OK_IN(t.ctx, ul_reference_open(t.ctx, arena, t.model, dir, t.digest, t.docs[0], true, &b));
     UL_OK_IN(t.ctx, ul_reference_open(t.ctx, arena, t.model, NULL, t.digest, t.docs[0], true, &c));
     assert_memory_equal(ul_reference_logp(b, 0), ul_reference_logp(c, 0), n * sizeof(double));
-    assert_memory_equal(ul_reference_hidden(b, 1), ul_reference_hidden(c, 1), (size_t)ul_reference_rows(b, 1) * 32 * sizeof(float));
+    assert_memory_equal(ul_reference_hidden(b, 1), ul_reference_hidden(c, 1),
+                        (size_t)ul_reference_rows(b, 1) * 32 * sizeof(float));
     tiny_close(&t);
 }
 
@@ -275,8 +284,8 @@ static void test_interruption_and_foreign_checkpoint(void **state)
     tiny_close(&t);
 }
 
-/* A step that throws the weights away: the next loss is no number; the message names step and tensor, and the checkpoint
- * from before is still there and good. */
+/* A step that throws the weights away: the next loss is no number; the message names step and tensor, and the
+ * checkpoint from before is still there and good. */
 static void test_not_a_number(void **state)
 {
     (void)state;
@@ -309,9 +318,14 @@ static void test_not_a_number(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_update), cmocka_unit_test(test_plain_loss), cmocka_unit_test(test_only_selected_weights_move),
-        cmocka_unit_test(test_peer_means), cmocka_unit_test(test_peer_divergence), cmocka_unit_test(test_cache_file),
-        cmocka_unit_test(test_plan), cmocka_unit_test(test_interruption_and_foreign_checkpoint), cmocka_unit_test(test_not_a_number)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_update),
+                                       cmocka_unit_test(test_plain_loss),
+                                       cmocka_unit_test(test_only_selected_weights_move),
+                                       cmocka_unit_test(test_peer_means),
+                                       cmocka_unit_test(test_peer_divergence),
+                                       cmocka_unit_test(test_cache_file),
+                                       cmocka_unit_test(test_plan),
+                                       cmocka_unit_test(test_interruption_and_foreign_checkpoint),
+                                       cmocka_unit_test(test_not_a_number)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
