@@ -6,7 +6,7 @@ static const ul_param params[] = {
     {"model", UL_TEXT, 0, 0, 0, NULL, "a Hugging Face directory", ""},
     {"forget", UL_TEXT, 0, 0, 0, NULL, "the forget set (or, without --method, the training data)", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "the retain set, for methods that read one", ""},
-    {"micro-batch", UL_INT, 0, 0, 1 << 20, "samples", "samples in memory at a time; 0: as many as make about 4096 tokens", NULL},
+    {"micro-batch", UL_INT, 0, 0, 1 << 20, "samples", "samples in memory at a time; 0: as many as make about 2048 tokens", NULL},
     {"checkpoint", UL_BOOL, 0, 0, 1, NULL, "keep only the inputs of blocks", NULL},
     {"look", UL_INT, 0, 0, 1e9, "steps", "steps to look at for the largest micro-batch; 0: all", NULL},
     {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning", "as in `forget`", "none"},

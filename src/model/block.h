@@ -150,6 +150,7 @@ typedef struct {
 struct ul_run {
     ul_block_plan *block; /* [n_layer] */
     bool grad, checkpoint, base, head, ready;
+    bool has_logits; /* those of the head's first chunk stand in at_z */
     int last, low; /* blocks to run; lowest block with a backward (n_layer: none); -1: the embedding trains */
     int64_t n, n_row, chunk;
     size_t hidden_at, temp_at, dx_at, head_at, total; /* the slab: hidden, kept, temp, dx, head */

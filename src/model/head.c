@@ -1,13 +1,16 @@
 /* head.c - the final norm and the output matrix, at the scored rows only, a chunk of rows at a time.
  *
- * Forward gives scores and forgets the logits; backward computes a chunk of logits again, turns it in place into its
- * gradient dz, and goes on:  dh = dz W,  dW += dz^T h (one chain over the rows).  The chunk never changes a bit: it ends
- * where a block of 32 rows of a sample ends (the bf16 product's blocks along tokens start at each sample). */
+ * Forward gives scores; only the logits of its first chunk stay. Backward computes those of the other chunks again, turns a
+ * chunk in place into its gradient dz, and goes on:  dh = dz W,  dW += dz^T h (one chain over the rows).  The chunk never
+ * changes a bit: it ends where a block of 32 rows of a sample ends (the bf16 product's blocks along tokens start at each
+ * sample). */
 #include "model/block.h"
 #include <string.h>
 
-/* Logits of a chunk: about 16 million numbers, 64 MiB of floats (packing the matrix again costs 2 % at 256 rows of it). */
-enum { CHUNK_NUMBERS = 16 << 20, CHUNK_ROWS = 64, BLOCK = 32 };
+/* Logits of a chunk: about 16 million numbers, 64 MiB of floats (packing the matrix again costs 2 % at 256 rows of it). Where
+ * a backward follows, four times as many: a micro-batch of 2048 rows over 32000 words then computes no logit twice, which
+ * is a fifth of the products of a 15M model's step. */
+enum { CHUNK_NUMBERS = 16 << 20, KEPT_NUMBERS = 64 << 20, CHUNK_ROWS = 64, BLOCK = 32 };
 
 ul_weight *ul_head_weight(const ul_model *m, bool base)
 {
@@ -20,7 +23,7 @@ void ul_head_plan(const ul_model *m, const ul_pass *pass, ul_run *r, size_t *at)
 {
     const size_t esize = m->be->k->esize;
     const int64_t c = m->arch.s.C, v = m->arch.s.V;
-    r->chunk = CHUNK_NUMBERS / v / BLOCK * BLOCK;
+    r->chunk = (r->grad ? KEPT_NUMBERS : CHUNK_NUMBERS) / v / BLOCK * BLOCK;
     if (r->chunk < CHUNK_ROWS) r->chunk = CHUNK_ROWS;
     if (m->head_rows) r->chunk = m->head_rows;
     if (pass->flags & UL_PASS_PLAIN_HEAD || r->chunk > r->n_row) r->chunk = r->n_row;
@@ -118,23 +121,31 @@ static ul_score score_from(const ul_score *s, int64_t i)
                       .kl = s->kl ? s->kl + i : NULL};
 }
 
-void ul_head_forward(ul_model *m, ul_pass *pass, ul_run *r)
+/* Scores of the chunk that begins at row i; returns its rows. */
+static int64_t forward_chunk(ul_model *m, ul_pass *pass, ul_run *r, int64_t i, bool scored)
 {
     const ul_batch *b = pass->batch;
     const ul_score *s = &pass->score;
     const ul_weight *w = ul_head_weight(m, r->base);
+    const int64_t c = m->arch.s.C, n = chunk_rows(r, b, i);
+    void *h = normed_rows(m, r, b, i, n), *z = ul_at(m, r->at_z);
+    if (pass->row_hidden) m->be->k->copy(m->be, n * c, h, ul_part_of(m->be, pass->row_hidden, i * c), false);
+    if (!scored) return n;
+    const ul_score out = score_from(s, i);
+    ul_linear(m->be, n, h, w, ul_weight_p(w, r->base), NULL, z);
+    m->be->k->score(m->be, n, m->arch.s.V, z, b->label + i, s->kl ? reference(m, pass, r, i, n) : NULL,
+                    pass->soft ? pass->soft + i : NULL, &out);
+    return n;
+}
+
+/* The first chunk comes last: backward begins with it and finds its logits there. */
+void ul_head_forward(ul_model *m, ul_pass *pass, ul_run *r)
+{
+    const ul_score *s = &pass->score;
     const bool scored = s->logp || s->argmax || s->mu || s->sigma2 || s->kl;
-    const int64_t c = m->arch.s.C;
-    for (int64_t i = 0, n; i < r->n_row; i += n) {
-        n = chunk_rows(r, b, i);
-        void *h = normed_rows(m, r, b, i, n), *z = ul_at(m, r->at_z);
-        if (pass->row_hidden) m->be->k->copy(m->be, n * c, h, ul_part_of(m->be, pass->row_hidden, i * c), false);
-        if (!scored) continue;
-        const ul_score out = score_from(s, i);
-        ul_linear(m->be, n, h, w, ul_weight_p(w, r->base), NULL, z);
-        m->be->k->score(m->be, n, m->arch.s.V, z, b->label + i, s->kl ? reference(m, pass, r, i, n) : NULL,
-                        pass->soft ? pass->soft + i : NULL, &out);
-    }
+    for (int64_t i = chunk_rows(r, pass->batch, 0); i < r->n_row;) i += forward_chunk(m, pass, r, i, scored);
+    forward_chunk(m, pass, r, 0, scored);
+    r->has_logits = scored;
 }
 
 void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
@@ -153,7 +164,8 @@ void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
         void *h = ul_part_of(be, ul_at(m, r->at_nr), i * c), *z = ul_at(m, r->at_z);
         const int32_t n_seg = segments(b, i, n, seg);
         const void *zref = pass->kl_coef ? reference(m, pass, r, i, n) : NULL;
-        ul_linear(be, n, h, w, wp, NULL, z);
+        if (i > 0 || !r->has_logits) ul_linear(be, n, h, w, wp, NULL, z);
+        r->has_logits = false;
         be->k->score_bwd(be, n, v, z, b->label + i, pass->coef + i, zref, zref ? pass->kl_coef + i : NULL);
         if (dw)
             be->k->gemm(be, &(ul_gemm){.m = v, .n = c, .k = n, .a = z, .a_row = 1, .a_col = v, .b = h, .b_row = c, .b_col = 1,
@@ -177,6 +189,7 @@ void *ul_head_logits(ul_model *m, const ul_batch *b, int64_t first, int64_t *n)
 {
     const ul_weight *w = ul_head_weight(m, m->run.base);
     *n = m->run.n_row - first < m->run.chunk ? m->run.n_row - first : m->run.chunk;
+    m->run.has_logits = false;
     ul_linear(m->be, *n, normed_rows(m, &m->run, b, first, *n), w, ul_weight_p(w, m->run.base), NULL, ul_at(m, m->run.at_z));
     return ul_at(m, m->run.at_z);
 }

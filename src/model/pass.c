@@ -65,7 +65,7 @@ ul_status ul_run_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_run *r)
     const int n_layer = m->arch.s.n_layer;
     size_t kept, temp;
     UL_TRY(check_sizes(ctx, m, pass));
-    r->ready = false;
+    r->ready = r->has_logits = false;
     r->grad = pass->flags & UL_PASS_GRAD;
     r->checkpoint = r->grad && (pass->flags & UL_PASS_CHECKPOINT);
     r->base = pass->flags & UL_PASS_BASE;

@@ -118,7 +118,8 @@ static void backward(setting *s)
     poison(s->m, 0, r->total);
     loss(s);
     poison(s->m, r->temp_at, r->head_at);
-    if (r->head) poison(s->m, r->at_dnr, r->total);
+    if (r->head) poison(s->m, r->at_dnr, r->at_z);
+    if (r->head) poison(s->m, r->has_logits ? r->at_zref : r->at_z, r->total); /* the first chunk's logits are kept */
     UL_OK_IN(s->ctx, ul_model_backward(s->ctx, s->m, &s->pass));
     ul_model_grad_ready(s->m);
 }
