@@ -114,9 +114,20 @@ ul_status ul_training_finished(ul_training *t)
     return ul_buf_printf(&job->text, "%s is complete already, with this recipe: there is nothing to resume\n", t->out);
 }
 
+static void free_model(void *m)
+{
+    ul_model_free(m);
+}
+
 ul_status ul_training_reference(ul_training *t)
 {
     ul_job *job = t->job;
+    if (t->recipe.match_peer && (t->needs & UL_NEED_RETAIN_KL)) { /* padding differs from batch to batch: no cache can serve */
+        t->reference = t->model;                                  /* with its adapters off */
+        if (t->lora) return UL_OK;
+        UL_TRY(ul_model_open(job->ctx, t->be, t->dir, 0, &t->reference));
+        return ul_arena_defer(job->arena, free_model, t->reference);
+    }
     const char *dir = ul_job_text(job, "cache");
     if (!dir) dir = ul_path_join(job->arena, t->out, "reference");
     UL_NEED(dir);
@@ -136,7 +147,7 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
                                     .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
                                     .checkpoint = ul_job_flag(job, "checkpoint"), .pairing = &t->pairing,
                                     .ref = {t->ref[UL_FORGET], t->ref[UL_ALT], t->ref[UL_RETAIN]},
-                                    .pad_id = ul_tokenizer_special(t->tok).pad},
+                                    .reference = t->reference, .pad_id = ul_tokenizer_special(t->tok).pad},
                         .n_samples = t->forget_docs->n, .out_dir = t->out, .recipe_digest = t->manifest.recipe_digest,
                         .save_every = ul_job_int(job, "save-every"), .resume = ul_job_flag(job, "resume"),
                         .what = job->kind->id};

@@ -16,6 +16,7 @@ typedef struct {
     ul_pairing pairing;
     ul_recipe recipe;
     ul_reference *ref[UL_N_SIDE];
+    ul_model *reference; /* the peer's divergence over padded batches reads the model itself; else NULL */
     unsigned needs;
     ul_manifest manifest;
     bool lora, dry; /* dry: nothing is written (plan) */
