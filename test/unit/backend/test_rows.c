@@ -36,7 +36,7 @@ static float lanes(const float *x, int64_t n)
 static void sums_have_their_order(void **state)
 {
     start(*state, best(), UL_PRECISION_F32, 0);
-    static float chain[C], gain[C], exps[C];
+    static float chain[C], gain[C], exps[N * C];
     memcpy(chain, r.y[0], sizeof chain);
     const float *x = floats(r.x[0]), *dy = floats(r.x[3]);
     for (int i = 0; i < N; i++)
@@ -47,8 +47,11 @@ static void sums_have_their_order(void **state)
     memcpy(gain, r.y[3], sizeof gain);
     run_norm_bwd(&r);
     for (int i = 0; i < N; i++) {
-        const float m = lanes(x + i * C, C) / C, s = floats(r.y[1])[2 * i + 1];
-        same_bits(&m, floats(r.y[1]) + 2 * i, 1, "mean", best(), 2);
+        float l[16] = {0};
+        const float m = lanes(x + i * C, C) / C;
+        for (int j = 0; j < C; j++) l[j % 16] = fmaf(x[i * C + j] - m, x[i * C + j] - m, l[j % 16]);
+        const float s = 1 / sqrtf(lanes(l, 16) / C + 1e-5f), stat[2] = {m, s};
+        same_bits(stat, floats(r.y[1]) + 2 * i, 2, "mean and scale", best(), 2);
         for (int j = 0; j < C; j++) gain[j] = fmaf(dy[i * C + j], (x[i * C + j] - m) * s, gain[j]);
     }
     same_bits(gain, floats(r.y[3]), C, "norm dw", best(), 2);
@@ -65,15 +68,22 @@ static void sums_have_their_order(void **state)
     assert_true(r.s[0][0] == want);
 
     r.mode = 2; /* no reference */
-    r.s[0][0] = 1, r.label[0] = 3;
-    float max = -INFINITY;
-    memcpy(exps, r.y[0], sizeof exps);
-    for (int j = 0; j < C; j++) max = fmaxf(max, exps[j]);
-    for (int j = 0; j < C; j++) exps[j] = v_exp(exps[j] - max);
-    const float sum = lanes(exps, C);
-    for (int j = 0; j < C; j++) exps[j] = -1 * (exps[j] / sum) + (j == 3 ? 1 : 0);
+    run_score(&r);
+    memcpy(r.y[0], r.x[0], sizeof r.y[0]);
+    for (int i = 0; i < N; i++) {
+        const float *z = x + i * C;
+        const int y = r.label[i];
+        if (y < 0) continue;
+        float max = -INFINITY;
+        for (int j = 0; j < C; j++) max = fmaxf(max, z[j]);
+        for (int j = 0; j < C; j++) exps[i * C + j] = v_exp(z[j] - max);
+        const float sum = lanes(exps + i * C, C);
+        assert_true(r.s[0][i] == ((double)z[y] - max) - ul_log(sum));
+        r.s[0][i] = (double)0.3f;
+        for (int j = 0; j < C; j++) exps[i * C + j] = -0.3f * (exps[i * C + j] / sum) + (j == y ? 0.3f : 0);
+    }
     run_score_bwd(&r);
-    same_bits(exps, floats(r.y[0]), C, "softmax", best(), 2);
+    same_bits(exps, floats(r.y[0]), N * C, "softmax", best(), 2);
 }
 
 static void scores_by_their_formulas(void **state)
