@@ -120,10 +120,16 @@ typedef struct {
     json_t *curve; /* [step, forget loss, retain loss] */
 } course;
 
+static json_t *number(double x) /* a side that was not run has no loss */
+{
+    return x == x ? json_real(x) : json_null();
+}
+
 static void on_step(void *user, int64_t step, const ul_step_result *r)
 {
     course *c = user;
-    if (c->curve) json_array_append_new(c->curve, json_pack("[I, f, f]", (json_int_t)step, r->forget_loss, r->retain_loss));
+    if (c->curve)
+        json_array_append_new(c->curve, json_pack("[I, o, o]", (json_int_t)step, number(r->forget_loss), number(r->retain_loss)));
 }
 
 /* Defaults of the recipe's table, then what this course needs. */
@@ -298,6 +304,12 @@ static double recovered(const demo *d, const entry *x)
     return top > floor ? (x->after.know_forget - floor) / (top - floor) : 0;
 }
 
+/* Knows less than one who never learned: the true answer is avoided, and that takes knowledge. */
+static bool avoids(const demo *d, const entry *x)
+{
+    return x->before.know_forget < d->model[1].before.know_forget - 0.08;
+}
+
 static ul_status print_table(demo *d)
 {
     ul_buf *t = &d->job->text;
@@ -307,15 +319,16 @@ static ul_status print_table(demo *d)
                   "after 40 steps on retain data only: forget prob, knows, recovered");
     for (int i = 0; i < d->n; i++) {
         const scores *b = &d->model[i].before, *a = &d->model[i].after;
-        ul_buf_printf(t, "%-9s |      %6.3f  %6.2f  %6.2f  %5.2f |       %6.3f  %5.2f | %7.2f | %6.3f  %5.2f  %5.0f %%\n", b->id, b->forget_prob,
+        ul_buf_printf(t, "%-9s |      %6.3f  %6.2f  %6.2f  %5.2f |       %6.3f  %5.2f | %7.2f | %6.3f  %5.2f  %5.0f %%%s\n", b->id, b->forget_prob,
                       b->forget_rouge, b->truth_ratio, b->know_forget, b->retain_prob, b->know_retain, b->utility, a->forget_prob,
-                      a->know_forget, 100 * recovered(d, &d->model[i]));
+                      a->know_forget, 100 * recovered(d, &d->model[i]), avoids(d, &d->model[i]) ? "  (avoids the truth)" : "");
     }
     ul_buf_printf(t, "\nforget quality (p that truth ratios come from the control's distribution):");
     for (int i = 2; i < d->n; i++) ul_buf_printf(t, "  %s %.2g", d->model[i].before.id, d->model[i].before.forget_quality);
-    ul_buf_printf(t, "\n\"recovered\" places a model between the control (0 %%: it never learned them) and the target (100 %%), each after the same "
-                     "fine-tuning on people\nwho stay. What comes back was suppressed, not removed. A share below 0 is knowledge too: the true "
-                     "answer is avoided.\n\nreport: %s/report.html\n", d->out);
+    ul_buf_printf(t, "\n\"recovered\" places a model between the control (0 %%: it never learned them) and the target (100 %%), each after the "
+                     "same fine-tuning on the\npeople who stay. What comes back was suppressed, not removed. A model that ranks the truth first "
+                     "more rarely than the control does\navoids it, and that takes knowledge: little recovery then proves no removal.\n\nreport: "
+                     "%s/report.html\n", d->out);
     return t->status;
 }
 
@@ -331,8 +344,8 @@ static json_t *entry_json(const demo *d, const entry *x)
 {
     json_t *answers = json_array();
     for (int i = 0; i < N_SHOWN; i++) json_array_append_new(answers, json_string(x->before.answer[i]));
-    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:f, s:O, s:O, s:o}", "id", x->before.id, "title", x->before.title, "before",
-                     scores_json(&x->before), "after", scores_json(&x->after), "recovered", recovered(d, x), "seconds",
+    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:b, s:f, s:O, s:O, s:o}", "id", x->before.id, "title", x->before.title, "before",
+                     scores_json(&x->before), "after", scores_json(&x->after), "recovered", recovered(d, x), "avoids", avoids(d, x), "seconds",
                      x->before.seconds, "curve", x->curve, "relearn", x->relearn, "answers", answers);
 }
 

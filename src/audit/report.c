@@ -58,7 +58,8 @@ static void knowledge_bars(ul_out *o, const json_t *models)
 {
     const size_t n = json_array_size(models);
     const int row = 56, width = 620;
-    ul_out_printf(o, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"knowledge of each model; the numbers stand in the table\">\n", width,
+    ul_out_printf(o, "<div class=\"wide\"><svg style=\"min-width:34rem\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"knowledge of each model; the "
+                     "numbers stand in the table\">\n", width,
                   (int)n * row + 4);
     for (size_t i = 0; i < n; i++) {
         const json_t *m = json_array_get(models, i);
@@ -74,7 +75,7 @@ static void knowledge_bars(ul_out *o, const json_t *models)
         snprintf(label, sizeof label, "%.2f people who stay", num(m, "before", "knows_retain"));
         bar(o, 80, y + 30, 330, num(m, "before", "knows_retain"), "d", label);
     }
-    ul_out_printf(o, "</svg>\n");
+    ul_out_printf(o, "</svg></div>\n");
 }
 
 static void polyline(ul_out *o, const json_t *curve, size_t column, double top, const char *colour, const char *dash)
@@ -82,7 +83,9 @@ static void polyline(ul_out *o, const json_t *curve, size_t column, double top, 
     const size_t n = json_array_size(curve);
     ul_out_printf(o, "<polyline fill=\"none\" stroke=\"var(--%s)\" stroke-width=\"1.6\" stroke-dasharray=\"%s\" points=\"", colour, dash);
     for (size_t i = 0; i < n; i++) {
-        const double v = json_number_value(json_array_get(json_array_get(curve, i), column));
+        const json_t *at = json_array_get(json_array_get(curve, i), column);
+        if (!json_is_number(at)) continue; /* this side was not run */
+        const double v = json_number_value(at);
         const double x = 34 + 256.0 * (double)i / (n > 1 ? (double)(n - 1) : 1), y = 108 - 96 * (v < top ? v : top) / top;
         if (isfinite(v)) ul_out_printf(o, "%.1f,%.1f ", x, y);
     }
@@ -126,8 +129,9 @@ static void numbers(ul_out *o, const json_t *models)
                       num(m, "before", "forget_truth_ratio"));
         if (i < 2) ul_out_printf(o, "<td>–</td>");
         else ul_out_printf(o, "<td>%.2g</td>", num(m, "before", "forget_quality"));
-        ul_out_printf(o, "<td>%.3f</td><td>%.2f</td><td>%.2f</td><td>%.2f</td><td>%.0f %%</td></tr>\n", num(m, "before", "retain_prob"),
-                      num(m, "before", "utility"), num(m, "before", "knows_forget"), num(m, "after", "knows_forget"), 100 * num(m, NULL, "recovered"));
+        ul_out_printf(o, "<td>%.3f</td><td>%.2f</td><td>%.2f</td><td>%.2f</td><td>%.0f %%%s</td></tr>\n", num(m, "before", "retain_prob"),
+                      num(m, "before", "utility"), num(m, "before", "knows_forget"), num(m, "after", "knows_forget"), 100 * num(m, NULL, "recovered"),
+                      json_is_true(json_object_get(m, "avoids")) ? " *" : "");
     }
     ul_out_printf(o, "</tbody></table></div>\n");
 }
@@ -198,8 +202,8 @@ ul_status ul_report_html(ul_ctx *ctx, const json_t *report, const char *path)
     knowledge_bars(o, models);
     ul_out_printf(o, "</section>\n<section><h2>The numbers</h2>\n");
     numbers(o, models);
-    ul_out_printf(o, "<p class=\"dim\">Recovered: 0 %% is the control, 100 %% the target, both after the same fine-tuning. Below 0 the true answer is avoided, "
-                     "which takes knowledge. Forget quality: p-value that the truth ratios come from the control's distribution (two-sample KS). Utility: "
+    ul_out_printf(o, "<p class=\"dim\">Recovered: 0 %% is the control, 100 %% the target, both after the same fine-tuning. * ranks the truth first more "
+                     "rarely than the control does: it avoids it, which takes knowledge, so little recovery proves no removal. Forget quality: p-value that the truth ratios come from the control's distribution (two-sample KS). Utility: "
                      "harmonic mean of retain probability, ROUGE and truth ratio.</p></section>\n");
     ul_out_printf(o, "<section><h2>What they say now</h2>\n");
     answers(o, report);
