@@ -8,7 +8,7 @@ TMP=$(mktemp -d "${TMPDIR:-/tmp}/ul-$ME.XXXXXX")
 trap 'rm -rf "$TMP"' EXIT
 trap 'exit 1' INT TERM
 cd "$TMP"
-export LC_ALL=C OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
+export LC_ALL=C OMP_WAIT_POLICY=passive OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
 unset UL_ISA
 FAILS=0
 
