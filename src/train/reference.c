@@ -88,6 +88,8 @@ static ul_status sweep_all(sweep *s)
         ul_arena_reset(arena);
         done += tokens;
         ul_progress_step(&meter, k, done, NULL);
+        if (status == UL_OK && k < s->docs->n && ul_interrupted(s->ctx))
+            status = ul_fail(s->ctx, UL_E_CRITERION, "interrupted after %lld of %lld reference rows", (long long)k, (long long)s->docs->n);
     }
     ul_arena_free(arena);
     return status;
