@@ -76,7 +76,7 @@ void ul_help_program(FILE *f)
 
 static void about(FILE *f, const char *id, const char *usage, const char *summary, const char *text, const char *example)
 {
-    fprintf(f, "unlearn %s - %s\n\nusage: unlearn %s %s\n\n", id, summary, id, usage);
+    fprintf(f, "unlearn %s - %s\n\nusage: unlearn %s%s%s\n\n", id, summary, id, *usage ? " " : "", usage);
     wrap(f, text, 0, 0);
     if (example) fprintf(f, "\nexample:\n  %s\n", example);
 }
