@@ -36,7 +36,8 @@ const ul_param ul_output_params[] = {
     {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: must not exist, or be empty", ""},
     {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced", NULL},
     {"resume", UL_BOOL, 0, 0, 1, NULL, "go on from the checkpoint in --out, to the same bits; the recipe must be the same", NULL},
-    {"micro-batch", UL_INT, 0, 0, 1 << 20, "samples", "samples in memory at a time; 0: as many as make about 2048 tokens. Never changes a number", NULL},
+    {"micro-batch", UL_INT, 0, 0, 1 << 20, "samples",
+     "samples in memory at a time; 0: as many as make 512 to 2048 tokens, by the size of the model. Never changes a number", NULL},
     {"checkpoint", UL_BOOL, 0, 0, 1, NULL, "keep only the inputs of blocks and run each again on the way back: less memory, the same bits", NULL},
     {"save-every", UL_INT, 0, -1, 1e9, "steps", "steps between checkpoints; 0: about every five minutes; -1: never", NULL},
     {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning", "reproduce the peer's documented normalisations: means within each "

@@ -65,8 +65,7 @@ typedef struct {
     const ul_method *method; /* NULL: plain training, mean nll of the forget side's scored tokens */
     const ul_args *args;
     const ul_recipe *recipe;
-    int32_t
-        micro_batch; /* samples; 0: as many as make 2048 tokens. Never changes a bit (but defines match_peer's means) */
+    int32_t micro_batch; /* samples; 0: what makes 512 to 2048 tokens. Never changes a bit (but defines match_peer's means) */
     bool checkpoint; /* keep block inputs only */
     ul_pairing *pairing; /* samples index = step * batch + i; or NULL and */
     ul_sample_fn *sample;

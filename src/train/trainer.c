@@ -4,7 +4,15 @@
 #include <math.h>
 #include <string.h>
 
-enum { AUTO_TOKENS = 2048 }; /* of a micro-batch whose size nobody chose */
+/* Tokens of a micro-batch whose size nobody chose: what it keeps (about 8 C + 2 F numbers a layer, V logits) stays near
+ * 512 MiB, but products over fewer than 512 tokens are slow, and those over more than 2048 gain nothing. */
+enum { AUTO_NUMBERS = 128 << 20, AUTO_LEAST = 512, AUTO_MOST = 2048 };
+
+static int32_t auto_tokens(const ul_shape *s)
+{
+    const int64_t n = AUTO_NUMBERS / ((int64_t)s->n_layer * (8 * s->C + 2 * s->F) + s->V);
+    return (int32_t)(n < AUTO_LEAST ? AUTO_LEAST : n > AUTO_MOST ? AUTO_MOST : n);
+}
 
 unsigned ul_method_needs(const ul_method *m, const ul_args *args)
 {
@@ -112,11 +120,12 @@ static int32_t cut(const ul_trainer *t, const ul_sample *s, int32_t n)
 {
     if (t->o.micro_batch > 0) return t->o.micro_batch < n ? t->o.micro_batch : n;
     if (t->recipe.match_peer) return n;
+    const int32_t most = auto_tokens(ul_model_shape(t->o.model));
     int64_t tokens = 0;
     for (int32_t i = 0; i < n; i++) {
         for (int k = 0; k < UL_N_SIDE; k++)
             if (t->sides >> k & 1u) tokens += s[i].doc[k]->n;
-        if (tokens > AUTO_TOKENS && i > 0) return i;
+        if (tokens > most && i > 0) return i;
     }
     return n;
 }
