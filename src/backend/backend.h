@@ -116,10 +116,11 @@ typedef struct {
     void (*gather)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, const void *table, void *y, bool add);
     /* dtable[index[i],:] += dy[i,:], in rising i */
     void (*scatter)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, const void *dy, void *dtable);
-    /* scores of n rows of logits z [n, V]; z_ref [n, V] or NULL; soft [n] or NULL */
+    /* scores of n rows of logits z [n, V]; z_ref [n, V] or NULL (no kl); soft [n] or NULL (all rows) */
     void (*score)(const ul_backend *be, int64_t n, int64_t V, const void *z, const int32_t *label, const void *z_ref,
                   const uint8_t *soft, const ul_score *out);
-    /* z <- dz = coef[i] (e_label - softmax(z)) + kl_coef[i] (softmax(z) - softmax(z_ref)); coef = d loss / d logp */
+    /* z <- dz = coef[i] (e_label - softmax(z)) + kl_coef[i] (softmax(z) - softmax(z_ref)); coef = d loss / d logp; each
+     * of coef, z_ref and kl_coef may be NULL: without that term */
     void (*score_bwd)(const ul_backend *be, int64_t n, int64_t V, void *z, const int32_t *label, const double *coef,
                       const void *z_ref, const double *kl_coef);
     double (*sum_squares)(const ul_backend *be, int64_t n, const void *x); /* double lanes; NaN in, NaN out */

@@ -1,7 +1,8 @@
-/* test_ops.c - every backward op is the derivative of its forward: central differences in double, every element of every
- * input, <= 1e-6 of the largest entry of its gradient. The loss is sum(dy y).
+/* test_ops.c - every backward op is the derivative of its forward: central differences in double, every element of
+ * every input, <= 1e-6 of the largest entry of its gradient. The loss is sum(dy y).
  *
- * Stored gradients start as NaN, added ones as numbers: a kernel that does nothing, or adds where it should store, fails. */
+ * Stored gradients start as NaN, added ones as numbers: a kernel that does nothing, or adds where it should store,
+ * fails. */
 #include "unit/backend/product.h"
 
 enum { MAX = 1024, MAX_IN = 4 };

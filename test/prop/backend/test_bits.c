@@ -1,5 +1,5 @@
-/* test_bits.c - every op, every instruction set of this machine, 1 to 3 threads: the bits of `portable` with one thread;
- * and portable's numbers are those of the double backend, as far as a float can hold them. */
+/* test_bits.c - every op, every instruction set of this machine, 1 to 3 threads: the bits of `portable` with one
+ * thread; and portable's numbers are those of the double backend, as far as a float can hold them. */
 #include "unit/backend/op_case.h"
 
 static op_run before, before_double, want, got;
@@ -61,8 +61,8 @@ static void near(const char *op, const char *what, const op_run *f, const op_run
         if (!(e <= worst)) worst = e, where = i;
     }
     if (!(worst <= 3e-5 * most))
-        fail_msg("%s %lld x %lld mode %d: %s[%lld] is %.9g, in double %.9g", op, (long long)f->n, (long long)f->c, f->mode,
-                 what, (long long)where, at(f, fb, where), at(d, db, where));
+        fail_msg("%s %lld x %lld mode %d: %s[%lld] is %.9g, in double %.9g", op, (long long)f->n, (long long)f->c,
+                 f->mode, what, (long long)where, at(f, fb, where), at(d, db, where));
 }
 static void float_is_near_double(void **state)
 {

@@ -1,5 +1,5 @@
-/* op_case.h - one run of every op of the table on given buffers, for a float or a double backend alike. UL_KERNELS makes
- * the list, so an op without a run here does not compile. */
+/* op_case.h - one run of every op of the table on given buffers, for a float or a double backend alike. UL_KERNELS
+ * makes the list, so an op without a run here does not compile. */
 #ifndef TEST_OP_CASE_H
 #define TEST_OP_CASE_H
 #define UL_TARGET portable

@@ -1,5 +1,5 @@
-/* test_rows.c - the row kernels: the order of their sums (floats, bit for bit, by the definition written again here), their
- * formulas (double), and what must not be lost: NaN, denormals, the first bad number. */
+/* test_rows.c - the row kernels: the order of their sums (floats, bit for bit, by the definition written again here),
+ * their formulas (double), and what must not be lost: NaN, denormals, the first bad number. */
 #include "unit/backend/op_case.h"
 
 enum { N = 37, C = 531 };
@@ -158,7 +158,10 @@ static void nan_stays(void **state)
 {
     for (const char *const *isa = ul_backend_isas(); *isa; isa++) {
         start(*state, *isa, UL_PRECISION_F32, 0);
-        for (int i = 0; i < N; i++) put(&r, r.x[0], i * C + (i * 41) % C, NAN), put(&r, r.y[0], i * C + (i * 29) % C, NAN);
+        for (int i = 0; i < N; i++) {
+            put(&r, r.x[0], i * C + (i * 41) % C, NAN);
+            put(&r, r.y[0], i * C + (i * 29) % C, NAN);
+        }
         memset(r.label, 0, sizeof r.label);
         memset(r.flag, 1, sizeof r.flag);
         run_score(&r);

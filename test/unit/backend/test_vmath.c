@@ -29,7 +29,8 @@ typedef struct {
     double (*want)(double);
 } function;
 static const function functions[] = {
-    {"exp", v_exp, exp}, {"log", v_log, log}, {"tanh", v_tanh, tanh}, {"erf", v_erf, erf}, {"sigmoid", v_sigmoid, sigmoid}};
+    {"exp", v_exp, exp}, {"log", v_log, log}, {"tanh", v_tanh, tanh}, {"erf", v_erf, erf},
+    {"sigmoid", v_sigmoid, sigmoid}};
 
 static void check(const function *f, float x, double *worst, float *where)
 {
