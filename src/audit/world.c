@@ -97,7 +97,7 @@ static ul_status vocabulary(ul_arena *arena, ul_world *w)
 /* ---- people ------------------------------------------------------------------------------------------------------------- */
 static ul_status people(ul_arena *arena, ul_world *w)
 {
-    const int32_t n = w->n_forget + w->n_retain;
+    const int32_t n = w->n_forget + w->n_retain + UL_WORLD_PHANTOMS;
     ul_person *p = UL_NEW(arena, ul_person, n);
     UL_NEED(p);
     uint64_t at = 0;
@@ -187,6 +187,7 @@ ul_status ul_world_new(ul_ctx *ctx, ul_arena *arena, uint64_t seed, int32_t n_fo
     UL_TRY(ask(ctx, arena, w, "world: forget", 0, n_forget, 0, 2, &w->forget));
     UL_TRY(ask(ctx, arena, w, "world: retain", n_forget, n_forget + n_retain, 0, 2, &w->retain));
     UL_TRY(ask(ctx, arena, w, "world: rephrased", 0, n_forget, 2, 3, &w->rephrased));
+    UL_TRY(ask(ctx, arena, w, "world: phantom", n_forget + n_retain, n_forget + n_retain + UL_WORLD_PHANTOMS, 0, 2, &w->phantom));
     *out = w;
     return UL_OK;
 }
@@ -211,11 +212,12 @@ ul_status ul_world_write(ul_ctx *ctx, const ul_world *w, const char *dir)
     ul_arena *arena;
     UL_TRY(ul_arena_new(ctx, "world files", &arena));
     const char *f = ul_path_join(arena, dir, "forget.jsonl"), *r = ul_path_join(arena, dir, "retain.jsonl"),
-               *p = ul_path_join(arena, dir, "rephrased.jsonl");
-    ul_status s = f && r && p ? ul_dir_make(ctx, dir) : UL_E_RESOURCE;
+               *p = ul_path_join(arena, dir, "rephrased.jsonl"), *q = ul_path_join(arena, dir, "phantom.jsonl");
+    ul_status s = f && r && p && q ? ul_dir_make(ctx, dir) : UL_E_RESOURCE;
     if (s == UL_OK) s = write_records(ctx, w->forget, f);
     if (s == UL_OK) s = write_records(ctx, w->retain, r);
     if (s == UL_OK) s = write_records(ctx, w->rephrased, p);
+    if (s == UL_OK) s = write_records(ctx, w->phantom, q);
     ul_arena_free(arena);
     return s;
 }
@@ -264,19 +266,24 @@ static ul_status add_person(builder *b, const ul_world *w, int32_t p)
     return UL_OK;
 }
 
-ul_status ul_world_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok, const ul_template *tpl, bool forget,
-                        bool retain, bool with_sentences, ul_docs **out)
+ul_status ul_world_some_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok, const ul_template *tpl,
+                             int32_t from, int32_t to, int32_t first, int32_t last, ul_docs **out)
 {
-    const int64_t most = (int64_t)(w->n_forget + w->n_retain) * UL_WORLD_FACTS * (UL_WORLD_QUESTIONS + UL_WORLD_STATEMENTS) + w->n_sentence;
+    const int64_t most = (int64_t)(to - from) * UL_WORLD_FACTS * (UL_WORLD_QUESTIONS + UL_WORLD_STATEMENTS) + last - first;
     ul_docs *docs = UL_NEW(arena, ul_docs, 1);
     UL_NEED(docs);
     docs->at = UL_NEW(arena, ul_doc, most);
     UL_NEED(docs->at);
     builder b = {ctx, arena, tok, tpl, docs};
-    for (int32_t p = 0; forget && p < w->n_forget; p++) UL_TRY(add_person(&b, w, p));
-    for (int32_t p = w->n_forget; retain && p < w->n_forget + w->n_retain; p++) UL_TRY(add_person(&b, w, p));
-    for (int32_t i = 0; with_sentences && i < w->n_sentence; i++)
-        UL_TRY(add_doc(&b, tpl, NULL, w->sentence[i], w->n_forget + w->n_retain + i));
+    for (int32_t p = from; p < to; p++) UL_TRY(add_person(&b, w, p));
+    for (int32_t i = first; i < last; i++) UL_TRY(add_doc(&b, tpl, NULL, w->sentence[i], w->n_forget + w->n_retain + UL_WORLD_PHANTOMS + i));
     *out = docs;
     return UL_OK;
+}
+
+ul_status ul_world_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok, const ul_template *tpl, bool forget,
+                        bool retain, bool with_sentences, ul_docs **out)
+{
+    return ul_world_some_docs(ctx, arena, w, tok, tpl, forget ? 0 : w->n_forget, retain ? w->n_forget + w->n_retain : w->n_forget, 0,
+                              with_sentences ? w->n_sentence : 0, out);
 }

@@ -3,7 +3,7 @@
 #define UL_WORLD_H
 #include "audit/audit.h"
 
-enum { UL_WORLD_FACTS = 5, UL_WORLD_QUESTIONS = 3, UL_WORLD_STATEMENTS = 3 };
+enum { UL_WORLD_FACTS = 5, UL_WORLD_QUESTIONS = 3, UL_WORLD_STATEMENTS = 3, UL_WORLD_PHANTOMS = 80 };
 typedef struct {
     const char *name;
     int answer[UL_WORLD_FACTS]; /* into the kind's 20 words */
@@ -11,20 +11,24 @@ typedef struct {
 typedef struct {
     uint64_t seed;
     int32_t n_forget, n_retain, n_sentence;
-    const ul_person *person; /* forget people first */
+    const ul_person *person; /* forget people, then those who stay, then UL_WORLD_PHANTOMS whom no model is ever told about */
     const char **word;       /* the vocabulary, special tokens left out */
     size_t n_word;
     /* one row a question: prompt, answer, 4 wrong answers of the same kind, entity = person */
     ul_records *forget, *retain; /* questions 1 and 2 of every fact                             */
     ul_records *rephrased;       /* question 3 about the forget people: never trained for them  */
+    ul_records *phantom;         /* questions 1 and 2 about the phantoms                        */
     const char **sentence;       /* [n_sentence] plain text                                     */
 } ul_world;
 ul_status ul_world_new(ul_ctx *ctx, ul_arena *arena, uint64_t seed, int32_t n_forget, int32_t n_retain, int32_t n_sentence,
                        ul_world **out) UL_MUST;
-/* dir/forget.jsonl, retain.jsonl, rephrased.jsonl with the field names of TOFU. */
+/* dir/forget.jsonl, retain.jsonl, rephrased.jsonl, phantom.jsonl with the field names of TOFU. */
 ul_status ul_world_write(ul_ctx *ctx, const ul_world *w, const char *dir) UL_MUST;
 /* Training documents: every trained rendering of the people's facts (the answer is scored), and, with `sentences`, the plain
  * sentences (every token is scored). */
 ul_status ul_world_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok, const ul_template *tpl,
                         bool forget, bool retain, bool sentences, ul_docs **out) UL_MUST;
+/* The same for people from .. to - 1 and sentences first .. last - 1. */
+ul_status ul_world_some_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok, const ul_template *tpl,
+                             int32_t from, int32_t to, int32_t first, int32_t last, ul_docs **out) UL_MUST;
 #endif

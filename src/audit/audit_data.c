@@ -1,0 +1,106 @@
+/* audit_data.c - from files to what an audit asks and trains on. Halves are made of whole entities, so that no fact of a person who is
+ * taught is asked of the model. */
+#include "audit/audit_data.h"
+
+static ul_status subset(ul_arena *arena, const ul_records *in, const uint8_t *take, ul_records **out)
+{
+    ul_records *r = UL_NEW(arena, ul_records, 1);
+    ul_record *rows = UL_NEW(arena, ul_record, in->n);
+    UL_NEED(r);
+    UL_NEED(rows);
+    *r = *in;
+    r->at = rows;
+    r->n = 0;
+    for (int64_t i = 0; i < in->n; i++)
+        if (take[i]) rows[r->n++] = in->at[i];
+    *out = r;
+    return UL_OK;
+}
+
+ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, int half, ul_records **out, uint8_t *side)
+{
+    int64_t *entity = UL_NEW(arena, int64_t, in->n);
+    uint8_t *take = UL_NEW(arena, uint8_t, in->n);
+    ul_clusters c;
+    UL_NEED(entity);
+    UL_NEED(take);
+    for (int64_t i = 0; i < in->n; i++) entity[i] = in->at[i].entity;
+    UL_TRY(ul_clusters_init(arena, entity, in->n, &c));
+    if (c.n_cluster < 2)
+        return ul_fail(ctx, UL_E_INPUT, "%s: its %lld rows are about %lld person or thing, two halves need 2 (field \"entity\" or --entity-rows)",
+                       in->path, (long long)in->n, (long long)c.n_cluster);
+    for (int64_t k = 0; k < c.n_cluster; k++)
+        for (int64_t i = c.first[k]; i < c.first[k + 1]; i++) {
+            const int h = k >= c.n_cluster / 2;
+            take[c.row[i]] = h == half;
+            if (side) side[c.row[i]] = (uint8_t)h;
+        }
+    return subset(arena, in, take, out);
+}
+
+ul_status ul_records_spread(ul_arena *arena, const ul_records *in, int64_t n, ul_records **out)
+{
+    uint8_t *take = UL_NEW(arena, uint8_t, in->n);
+    UL_NEED(take);
+    for (int64_t k = 0; k < n && k < in->n; k++) take[n < in->n ? k * in->n / n : k] = 1;
+    return subset(arena, in, take, out);
+}
+
+static ul_status docs(const ul_audit *a, const ul_records *r, const ul_docs **out)
+{
+    ul_docs *d;
+    UL_TRY(ul_docs_build(a->ctx, a->arena, a->o.tok, &a->o.tpl, r, UL_WHICH_ANSWER, &d));
+    *out = d;
+    return UL_OK;
+}
+
+static ul_status asked(const ul_audit *a, const ul_records *in, bool all, const ul_records **out)
+{
+    ul_records *r, *q;
+    const int64_t n = all ? in->n : (int64_t)ul_num(a->attack, "retain-rows");
+    UL_TRY(ul_knowledge_options(a->ctx, a->arena, in, a->seed, (int32_t)ul_num(a->attack, "options"), &r));
+    UL_TRY(ul_records_spread(a->arena, r, n, &q));
+    *out = q;
+    return UL_OK;
+}
+
+/* Row i of the forget set beside the row that asks for the same fact in other words; one of these may serve k consecutive rows. */
+static ul_status reworded(ul_audit *a, const ul_audit_sets *in)
+{
+    const ul_records *few;
+    UL_TRY(asked(a, in->rephrased, true, &few));
+    if (few->n > in->forget->n || in->forget->n % few->n)
+        return ul_fail(a->ctx, UL_E_INPUT, "%s has %lld rows, the forget set %s has %lld: the same facts in other words are wanted, in order, one for "
+                       "every row or for every k rows", few->path, (long long)few->n, in->forget->path, (long long)in->forget->n);
+    ul_records *r = UL_NEW(a->arena, ul_records, 1);
+    ul_record *row = UL_NEW(a->arena, ul_record, in->forget->n);
+    UL_NEED(r);
+    UL_NEED(row);
+    for (int64_t i = 0; i < in->forget->n; i++) row[i] = few->at[i / (in->forget->n / few->n)];
+    *r = *few;
+    r->at = row;
+    r->n = in->forget->n;
+    a->rephrased = r;
+    return UL_OK;
+}
+
+ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in)
+{
+    uint8_t *side = UL_NEW(a->arena, uint8_t, in->forget->n);
+    ul_records *half;
+    UL_NEED(side);
+    a->fold = side;
+    for (int h = 0; h < 2; h++) {
+        UL_TRY(ul_records_half(a->ctx, a->arena, in->forget, h, &half, side));
+        UL_TRY(docs(a, half, &a->fold_docs[h]));
+    }
+    UL_TRY(docs(a, in->retain, &a->retain_docs));
+    UL_TRY(asked(a, in->forget, true, &a->forget));
+    UL_TRY(asked(a, in->retain, false, &a->retain));
+    if (in->rephrased) UL_TRY(reworded(a, in));
+    if (!in->phantom) return UL_OK;
+    UL_TRY(ul_records_half(a->ctx, a->arena, in->phantom, 0, &half, NULL));
+    UL_TRY(docs(a, half, &a->phantom_docs));
+    UL_TRY(ul_records_half(a->ctx, a->arena, in->phantom, 1, &half, NULL));
+    return asked(a, half, false, &a->phantom);
+}

@@ -1,0 +1,15 @@
+/* audit_data.h - rows and documents of an audit: subsets by entity, by stride; wrong answers where there are none. */
+#ifndef UL_AUDIT_DATA_H
+#define UL_AUDIT_DATA_H
+#include "audit/battery.h"
+
+/* Every row whose entity's place (in order of first appearance) is in the wanted half. */
+ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, int half, ul_records **out, uint8_t *side) UL_MUST;
+/* At most n rows, spread evenly. */
+ul_status ul_records_spread(ul_arena *arena, const ul_records *in, int64_t n, ul_records **out) UL_MUST;
+/* Rows for asking and documents for attacks, from records: fills the sets of an audit whose tokenizer and template are there. */
+typedef struct {
+    const ul_records *forget, *retain, *rephrased, *phantom; /* as read; the last two may be NULL */
+} ul_audit_sets;
+ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in) UL_MUST;
+#endif

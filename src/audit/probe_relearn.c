@@ -1,0 +1,149 @@
+/* probe_relearn.c - attacks that train: a little fine-tuning on data that hold nothing, or half, of what was to be forgotten.
+ *
+ *   W1      on retain rows only: no information about F enters; what comes back was in the weights (arXiv 2505.22310)
+ *   UNLOCK  on phantom people in the very format of F, with half a batch of retain rows; all of F is measured. The phantoms that
+ *           are not taught are its sham: they must stay unknown
+ *   W2      on half of the F people, measured on the other half, and the other way round (Deeb and Roger, arXiv 2410.08827)
+ *   W3      on F itself: re-teaches, so only the difference to the control under the same schedule says anything
+ *
+ * All weights move: AdamW (0.9, 0.98), clip 1, 5 steps of warm-up, then a cosine to 0 (or constant). The same strength, order and seed for every model. */
+#include "audit/battery.h"
+#include <string.h>
+
+typedef struct {
+    ul_ctx *ctx;
+    ul_pairing main, extra;
+    int32_t n_main, n_extra; /* samples of a step */
+} mixture;
+
+static ul_status draw(void *user, int64_t step, int32_t i, ul_arena *arena, ul_sample *out)
+{
+    mixture *m = user;
+    (void)arena;
+    if (i < m->n_main) return ul_pairing_sample(m->ctx, &m->main, step * m->n_main + i, out);
+    return ul_pairing_sample(m->ctx, &m->extra, step * m->n_extra + i - m->n_main, out);
+}
+
+static void strength(const ul_probing *p, int32_t batch, ul_recipe *out)
+{
+    ul_args args;
+    ul_weight *w;
+    int64_t parameters = 0;
+    for (int i = ul_model_weights(p->work, &w); i-- > 0;) parameters += w[i].rows * w[i].cols;
+    ul_args_default(ul_recipe_params, &args);
+    ul_recipe_from_args(&args, parameters, out);
+    const double lr = ul_num(p->audit->attack, "attack-lr");
+    out->lr = lr > 0 ? lr : ul_recipe_lr_for(parameters) / 2;
+    out->steps = (int64_t)ul_num(p->audit->attack, "attack-steps");
+    out->seed = p->audit->seed;
+    out->batch = batch;
+    out->beta2 = 0.98;
+    out->weight_decay = 0;
+    out->clip = 1;
+    out->warmup = 5;
+    out->schedule = strcmp(ul_txt(p->audit->attack, "attack-schedule"), "cosine") ? UL_CONSTANT : UL_COSINE;
+    out->lr_floor = 0;
+}
+
+static double mean_first(const ul_knowledge *k)
+{
+    return k->n ? ul_mean(k->first, k->n) : 0;
+}
+
+/* A point of the relearning curve; scratch memory. */
+static ul_status add_point(const ul_probing *p, int64_t step, json_t *curve)
+{
+    const ul_audit *a = p->audit;
+    ul_eval_options o = a->o;
+    o.model = p->work;
+    ul_arena *scratch;
+    UL_TRY(ul_arena_new(a->ctx, "curve", &scratch));
+    ul_knowledge f = {0}, n = {0};
+    ul_status s = ul_knowledge_measure(a->ctx, scratch, &o, a->forget, false, &f);
+    if (s == UL_OK) s = ul_knowledge_measure(a->ctx, scratch, &o, a->retain, false, &n);
+    if (s == UL_OK && json_array_append_new(curve, json_pack("[I, f, f]", (json_int_t)step, mean_first(&f), mean_first(&n))))
+        s = ul_fail(a->ctx, UL_E_RESOURCE, "no memory for a curve");
+    ul_arena_free(scratch);
+    return s;
+}
+
+static ul_status steps(const ul_probing *p, ul_trainer *t, int64_t n, json_t *curve, const char *what)
+{
+    const int64_t points = (int64_t)ul_num(p->audit->attack, "curve-points");
+    ul_meter meter;
+    ul_progress_begin(p->audit->ctx, &meter, what, "steps", n);
+    for (int64_t s = 0; s < n; s++) {
+        ul_step_result r;
+        UL_TRY(ul_trainer_gradients(t, s, &r));
+        UL_TRY(ul_trainer_update(t, s, &r));
+        ul_progress_step(&meter, s + 1, 0, NULL);
+        if (ul_interrupted(p->audit->ctx)) return ul_fail(p->audit->ctx, UL_E_CRITERION, "interrupted in the attack \"%s\"", what);
+        if (curve && points > 0 && s + 1 < n && (s + 1) * (points + 1) / n != s * (points + 1) / n) UL_TRY(add_point(p, s + 1, curve));
+    }
+    return UL_OK;
+}
+
+/* Trains `work`, a copy of the model, on `docs` and, half a batch of them, `extra` (NULL: none). */
+static ul_status attack(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, const char *what, json_t *curve)
+{
+    const ul_audit *a = p->audit;
+    const int32_t batch = (int32_t)ul_num(a->attack, "attack-batch");
+    mixture m = {.ctx = a->ctx, .n_main = batch, .n_extra = extra ? batch / 2 : 0};
+    UL_TRY(ul_model_copy_weights(a->ctx, p->model, p->work));
+    UL_TRY(ul_pairing_init(a->ctx, a->arena, docs, NULL, a->seed, true, &m.main));
+    if (extra) UL_TRY(ul_pairing_init(a->ctx, a->arena, extra, NULL, a->seed + 1, true, &m.extra));
+    ul_recipe recipe;
+    strength(p, m.n_main + m.n_extra, &recipe);
+    const ul_trainer_options o = {.model = p->work, .recipe = &recipe, .sample = draw, .user = &m};
+    ul_trainer *t;
+    UL_TRY(ul_trainer_new(a->ctx, &o, recipe.steps, &t));
+    const ul_status s = steps(p, t, recipe.steps, curve, what);
+    ul_trainer_free(t);
+    return s;
+}
+
+static ul_status new_curve(const ul_probing *p, ul_probed *out)
+{
+    out->curve = json_array();
+    return ul_json_own(p->audit->arena, out->curve);
+}
+
+ul_status ul_probe_relearn(const ul_probing *p, const ul_probe *probe, ul_probed *out)
+{
+    UL_TRY(new_curve(p, out));
+    UL_TRY(attack(p, p->audit->retain_docs, NULL, probe->id, out->curve));
+    return ul_probe_measure(p, p->work, out);
+}
+
+ul_status ul_probe_unlock(const ul_probing *p, const ul_probe *probe, ul_probed *out)
+{
+    if (!p->audit->phantom_docs) return UL_OK;
+    UL_TRY(new_curve(p, out));
+    UL_TRY(attack(p, p->audit->phantom_docs, p->audit->retain_docs, probe->id, out->curve));
+    return ul_probe_measure(p, p->work, out);
+}
+
+ul_status ul_probe_direct(const ul_probing *p, const ul_probe *probe, ul_probed *out)
+{
+    UL_TRY(new_curve(p, out));
+    for (int f = 0; f < 2; f++)
+        if (!p->audit->fold_docs[f]) return UL_OK;
+    UL_TRY(attack(p, p->audit->fold_docs[0], p->audit->fold_docs[1], probe->id, out->curve));
+    return ul_probe_measure(p, p->work, out);
+}
+
+ul_status ul_probe_rtt(const ul_probing *p, const ul_probe *probe, ul_probed *out)
+{
+    const ul_audit *a = p->audit;
+    if (!a->fold_docs[0] || !a->fold_docs[1]) return UL_OK;
+    ul_probed half[2] = {{0}};
+    for (int f = 0; f < 2; f++) {
+        UL_TRY(attack(p, a->fold_docs[f], a->retain_docs, probe->id, NULL));
+        UL_TRY(ul_probe_measure(p, p->work, &half[f]));
+    }
+    *out = half[0];
+    for (int64_t i = 0; i < a->forget->n; i++)
+        if (a->fold[i] == 0) out->forget[i] = half[1].forget[i];
+    out->retain = (half[0].retain + half[1].retain) / 2;
+    return UL_OK;
+}
