@@ -1,5 +1,5 @@
 /* progress.c - one line that says how far a long job is, e.g.
- *   forget  120/130 steps  92%  8.1 steps/s  2.3k tok/s  ETA 1s  loss 3.2 */
+ *   forget  120/130 steps  92%  8.1/s  2.3k tok/s  ETA 1s  loss 3.2 */
 #include "base_impl.h"
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +52,7 @@ void ul_progress_step(ul_meter *m, int64_t done, int64_t tokens, const char *ext
     if (m->total > 0) ADD("/%lld", (long long)m->total);
     ADD(" %s", m->unit);
     if (m->total > 0) ADD("  %d%%", (int)(100.0 * (double)done / (double)m->total));
-    ADD("  %s %s/s", rate_text(rate, number, sizeof number), m->unit);
+    ADD("  %s/s", rate_text(rate, number, sizeof number));
     if (tokens > 0) ADD("  %s tok/s", rate_text((double)tokens / seconds, number, sizeof number));
     if (last) ADD("  in %s", time_text(seconds, number, sizeof number));
     else if (m->total > 0 && rate > 0)

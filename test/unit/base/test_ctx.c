@@ -86,23 +86,23 @@ static void progress(void **state)
     assert_int_equal(l.count, 0);  /* a job that ends within a second is silent */
     m.start_ns -= 60 * INT64_C(1000000000); /* as if begun a minute ago */
     ul_progress_step(&m, 120, 138000, "loss 3.2");
-    assert_string_equal(l.text, "forget  120/130 steps  92%  2.0 steps/s  2.3k tok/s  ETA 5s  loss 3.2");
+    assert_string_equal(l.text, "forget  120/130 steps  92%  2.0/s  2.3k tok/s  ETA 5s  loss 3.2");
     assert_int_equal(l.last.done, 120);
     assert_true(l.last.per_second > 1.9 && l.last.per_second < 2.1);
     ul_progress_step(&m, 121, 0, NULL);
     assert_int_equal(l.count, 1); /* at most five times a second ... */
     ul_progress_step(&m, 130, 0, NULL);
     assert_int_equal(l.count, 2); /* ... and always at the end */
-    assert_string_equal(l.text, "forget  130/130 steps  100%  2.2 steps/s  in 1m00s");
+    assert_string_equal(l.text, "forget  130/130 steps  100%  2.2/s  in 1m00s");
     ul_progress_begin(ctx, &m, "read", "rows", 0); /* total unknown */
     m.start_ns -= 10 * INT64_C(1000000000);
     ul_progress_step(&m, 20000000, 0, NULL);
-    assert_string_equal(l.text, "read  20000000 rows  2.0M rows/s");
+    assert_string_equal(l.text, "read  20000000 rows  2.0M/s");
     ul_progress_begin(ctx, &m, "train", "steps", 100000); /* resumed at step 1000: only new steps make the rate */
     m.skip = 1000;
     m.start_ns -= 10 * INT64_C(1000000000);
     ul_progress_step(&m, 1100, 0, NULL);
-    assert_string_equal(l.text, "train  1100/100000 steps  1%  10.0 steps/s  ETA 2h44m");
+    assert_string_equal(l.text, "train  1100/100000 steps  1%  10.0/s  ETA 2h44m");
     ul_ctx_free(ctx);
 }
 
