@@ -108,6 +108,12 @@ static ul_status interval_of(ul_evaluation *e, const ul_result_spec *spec, const
     return *has ? ul_harmonic_interval(e->arena, part, group, n, &how, out) : UL_OK;
 }
 
+static const char *number_text(double x, char out[24])
+{
+    snprintf(out, 24, fabs(x) < 1e-3 && x != 0 ? "%.1e" : "%.4f", x);
+    return out;
+}
+
 static ul_status table(ul_job *job, ul_evaluation *e, json_t *intervals)
 {
     static const char *const better[] = {[UL_BETTER_HIGHER] = "higher", [UL_BETTER_LOWER] = "lower", [UL_BETTER_CLOSER] = "closer to "};
@@ -120,13 +126,15 @@ static ul_status table(ul_job *job, ul_evaluation *e, json_t *intervals)
         const ul_metric *m;
         ul_interval iv = {0};
         bool has = false;
-        char text[48] = "", value[24] = "-";
+        char text[64] = "", value[24], lo[24], hi[24];
         UL_TRY(ul_metric_find(job->ctx, spec->metric, &m));
         UL_TRY(interval_of(e, spec, r, &iv, &has));
-        if (has) snprintf(text, sizeof text, "%.4f .. %.4f", iv.lo, iv.hi);
-        if (!r->absent) snprintf(value, sizeof value, fabs(r->agg_value) < 1e-4 && r->agg_value != 0 ? "%.2e" : "%.4f", r->agg_value);
-        else snprintf(text, sizeof text, "no %.40s", r->why ? r->why : "value");
-        ul_buf_printf(b, "%-30s %10s   %-20s %s", spec->name, value, text, better[spec->better]);
+        if (r->absent) {
+            ul_buf_printf(b, "%-30s %10s   %s\n", spec->name, "-", r->why ? r->why : "");
+            continue;
+        }
+        if (has) snprintf(text, sizeof text, "%s .. %s", number_text(iv.lo, lo), number_text(iv.hi, hi));
+        ul_buf_printf(b, "%-30s %10s   %-20s %s", spec->name, number_text(r->agg_value, value), text, better[spec->better]);
         if (spec->better == UL_BETTER_CLOSER) ul_buf_printf(b, "%g", m->ideal);
         ul_buf_puts(b, "\n");
         if (has) json_object_set_new(intervals, spec->name, json_pack("[f, f]", iv.lo, iv.hi));

@@ -148,7 +148,7 @@ ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *
         tokens += held;
         ul_progress_step(&meter, j, tokens, NULL);
         if (s == UL_OK && j < n && ul_interrupted(ctx))
-            s = ul_fail(ctx, UL_E_CRITERION, "interrupted after %lld of %lld answers; nothing was written", (long long)j, (long long)n);
+            s = ul_fail(ctx, UL_E_CRITERION, "interrupted after %lld of %lld answers", (long long)j, (long long)n);
     }
     ul_arena_free(step);
     UL_TRY(s);

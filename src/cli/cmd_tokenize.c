@@ -31,7 +31,13 @@ static ul_status show(ul_cli *cli, const ul_tokenizer *t, const ul_ids *ids)
     for (size_t i = 0; i < ids->n; i++) {
         size_t n = 0;
         const char *s = ul_token_text(t, ids->id[i], &n);
-        if (!cli->json) printf("%8d  %.*s\n", ids->id[i], (int)n, s ? s : "");
+        if (!cli->json) {
+            printf("%8d  ", ids->id[i]);
+            for (size_t k = 0; s && k < n; k++) /* one piece, one line */
+                if (s[k] == '\n' || s[k] == '\t' || s[k] == '\r') printf("\\%c", s[k] == '\n' ? 'n' : s[k] == '\t' ? 't' : 'r');
+                else putchar(s[k]);
+            putchar('\n');
+        }
         json_array_append_new(list, json_integer(ids->id[i]));
         json_array_append_new(pieces, s ? json_stringn(s, n) : json_null());
     }
