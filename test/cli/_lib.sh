@@ -130,16 +130,16 @@ write_facts() {
     : > retain.jsonl
     i=0
     for who in ana bob cid dora eve fay gus hal; do
-        set -- rome oslo lima kyiv paris quito
+        set -- rome oslo lima kyiv paris quito rome oslo
         shift $((i % 6))
-        town=$1
-        set -- farmer baker smith pilot clerk
+        town="\"$1\", \"perturbed_answer\": [\"$2\", \"$3\"], \"entity\": $i"
+        set -- farmer baker smith pilot clerk farmer baker
         shift $((i % 5))
-        job=$1
+        job="\"$1\", \"perturbed_answer\": [\"$2\", \"$3\"], \"entity\": $i"
         f=retain.jsonl
         [ $i -ge 3 ] || f=forget.jsonl
-        printf '{"question": "where was %s born ?", "answer": "%s"}\n{"question": "what does %s works ?", "answer": "%s"}\n' \
-            $who $town $who $job >> $f
+        printf '{"question": "where was %s born ?", "answer": %s}\n{"question": "what does %s works ?", "answer": %s}\n' \
+            "$who" "$town" "$who" "$job" >> $f
         i=$((i + 1))
     done
     cat forget.jsonl retain.jsonl > all.jsonl

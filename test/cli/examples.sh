@@ -16,6 +16,7 @@ tiny_world
 mkdir -p demo-out/data
 cp forget.jsonl retain.jsonl demo-out/data/
 cp forget.jsonl demo-out/data/rephrased.jsonl
+sed 's/ana/Answer/; s/bob/about/; s/cid/sure/' forget.jsonl > demo-out/data/phantom.jsonl # people that no model has met
 cp -r model demo-out/target
 run 0 train --fresh --model shape --data retain.jsonl --steps 30 --batch 8 --lr 0.02 --init-std 0.1 --out demo-out/control --quiet
 run 0 forget --model model --forget forget.jsonl --retain retain.jsonl --method npo --steps 10 --batch 2 --out demo-out/npo --quiet
@@ -35,7 +36,7 @@ for verb in $verbs; do
     eval "$example --json" > out.json 2> said < /dev/null || code=$?
     [ $code -eq 0 ] || fail "$example: exit status $code"
     json out.json "$example"
-    rm -rf forgotten tuned
+    rm -rf forgotten tuned audited
     eval "$example" > out.text 2> said < /dev/null || fail "$example: exit status $?"
     [ -s out.text ] || fail "$example: says nothing"
     case $verb in
