@@ -11,12 +11,13 @@
 #include <string.h>
 
 /* One rule, two published habits: open-unlearning's 1e-5 is for models of 1e9 parameters and more; models of a few
- * million need about a hundred times as much to move at all (measured on tofu-656k). */
+ * million need about two hundred times as much: npo on tofu-656k, ten epochs, takes the forget probability from 0.49 to
+ * 0.15 at 1e-3, 0.13 at 2e-3, 0.12 at 3e-3, each with at least 0.96 of the retain probability left. */
 enum { SMALL_MODEL = 20000000 };
 
 double ul_recipe_lr_for(int64_t n_parameters)
 {
-    return n_parameters <= SMALL_MODEL ? 1e-3 : 1e-5;
+    return n_parameters <= SMALL_MODEL ? 2e-3 : 1e-5;
 }
 
 const ul_param ul_recipe_params[] = {
@@ -27,7 +28,7 @@ const ul_param ul_recipe_params[] = {
      NULL},
     {"optimizer", UL_TEXT, 0, 0, 0, "adamw|sgd", "adamw as in PyTorch; sgd with momentum", "adamw"},
     {"lr", UL_REAL, 0, 0, 100, NULL,
-     "peak learning rate; 0: by the size of the model, 1e-3 up to 20 million parameters, "
+     "peak learning rate; 0: by the size of the model, 2e-3 up to 20 million parameters, "
      "1e-5 above",
      NULL},
     {"beta1", UL_REAL, 0.9, 0, 0.999999, NULL, "adamw: decay of the first moment", NULL},
