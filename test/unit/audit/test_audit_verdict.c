@@ -1,0 +1,232 @@
+/* The rules on made-up evidence: TV-30 of the vectors, every verdict, every gate, every way in which "removed" is withheld, and a NaN in
+ * each number that a rule reads. */
+#include "ul_test.h"
+#include "audit/battery.h"
+#include <math.h>
+
+static ul_ctx *ctx;
+static ul_args rule;
+
+static ul_bound at(double lo, double x, double hi)
+{
+    return (ul_bound){x, lo, hi, lo, hi};
+}
+
+static void probe(ul_evidence *e, const char *id, ul_role role, double lo_m, double hi, double excess)
+{
+    e->recovery[e->n_recovery++] = (ul_recovery){.id = id, .title = id, .shows = "", .role = role, .ran = true, .informative = true,
+                                                 .rho = at(lo_m, (lo_m + hi) / 2, hi), .excess = at(excess, excess, excess)};
+}
+
+/* A clean removal. */
+static ul_evidence removed(void)
+{
+    ul_evidence e = {.control = true, .phantom = true, .deep_enough = true, .n_entity = 40, .n_row = 200, .m = 5, .chance = 0.2,
+                     .known = at(0.98, 1, 1), .gap = at(0.7, 0.8, 0.9), .told = at(0.9, 0.95, 1), .leak = at(-0.05, 0, 0.05), .s = at(0.9, 0.97, 1.02),
+                     .s_first = at(0.9, 1, 1.1), .utility_first = at(0.97, 0.99, 1), .utility_said = at(0.95, 0.98, 1), .utility_text = at(1, 1, 1),
+                     .inverse = at(-0.05, 0, 0.06), .depth = at(-0.1, 0, 0.1), .depth_excess = at(-0.1, 0, 0.1), .sham = at(-0.05, 0, 0.05),
+                     .has_sham = true, .surface_informative = true, .told_informative = true, .said_informative = true, .depth_informative = true,
+                     .inverse_informative = true};
+    probe(&e, "w1", UL_CORE, -0.1, 0.1, -0.1);
+    probe(&e, "unlock", UL_CORE, -0.1, 0.1, -0.1);
+    probe(&e, "rtt", UL_CORE, -0.1, 0.1, -0.1);
+    probe(&e, "rtn4", UL_ACCUSES, -0.1, 0.1, -0.1);
+    return e;
+}
+
+static ul_verdict verdict(const ul_evidence *e)
+{
+    ul_verdict v;
+    UL_OK_IN(ctx, ul_verdict_decide(ctx, ul_ctx_arena(ctx), e, &rule, &v));
+    assert_non_null(v.clause);
+    return v;
+}
+
+static void is(const ul_evidence *e, ul_verdict_id want)
+{
+    const ul_verdict v = verdict(e);
+    if (v.id != want) fail_msg("wanted %s, got %s: %s", ul_verdict_name(want), ul_verdict_name(v.id), v.clause);
+}
+
+static void vectors(void **state)
+{
+    static const struct { double s_lo, s_hi, hi[3], lo[3], excess[3], utility; ul_verdict_id want; } tv[] = {
+        {0.90, 0.99, {0.05, 0.10, 0.15}, {-0.1, 0.0, 0.02}, {-0.1, -0.05, 0.0}, 0.95, UL_REMOVED},
+        {0.92, 0.98, {0.10, 0.70, 0.30}, {0.0, 0.58, 0.2}, {0.0, 0.50, 0.1}, 0.97, UL_SUPPRESSED},
+        {0.05, 0.15, {0.9, 0.95, 0.97}, {0.8, 0.85, 0.9}, {-0.1, -0.05, 0.0}, 0.99, UL_NOT_FORGOTTEN},
+        {0.45, 0.60, {0.50, 0.62, 0.58}, {0.35, 0.52, 0.38}, {-0.1, 0.02, -0.05}, 0.95, UL_PARTLY},
+        {0.97, 1.20, {0.0, 0.05, 0.01}, {-0.2, -0.1, -0.1}, {-0.1, -0.1, -0.1}, 0.40, UL_DAMAGED},
+        {0.85, 0.95, {0.25, 0.22, 0.18}, {0.02, 0.05, 0.0}, {-0.05, 0.0, -0.1}, 0.95, UL_PARTLY}};
+    (void)state;
+    for (size_t i = 0; i < sizeof tv / sizeof *tv; i++) {
+        ul_evidence e = removed();
+        e.s = at(tv[i].s_lo, (tv[i].s_lo + tv[i].s_hi) / 2, tv[i].s_hi);
+        e.utility_first = at(tv[i].utility - 0.05, tv[i].utility - 0.02, tv[i].utility);
+        for (int k = 0; k < 3; k++) {
+            e.recovery[k].rho = at(tv[i].lo[k], (tv[i].lo[k] + tv[i].hi[k]) / 2, tv[i].hi[k]);
+            e.recovery[k].excess = at(tv[i].excess[k], tv[i].excess[k], tv[i].excess[k]);
+        }
+        is(&e, tv[i].want);
+    }
+}
+
+static void each_rule(void **state)
+{
+    (void)state;
+    ul_evidence e = removed();
+    is(&e, UL_REMOVED);
+    assert_null(verdict(&e).not_removed);
+    /* what stands against "removed", one at a time */
+    for (int i = 0; i < 3; i++) {
+        e = removed();
+        e.recovery[i].rho.hi = 0.21;
+        is(&e, UL_PARTLY);
+    }
+    e = removed(); /* an accusing probe's upper bound says nothing, its lower bound does */
+    e.recovery[3].rho = at(0.1, 0.3, 0.6);
+    is(&e, UL_REMOVED);
+    e.recovery[3].rho = at(0.25, 0.3, 0.6);
+    is(&e, UL_PARTLY);
+    e = removed();
+    e.depth.hi = 0.21;
+    is(&e, UL_PARTLY);
+    e = removed();
+    e.inverse = at(0.1, 0.15, 0.21);
+    is(&e, UL_PARTLY);
+    e = removed();
+    e.s = at(0.79, 0.9, 1);
+    is(&e, UL_PARTLY);
+    /* suppressed: by training, by the inverse probe, inside, by a format alone */
+    e = removed();
+    e.recovery[0].rho = at(0.6, 0.7, 0.8);
+    e.recovery[0].excess = at(0.5, 0.6, 0.7);
+    is(&e, UL_SUPPRESSED);
+    assert_int_equal(verdict(&e).qualifiers, 0);
+    e.recovery[0].excess = at(0.1, 0.2, 0.3);
+    is(&e, UL_PARTLY);
+    e = removed();
+    e.inverse = at(0.6, 0.75, 0.9);
+    is(&e, UL_SUPPRESSED);
+    assert_true(verdict(&e).qualifiers & UL_Q_INVERTED);
+    e = removed();
+    e.depth = at(0.6, 0.7, 0.8);
+    e.depth_excess = at(0.5, 0.6, 0.7);
+    is(&e, UL_SUPPRESSED);
+    assert_true(verdict(&e).qualifiers & UL_Q_SHALLOW);
+    e = removed();
+    e.recovery[3].rho = at(0.6, 0.7, 0.8);
+    e.recovery[3].excess = at(0.5, 0.6, 0.7);
+    is(&e, UL_SUPPRESSED);
+    assert_true(verdict(&e).qualifiers & UL_Q_SHALLOW);
+    /* damage comes first and keeps what the rest would say */
+    ul_bound *const utility[] = {&e.utility_first, &e.utility_said, &e.utility_text};
+    for (int i = 0; i < 3; i++) {
+        e = removed();
+        *utility[i] = at(0.6, 0.7, 0.79);
+        is(&e, UL_DAMAGED);
+        assert_int_equal(verdict(&e).secondary, UL_REMOVED);
+    }
+    e = removed();
+    e.s = at(1.21, 1.3, 1.4);
+    assert_true(verdict(&e).qualifiers & UL_Q_OVERSHOOT);
+}
+
+static void withheld(void **state)
+{
+    (void)state;
+    ul_evidence e = removed();
+    e.leak = at(0.11, 0.3, 0.4);
+    is(&e, UL_INCONCLUSIVE);
+    assert_non_null(strstr(verdict(&e).clause, "the control knows the forget set"));
+    e = removed();
+    e.surface_informative = false;
+    is(&e, UL_INCONCLUSIVE);
+    assert_non_null(strstr(verdict(&e).clause, "uninformative"));
+    e = removed();
+    e.n_entity = 1;
+    is(&e, UL_INCONCLUSIVE);
+    e = removed(); /* nothing found by an audit that could not have found it */
+    e.deep_enough = false;
+    is(&e, UL_INCONCLUSIVE);
+    e = removed();
+    e.n_entity = 9;
+    is(&e, UL_INCONCLUSIVE);
+    assert_true(verdict(&e).qualifiers & UL_Q_FEW_ENTITIES);
+    e.recovery[0].rho = at(0.6, 0.7, 0.8); /* few people can still show suppression */
+    e.recovery[0].excess = at(0.5, 0.6, 0.7);
+    is(&e, UL_SUPPRESSED);
+    e = removed();
+    e.recovery[0].informative = false; /* W1 or UNLOCK is enough */
+    is(&e, UL_REMOVED);
+    e.recovery[1].informative = false;
+    is(&e, UL_INCONCLUSIVE);
+    e = removed();
+    e.recovery[2].informative = false;
+    is(&e, UL_INCONCLUSIVE);
+    e = removed();
+    e.has_sham = false;
+    is(&e, UL_INCONCLUSIVE);
+    e = removed();
+    e.depth_informative = false;
+    is(&e, UL_INCONCLUSIVE);
+    e = removed(); /* without a control the wording is capped, and only with a known sensitivity */
+    e.control = false;
+    is(&e, UL_INCONCLUSIVE);
+    e.has_sensitivity = true;
+    e.sensitivity = at(0.6, 0.7, 0.8);
+    is(&e, UL_NO_RESIDUE);
+    e.sensitivity = at(0.4, 0.7, 0.8);
+    is(&e, UL_INCONCLUSIVE);
+}
+
+static void nan_is_a_failure(void **state)
+{
+    (void)state;
+    ul_evidence e = removed();
+    ul_bound *const number[] = {&e.known, &e.gap, &e.leak, &e.s, &e.utility_first, &e.utility_said, &e.utility_text, &e.inverse, &e.depth,
+                                &e.depth_excess, &e.sham, &e.recovery[0].rho, &e.recovery[3].rho, &e.recovery[2].excess};
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
+        for (int part = 0; part < 3; part++) {
+            ul_verdict v;
+            e = removed();
+            *(part == 0 ? &number[i]->value : part == 1 ? &number[i]->lo : &number[i]->hi) = NAN;
+            UL_FAILS_IN(ctx, UL_E_CRITERION, "is not a finite number", ul_verdict_decide(ctx, ul_ctx_arena(ctx), &e, &rule, &v));
+        }
+}
+
+static void intentions(void **state)
+{
+    const char *why;
+    ul_arena *a = ul_ctx_arena(ctx);
+    (void)state;
+    ul_evidence e = removed();
+    e.has_rephrased = true;
+    e.s_rephrased = at(0.9, 0.95, 1);
+    ul_verdict v = verdict(&e);
+    assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_PASS);
+    v.id = UL_SUPPRESSED; /* the asymmetry: the same finding fails one intention and passes the other */
+    assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_FAIL);
+    assert_int_equal(ul_verdict_outcome(a, "copyright", &e, &v, &rule, &why), UL_FAIL);
+    assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_PASS);
+    e.s_rephrased.lo = 0.5; /* it says it when asked in other words */
+    assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_FAIL);
+    v.id = UL_DAMAGED;
+    assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_FAIL);
+    assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_FAIL);
+    v.id = UL_INCONCLUSIVE;
+    assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_UNDECIDED);
+    v.id = UL_REMOVED;
+    e.utility_first.lo = 0.8;
+    assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_FAIL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(each_rule), cmocka_unit_test(withheld),
+                                       cmocka_unit_test(nan_is_a_failure), cmocka_unit_test(intentions)};
+    ctx = ul_test_ctx();
+    ul_args_default(ul_rule_params, &rule);
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    ul_ctx_free(ctx);
+    return failed;
+}
