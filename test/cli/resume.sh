@@ -5,6 +5,7 @@
 tiny_world
 forget="forget --model model --forget forget.jsonl --retain retain.jsonl --method npo --steps 200 --batch 4 --save-every 10 --quiet"
 
+whole=whole weights=model.safetensors
 run 0 $forget --out whole
 [ ! -e whole/checkpoint.safetensors ] || fail 'a finished run keeps its checkpoint'
 [ ! -e whole/reference ] || fail 'a finished run keeps its references'
@@ -21,14 +22,14 @@ started() {
     kill -"$2" $pid 2> /dev/null || true
     code=0
     wait $pid 2> /dev/null || code=$?
-    [ ! -e "$1/model.safetensors" ] || fail "$1: the run ended before signal $2 reached it"
+    [ ! -e "$1/$weights" ] || fail "$1: the run ended before signal $2 reached it"
     [ -s "$1/checkpoint.safetensors" ] || fail "$1: no checkpoint after signal $2"
 }
 
 again() {
     run 0 $forget --out "$1" --resume
-    same whole/model.safetensors "$1/model.safetensors" 'resumed and uninterrupted weights'
-    log_numbers whole/log.jsonl > log1
+    same $whole/$weights "$1/$weights" 'resumed and uninterrupted weights'
+    log_numbers $whole/log.jsonl > log1
     log_numbers "$1/log.jsonl" > log2
     same log1 log2 'resumed and uninterrupted step logs'
     [ "$(wc -l < log2)" -eq 200 ] || fail "$1: the log has $(wc -l < log2) lines, not 200"
@@ -65,6 +66,18 @@ refuses 2 - whole 'another recipe' -- $forget --out whole --resume --lr 0.5
 started changed KILL
 run 0 $forget --out changed --resume --threads 1 --micro-batch 1 --checkpoint
 same whole/model.safetensors changed/model.safetensors 'resumed with other threads and micro-batches'
+
+# Killed before the first checkpoint: all over again, in the same folder.
+mkdir early
+printf '{"step": 1, "lo' > early/log.jsonl
+again early
+
+# Adapters.
+forget="$forget --lora all-linear --lora-r 4"
+whole=whole-lora weights=adapter_model.safetensors
+run 0 $forget --out whole-lora
+started lora KILL
+again lora
 
 # Numbers that stop being finite: exit status 1, step and tensor; the checkpoint of a finite state stays and there is no model.
 code=0
