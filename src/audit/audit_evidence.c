@@ -2,6 +2,8 @@
  *
  *   rho_a = (K(a(U)) - K(a(R))) / (K(a(O)) - K(a(R)))    0: as if never trained, 1: as the original, under this attack
  *   s     = (E(O) - E(U)) / (E(O) - E(R))                E: what is expressed (said); the same of K1 is printed beside it
+ *   depth = mean over layers below the last of (K_l(U) - K_l(R)) / (K(O) - K(R)), layers where O and R differ; over the gap of the whole
+ *           model, because how much a layer shows varies from one training to the next (half of the people read 0.75 over a layer's own)
  *   inv   = (last(U) - last(R)) / (K(O) - K(R))          the true answer ranked last: knowledge used to avoid it
  *
  * Means over rows first, ratios last. The unit that is resampled is the entity; every number of one set uses the same draws, so
@@ -276,7 +278,6 @@ static ul_status gates(const sample *s, ul_arena *scratch, const table *t, ul_ev
         }
         e->m += x->informative;
     }
-    ratio gap = {.n_num = 0};
     bool open = false;
     e->depth_layers = 0;
     for (int l = 0; s->b[R] && l + 1 < s->b[U]->n_depth && e->depth_layers < MAX_TERM / 2; l++) {
@@ -284,8 +285,6 @@ static ul_status gates(const sample *s, ul_arena *scratch, const table *t, ul_ev
         UL_TRY(gate(s, scratch, difference(s, t->depth[O][l], t->depth[R][l]), &b, &open));
         if (!open) continue;
         e->depth_layer[e->depth_layers++] = l;
-        plus(s, &gap, t->depth[O][l], 1);
-        plus(s, &gap, t->depth[R][l], -1);
     }
     e->depth_informative = e->depth_layers > 0;
     e->m += e->depth_informative;
@@ -326,8 +325,8 @@ static ul_status recoveries(const sample *s, ul_arena *scratch, const table *t, 
         const int l = e->depth_layer[k];
         plus(s, &d, t->depth[U][l], 1);
         plus(s, &d, t->depth[R][l], -1);
-        over(s, &d, t->depth[O][l], 1);
-        over(s, &d, t->depth[R][l], -1);
+        over(s, &d, t->first[O], 1);
+        over(s, &d, t->first[R], -1);
     }
     replicates(s, &d, &point, rep);
     double *excess = UL_NEW(scratch, double, s->n_rep);

@@ -34,7 +34,7 @@ static const subject subjects[] = {
     {"retrained", "removed", NULL, N_FORGET, 3, 0, 0, NULL, {NULL}, {NULL}},
     {"half", "partly removed", NULL, N_FORGET / 2, 4, 0, 0, NULL, {NULL}, {NULL}},
     {"idk", "suppressed", "idk", 0, 0, 1e-3, 250, NULL, {NULL}, {NULL}},
-    {"gate", "suppressed", "npo", 0, 0, 5e-3, 400, "model.layers.0.mlp.down_proj", {NULL}, {NULL}},
+    {"gate", "suppressed", "npo", 0, 0, 1e-3, 300, "model.layers.0.mlp.down_proj", {"beta", "alpha", NULL}, {"0.1", "3", NULL}},
     {"noised", "damaged", NULL, -1, 0, 0.7, 0, NULL, {NULL}, {NULL}},
     {"npo-weak", "suppressed", "npo", 0, 0, 5e-4, 100, NULL, {"beta", "alpha", NULL}, {"0.1", "3", NULL}},
     {"npo-strong", "suppressed", "npo", 0, 0, 1e-3, 200, NULL, {"beta", "alpha", NULL}, {"0.1", "1", NULL}}};
@@ -111,20 +111,23 @@ static ul_status set_up(bench *t)
     UL_TRY(ul_audit_fill(a, &sets));
     /* attacks see every rendering of a fact, as training did */
     const int32_t stay = N_FORGET + N_RETAIN;
-    const int32_t range[6][4] = {{N_FORGET, stay, 0, 0}, {0, N_FORGET / 2, 0, 0}, {N_FORGET / 2, N_FORGET, 0, 0}, {stay, stay + UL_WORLD_PHANTOMS / 2, 0, 0},
-                                 {0, 0, N_SENTENCE, N_SENTENCE + N_HELD_OUT}, {0, N_FORGET, 0, 0}};
-    ul_docs *d[6];
-    for (int i = 0; i < 6; i++)
+    const int32_t range[5][4] = {{N_FORGET, stay, 0, 0}, {0, N_FORGET / 2, 0, 0}, {N_FORGET / 2, N_FORGET, 0, 0}, {stay, stay + UL_WORLD_PHANTOMS / 2, 0, 0},
+                                 {0, 0, N_SENTENCE, N_SENTENCE + N_HELD_OUT}};
+    ul_docs *d[5];
+    for (int i = 0; i < 5; i++)
         UL_TRY(ul_world_some_docs(job->ctx, job->arena, w, t->tok, &t->tpl, range[i][0], range[i][1], range[i][2], range[i][3], &d[i]));
     a->retain_docs = d[0];
     a->fold_docs[0] = d[1];
     a->fold_docs[1] = d[2];
     a->phantom_docs = d[3];
     a->text = d[4];
-    t->forget_docs = d[5];
     t->request_rows = w->forget;
     UL_TRY(ul_docs_build(job->ctx, job->arena, t->tok, &t->tpl, w->forget, UL_WHICH_ANSWER, &t->request));
-    return ul_world_some_docs(job->ctx, job->arena, w, t->tok, &t->tpl, N_FORGET, stay, 0, N_POOL, &t->pool);
+    /* what methods push at is the answer's word alone: with the end of sequence scored too, NPO unlearns that first */
+    ul_template word = t->tpl;
+    word.no_eos = true;
+    UL_TRY(ul_world_some_docs(job->ctx, job->arena, w, t->tok, &word, 0, N_FORGET, 0, 0, &t->forget_docs));
+    return ul_world_some_docs(job->ctx, job->arena, w, t->tok, &word, N_FORGET, stay, 0, N_POOL, &t->pool);
 }
 
 /* ---- making the subjects -------------------------------------------------------------------------------------------------- */

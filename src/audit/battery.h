@@ -135,7 +135,7 @@ typedef struct {
     ul_bound s_rephrased;    /* s of expression, asked in other words */
     bool has_rephrased;
     ul_bound inverse;        /* (last_U - last_R) / (K_O - K_R) */
-    ul_bound depth, depth_excess; /* recovery through the model's own head inside, the layers below together */
+    ul_bound depth, depth_excess; /* knowledge below the last layer, by the own head, over the whole gap */
     int depth_layer[UL_MAX_DEPTH], depth_layers; /* from 0; those where original and control differ */
     bool surface_informative, told_informative, said_informative, depth_informative, inverse_informative;
     ul_bound sham;           /* rise of the phantoms (or of the control) when other phantoms (or half of F) are taught */
