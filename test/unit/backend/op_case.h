@@ -12,7 +12,7 @@ typedef struct {
     ul_backend *be;
     int64_t n, c; /* rows and columns; ops with more dimensions derive them */
     int mode;     /* bit 0: add to what is there; bit 1: the op's other form */
-    char x[N_IN][WIDE * 8], y[N_OUT][WIDE * 8];
+    _Alignas(64) char x[N_IN][WIDE * 8], y[N_OUT][WIDE * 8];
     double s[6][TALL];
     int32_t index[TALL], label[TALL], argmax[TALL];
     uint8_t flag[TALL];
