@@ -21,6 +21,13 @@ enum {
     UL_NEED_NO_FORGET_LOSS = 64 /* forget documents only lend their prompts (idk): they are not run             */
 };
 
+/* What a method holds constant, so that its gradient is not the derivative of its loss. */
+typedef enum {
+    UL_HOLDS_NOTHING,
+    UL_HOLDS_WEIGHTS, /* weights of the tokens, though they come from logp: loss = sum of dlogp logp + dkl kl */
+    UL_HOLDS_ALT      /* the alternate document: a level to compare with, it gets no gradient                 */
+} ul_holds;
+
 /* One document of a sample. Pointers are NULL where not asked for. n = 0: the sample has no such document. */
 typedef struct {
     int32_t n;           /* scored tokens of this document                                                     */
@@ -39,6 +46,7 @@ typedef struct {
     const ul_param *params;
     unsigned needs;
     unsigned (*needs_of)(const ul_args *); /* when parameters decide (retain = kl); NULL: `needs`               */
+    ul_holds holds;
     double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain);
 } ul_method;
 

@@ -45,6 +45,19 @@ double ul_side_sum(const double *x, int32_t n)
     return s;
 }
 
+double ul_ascend(ul_side *s, int32_t t, double w)
+{
+    s->dlogp[t] += w;
+    return w * s->logp[t];
+}
+
+double ul_npo_token_weight(const ul_args *args, const ul_side *s, int32_t t)
+{
+    const double beta = ul_num(args, "beta"), eps = ul_num(args, "eps");
+    const double floor = eps > 0 ? eps * ul_exp(-beta * s->logp[t]) : 0; /* numbers above 1e308 give a weight of 0 */
+    return 2 / (1 + ul_exp(beta * (s->ref[t] - s->logp[t])) + floor);
+}
+
 static bool wants_kl(const ul_args *args)
 {
     const char *retain = ul_txt(args, "retain");

@@ -13,6 +13,10 @@ double ul_retain_term(const ul_args *args, ul_side *retain);
 unsigned ul_retain_needs(const ul_args *args, unsigned base);
 
 double ul_side_sum(const double *x, int32_t n); /* a chain in rising order; 0 for NULL */
+/* Ascent on one token with a weight that is held constant: adds w to dlogp[t] and gives w log p(y_t). */
+double ul_ascend(ul_side *s, int32_t t, double w);
+/* 2 p^beta / (p^beta + p_ref^beta + eps) of token t, by the parameters "beta" and "eps". */
+double ul_npo_token_weight(const ul_args *args, const ul_side *s, int32_t t);
 
 #define UL_PARAM_ALPHA(dflt)                                                                                           \
     {                                                                                                                  \
@@ -21,6 +25,10 @@ double ul_side_sum(const double *x, int32_t n); /* a chain in rising order; 0 fo
 #define UL_PARAM_GAMMA(dflt)                                                                                           \
     {                                                                                                                  \
         "gamma", UL_REAL, dflt, 0, 1000, NULL, "weight of the forget term", NULL                                       \
+    }
+#define UL_PARAM_TOKEN_EPS                                                                                             \
+    {                                                                                                                  \
+        "eps", UL_REAL, 0, 0, 1, NULL, "added to the weight's denominator (the authors' program: 1e-5)", NULL          \
     }
 #define UL_PARAM_RETAIN                                                                                                \
     {                                                                                                                  \

@@ -65,7 +65,8 @@ static ul_status read_method(replay *r)
     static const struct {
         const char *trainer, *id;
     } map[] = {{"GradAscent", "ga"}, {"GradDiff", "graddiff"}, {"NPO", "npo"},
-               {"SimNPO", "simnpo"}, {"DPO", "dpo"},           {"FinetuneTrainer", NULL}};
+               {"SimNPO", "simnpo"}, {"DPO", "dpo"},           {"FinetuneTrainer", NULL},
+               {"WGA", "wga"},       {"SatImp", "satimp"}};
     const char *trainer = json_string_value(json_object_get(r->golden, "trainer")), *key;
     json_t *value;
     size_t i = 0;

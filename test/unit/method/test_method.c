@@ -119,6 +119,80 @@ static void test_dpo_of_equals(void **state)
     for (int t = 0; t < T; t++) assert_true(f.dlogp[t] == 1 && alt.dlogp[t] == -1);
 }
 
+/* Two methods that must be the same arithmetic: forget and retain gradients and losses agree to eps. */
+static void same(const ul_method *m, const ul_args *a, const ul_method *other, const ul_args *b, double eps)
+{
+    for (uint64_t k = 20; k < 24; k++) {
+        doc x[3] = {some(k), some(k + 100), some(k + 200)}, y[3] = {x[0], x[1], x[2]};
+        near(run(m, a, &x[0], &x[1], &x[2], T), run(other, b, &y[0], &y[1], &y[2], T), eps);
+        for (int s = 0; s < 3; s++)
+            for (int t = 0; t < T; t++) {
+                near(x[s].dlogp[t], y[s].dlogp[t], eps);
+                near(x[s].dkl[t], y[s].dkl[t], eps);
+            }
+    }
+}
+
+/* Q3: without their powers the weighted ascents are graddiff; with one of them they are each other. */
+static void test_weights_of_nothing(void **state)
+{
+    (void)state;
+    ul_args g, w, s, n, wn;
+    const ul_method *graddiff = method("graddiff", &g), *wga = method("wga", &w), *satimp = method("satimp", &s),
+                    *tnpo = method("tnpo", &n), *wtnpo = method("wtnpo", &wn);
+    put(&w, "beta", 0);
+    same(wga, &w, graddiff, &g, 1e-15);
+    put(&s, "gamma", 1), put(&s, "beta1", 0), put(&s, "beta2", 0);
+    same(satimp, &s, graddiff, &g, 1e-15);
+    put(&n, "beta", 0);
+    same(tnpo, &n, graddiff, &g, 1e-15);
+    put(&w, "beta", 3), put(&s, "beta1", 3);
+    same(satimp, &s, wga, &w, 1e-15);
+    put(&wn, "beta", 0), put(&wn, "power", 3);
+    same(wtnpo, &wn, wga, &w, 1e-15);
+    put(&n, "beta", 4), put(&wn, "beta", 4), put(&wn, "power", 0);
+    same(wtnpo, &wn, tnpo, &n, 1e-15);
+}
+
+/* The weights themselves, as the papers write them. */
+static void test_weights(void **state)
+{
+    (void)state;
+    static const char *const id[] = {"wga", "satimp", "tnpo", "wtnpo"};
+    for (int i = 0; i < 4; i++) {
+        ul_args a;
+        const ul_method *m = method(id[i], &a);
+        put(&a, "gamma", 1);
+        if (i > 1) put(&a, "eps", 1e-5);
+        doc f = some(13), alt = some(1), r = some(2);
+        (void)run(m, &a, &f, &alt, &r, T);
+        for (int t = 0; t < T; t++) {
+            const double p = exp(f.logp[t]), q = exp(f.ref[t]), odds = pow(p, 4) + pow(q, 4) + 1e-5;
+            const double w[4] = {p, pow(p, 5) * (1 - p), 2 * pow(p, 4) / odds, 2 * pow(p, 5.5) / odds};
+            near(T * f.dlogp[t], w[i], 1e-13);
+        }
+    }
+}
+
+/* Q3: at the reference tnpo is ascent; a token that is certain or gone has finite numbers and the weight it should. */
+static void test_weights_at_ends(void **state)
+{
+    (void)state;
+    ul_args a, b;
+    const ul_method *tnpo = method("tnpo", &a), *satimp = method("satimp", &b);
+    doc f = some(14), alt = some(1), r = some(2);
+    memcpy(f.ref, f.logp, sizeof f.ref);
+    (void)run(tnpo, &a, &f, &alt, &r, T);
+    for (int t = 0; t < T; t++) near(T * f.dlogp[t], 1, 1e-15);
+    put(&a, "eps", 1e-5);
+    f.logp[0] = -1000, f.logp[1] = 0, f.ref[1] = -1000;
+    assert_true(isfinite(run(tnpo, &a, &f, &alt, &r, T)));
+    assert_true(f.dlogp[0] == 0);
+    near(T * f.dlogp[1], 2, 1e-4);
+    assert_true(isfinite(run(satimp, &b, &f, &alt, &r, T)));
+    assert_true(f.dlogp[0] == 0 && f.dlogp[1] == 0);
+}
+
 /* One gradient step down each loss does what the method promises to the likelihoods. */
 static void test_effect(void **state)
 {
@@ -127,7 +201,8 @@ static void test_effect(void **state)
         const char *id;
         int forget, alt, retain; /* sign of the change of log p that descent brings */
     } want[] = {{"ga", -1, 0, 0},     {"graddiff", -1, 0, 1}, {"ga_kl", -1, 0, 0}, {"npo", -1, 0, 1},
-                {"simnpo", -1, 0, 1}, {"idk", 0, 1, 1},       {"dpo", -1, 1, 1}};
+                {"simnpo", -1, 0, 1}, {"idk", 0, 1, 1},       {"dpo", -1, 1, 1},
+                {"wga", -1, 0, 1},    {"satimp", -1, 0, 1},   {"tnpo", -1, 0, 1},  {"wtnpo", -1, 0, 1}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         ul_args a;
         const ul_method *m = method(want[i].id, &a);
@@ -202,6 +277,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_npo_at_reference), cmocka_unit_test(test_npo_limits),
         cmocka_unit_test(test_npo_is_simnpo),    cmocka_unit_test(test_dpo_of_equals),
+        cmocka_unit_test(test_weights_of_nothing), cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_weights_at_ends),
         cmocka_unit_test(test_effect),           cmocka_unit_test(test_token_mean_is_global),
         cmocka_unit_test(test_empty_sides),      cmocka_unit_test(test_registry)};
     return cmocka_run_group_tests(tests, NULL, NULL);
