@@ -193,6 +193,89 @@ static void test_weights_at_ends(void **state)
     assert_true(f.dlogp[0] == 0 && f.dlogp[1] == 0);
 }
 
+/* While the alternates have not gained, KTO is NPO; once they have, its ascent rests. They never get a gradient. */
+static void test_kto_reference_point(void **state)
+{
+    (void)state;
+    ul_args a, b;
+    const ul_method *kto = method("kto", &a), *npo = method("npo", &b);
+    doc f = some(30), alt = some(31), r = some(32), g = f;
+    memcpy(alt.ref, alt.logp, sizeof alt.ref);
+    double last = 2;
+    for (int gain = -3; gain < 8; gain++) {
+        alt.logp[0] = alt.ref[0] + gain * 20;
+        const double got = run(kto, &a, &f, &alt, &r, T), want = run(npo, &b, &g, &alt, &r, T);
+        if (gain <= 0) {
+            near(got, want, 1e-14);
+            near(f.dlogp[0], g.dlogp[0], 1e-14);
+        } else {
+            assert_true(f.dlogp[0] < last);
+        }
+        last = f.dlogp[0];
+        for (int t = 0; t < T; t++) assert_true(alt.dlogp[t] == 0);
+    }
+    near(last, 0, 1e-5);
+}
+
+/* FLAT against the paper's table of g and the conjugate f*, and both its signs, for each divergence. */
+static void test_flat(void **state)
+{
+    (void)state;
+    static const char *const name[] = {"tv", "kl", "pearson", "js"};
+    for (int i = 0; i < 4; i++) {
+        ul_args a;
+        const ul_method *m = method("flat", &a);
+        a.text[0] = name[i];
+        doc f = some(40), alt = some(41), r = some(42);
+        double p[2] = {0, 0}, g[2], u;
+        for (int t = 0; t < T; t++) p[0] += exp(f.logp[t]) / T, p[1] += exp(alt.logp[t]) / T;
+        for (int s = 0; s < 2; s++)
+            g[s] = i == 0 ? tanh(p[s]) / 2 : i == 3 ? log(2 / (1 + exp(-p[s]))) : p[s];
+        u = g[0];
+        const double conjugate = i == 0 ? u : i == 1 ? exp(u - 1) : i == 2 ? u * u / 4 + u : -log(2 - exp(u));
+        near(run(m, &a, &f, &alt, &r, T), conjugate - g[1], 1e-13);
+        for (int t = 0; t < T; t++) assert_true(f.dlogp[t] > 0 && alt.dlogp[t] < 0 && r.dlogp[t] == 0);
+    }
+}
+
+/* klmin is ga_kl and gundavarapu graddiff; yao counts sequences, so that it is graddiff only where all are as long. */
+static void test_recipes(void **state)
+{
+    (void)state;
+    ul_args a, b, c;
+    const ul_method *yao = method("yao", &c), *graddiff = method("graddiff", &b);
+    for (int twice = 0; twice < 2; twice++) {
+        const ul_method *klmin = method("klmin", &a), *ga_kl = method("ga_kl", &b);
+        if (twice) put(&a, "gamma", 0.3), put(&b, "gamma", 0.3), put(&a, "alpha", 3), put(&b, "alpha", 3);
+        same(klmin, &a, ga_kl, &b, 0);
+        c.text[0] = "kl";
+        put(&c, "gamma", ul_num(&b, "gamma")), put(&c, "alpha", ul_num(&b, "alpha"));
+        same(yao, &c, ga_kl, &b, 1e-14);
+        (void)method("graddiff", &b);
+        c.text[0] = "gd";
+        if (twice) put(&b, "gamma", 0.3), put(&b, "alpha", 3);
+        same(yao, &c, graddiff, &b, 1e-14);
+        const ul_method *gundavarapu = method("gundavarapu", &a);
+        if (twice) put(&a, "gamma", 0.3), put(&a, "alpha", 3);
+        same(gundavarapu, &a, graddiff, &b, 0);
+        (void)method("ga", &b);
+        c.text[0] = "ga";
+        put(&c, "gamma", 1);
+        same(yao, &c, ul_method_find("ga"), &b, 1e-14);
+        assert_int_equal(yao->needs_of(&c), UL_NEED_FORGET);
+    }
+    (void)method("yao", &c);
+    doc f[2] = {some(50), some(51)}, none = {0};
+    double sum = 0, want = 0;
+    for (int i = 0; i < 2; i++) {
+        const int32_t n = i ? 2 : T;
+        ul_side s[3] = {side(&f[i], n, T + 2, 2), side(&none, 0, 0, 0), side(&none, 0, 0, 0)};
+        sum += yao->loss(&c, &s[0], &s[1], &s[2]);
+        for (int32_t t = 0; t < n; t++) want += f[i].logp[t] / n / 2;
+    }
+    near(sum, want, 1e-14);
+}
+
 /* One gradient step down each loss does what the method promises to the likelihoods. */
 static void test_effect(void **state)
 {
@@ -202,7 +285,9 @@ static void test_effect(void **state)
         int forget, alt, retain; /* sign of the change of log p that descent brings */
     } want[] = {{"ga", -1, 0, 0},     {"graddiff", -1, 0, 1}, {"ga_kl", -1, 0, 0}, {"npo", -1, 0, 1},
                 {"simnpo", -1, 0, 1}, {"idk", 0, 1, 1},       {"dpo", -1, 1, 1},
-                {"wga", -1, 0, 1},    {"satimp", -1, 0, 1},   {"tnpo", -1, 0, 1},  {"wtnpo", -1, 0, 1}};
+                {"wga", -1, 0, 1},    {"satimp", -1, 0, 1},   {"tnpo", -1, 0, 1},  {"wtnpo", -1, 0, 1},
+                {"kto", -1, 0, 1},    {"flat", -1, 1, 0},     {"klmin", -1, 0, 0}, {"yao", -1, 0, 1},
+                {"gundavarapu", -1, 0, 1}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         ul_args a;
         const ul_method *m = method(want[i].id, &a);
@@ -214,7 +299,7 @@ static void test_effect(void **state)
             if ((change > 0) - (change < 0) != sign[s])
                 fail_msg("%s moves side %d by %g, promised sign %d", want[i].id, s, change, sign[s]);
         }
-        const bool kl = !strcmp(want[i].id, "ga_kl");
+        const bool kl = !strcmp(want[i].id, "ga_kl") || !strcmp(want[i].id, "klmin");
         assert_true((d[2].dkl[0] > 0) == kl);
     }
 }
@@ -278,7 +363,8 @@ int main(void)
         cmocka_unit_test(test_npo_at_reference), cmocka_unit_test(test_npo_limits),
         cmocka_unit_test(test_npo_is_simnpo),    cmocka_unit_test(test_dpo_of_equals),
         cmocka_unit_test(test_weights_of_nothing), cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_weights_at_ends),
+        cmocka_unit_test(test_weights_at_ends),  cmocka_unit_test(test_kto_reference_point),
+        cmocka_unit_test(test_flat),             cmocka_unit_test(test_recipes),
         cmocka_unit_test(test_effect),           cmocka_unit_test(test_token_mean_is_global),
         cmocka_unit_test(test_empty_sides),      cmocka_unit_test(test_registry)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,34 @@
+/* gundavarapu.c - the recipe of one study: gradient difference, meant for adapters.
+ *
+ *   L = gamma (1/N_f) sum_f log p(y_t) + alpha (-1/N_r) sum_r log p(y_t)
+ *
+ * Gundavarapu et al. 2024, "Machine Unlearning in Large Language Models", arXiv:2405.15152: (i) ascent on harmful
+ * answers with descent on TruthfulQA; (ii) ascent on a book with descent on BookCorpus, by adapters. The arithmetic of
+ * graddiff.c, which is called; what makes it theirs are --retain and --train lora. Trap: graddiff's: unbounded. */
+#include "method/method.h"
+
+extern const ul_method ul_method_graddiff;
+
+static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN, {0}};
+
+static unsigned needs_of(const ul_args *args)
+{
+    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN);
+}
+
+static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    return ul_method_graddiff.loss(args, forget, alt, retain);
+}
+
+const ul_method ul_method_gundavarapu = {
+    .title = "Gradient difference for adapters",
+    .paper = "arXiv:2405.15152",
+    .note = "graddiff as this paper runs it: with --train lora, TruthfulQA or a general corpus as --retain. Unbounded.",
+    .intent = UL_REMOVAL,
+    .level = UL_LEVEL_PARAMETERS,
+    .params = params,
+    .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+    .needs_of = needs_of,
+    .loss = loss,
+};
