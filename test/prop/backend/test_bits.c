@@ -50,6 +50,27 @@ static void bits(fixture *f, ul_precision precision)
 static void bits_f32(void **state) { bits(*state, UL_PRECISION_F32); }
 static void bits_bf16(void **state) { bits(*state, UL_PRECISION_BF16); }
 
+/* The oracle is built twice; it may not matter which build a machine takes. */
+extern const ul_kernels ul_double_kernels;
+static void oracle_is_one(void **state)
+{
+    ul_backend *be = open_backend(*state, NULL, UL_PRECISION_DOUBLE, 2), plain = *be;
+    plain.k = &ul_double_kernels;
+    for (int mode = 0; mode < N_MODE; mode++) {
+        op_begin(&before_double, be, 37, 531, mode);
+        for (int o = 0; o < N_OP; o++) {
+            memcpy(&want, &before_double, sizeof want);
+            memcpy(&got, &before_double, sizeof got);
+            want.be = &plain;
+            op_cases[o].run(&want);
+            op_cases[o].run(&got);
+            got.be = &plain;
+            if (memcmp(&want, &got, sizeof want))
+                fail_msg("%s mode %d: \"%s\" is not \"%s\"", op_cases[o].name, mode, be->k->name, plain.k->name);
+        }
+    }
+}
+
 static void near(const char *op, const char *what, const op_run *f, const op_run *d, const char *fb, const char *db,
                  int64_t n)
 {
@@ -94,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bits_f32, begin, end), cmocka_unit_test_setup_teardown(bits_bf16, begin, end),
+        cmocka_unit_test_setup_teardown(oracle_is_one, begin, end),
         cmocka_unit_test_setup_teardown(float_is_near_double, begin, end)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
