@@ -72,8 +72,24 @@ typedef struct {
     double *logp;    /* log p(label); 0 where label < 0 */
     int32_t *argmax; /* lowest index among equals */
     double *mu, *sigma2; /* mean and variance of log p under p (min-k++) */
-    double *kl;      /* KL(softmax(ref) || softmax(z)), where soft[i]; 0 elsewhere */
+    double *kl;      /* KL(softmax(z_ref) || softmax(z)) of rows that are UL_SOFT_KL; 0 elsewhere */
+    double *ce;      /* -sum_v q_v log p_v of rows with a CE target q; 0 elsewhere */
+    double *gap;     /* max z - mean z */
 } ul_score;
+
+/* A row's soft target q: none; softmax(z_ref) and its divergence; softmax(z_ref + shift e_at) or softmax(z + shift e_at),
+ * held constant, and the cross-entropy under it. A shift of -INFINITY takes the entry out of the target. */
+enum { UL_SOFT_NONE, UL_SOFT_KL, UL_SOFT_CE, UL_SOFT_CE_OWN };
+typedef struct {
+    const void *z_ref;   /* [n, V] or NULL: rows that would read it have no target */
+    const uint8_t *kind; /* [n]; NULL: all UL_SOFT_KL */
+    double shift;
+    const int32_t *at; /* [n] the shifted entry, -1: none; NULL: the label */
+} ul_soft;
+/* d loss / d score, each [n] or NULL. `soft` is that of the row's kl or ce. */
+typedef struct {
+    const double *logp, *soft, *gap;
+} ul_dscore;
 
 typedef struct {
     double lr, beta1, beta2, eps, weight_decay;
@@ -116,13 +132,12 @@ typedef struct {
     void (*gather)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, const void *table, void *y, bool add);
     /* dtable[index[i],:] += dy[i,:], in rising i */
     void (*scatter)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, const void *dy, void *dtable);
-    /* scores of n rows of logits z [n, V]; z_ref [n, V] or NULL (no kl); soft [n] or NULL (all rows) */
-    void (*score)(const ul_backend *be, int64_t n, int64_t V, const void *z, const int32_t *label, const void *z_ref,
-                  const uint8_t *soft, const ul_score *out);
-    /* z <- dz = coef[i] (e_label - softmax(z)) + kl_coef[i] (softmax(z) - softmax(z_ref)); coef = d loss / d logp; each
-     * of coef, z_ref and kl_coef may be NULL: without that term */
-    void (*score_bwd)(const ul_backend *be, int64_t n, int64_t V, void *z, const int32_t *label, const double *coef,
-                      const void *z_ref, const double *kl_coef);
+    /* scores of n rows of logits z [n, V]; soft NULL: no row has a target */
+    void (*score)(const ul_backend *be, int64_t n, int64_t V, const void *z, const int32_t *label, const ul_soft *soft,
+                  const ul_score *out);
+    /* z <- dz = d.logp[i] (e_label - softmax(z)) + d.soft[i] (softmax(z) - q_i) + d.gap[i] (e_argmax - 1/V) */
+    void (*score_bwd)(const ul_backend *be, int64_t n, int64_t V, void *z, const int32_t *label, const ul_dscore *d,
+                      const ul_soft *soft);
     double (*sum_squares)(const ul_backend *be, int64_t n, const void *x); /* double lanes; NaN in, NaN out */
     int64_t (*first_bad)(const ul_backend *be, int64_t n, const void *x);  /* index of the first NaN or Inf, -1 = none */
     void (*adamw)(const ul_backend *be, const ul_adamw *o, int64_t n, void *p, const void *g, void *m, void *v);

@@ -149,7 +149,7 @@ static void choose(state *s, int32_t n)
     for (int64_t i = 0, k; i < n; i += k) {
         void *z = ul_head_logits(s->m, &s->batch, i, &k);
         const ul_score score = {.argmax = s->argmax + i};
-        if (s->g->temperature == 0) s->m->be->k->score(s->m->be, k, v, z, s->label, NULL, NULL, &score);
+        if (s->g->temperature == 0) s->m->be->k->score(s->m->be, k, v, z, s->label, NULL, &score);
         for (int64_t j = 0; j < k && s->g->temperature > 0; j++) {
             const seat *t = &s->seat[s->seat_of[i + j]];
             s->argmax[i + j] = draw(s, ul_part_of(s->m->be, z, j * v), t->row, t->n_new);

@@ -102,23 +102,28 @@ static int32_t segments(const ul_batch *b, int64_t first, int64_t n, int32_t *se
     return k;
 }
 
-static bool any_soft(const uint8_t *soft, int64_t n) { return soft && memchr(soft, 1, (size_t)n); }
-
-/* Logits of the chunk under the reference, or NULL where no row wants them. */
-static void *reference(ul_model *m, const ul_pass *pass, const ul_run *r, int64_t first, int64_t n)
+static bool reads_reference(const uint8_t *soft, int64_t n)
 {
-    if (!pass->ref_hidden || !any_soft(pass->soft + first, n)) return NULL;
+    return memchr(soft, UL_SOFT_KL, (size_t)n) || memchr(soft, UL_SOFT_CE, (size_t)n);
+}
+
+/* Soft targets of the chunk, with the reference's logits where a row wants them. */
+static ul_soft targets(ul_model *m, const ul_pass *pass, const ul_run *r, int64_t first, int64_t n)
+{
+    const ul_soft t = {NULL, pass->soft + first, pass->shift, pass->shift_at ? pass->shift_at + first : NULL};
+    if (!pass->ref_hidden || !reads_reference(t.kind, n)) return t;
     const ul_weight *w = ul_head_weight(m, true);
     const void *h = ul_cpart_of(m->be, pass->ref_hidden, first * m->arch.s.C);
-    ul_linear(m->be, n, h, w, pass->ref_head ? pass->ref_head : ul_weight_p(w, true), NULL, ul_at(m, r->at_zref));
-    return ul_at(m, r->at_zref);
+    void *z = ul_at(m, r->at_zref);
+    ul_linear(m->be, n, h, w, pass->ref_head ? pass->ref_head : ul_weight_p(w, true), NULL, z);
+    return (ul_soft){z, t.kind, t.shift, t.at};
 }
 
 static ul_score score_from(const ul_score *s, int64_t i)
 {
     return (ul_score){.logp = s->logp ? s->logp + i : NULL, .argmax = s->argmax ? s->argmax + i : NULL,
                       .mu = s->mu ? s->mu + i : NULL, .sigma2 = s->sigma2 ? s->sigma2 + i : NULL,
-                      .kl = s->kl ? s->kl + i : NULL};
+                      .kl = s->kl ? s->kl + i : NULL, .ce = s->ce ? s->ce + i : NULL, .gap = s->gap ? s->gap + i : NULL};
 }
 
 /* Scores of the chunk that begins at row i; returns its rows. */
@@ -133,8 +138,8 @@ static int64_t forward_chunk(ul_model *m, ul_pass *pass, ul_run *r, int64_t i, b
     if (!scored) return n;
     const ul_score out = score_from(s, i);
     ul_linear(m->be, n, h, w, ul_weight_p(w, r->base), NULL, z);
-    m->be->k->score(m->be, n, m->arch.s.V, z, b->label + i, s->kl ? reference(m, pass, r, i, n) : NULL,
-                    pass->soft ? pass->soft + i : NULL, &out);
+    const ul_soft soft = pass->soft && (s->kl || s->ce) ? targets(m, pass, r, i, n) : (ul_soft){0};
+    m->be->k->score(m->be, n, m->arch.s.V, z, b->label + i, soft.kind ? &soft : NULL, &out);
     return n;
 }
 
@@ -142,7 +147,7 @@ static int64_t forward_chunk(ul_model *m, ul_pass *pass, ul_run *r, int64_t i, b
 void ul_head_forward(ul_model *m, ul_pass *pass, ul_run *r)
 {
     const ul_score *s = &pass->score;
-    const bool scored = s->logp || s->argmax || s->mu || s->sigma2 || s->kl;
+    const bool scored = s->logp || s->argmax || s->mu || s->sigma2 || s->kl || s->ce || s->gap;
     for (int64_t i = chunk_rows(r, pass->batch, 0); i < r->n_row;) i += forward_chunk(m, pass, r, i, scored);
     forward_chunk(m, pass, r, 0, scored);
     r->has_logits = scored;
@@ -163,10 +168,12 @@ void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
         n = chunk_rows(r, b, i);
         void *h = ul_part_of(be, ul_at(m, r->at_nr), i * c), *z = ul_at(m, r->at_z);
         const int32_t n_seg = segments(b, i, n, seg);
-        const void *zref = pass->kl_coef ? reference(m, pass, r, i, n) : NULL;
+        const ul_soft soft = pass->soft && pass->kl_coef ? targets(m, pass, r, i, n) : (ul_soft){0};
+        const ul_dscore d = {pass->coef ? pass->coef + i : NULL, soft.kind ? pass->kl_coef + i : NULL,
+                             pass->gap_coef ? pass->gap_coef + i : NULL};
         if (i > 0 || !r->has_logits) ul_linear(be, n, h, w, wp, NULL, z);
         r->has_logits = false;
-        be->k->score_bwd(be, n, v, z, b->label + i, pass->coef + i, zref, zref ? pass->kl_coef + i : NULL);
+        be->k->score_bwd(be, n, v, z, b->label + i, &d, soft.kind ? &soft : NULL);
         if (dw)
             be->k->gemm(be, &(ul_gemm){.m = v, .n = c, .k = n, .a = z, .a_row = 1, .a_col = v, .b = h, .b_row = c, .b_col = 1,
                                        .c = dw, .c_row = c, .add = true, .seg = seg, .n_seg = n_seg});

@@ -131,12 +131,15 @@ typedef struct {
     /* head, forward: outputs [n_row] or NULL */
     ul_score score;
     void *row_hidden;        /* [n_row, C] real, out: what the head reads (reference cache), or NULL */
-    const void *ref_hidden;  /* [n_row, C] real: the same under the reference, for kl    */
+    const void *ref_hidden;  /* [n_row, C] real: the same under the reference            */
     const void *ref_head;    /* [V, C] real: the reference's head; NULL = this model's   */
-    const uint8_t *soft;     /* [n_row] rows whose kl is wanted                          */
+    const uint8_t *soft;     /* [n_row] UL_SOFT_*: the row's soft target; NULL = none    */
+    double shift;            /* of the CE targets (ul_soft)                              */
+    const int32_t *shift_at; /* [n_row] or NULL: the label                               */
     /* head, backward */
     const double *coef;      /* [n_row] d loss / d logp                                  */
-    const double *kl_coef;   /* [n_row] d loss / d kl, or NULL                           */
+    const double *kl_coef;   /* [n_row] d loss / d kl or ce, or NULL                     */
+    const double *gap_coef;  /* [n_row] d loss / d gap, or NULL                          */
 } ul_pass;
 
 /* Exact bytes that a pass over a batch of this size will hold in the step arena; asked before the run. */

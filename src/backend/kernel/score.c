@@ -5,7 +5,10 @@
  *   mu     = sum p d - log S,  sigma2 = sum p (d - sum p d)^2,  d = z - max   (min-k++: Zhang et al. 2024)
  *   kl     = sum r (z_ref - z) + ((max - max_ref) + (log S - log S_ref)),  r = softmax(z_ref)
  * where the sums of mu, sigma2 and kl (S too) run in 16 double lanes over the same e; products are rounded, not fused.
- *   dz     = kl_coef (p - r) - coef p, + coef at the label,  p = e / sum, in real
+ *   ce     = log S + sum q (max - z),  q = softmax(source): a constant target
+ *   gap    = max - mean z, the sum of the mean in 16 double lanes
+ *   dz     = soft (p - q) - logp p, + logp at the label;  p = e / sum, in real; then + gap (e_argmax - 1/V)
+ * The source is z_ref, for a CE row shifted at one entry, or z itself so shifted (ul_soft); -inf takes the entry out.
  * A NaN in a row makes its sum NaN, hence every score of it but the argmax. */
 #include "backend/kernel/kernel.h"
 
@@ -21,6 +24,39 @@ static real row_sum(const real *z, real max, int64_t V)
 {
     real l[LANES] = {0};
     FOR_LANES(i, j, V, l[j] += v_exp(z[i] - max));
+    return lane_sum(l);
+}
+
+/* What a soft target is the softmax of. */
+typedef struct {
+    const real *z; /* NULL: the row has no target */
+    int64_t at;    /* the shifted entry; -1: none */
+    real shift;
+} source;
+static inline real source_at(source s, int64_t i) { return i == s.at ? s.z[i] + s.shift : s.z[i]; }
+static source source_of(const ul_soft *t, int64_t i, int64_t V, const real *z, int32_t label)
+{
+    const int kind = !t ? UL_SOFT_NONE : t->kind ? t->kind[i] : UL_SOFT_KL;
+    const int32_t at = t && t->at ? t->at[i] : label;
+    if (kind == UL_SOFT_CE_OWN) return (source){z, at, (real)t->shift};
+    if (kind == UL_SOFT_NONE || !t->z_ref) return (source){NULL, -1, 0};
+    const real *ref = (const real *)t->z_ref + i * V;
+    return kind == UL_SOFT_CE ? (source){ref, at, (real)t->shift} : (source){ref, -1, 0};
+}
+static real source_max(source s, int64_t V)
+{
+    real l[LANES];
+    if (s.at < 0) return row_max(s.z, V);
+    for (int j = 0; j < LANES; j++) l[j] = -(real)__builtin_inf();
+    FOR_LANES(i, j, V, const real x = source_at(s, i); l[j] = FMAX(x, l[j]));
+    for (int j = 1; j < LANES; j++) l[0] = FMAX(l[j], l[0]);
+    return l[0];
+}
+static real source_sum(source s, real max, int64_t V)
+{
+    real l[LANES] = {0};
+    if (s.at < 0) return row_sum(s.z, max, V);
+    FOR_LANES(i, j, V, l[j] += v_exp(source_at(s, i) - max));
     return lane_sum(l);
 }
 static int32_t first_equal(const real *z, real max, int64_t V)
@@ -61,9 +97,23 @@ static double divergence(const real *z, real max, const real *ref, int64_t V)
     const double S = tree(s), Sr = tree(sr);
     return tree(srd) / Sr + (((double)max - (double)max_ref) + (ul_log(S) - ul_log(Sr)));
 }
+static double cross_entropy(const real *z, real max, source q, int64_t V)
+{
+    const real max_q = source_max(q, V);
+    double s[LANES] = {0}, sq[LANES] = {0}, sqd[LANES] = {0};
+    FOR_LANES(i, j, V, const double e = v_exp(source_at(q, i) - max_q), d = (double)max - (double)z[i];
+              s[j] += v_exp(z[i] - max); sq[j] += e; sqd[j] += e * d);
+    return ul_log(tree(s)) + tree(sqd) / tree(sq);
+}
+static double gap(const real *z, real max, int64_t V)
+{
+    double s[LANES] = {0};
+    FOR_LANES(i, j, V, s[j] += (double)z[i]);
+    return (double)max - tree(s) / (double)V;
+}
 
-void KFN(score)(const ul_backend *be, int64_t n, int64_t V, const void *z_, const int32_t *label, const void *z_ref,
-                const uint8_t *soft, const ul_score *out)
+void KFN(score)(const ul_backend *be, int64_t n, int64_t V, const void *z_, const int32_t *label, const ul_soft *soft,
+                const ul_score *out)
 {
     PARALLEL_WORK(8 * n * V)
     for (int64_t i = 0; i < n; i++) {
@@ -78,40 +128,68 @@ void KFN(score)(const ul_backend *be, int64_t n, int64_t V, const void *z_, cons
             if (out->mu) out->mu[i] = mu;
             if (out->sigma2) out->sigma2[i] = sigma2;
         }
-        if (out->kl)
-            out->kl[i] = z_ref && (!soft || soft[i]) ? divergence(z, max, (const real *)z_ref + i * V, V) : 0;
+        const source q = source_of(soft, i, V, z, label[i]);
+        const bool kl = q.z && (!soft->kind || soft->kind[i] == UL_SOFT_KL);
+        if (out->kl) out->kl[i] = kl ? divergence(z, max, q.z, V) : 0;
+        if (out->ce) out->ce[i] = q.z && !kl ? cross_entropy(z, max, q, V) : 0;
+        if (out->gap) out->gap[i] = gap(z, max, V);
     }
 }
 
-static void row_bwd(real *z, int64_t V, int32_t label, real c, const real *ref, real k)
+/* z <- k (p - q) - c p */
+static void softmax_bwd(real *z, real max, int64_t V, real c, source q, real k)
 {
-    const real max = row_max(z, V);
-    real l[LANES] = {0};
-    FOR_LANES(i, j, V, z[i] = v_exp(z[i] - max); l[j] += z[i]);
-    const real sum = lane_sum(l);
-    if (k == 0)
+    if (k == 0) {
+        real l[LANES] = {0};
+        FOR_LANES(i, j, V, z[i] = v_exp(z[i] - max); l[j] += z[i]);
+        const real sum = lane_sum(l);
         for (int64_t j = 0; j < V; j++) z[j] = -c * (z[j] / sum);
-    else {
-        const real max_ref = row_max(ref, V), sum_ref = row_sum(ref, max_ref, V);
+        return;
+    }
+    const real sum = row_sum(z, max, V), max_q = source_max(q, V), sum_q = source_sum(q, max_q, V);
+    const real p_at = q.at < 0 ? 0 : v_exp(z[q.at] - max) / sum;
+    const real q_at = q.at < 0 ? 0 : v_exp(source_at(q, q.at) - max_q) / sum_q;
+    if (q.z == z)
         for (int64_t j = 0; j < V; j++) {
-            const real p = z[j] / sum, r = v_exp(ref[j] - max_ref) / sum_ref;
+            const real p = v_exp(z[j] - max) / sum, r = v_exp(z[j] - max_q) / sum_q;
             z[j] = k * (p - r) - c * p;
         }
-    }
-    if (label >= 0) z[label] += c;
+    else
+        for (int64_t j = 0; j < V; j++) {
+            const real p = v_exp(z[j] - max) / sum, r = v_exp(q.z[j] - max_q) / sum_q;
+            z[j] = k * (p - r) - c * p;
+        }
+    if (q.at >= 0) z[q.at] = k * (p_at - q_at) - c * p_at;
 }
 
-void KFN(score_bwd)(const ul_backend *be, int64_t n, int64_t V, void *z_, const int32_t *label, const double *coef,
-                    const void *z_ref, const double *kl_coef)
+static void row_bwd(real *z, int64_t V, int32_t label, real c, source q, real k, real g)
+{
+    const real max = row_max(z, V);
+    const int32_t top = g == 0 ? 0 : first_equal(z, max, V);
+    if (c == 0 && k == 0)
+        for (int64_t j = 0; j < V; j++) z[j] = 0;
+    else
+        softmax_bwd(z, max, V, c, q, k);
+    if (label >= 0) z[label] += c;
+    if (g == 0) return;
+    const real each = g / (real)V;
+    for (int64_t j = 0; j < V; j++) z[j] -= each;
+    z[top] += g;
+}
+
+void KFN(score_bwd)(const ul_backend *be, int64_t n, int64_t V, void *z_, const int32_t *label, const ul_dscore *d,
+                    const ul_soft *soft)
 {
     PARALLEL_WORK(8 * n * V)
     for (int64_t i = 0; i < n; i++) {
         real *z = (real *)z_ + i * V;
         const int32_t y = label ? label[i] : -1;
-        const real c = coef && y >= 0 ? (real)coef[i] : 0, k = kl_coef && z_ref ? (real)kl_coef[i] : 0;
-        if (c == 0 && k == 0)
+        const source q = d->soft ? source_of(soft, i, V, z, y) : (source){NULL, -1, 0};
+        const real c = d->logp && y >= 0 ? (real)d->logp[i] : 0, k = q.z ? (real)d->soft[i] : 0;
+        const real g = d->gap ? (real)d->gap[i] : 0;
+        if (c == 0 && k == 0 && g == 0)
             for (int64_t j = 0; j < V; j++) z[j] = 0;
         else
-            row_bwd(z, V, y, c, z_ref ? (const real *)z_ref + i * V : NULL, k);
+            row_bwd(z, V, y, c, q, k, g);
     }
 }

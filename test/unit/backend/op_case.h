@@ -15,7 +15,7 @@ typedef struct {
     _Alignas(64) char x[N_IN][WIDE * 8], y[N_OUT][WIDE * 8];
     double s[6][TALL];
     int32_t index[TALL], label[TALL], argmax[TALL];
-    uint8_t flag[TALL];
+    uint8_t flag[TALL], soft[TALL]; /* soft: every kind of target */
 } op_run;
 
 static inline double at(const op_run *r, const char *buffer, int64_t i)
@@ -57,6 +57,7 @@ static inline void op_begin(op_run *r, ul_backend *be, int64_t n, int64_t c, int
         r->index[i] = (int32_t)ul_rng_below(3, UL_STREAM_TEST, 20, (uint64_t)i, TABLE_ROWS);
         r->label[i] = i % 5 == 4 ? -1 : (int32_t)ul_rng_below(3, UL_STREAM_TEST, 21, (uint64_t)i, (uint64_t)c);
         r->flag[i] = i % 3 == 1;
+        r->soft[i] = (uint8_t)(i * 3 % 4);
         for (int k = 0; k < 6; k++) r->s[k][i] = noise(30 + k, i);
     }
 }
@@ -112,14 +113,22 @@ static inline void run_scale(op_run *r) { RUN(scale, r->n * r->c, 1 / 3.0, r->y[
 static inline void run_axpy(op_run *r) { RUN(axpy, r->n * r->c, -1 / 3.0, r->x[0], r->y[0]); }
 static inline void run_gather(op_run *r) { RUN(gather, r->n, r->c, r->index, r->x[0], r->y[0], ADD_MODE); }
 static inline void run_scatter(op_run *r) { RUN(scatter, r->n, r->c, r->index, r->x[0], r->y[0]); }
+/* With ADD_MODE the label leaves the target; a vocabulary of one word keeps it. */
+static inline ul_soft op_soft(const op_run *r)
+{
+    return (ul_soft){r->x[1], r->soft, ADD_MODE && r->c > 1 ? -INFINITY : -1.5, NULL};
+}
 static inline void run_score(op_run *r)
 {
-    const ul_score out = {r->s[0], r->argmax, r->s[1], r->s[2], r->s[3]};
-    RUN(score, r->n, r->c, r->x[0], r->label, OTHER ? NULL : r->x[1], r->flag, &out);
+    const ul_score out = {r->s[0], r->argmax, r->s[1], r->s[2], r->s[3], r->s[4], r->s[5]};
+    const ul_soft soft = op_soft(r);
+    RUN(score, r->n, r->c, r->x[0], r->label, OTHER ? NULL : &soft, &out);
 }
 static inline void run_score_bwd(op_run *r)
 {
-    RUN(score_bwd, r->n, r->c, r->y[0], r->label, r->s[0], OTHER ? NULL : r->x[1], r->s[1]);
+    const ul_dscore d = {r->s[0], r->s[1], ADD_MODE ? r->s[2] : NULL};
+    const ul_soft soft = op_soft(r);
+    RUN(score_bwd, r->n, r->c, r->y[0], r->label, &d, OTHER ? NULL : &soft);
 }
 static inline void run_sum_squares(op_run *r) { r->s[0][0] = RUN(sum_squares, r->n * r->c, r->x[0]); }
 static inline void run_first_bad(op_run *r)

@@ -92,18 +92,23 @@ static void scores_by_their_formulas(void **state)
     run_score(&r);
     for (int i = 0; i < N; i++) {
         const double *z = doubles(r.x[0]) + i * C, *ref = doubles(r.x[1]) + i * C;
-        double s = 0, sr = 0, mu = 0, square = 0, kl = 0;
+        const double *from = r.soft[i] == UL_SOFT_CE_OWN ? z : ref;
+        double s = 0, sr = 0, st = 0, mu = 0, square = 0, kl = 0, ce = 0, mean = 0, target[C];
         int top = 0;
-        for (int j = 0; j < C; j++) s += exp(z[j]), sr += exp(ref[j]), top = z[j] > z[top] ? j : top;
+        for (int j = 0; j < C; j++) s += exp(z[j]), sr += exp(ref[j]), top = z[j] > z[top] ? j : top, mean += z[j] / C;
+        for (int j = 0; j < C; j++) st += target[j] = exp(from[j] - (j == r.label[i] ? 1.5 : 0));
         for (int j = 0; j < C; j++) {
             const double p = exp(z[j]) / s, logp = log(p), q = exp(ref[j]) / sr;
             mu += p * logp, square += p * logp * logp, kl += q * (log(q) - logp);
+            ce -= target[j] / st * logp;
         }
         assert_int_equal(r.argmax[i], top);
         close_to(r.s[0][i], r.label[i] < 0 ? 0 : z[r.label[i]] - log(s), 1e-13);
         close_to(r.s[1][i], mu, 1e-12);
         close_to(r.s[2][i], square - mu * mu, 1e-11);
-        close_to(r.s[3][i], r.flag[i] ? kl : 0, 1e-12);
+        close_to(r.s[3][i], r.soft[i] == UL_SOFT_KL ? kl : 0, 1e-12);
+        close_to(r.s[4][i], r.soft[i] >= UL_SOFT_CE ? ce : 0, 1e-12);
+        close_to(r.s[5][i], z[top] - mean, 1e-12);
     }
 }
 
@@ -163,7 +168,7 @@ static void nan_stays(void **state)
             put(&r, r.y[0], i * C + (i * 29) % C, NAN);
         }
         memset(r.label, 0, sizeof r.label);
-        memset(r.flag, 1, sizeof r.flag);
+        memset(r.soft, UL_SOFT_KL, sizeof r.soft);
         run_score(&r);
         run_score_bwd(&r);
         for (int i = 0; i < N; i++) {
