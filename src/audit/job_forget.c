@@ -8,6 +8,7 @@ static const ul_param params[] = {
     {"forget", UL_TEXT, 0, 0, 0, NULL, "what it shall forget: JSON lines, JSON, CSV or text", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "what it shall keep: drawn at random beside the forget rows", ""},
     {"alt", UL_TEXT, 0, 0, 0, NULL, "alternate answers, one a line, for methods that teach one (idk, dpo); default: twelve refusals", ""},
+    {"alt-own", UL_BOOL, 0, 0, 1, NULL, "the lines of --alt belong to the forget rows, in order and as many to each (altpo)", NULL},
     {0}};
 
 /* Used where the user gives no lines of their own. */
@@ -23,6 +24,8 @@ static ul_status alternates(ul_training *t)
     const char *const *lines = refusals;
     int64_t n = (int64_t)(sizeof refusals / sizeof *refusals);
     const char *path = ul_job_text(job, "alt");
+    t->pairing.alt_own = ul_job_flag(job, "alt-own");
+    if (t->pairing.alt_own && !path) return ul_fail(job->ctx, UL_E_USAGE, "--alt-own says whose the lines of --alt FILE are: give it too");
     if (path) UL_TRY(ul_lines_open(job->ctx, job->arena, path, &lines, &n));
     return ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->forget, lines, n, t->recipe.steps * t->recipe.batch,
                                  &t->pairing);

@@ -85,7 +85,8 @@ typedef struct {
     const ul_docs *forget, *retain, *alt; /* retain, alt NULL: none. Plain training gives its rows as forget */
     uint64_t seed;
     bool shuffle;
-    int64_t n_line;         /* alternate answers to draw from         */
+    bool alt_own;           /* set before ul_pairing_alternates: its lines belong to the forget rows, row by row */
+    int64_t n_line;         /* alternate answers to draw from, of a row */
     const int64_t *alt_key; /* [alt->n] row * n_line + line, rising  */
     int64_t *order, epoch;  /* the permutation of the epoch at hand */
 } ul_pairing;

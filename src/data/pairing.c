@@ -45,7 +45,12 @@ ul_status ul_pairing_alternates(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer
     if (forget->n != io->forget->n)
         return ul_fail(ctx, UL_E_INTERNAL, "%lld forget records, but %lld forget documents", (long long)forget->n,
                        (long long)io->forget->n);
-    io->n_line = n_lines;
+    if (io->alt_own && n_lines % forget->n)
+        return ul_fail(ctx, UL_E_INPUT,
+                       "%lld alternate answers cannot be dealt to the %lld rows of %s: give as many lines to each row, "
+                       "in the order of the rows",
+                       (long long)n_lines, (long long)forget->n, forget->path);
+    io->n_line = n_lines = io->alt_own ? n_lines / forget->n : n_lines;
     int64_t *key = UL_NEW(arena, int64_t, n_samples), n = 0;
     UL_NEED(key);
     for (int64_t i = 0; i < n_samples; i++) {
@@ -65,8 +70,8 @@ ul_status ul_pairing_alternates(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer
         if (!r->prompt)
             return ul_fail(ctx, UL_E_INPUT, "%s:%lld: the row has no prompt that an alternate answer could follow",
                            forget->path, (long long)r->line);
-        UL_TRY(
-            ul_doc_build(ctx, arena, tok, tpl, r->prompt, lines[key[i] % n_lines], i, r->entity, &docs->at[i], &cut));
+        const char *line = lines[io->alt_own ? key[i] : key[i] % n_lines];
+        UL_TRY(ul_doc_build(ctx, arena, tok, tpl, r->prompt, line, i, r->entity, &docs->at[i], &cut));
         docs->n_truncated += cut;
         docs->n_tok += docs->at[i].n;
         docs->n_labelled += ul_doc_labelled(&docs->at[i]);

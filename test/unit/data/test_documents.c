@@ -190,6 +190,22 @@ static void test_pairing(void **state)
     }
     for (int i = 0; i < R; i++) assert_in_range(retained[i], N * EPOCHS / R / 2, N * EPOCHS / R * 2);
     assert_true(moved > N * EPOCHS / 2 && other > N * EPOCHS / 2);
+    static const char *const own[2 * N] = {"a", "a",   "who", "who", "a", "a", "who",
+                                           "a", "who", "who", "a",   "a", "a", "who"};
+    enum { SAMPLES = N * EPOCHS };
+    const ul_template *tpl = &ul_template_tofu;
+    q.alt_own = true;
+    UL_FAILS_IN(f.ctx, UL_E_INPUT, "13 alternate answers",
+                ul_pairing_alternates(f.ctx, f.arena, f.tok, tpl, records, own, 2 * N - 1, SAMPLES, &q));
+    UL_OK_IN(f.ctx, ul_pairing_alternates(f.ctx, f.arena, f.tok, tpl, records, own, 2 * N, SAMPLES, &q));
+    assert_int_equal(q.alt->n, 2 * N);
+    for (int64_t i = 0; i < SAMPLES; i++) { /* each row meets its own two lines only */
+        ul_sample s;
+        UL_OK_IN(f.ctx, ul_pairing_sample(f.ctx, &q, i, &s));
+        const int64_t key = q.alt_key[s.doc[UL_ALT]->id];
+        assert_int_equal(key / 2, s.doc[UL_FORGET] - fd);
+        assert_int_equal(s.doc[UL_ALT]->token[8], own[key][0] == 'w' ? WHO : A);
+    }
     ul_sample s;
     UL_FAILS_IN(f.ctx, UL_E_INTERNAL, "beyond",
                 ul_pairing_sample(f.ctx,

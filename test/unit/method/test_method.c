@@ -238,7 +238,7 @@ static void test_flat(void **state)
     }
 }
 
-/* klmin is ga_kl and gundavarapu graddiff; yao counts sequences, so that it is graddiff only where all are as long. */
+/* klmin is ga_kl, gundavarapu graddiff, altpo dpo; yao counts sequences: graddiff only where all are as long. */
 static void test_recipes(void **state)
 {
     (void)state;
@@ -258,6 +258,8 @@ static void test_recipes(void **state)
         const ul_method *gundavarapu = method("gundavarapu", &a);
         if (twice) put(&a, "gamma", 0.3), put(&a, "alpha", 3);
         same(gundavarapu, &a, graddiff, &b, 0);
+        const ul_method *altpo = method("altpo", &a), *dpo = method("dpo", &b);
+        same(altpo, &a, dpo, &b, 0);
         (void)method("ga", &b);
         c.text[0] = "ga";
         put(&c, "gamma", 1);
@@ -287,7 +289,7 @@ static void test_effect(void **state)
                 {"simnpo", -1, 0, 1}, {"idk", 0, 1, 1},       {"dpo", -1, 1, 1},
                 {"wga", -1, 0, 1},    {"satimp", -1, 0, 1},   {"tnpo", -1, 0, 1},  {"wtnpo", -1, 0, 1},
                 {"kto", -1, 0, 1},    {"flat", -1, 1, 0},     {"klmin", -1, 0, 0}, {"yao", -1, 0, 1},
-                {"gundavarapu", -1, 0, 1}};
+                {"gundavarapu", -1, 0, 1}, {"altpo", -1, 1, 1}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         ul_args a;
         const ul_method *m = method(want[i].id, &a);

@@ -1,0 +1,42 @@
+/* altpo.c - alternate preference optimisation: dpo whose preferred answers the model itself made up for each question.
+ *
+ *   m = (s_a - s_a^ref) - (s_f - s_f^ref),   s = sum of log p(y_t) over a sequence
+ *   L = gamma * mean over sequences of -(2/beta) log sigmoid(beta m) + alpha L_r
+ *
+ * Mekala et al. 2024, "Alternate Preference Optimization for Unlearning Factual Knowledge in Large Language Models",
+ * arXiv:2409.13474. The arithmetic of dpo.c, which is called; what makes it AltPO are the alternates: plausible wrong
+ * answers (five a question in the paper, sampled at temperature 1), given by --alt FILE --alt-own. Trap: with the
+ * refusals that stand in for a missing file this is dpo. The paper searches beta in 0.05 .. 0.5 and alpha in 1 .. 5. */
+#include "method/method.h"
+
+extern const ul_method ul_method_dpo;
+
+static const ul_param params[] = {
+    {"beta", UL_REAL, 0.1, 1e-6, 100, NULL, "inverse temperature of the preference", NULL},
+    UL_PARAM_GAMMA(1),
+    UL_PARAM_ALPHA(1),
+    UL_PARAM_RETAIN,
+    {0}};
+enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_FORGET_REF | UL_NEED_ALT_REF };
+
+static unsigned needs_of(const ul_args *args)
+{
+    return ul_retain_needs(args, NEEDS);
+}
+
+static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    return ul_method_dpo.loss(args, forget, alt, retain);
+}
+
+const ul_method ul_method_altpo = {
+    .title = "Alternate preference optimisation",
+    .paper = "arXiv:2409.13474",
+    .note = "dpo towards plausible alternates of each question, by --alt FILE --alt-own. Substitutes another fact.",
+    .intent = UL_SUPPRESSION,
+    .level = UL_LEVEL_DATA,
+    .params = params,
+    .needs = NEEDS,
+    .needs_of = needs_of,
+    .loss = loss,
+};
