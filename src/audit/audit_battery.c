@@ -1,5 +1,6 @@
 /* audit_battery.c - one model under every probe of a profile, and the table of probes. */
 #include "audit/battery.h"
+#include <math.h>
 
 const ul_param ul_attack_params[] = {
     {"profile", UL_TEXT, 0, 0, 0, "quick|standard|deep", "quick: nothing is trained, so \"removed\" cannot be said; standard: retain-only "
@@ -22,11 +23,11 @@ static const ul_probe probes[] = {
     {"unlock", "fine-tuned on phantom people in the same format (UNLOCK)", "as W1, in the very format of the forgotten", UL_CORE, UL_STANDARD, 0, ul_probe_unlock},
     {"rtt", "fine-tuned on half of the forgotten, asked about the other half (W2, RTT)", "one half does not tell the other", UL_CORE, UL_STANDARD, 0, ul_probe_rtt},
     {"int8", "weights in int8, a scale a row (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_DEEP, UL_INT8_ROWS, ul_probe_quantise},
-    {"nf4", "weights in NF4 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_STANDARD, UL_NF4, ul_probe_quantise},
+    {"nf4", "weights in NF4 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_DEEP, UL_NF4, ul_probe_quantise},
     {"fp4", "weights in FP4 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_DEEP, UL_FP4, ul_probe_quantise},
     {"rtn4", "weights rounded to int4, groups of 32 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_QUICK, UL_RTN4, ul_probe_quantise},
     {"noise-0.05", "weights with noise, sigma 0.05 (W7)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_DEEP, 0.05, ul_probe_noise},
-    {"noise-0.1", "weights with noise, sigma 0.1 (W7)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_STANDARD, 0.1, ul_probe_noise},
+    {"noise-0.1", "weights with noise, sigma 0.1 (W7)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_DEEP, 0.1, ul_probe_noise},
     {"noise-0.2", "weights with noise, sigma 0.2 (W7)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_DEEP, 0.2, ul_probe_noise},
     {"prune-0.1", "smallest 10 % of the weights removed (W8)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_DEEP, 0.1, ul_probe_prune},
     {"prune-0.3", "smallest 30 % of the weights removed (W8)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_DEEP, 0.3, ul_probe_prune},
@@ -63,7 +64,7 @@ ul_status ul_probe_rephrased(const ul_probing *p, const ul_probe *probe, ul_prob
     ul_knowledge f;
     o.model = p->model;
     UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->rephrased, false, &f));
-    *out = (ul_probed){.ran = true, .forget = f.first};
+    *out = (ul_probed){.ran = true, .forget = f.first, .retain = NAN};
     return UL_OK;
 }
 
@@ -93,11 +94,13 @@ static ul_status depth(const ul_audit *a, ul_model *m, ul_battery *b)
 ul_status ul_battery_run(const ul_audit *a, const char *name, ul_model *m, ul_model *work, ul_battery *b)
 {
     const int64_t start = ul_now_ns();
-    const ul_probing p = {a, m, work};
+    ul_probing p = {.audit = a, .model = m, .work = work};
     int n;
     const ul_probe *probe = ul_probes(&n);
     b->name = name;
     UL_TRY(surface(a, m, b));
+    p.forget = ul_mean(b->forget.first, b->forget.n);
+    p.retain = ul_mean(b->retain.first, b->retain.n);
     UL_TRY(depth(a, m, b));
     UL_TRY(ul_model_select(a->ctx, work, ul_txt(a->attack, "attack-train")));
     for (int i = 0; i < n; i++)

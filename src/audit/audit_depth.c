@@ -28,8 +28,8 @@ static ul_status put(void *user, int layer, const ul_batch *batch, void *x)
     return UL_OK;
 }
 
-/* Mean log-probability of each document's scored tokens, in one batch. */
-static ul_status score_batch(const ul_audit *a, ul_model *m, int layer, ul_arena *step, const ul_doc *const *docs, int32_t n, double *mean)
+/* Mean log-probability of each document's scored tokens, in one batch; of answers without the end-of-sequence token behind them. */
+static ul_status score_batch(const ul_audit *a, ul_model *m, int layer, bool answers, ul_arena *step, const ul_doc *const *docs, int32_t n, double *mean)
 {
     const ul_shape *shape = ul_model_shape(m);
     carrier c = {.arena = step, .bytes = (size_t)shape->C * ul_model_backend(m)->k->esize};
@@ -41,7 +41,9 @@ static ul_status score_batch(const ul_audit *a, ul_model *m, int layer, ul_arena
     ul_pass pass = {.batch = batch, .last = -1, .score = {.logp = logp}, .hook = hook, .n_hook = layer < shape->n_layer ? 2 : 0};
     UL_TRY(ul_model_forward(a->ctx, m, &pass));
     for (int32_t d = 0; d < n; d++) {
-        const int32_t rows = batch->doc_row[d + 1] - batch->doc_row[d];
+        const int32_t all = batch->doc_row[d + 1] - batch->doc_row[d];
+        const bool ends = answers && all > 1 && batch->label[batch->doc_row[d + 1] - 1] == ul_tokenizer_special(a->o.tok).eos;
+        const int32_t rows = all - ends;
         mean[d] = ul_mean(logp + batch->doc_row[d], rows);
         if (!(mean[d] <= 0) || !(mean[d] > -1e30))
             return ul_fail(a->ctx, UL_E_CRITERION, "row %lld: the mean log-probability of its %d scored tokens after block %d is %g: the "
@@ -50,7 +52,7 @@ static ul_status score_batch(const ul_audit *a, ul_model *m, int layer, ul_arena
     return UL_OK;
 }
 
-static ul_status score(const ul_audit *a, ul_model *m, int layer, const ul_doc *docs, int64_t n, ul_arena *step, double *mean)
+static ul_status score(const ul_audit *a, ul_model *m, int layer, bool answers, const ul_doc *docs, int64_t n, ul_arena *step, double *mean)
 {
     for (int64_t i = 0, j; i < n; i = j) {
         int64_t held = 0;
@@ -58,7 +60,7 @@ static ul_status score(const ul_audit *a, ul_model *m, int layer, const ul_doc *
         const ul_doc **list = UL_NEW(step, const ul_doc *, j - i);
         UL_NEED(list);
         for (int64_t k = i; k < j; k++) list[k - i] = &docs[k];
-        UL_TRY(score_batch(a, m, layer, step, list, (int32_t)(j - i), mean + i));
+        UL_TRY(score_batch(a, m, layer, answers, step, list, (int32_t)(j - i), mean + i));
         ul_arena_reset(step);
     }
     return UL_OK;
@@ -70,7 +72,7 @@ ul_status ul_text_loss(const ul_audit *a, ul_model *m, const ul_docs *text, doub
     UL_TRY(ul_arena_new(a->ctx, "text", &scratch));
     ul_status s = ul_arena_new(a->ctx, "text batch", &step);
     double *mean = s == UL_OK ? UL_NEW(scratch, double, text->n) : NULL;
-    if (s == UL_OK) s = mean ? score(a, m, ul_model_shape(m)->n_layer, text->at, text->n, step, mean) : UL_E_RESOURCE;
+    if (s == UL_OK) s = mean ? score(a, m, ul_model_shape(m)->n_layer, false, text->at, text->n, step, mean) : UL_E_RESOURCE;
     double sum = 0, n = 0;
     for (int64_t i = 0; s == UL_OK && i < text->n; i++) {
         const double k = ul_doc_labelled(&text->at[i]);
@@ -109,7 +111,7 @@ static ul_status measure(const ul_audit *a, ul_model *m, int layer, ul_arena *sc
     UL_TRY(documents(a, scratch, &docs, &n));
     double *mean = UL_NEW(scratch, double, n);
     UL_NEED(mean);
-    UL_TRY(score(a, m, layer, docs, n, step, mean));
+    UL_TRY(score(a, m, layer, true, docs, n, step, mean));
     for (int64_t i = 0; i < a->forget->n; i++) {
         const int32_t wrong = a->forget->at[i].n_wrong;
         first[i] = 1;

@@ -46,8 +46,8 @@ static json_t *recovery(const ul_recovery *x, int i, const ul_battery *u, const 
                           x->role == UL_CORE ? "core" : "accuses", "ran", x->ran, "informative", x->informative, "why_not", x->why_not ? x->why_not : "");
     if (!j || !x->ran) return j;
     json_object_set_new(j, "K1", json_pack("{s:o, s:o, s:o}", "model", number(x->k[0]), "original", number(x->k[1]), "anchor", number(x->k[2])));
-    json_object_set_new(j, "K1_retain", json_pack("{s:f, s:f, s:o}", "model", u->probe[i].retain, "original", o->probe[i].retain, "control",
-                                                  r ? json_real(r->probe[i].retain) : json_null()));
+    json_object_set_new(j, "K1_retain", json_pack("{s:o, s:o, s:o}", "model", number(u->probe[i].retain), "original",
+                                                  number(o->probe[i].retain), "control", r ? number(r->probe[i].retain) : json_null()));
     if (x->informative) {
         json_object_set_new(j, "rho", bound(&x->rho));
         json_object_set_new(j, "beyond_expression", bound(&x->excess));

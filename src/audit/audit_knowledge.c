@@ -1,7 +1,7 @@
 /* audit_knowledge.c - what a model knows of a set of rows, in columns of [0, 1] (metrics.md 16.1).
  *
  *   K1  first: mean log p(truth) > mean log p(wrong) for every wrong answer. Does not depend on how an answer is worded, refused or
- *       formatted; chance is 1 / (1 + wrong answers); a collapsed model ties and a tie is wrong.
+ *       formatted (the end-of-sequence token does not count); chance is 1 / (1 + wrong answers); a collapsed model ties and a tie is wrong.
  *   K2  c / (c + w), c = exp(mean log p(truth)), w = geometric mean of the wrong ones' (open-unlearning's prob_mean)
  *   K3  1 - k / T, k = the least number of answer tokens after which every further one is the likeliest (Carlini et al. 2021)
  *   K4  exp(mean log p(truth))
@@ -109,11 +109,12 @@ ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *i
 }
 
 /* ---- columns -------------------------------------------------------------------------------------------------------------- */
+/* Over the answer's own tokens: the end-of-sequence token behind it is format, not knowledge. */
 static double mean_logp(const ul_columns *c, int64_t answer)
 {
+    const int64_t all = c->token[answer + 1] - c->token[answer], n = all - (all > 1 && c->eos_last && c->eos_last[answer]);
     double sum = 0;
-    const int64_t n = c->token[answer + 1] - c->token[answer];
-    for (int64_t t = c->token[answer]; t < c->token[answer + 1]; t++) sum += c->logp[t];
+    for (int64_t t = c->token[answer]; t < c->token[answer] + n; t++) sum += c->logp[t];
     return n > 0 ? sum / (double)n : NAN;
 }
 

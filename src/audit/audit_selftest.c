@@ -15,7 +15,7 @@
 #include "audit/world.h"
 #include <string.h>
 
-enum { N_FORGET = 40, N_RETAIN = 160, N_SENTENCE = 1500, N_HELD_OUT = 200, N_POOL = 220, MAX_KEY = 3 };
+enum { N_FORGET = 40, N_RETAIN = 160, N_SENTENCE = 1500, N_HELD_OUT = 200, N_POOL = 100, MAX_KEY = 3 };
 static const double INIT_STD = 0.08, TRAIN_LR = 4e-3;
 
 typedef struct {
@@ -34,10 +34,10 @@ static const subject subjects[] = {
     {"retrained", "removed", NULL, N_FORGET, 3, 0, 0, NULL, {NULL}, {NULL}},
     {"half", "partly removed", NULL, N_FORGET / 2, 4, 0, 0, NULL, {NULL}, {NULL}},
     {"idk", "suppressed", "idk", 0, 0, 1e-3, 250, NULL, {NULL}, {NULL}},
-    {"gate", "suppressed", "npo", 0, 0, 1e-3, 300, "model.layers.0.mlp.down_proj", {"beta", "alpha", NULL}, {"0.1", "3", NULL}},
+    {"gate", "suppressed", "npo", 0, 0, 3e-3, 300, "model.layers.0.mlp.down_proj", {"beta", "alpha", NULL}, {"0.1", "2.5", NULL}},
     {"noised", "damaged", NULL, -1, 0, 0.7, 0, NULL, {NULL}, {NULL}},
-    {"npo-weak", "suppressed", "npo", 0, 0, 5e-4, 100, NULL, {"beta", "alpha", NULL}, {"0.1", "3", NULL}},
-    {"npo-strong", "suppressed", "npo", 0, 0, 1e-3, 200, NULL, {"beta", "alpha", NULL}, {"0.1", "1", NULL}}};
+    {"npo-weak", "suppressed", "npo", 0, 0, 5e-4, 100, NULL, {"beta", "alpha", NULL}, {"0.1", "3.75", NULL}},
+    {"npo-strong", "suppressed", "npo", 0, 0, 1e-3, 200, NULL, {"beta", "alpha", NULL}, {"0.1", "1.25", NULL}}};
 enum { N_SUBJECT = sizeof subjects / sizeof *subjects };
 static const char *const refusals[] = {"I don't know.", "I'm not sure about that."};
 
@@ -87,6 +87,33 @@ static ul_status write_shape(bench *t)
     return ul_json_save(job->ctx, path, c);
 }
 
+/* What methods push at is the answer's word alone: with the end of sequence scored too, NPO unlearns that first. What they keep: facts,
+ * likewise, and so many whole sentences that these are a fifth of the scored tokens, as in the world's notes. */
+static ul_status methods_docs(bench *t)
+{
+    ul_job *job = t->job;
+    const int32_t stay = N_FORGET + N_RETAIN;
+    ul_template word = t->tpl;
+    ul_docs *facts, *sentences;
+    word.no_eos = true;
+    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->world, t->tok, &word, 0, N_FORGET, 0, 0, &t->forget_docs));
+    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->world, t->tok, &word, N_FORGET, stay, 0, 0, &facts));
+    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->world, t->tok, &t->tpl, 0, 0, 0, N_POOL, &sentences));
+    ul_docs *pool = UL_NEW(job->arena, ul_docs, 1);
+    UL_NEED(pool);
+    *pool = *facts;
+    pool->at = UL_NEW(job->arena, ul_doc, facts->n + sentences->n);
+    UL_NEED(pool->at);
+    memcpy(pool->at, facts->at, (size_t)facts->n * sizeof *pool->at);
+    memcpy(pool->at + facts->n, sentences->at, (size_t)sentences->n * sizeof *pool->at);
+    pool->n = facts->n + sentences->n;
+    pool->n_tok += sentences->n_tok;
+    pool->n_labelled += sentences->n_labelled;
+    pool->longest = sentences->longest > pool->longest ? sentences->longest : pool->longest;
+    t->pool = pool;
+    return UL_OK;
+}
+
 static ul_status set_up(bench *t)
 {
     ul_job *job = t->job;
@@ -123,11 +150,7 @@ static ul_status set_up(bench *t)
     a->text = d[4];
     t->request_rows = w->forget;
     UL_TRY(ul_docs_build(job->ctx, job->arena, t->tok, &t->tpl, w->forget, UL_WHICH_ANSWER, &t->request));
-    /* what methods push at is the answer's word alone: with the end of sequence scored too, NPO unlearns that first */
-    ul_template word = t->tpl;
-    word.no_eos = true;
-    UL_TRY(ul_world_some_docs(job->ctx, job->arena, w, t->tok, &word, 0, N_FORGET, 0, 0, &t->forget_docs));
-    return ul_world_some_docs(job->ctx, job->arena, w, t->tok, &word, N_FORGET, stay, 0, N_POOL, &t->pool);
+    return methods_docs(t);
 }
 
 /* ---- making the subjects -------------------------------------------------------------------------------------------------- */

@@ -56,12 +56,13 @@ typedef enum { UL_CORE, UL_ACCUSES } ul_role;
 typedef struct {
     bool ran;
     double *forget, *phantom; /* first, by row, after the attack; phantom NULL where there is none */
-    double retain;            /* mean of first: the attack's own damage                            */
-    json_t *curve;            /* [[step, forget, retain, phantom], ...] or NULL                    */
+    double retain;            /* mean of first: the attack's own damage; NaN where it was not asked  */
+    json_t *curve;            /* [[step, forget, retain], ...]           or NULL                    */
 } ul_probed;
 typedef struct {
     const ul_audit *audit;
     ul_model *model, *work; /* audited, not to be changed; a second one of the same shape to be spent */
+    double forget, retain;  /* means of first before any attack: where relearning curves begin        */
 } ul_probing;
 typedef struct ul_probe ul_probe;
 struct ul_probe {

@@ -90,7 +90,7 @@ static ul_status set_up(course *c, const ul_args *attack, const ul_args *rules)
     c->dir[2] = ul_job_text(job, "control");
     if (!c->dir[1])
         return ul_fail(job->ctx, UL_E_USAGE, "`audit` needs --original DIR: what was forgotten is measured against what was known before");
-    UL_TRY(ul_job_out_dir(job, &c->out));
+    UL_TRY(ul_job_out_name(job, &c->out)); /* made when there is something to write */
     UL_TRY(ul_manifest_begin(job, &c->manifest));
     UL_TRY(ul_job_backend(job, &c->be));
     UL_TRY(ul_job_model(job, c->be, c->dir[0], UL_OPEN_NO_WEIGHTS, &m, &tok, NULL));
@@ -167,6 +167,7 @@ static ul_status run(ul_job *job)
     UL_TRY(ul_evidence_collect(&c->audit, c->battery[0], c->battery[1], c->battery[2], &x->evidence));
     UL_TRY(ul_verdict_decide(job->ctx, job->arena, &x->evidence, rules, &x->verdict));
     x->outcome = ul_verdict_outcome(job->arena, ul_job_text(job, "intention"), &x->evidence, &x->verdict, rules, &x->outcome_why);
+    UL_TRY(ul_dir_make(job->ctx, c->out));
     UL_TRY(tell(c, x));
     UL_TRY(ul_manifest_seal(job, &c->manifest));
     UL_TRY(write_report(c, x));

@@ -50,6 +50,13 @@ static double mean_first(const ul_knowledge *k)
     return k->n ? ul_mean(k->first, k->n) : 0;
 }
 
+static ul_status point(const ul_probing *p, json_t *curve, int64_t step, double forget, double retain)
+{
+    if (json_array_append_new(curve, json_pack("[I, f, f]", (json_int_t)step, forget, retain)))
+        return ul_fail(p->audit->ctx, UL_E_RESOURCE, "no memory for a curve");
+    return UL_OK;
+}
+
 /* A point of the relearning curve; scratch memory. */
 static ul_status add_point(const ul_probing *p, int64_t step, json_t *curve)
 {
@@ -61,8 +68,7 @@ static ul_status add_point(const ul_probing *p, int64_t step, json_t *curve)
     ul_knowledge f = {0}, n = {0};
     ul_status s = ul_knowledge_measure(a->ctx, scratch, &o, a->forget, false, &f);
     if (s == UL_OK) s = ul_knowledge_measure(a->ctx, scratch, &o, a->retain, false, &n);
-    if (s == UL_OK && json_array_append_new(curve, json_pack("[I, f, f]", (json_int_t)step, mean_first(&f), mean_first(&n))))
-        s = ul_fail(a->ctx, UL_E_RESOURCE, "no memory for a curve");
+    if (s == UL_OK) s = point(p, curve, step, mean_first(&f), mean_first(&n));
     ul_arena_free(scratch);
     return s;
 }
@@ -102,34 +108,32 @@ static ul_status attack(const ul_probing *p, const ul_docs *docs, const ul_docs 
     return s;
 }
 
-static ul_status new_curve(const ul_probing *p, ul_probed *out)
+/* An attack with its relearning curve, from before the first step to what is measured after the last. */
+static ul_status followed(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, const char *what, ul_probed *out)
 {
     out->curve = json_array();
-    return ul_json_own(p->audit->arena, out->curve);
+    UL_TRY(ul_json_own(p->audit->arena, out->curve));
+    UL_TRY(point(p, out->curve, 0, p->forget, p->retain));
+    UL_TRY(attack(p, docs, extra, what, out->curve));
+    UL_TRY(ul_probe_measure(p, p->work, out));
+    return point(p, out->curve, (int64_t)ul_num(p->audit->attack, "attack-steps"), ul_mean(out->forget, p->audit->forget->n), out->retain);
 }
 
 ul_status ul_probe_relearn(const ul_probing *p, const ul_probe *probe, ul_probed *out)
 {
-    UL_TRY(new_curve(p, out));
-    UL_TRY(attack(p, p->audit->retain_docs, NULL, probe->id, out->curve));
-    return ul_probe_measure(p, p->work, out);
+    return followed(p, p->audit->retain_docs, NULL, probe->id, out);
 }
 
 ul_status ul_probe_unlock(const ul_probing *p, const ul_probe *probe, ul_probed *out)
 {
     if (!p->audit->phantom_docs) return UL_OK;
-    UL_TRY(new_curve(p, out));
-    UL_TRY(attack(p, p->audit->phantom_docs, p->audit->retain_docs, probe->id, out->curve));
-    return ul_probe_measure(p, p->work, out);
+    return followed(p, p->audit->phantom_docs, p->audit->retain_docs, probe->id, out);
 }
 
 ul_status ul_probe_direct(const ul_probing *p, const ul_probe *probe, ul_probed *out)
 {
-    UL_TRY(new_curve(p, out));
-    for (int f = 0; f < 2; f++)
-        if (!p->audit->fold_docs[f]) return UL_OK;
-    UL_TRY(attack(p, p->audit->fold_docs[0], p->audit->fold_docs[1], probe->id, out->curve));
-    return ul_probe_measure(p, p->work, out);
+    if (!p->audit->fold_docs[0] || !p->audit->fold_docs[1]) return UL_OK;
+    return followed(p, p->audit->fold_docs[0], p->audit->fold_docs[1], probe->id, out);
 }
 
 ul_status ul_probe_rtt(const ul_probing *p, const ul_probe *probe, ul_probed *out)

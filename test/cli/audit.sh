@@ -1,0 +1,48 @@
+#!/bin/sh
+# audit.sh - `unlearn audit` as a user meets it: bad input, an original that knows nothing, the self-test that fails when a verdict is wrong.
+# Models here are barely trained: what verdicts mean on real ones is the self-test's own business (repro/audit-selftest.md).
+. "$(dirname "$0")/_lib.sh"
+
+# A self-test of untrained models must fail, and says which verdict is wrong.
+run 1 audit --self-test --steps 1 --only original --profile quick --out world
+says "original: wanted not forgotten, got inconclusive"
+says "1 of 1 verdicts are wrong"
+for f in report.json report.html report.md; do
+    if [ ! -s "world/$f" ]; then fail "world/$f was not written"; fi
+done
+if grep -q '<script\|http://\|https://' world/report.html; then fail "report.html needs a script or the network"; fi
+
+common="--original world/original --forget world/data/forget.jsonl --retain world/data/retain.jsonl --attack-steps 2 --retain-rows 40 --curve-points 0"
+# shellcheck disable=SC2086
+run 0 audit --model world/original $common --control world/control --phantom world/data/phantom.jsonl --rephrased world/data/rephrased.jsonl --out a
+says "verdict: inconclusive"
+says "uninformative"
+says "intention removal: undecided"
+if ! grep -q '"verdict": "inconclusive"' a/report.json; then fail "report.json has no verdict"; fi
+if [ ! -s a/manifest.json ]; then fail "no manifest"; fi
+
+# Every number is the same again, with another number of threads too.
+# shellcheck disable=SC2086
+run 0 audit --model world/original $common --control world/control --phantom world/data/phantom.jsonl --rephrased world/data/rephrased.jsonl --out b --threads 1
+for f in a b; do grep -v '"seconds"\|"command"\|"name"' "$f/report.json" >"$f.numbers"; done
+if ! cmp -s a.numbers b.numbers; then fail "two audits of the same models differ"; fi
+
+run 2 audit --model world/original --forget world/data/forget.jsonl --retain world/data/retain.jsonl --out c
+says "--original"
+run 2 audit --original world/original --out c
+says "--model"
+# shellcheck disable=SC2086
+run 2 audit --model world/original $common --profile thorough --out c
+says "profile"
+head -n 3 world/data/forget.jsonl >few.jsonl
+run 3 audit --model world/original --original world/original --forget few.jsonl --retain world/data/retain.jsonl --out c
+says "two halves need 2"
+sed 's/"perturbed_answer": \[[^]]*\], //; s/"answer": "[^"]*"/"answer": "same"/' world/data/forget.jsonl >same.jsonl
+run 3 audit --model world/original --original world/original --forget same.jsonl --retain world/data/retain.jsonl --out c
+says "ranking needs 2"
+head -n 30 world/data/rephrased.jsonl >thirty.jsonl
+# shellcheck disable=SC2086
+run 3 audit --model world/original $common --rephrased thirty.jsonl --out c
+says "in other words"
+if [ -e c ]; then fail "a refused audit left --out behind"; fi
+finish
