@@ -55,6 +55,9 @@ ul_status ul_bench_arrays_new(ul_bench *b, const ul_bench_layer *l, int n, ul_be
 double ul_bench_product(const ul_bench *b, const ul_bench_layer *l, int which, const ul_bench_arrays *a, bool blas);
 /* Lets the other library's threads, which spin for a while after their work, go to sleep. */
 void ul_bench_settle(void);
+/* Bytes a second of reading an array of n numbers that no cache holds (64 million at most): the fastest of sum_squares,
+ * first_bad and cblas_sgemv. */
+double ul_bench_memory(const ul_bench *b, const float *x, int64_t n);
 double ul_bench_layers_flop(const ul_bench_layer *l, int n); /* of all three products of all layers */
 /* GFLOP/s of cblas_sgemm over all products of the layers, weighted by count. */
 double ul_bench_sgemm(const ul_bench *b, const ul_bench_layer *l, int n, const ul_bench_arrays *a);

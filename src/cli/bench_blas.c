@@ -12,6 +12,8 @@ enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 }; /* cblas.h */
 struct ul_blas {
     void (*sgemm)(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
                   int ldb, float beta, float *c, int ldc);
+    void (*sgemv)(int order, int ta, int m, int n, float alpha, const float *a, int lda, const float *x, int incx,
+                  float beta, float *y, int incy);
     void (*set_threads)(int n);
     char *(*core)(void);
 };
@@ -29,11 +31,13 @@ ul_status ul_blas_open(ul_bench *b)
     ul_blas *l = UL_NEW(b->cli->arena, ul_blas, 1);
     UL_NEED(l);
     /* POSIX: an object pointer from dlsym may be stored as a function's through its bytes */
-    void *f[] = {dlsym(h, "cblas_sgemm"), dlsym(h, "openblas_set_num_threads"), dlsym(h, "openblas_get_corename")};
+    void *f[] = {dlsym(h, "cblas_sgemm"), dlsym(h, "openblas_set_num_threads"), dlsym(h, "openblas_get_corename"),
+                 dlsym(h, "cblas_sgemv")};
     memcpy(&l->sgemm, &f[0], sizeof f[0]);
     memcpy(&l->set_threads, &f[1], sizeof f[1]);
     memcpy(&l->core, &f[2], sizeof f[2]);
-    if (!l->sgemm || !l->set_threads || !l->core) return UL_OK;
+    memcpy(&l->sgemv, &f[3], sizeof f[3]);
+    if (!l->sgemv || !l->sgemm || !l->set_threads || !l->core) return UL_OK;
     l->set_threads(b->be->threads);
     b->blas = l;
     return UL_OK;
@@ -106,6 +110,25 @@ double ul_bench_product(const ul_bench *b, const ul_bench_layer *l, int which, c
 void ul_bench_settle(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 40000000}, NULL);
+}
+
+double ul_bench_memory(const ul_bench *b, const float *x, int64_t n)
+{
+    enum { COLUMNS = 4096, ROWS = 16384 };
+    float row[COLUMNS], column[ROWS];
+    const int64_t rows = n / COLUMNS < ROWS ? n / COLUMNS : ROWS;
+    double best = 0;
+    for (int i = 0; i < COLUMNS; i++) row[i] = 1;
+    for (int i = 0; i < 9; i++) {
+        if (i % 3 == 2 && !b->blas) continue;
+        const int64_t start = ul_bench_clock(b);
+        if (i % 3 == 0) b->be->k->sum_squares(b->be, rows * COLUMNS, x);
+        if (i % 3 == 1) b->be->k->first_bad(b->be, rows * COLUMNS, x);
+        if (i % 3 == 2) b->blas->sgemv(ROW_MAJOR, NO_TRANS, (int)rows, COLUMNS, 1, x, COLUMNS, row, 1, 0, column, 1);
+        const double speed = (double)(rows * COLUMNS) * sizeof *x / ul_bench_since(b, start);
+        if (speed > best) best = speed;
+    }
+    return best;
 }
 
 double ul_bench_layers_flop(const ul_bench_layer *l, int n)

@@ -18,19 +18,6 @@ static ul_status decode(ul_bench *b, ul_model *m, const ul_doc *prompt, int32_t 
     return s;
 }
 
-/* Bytes a second of reading an array that no cache holds, best of three. */
-static double memory_speed(const ul_bench *b, const float *x)
-{
-    double best = 0;
-    for (int i = 0; i < 3; i++) {
-        const int64_t start = ul_bench_clock(b);
-        b->be->k->sum_squares(b->be, READ_NUMBERS, x);
-        const double speed = (double)READ_NUMBERS * sizeof *x / ul_bench_since(b, start);
-        if (speed > best) best = speed;
-    }
-    return best;
-}
-
 static ul_status one_batch(ul_bench *b, const char *name, ul_model *m, int32_t batch, int32_t many, const float *array)
 {
     double speed[UL_BENCH_ROUNDS], gflops[UL_BENCH_ROUNDS], bytes[UL_BENCH_ROUNDS], memory[UL_BENCH_ROUNDS],
@@ -55,7 +42,7 @@ static ul_status one_batch(ul_bench *b, const char *name, ul_model *m, int32_t b
         speed[n] = batch / seconds;
         gflops[n] = flop / seconds * 1e-9;
         bytes[n] = flop / 2 / batch * (b->be->precision == UL_PRECISION_BF16 ? 2 : 4) / seconds;
-        memory[n] = memory_speed(b, array);
+        memory[n] = ul_bench_memory(b, array, READ_NUMBERS);
         share[n] = bytes[n] / memory[n];
         n++;
     }
