@@ -109,12 +109,11 @@ static inline void tiny_open(tiny *t, const ul_config *config, const tiny_how *h
 /* The caches that the method with these arguments needs, under `dir` (NULL: in memory). */
 static inline void tiny_references(tiny *t, const char *dir)
 {
-    const unsigned need[UL_N_SIDE] = {UL_NEED_FORGET_REF, UL_NEED_ALT_REF, UL_NEED_RETAIN_KL};
     const unsigned needs = ul_method_needs(t->run.options.method, &t->args);
     for (int s = 0; s < UL_N_SIDE; s++)
-        if (needs & need[s]) {
+        if (ul_reference_kind(needs, s)) {
             UL_OK_IN(t->ctx, ul_reference_open(t->ctx, ul_ctx_arena(t->ctx), t->model, dir, t->digest, t->docs[s],
-                                               s == UL_RETAIN, &t->ref[s]));
+                                               ul_reference_kind(needs, s) == UL_REF_HIDDEN, &t->ref[s]));
             t->run.options.ref[s] = t->ref[s];
         }
 }

@@ -18,7 +18,9 @@ enum {
     UL_NEED_FORGET_REF = 8, /* log-probs of the forget document under the reference (the model before the run)  */
     UL_NEED_ALT_REF = 16,   /* the same of the alternate document                                               */
     UL_NEED_RETAIN_KL = 32, /* KL(reference || model) at the rows of the retain document                        */
-    UL_NEED_NO_FORGET_LOSS = 64 /* forget documents only lend their prompts (idk): they are not run             */
+    UL_NEED_NO_FORGET_LOSS = 64, /* forget documents only lend their prompts (idk): they are not run            */
+    UL_NEED_FORGET_CE = 128,     /* cross-entropy at the forget rows under softmax(reference's logits + `shift` at the label) */
+    UL_NEED_FORGET_CE_OWN = 256  /* the same under the model's own logits so shifted, held constant             */
 };
 
 /* What a method holds constant, so that its gradient is not the derivative of its loss. */
@@ -37,6 +39,8 @@ typedef struct {
     double *dlogp;       /* [n] out, zeroed by the caller: d loss / d logp                                     */
     double *dkl;         /* [n] out, zeroed by the caller: d loss / d kl                                       */
     double n_tok, n_seq; /* denominators: scored tokens and documents of this side in the whole step           */
+    const double *ce;    /* [n] cross-entropy under the soft target of the row, nats                           */
+    double *dce;         /* [n] out, zeroed by the caller: d loss / d ce                                       */
 } ul_side;
 
 typedef struct {
@@ -47,6 +51,8 @@ typedef struct {
     unsigned needs;
     unsigned (*needs_of)(const ul_args *); /* when parameters decide (retain = kl); NULL: `needs`               */
     ul_holds holds;
+    double (*shift)(const ul_args *);      /* of the label's logit in a CE target; -INFINITY: no such entry     */
+    int32_t (*skip)(const ul_args *);      /* first scored tokens of a forget document that n_tok leaves out    */
     double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain);
 } ul_method;
 

@@ -122,7 +122,7 @@ static void free_model(void *m)
 ul_status ul_training_reference(ul_training *t)
 {
     ul_job *job = t->job;
-    if (t->recipe.match_peer && (t->needs & UL_NEED_RETAIN_KL)) { /* padding differs from batch to batch: no cache can serve */
+    if (t->recipe.match_peer && (t->needs & (UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE))) { /* padding differs from batch to batch: no cache can serve */
         t->reference = t->model;                                  /* with its adapters off */
         if (t->lora) return UL_OK;
         UL_TRY(ul_model_open(job->ctx, t->be, t->dir, 0, &t->reference));
@@ -131,12 +131,12 @@ ul_status ul_training_reference(ul_training *t)
     const char *dir = ul_job_text(job, "cache");
     if (!dir) dir = ul_path_join(job->arena, t->out, "reference");
     UL_NEED(dir);
-    if (t->needs & UL_NEED_FORGET_REF)
-        UL_TRY(ul_reference_open(job->ctx, job->arena, t->model, dir, t->digest, t->forget_docs, false, &t->ref[UL_FORGET]));
-    if (t->needs & UL_NEED_ALT_REF)
-        UL_TRY(ul_reference_open(job->ctx, job->arena, t->model, dir, t->digest, t->pairing.alt, false, &t->ref[UL_ALT]));
-    if (t->needs & UL_NEED_RETAIN_KL)
-        UL_TRY(ul_reference_open(job->ctx, job->arena, t->model, dir, t->digest, t->retain_docs, true, &t->ref[UL_RETAIN]));
+    const ul_docs *const docs[UL_N_SIDE] = {t->forget_docs, t->pairing.alt, t->retain_docs};
+    for (int s = 0; s < UL_N_SIDE; s++) {
+        const ul_ref_kind kind = ul_reference_kind(t->needs, s);
+        if (kind)
+            UL_TRY(ul_reference_open(job->ctx, job->arena, t->model, dir, t->digest, docs[s], kind == UL_REF_HIDDEN, &t->ref[s]));
+    }
     return UL_OK;
 }
 

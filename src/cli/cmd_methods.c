@@ -28,7 +28,7 @@ static json_t *method_json(const ul_method_entry *e)
                      "intention", m->intent == UL_REMOVAL ? "removal" : "suppression", "level", levels[m->level],
                      "note", m->note ? m->note : "", "needs_retain", (m->needs & UL_NEED_RETAIN) != 0,
                      "needs_alternate", (m->needs & UL_NEED_ALT) != 0,
-                     "needs_reference", (m->needs & (UL_NEED_FORGET_REF | UL_NEED_ALT_REF | UL_NEED_RETAIN_KL)) != 0,
+                     "needs_reference", (m->needs & (UL_NEED_FORGET_REF | UL_NEED_ALT_REF | UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE)) != 0,
                      "parameters", params);
 }
 
@@ -39,7 +39,7 @@ static void print_one(const ul_method_entry *e)
            m->intent == UL_REMOVAL ? "removal" : "suppression", levels[m->level], m->paper);
     printf("  reads      forget%s%s%s\n", m->needs & UL_NEED_RETAIN ? ", retain" : "",
            m->needs & UL_NEED_ALT ? ", alternate answers" : "",
-           m->needs & (UL_NEED_FORGET_REF | UL_NEED_ALT_REF | UL_NEED_RETAIN_KL) ? ", reference log-probs (cached)" : "");
+           m->needs & (UL_NEED_FORGET_REF | UL_NEED_ALT_REF | UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE) ? ", reference log-probs (cached)" : "");
     if (m->note) printf("\n%s\n", m->note);
     if (m->params && m->params->key) puts("\nparameters:");
     char prefix[64];

@@ -7,42 +7,58 @@
 /* Row-sized arrays of one micro-batch. */
 typedef struct {
     double *logp, *coef;  /* [n_row]                          */
-    double *kl, *kl_coef; /* [n_row] or NULL                  */
+    double *kl, *ce;      /* [n_row] or NULL                  */
+    double *soft_coef;    /* [n_row] or NULL: of kl or ce     */
     double *ref;          /* [n_row] or NULL                  */
     char *ref_hidden;     /* [n_row, C] real, or NULL         */
-    uint8_t *soft;        /* [n_row] or NULL                  */
+    uint8_t *soft;        /* [n_row] UL_SOFT_*, or NULL       */
+    int32_t *shift_at;    /* [n_row] or NULL: the label       */
     const void *ref_head;
 } rows;
 
-static ul_status pad_retain(ul_trainer *t, const ul_sample *samples, int32_t n, ul_sample **out)
+static ul_status pad(ul_trainer *t, int side, ul_sample *samples, int32_t n)
 {
-    ul_sample *s = UL_NEW(t->step, ul_sample, n);
     ul_doc *d = UL_NEW(t->step, ul_doc, n);
     int32_t longest = 0;
-    if (!s || !d) return UL_E_RESOURCE;
+    UL_NEED(d);
     for (int32_t i = 0; i < n; i++)
-        if (samples[i].doc[UL_RETAIN] && samples[i].doc[UL_RETAIN]->n > longest) longest = samples[i].doc[UL_RETAIN]->n;
+        if (samples[i].doc[side] && samples[i].doc[side]->n > longest) longest = samples[i].doc[side]->n;
     for (int32_t i = 0; i < n; i++) {
-        s[i] = samples[i];
-        if (!s[i].doc[UL_RETAIN]) continue;
-        UL_TRY(ul_doc_pad(t->ctx, t->step, s[i].doc[UL_RETAIN], longest, t->o.pad_id, &d[i]));
-        s[i].doc[UL_RETAIN] = &d[i];
+        if (!samples[i].doc[side]) continue;
+        UL_TRY(ul_doc_pad(t->ctx, t->step, samples[i].doc[side], longest, t->o.pad_id, &d[i]));
+        samples[i].doc[side] = &d[i];
     }
-    *out = s;
     return UL_OK;
 }
 
 ul_status ul_trainer_pack(ul_trainer *t, const ul_sample *samples, int32_t n, ul_batch **out)
 {
     ul_sample *padded = NULL;
-    if (t->all_rows) UL_TRY(pad_retain(t, samples, n, &padded));
+    if (t->all_rows) {
+        UL_NEED(padded = UL_NEW(t->step, ul_sample, n));
+        memcpy(padded, samples, (size_t)n * sizeof *samples);
+        for (int k = 0; k < UL_N_SIDE; k++)
+            if (t->all_rows >> k & 1u) UL_TRY(pad(t, k, padded, n));
+    }
     return ul_pack(t->ctx, t->step, padded ? padded : samples, n, t->sides, t->all_rows, out);
 }
 
-static bool wants_ref(const ul_trainer *t, int side)
+/* The soft targets of a document's rows. The peer's cross-entropy is of shifted logits, so the last row has none, and where
+ * no label is, its label -100 counts from the end of the vocabulary. */
+static void aim(const ul_trainer *t, const ul_batch *b, int32_t doc, rows *r)
 {
-    if (side == UL_RETAIN) return t->kl;
-    return t->needs & (side == UL_FORGET ? UL_NEED_FORGET_REF : UL_NEED_ALT_REF);
+    enum { PEER_NO_LABEL = 100 };
+    const int side = b->doc_side[doc];
+    const int kind = side == UL_RETAIN && t->needs & UL_NEED_RETAIN_KL         ? UL_SOFT_KL
+                     : side == UL_FORGET && t->needs & UL_NEED_FORGET_CE     ? UL_SOFT_CE
+                     : side == UL_FORGET && t->needs & UL_NEED_FORGET_CE_OWN ? UL_SOFT_CE_OWN
+                                                                             : UL_SOFT_NONE;
+    const int32_t first = b->doc_row[doc], last = b->doc_row[doc + 1];
+    const int32_t V = ul_model_shape(t->o.model)->V;
+    memset(r->soft + first, kind, (size_t)(last - first));
+    if (!r->shift_at || kind != UL_SOFT_CE) return;
+    r->soft[last - 1] = UL_SOFT_NONE;
+    for (int32_t i = first; i < last; i++) r->shift_at[i] = b->label[i] >= 0 ? b->label[i] : V - PEER_NO_LABEL;
 }
 
 static ul_status rows_new(ul_trainer *t, const ul_batch *b, rows *r)
@@ -50,16 +66,15 @@ static ul_status rows_new(ul_trainer *t, const ul_batch *b, rows *r)
     const size_t n = (size_t)b->n_row, row = (size_t)ul_model_shape(t->o.model)->C * t->be->k->esize;
     *r = (rows){.logp = UL_NEW(t->step, double, n), .coef = UL_NEW(t->step, double, n)};
     if (!r->logp || !r->coef) return UL_E_RESOURCE;
-    if (wants_ref(t, UL_FORGET) || wants_ref(t, UL_ALT)) UL_NEED(r->ref = UL_NEW(t->step, double, n));
-    if (!t->kl) return UL_OK;
-    r->kl = UL_NEW(t->step, double, n);
-    r->kl_coef = UL_NEW(t->step, double, n);
-    r->soft = UL_NEW(t->step, uint8_t, n);
-    r->ref_hidden = ul_alloc(t->step, n, row);
-    if (!r->kl || !r->kl_coef || !r->soft || !r->ref_hidden) return UL_E_RESOURCE;
-    for (int32_t d = 0; d < b->n_doc; d++)
-        if (b->doc_side[d] == UL_RETAIN)
-            memset(r->soft + b->doc_row[d], 1, (size_t)(b->doc_row[d + 1] - b->doc_row[d]));
+    if (t->needs & (UL_NEED_FORGET_REF | UL_NEED_ALT_REF)) UL_NEED(r->ref = UL_NEW(t->step, double, n));
+    if (!t->soft) return UL_OK;
+    UL_NEED(r->soft_coef = UL_NEW(t->step, double, n));
+    UL_NEED(r->soft = UL_NEW(t->step, uint8_t, n));
+    if (t->needs & UL_NEED_RETAIN_KL) UL_NEED(r->kl = UL_NEW(t->step, double, n));
+    if (t->needs & (UL_NEED_FORGET_CE | UL_NEED_FORGET_CE_OWN)) UL_NEED(r->ce = UL_NEW(t->step, double, n));
+    if (t->needs & (UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE)) UL_NEED(r->ref_hidden = ul_alloc(t->step, n, row));
+    if (t->all_rows & UL_SIDE_BIT_FORGET) UL_NEED(r->shift_at = UL_NEW(t->step, int32_t, n));
+    for (int32_t d = 0; d < b->n_doc; d++) aim(t, b, d, r);
     return UL_OK;
 }
 
@@ -70,18 +85,18 @@ static ul_status ref_from_cache(ul_trainer *t, const ul_sample *samples, const u
     for (int32_t d = 0; d < b->n_doc; d++) {
         const int side = b->doc_side[d];
         const ul_reference *ref = t->o.ref[side];
-        if (!wants_ref(t, side)) continue;
+        const ul_ref_kind kind = ul_reference_kind(t->needs, side);
+        if (kind == UL_REF_NONE) continue;
         const int32_t first = b->doc_row[d], n = b->doc_row[d + 1] - first;
         const int64_t id = samples[b->doc_sample[d]].doc[side]->id;
         if (ul_reference_rows(ref, id) != n)
             return ul_fail(t->ctx, UL_E_INTERNAL, "document %lld has %d scored tokens, its cached reference %d",
                            (long long)id, (int)n, (int)ul_reference_rows(ref, id));
-        if (side == UL_RETAIN)
-            memcpy(r->ref_hidden + (size_t)first * row, ul_reference_hidden(ref, id), (size_t)n * row);
-        else
-            memcpy(r->ref + first, ul_reference_logp(ref, id), (size_t)n * sizeof *r->ref);
+        if (r->ref) memcpy(r->ref + first, ul_reference_logp(ref, id), (size_t)n * sizeof *r->ref);
+        if (kind != UL_REF_HIDDEN) continue;
+        memcpy(r->ref_hidden + (size_t)first * row, ul_reference_hidden(ref, id), (size_t)n * row);
+        r->ref_head = ul_reference_head(ref);
     }
-    if (t->kl) r->ref_head = ul_reference_head(t->o.ref[UL_RETAIN]);
     return UL_OK;
 }
 
@@ -92,7 +107,7 @@ static ul_status ref_from_model(ul_trainer *t, const ul_batch *b, rows *r)
     ul_pass pass = {.batch = b, .flags = m == t->o.model ? UL_PASS_BASE : 0, .last = -1};
     pass.score.logp = r->ref;
     pass.row_hidden = r->ref_hidden;
-    if (t->kl) r->ref_head = ul_model_head(m);
+    if (r->ref_hidden) r->ref_head = ul_model_head(m);
     return ul_model_forward(t->ctx, m, &pass);
 }
 
@@ -130,7 +145,8 @@ static void losses(ul_trainer *t, const ul_batch *b, int32_t n, const rows *r, c
             x->logp = r->logp + first;
             x->dlogp = r->coef + first;
             if (r->ref) x->ref = r->ref + first;
-            if (r->kl) x->kl = r->kl + first, x->dkl = r->kl_coef + first;
+            if (r->kl) x->kl = r->kl + first, x->dkl = r->soft_coef + first;
+            if (r->ce) x->ce = r->ce + first, x->dce = r->soft_coef + first;
             add_up(b, r, d, sums);
         }
         const ul_method *m = t->o.method;
@@ -160,22 +176,26 @@ static ul_status bad_loss(ul_trainer *t, int64_t step, double loss)
 ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples, int32_t n, const ul_counts *counts,
                            ul_sums *sums)
 {
+    const ul_method *m = t->o.method;
     ul_batch *b;
     rows r;
     UL_TRY(ul_trainer_pack(t, samples, n, &b));
     if (b->n_row == 0) return UL_OK;
     UL_TRY(rows_new(t, b, &r));
-    if (r.ref || r.kl) UL_TRY(t->o.reference ? ref_from_model(t, b, &r) : ref_from_cache(t, samples, b, &r));
+    if (r.ref || r.ref_hidden) UL_TRY(t->o.reference ? ref_from_model(t, b, &r) : ref_from_cache(t, samples, b, &r));
     ul_pass pass = {.batch = b,
                     .flags = UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0),
                     .last = -1,
                     .ref_hidden = r.ref_hidden,
                     .ref_head = r.ref_head,
                     .soft = r.soft,
+                    .shift = m && m->shift ? m->shift(t->o.args) : 0,
+                    .shift_at = r.shift_at,
                     .coef = r.coef,
-                    .kl_coef = r.kl_coef};
+                    .kl_coef = r.soft_coef};
     pass.score.logp = r.logp;
     pass.score.kl = r.kl;
+    pass.score.ce = r.ce;
     UL_TRY(ul_model_forward(t->ctx, t->o.model, &pass));
     losses(t, b, n, &r, counts, sums);
     if (!isfinite(sums->loss)) return bad_loss(t, step, sums->loss);

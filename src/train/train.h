@@ -72,12 +72,15 @@ typedef struct {
     void *user;
     const ul_reference *ref[UL_N_SIDE]; /* by document id; or NULL and the reference is run each time: */
     ul_model *reference;                /* a second model, or the same one with adapters (UL_PASS_BASE); or NULL */
-    int32_t pad_id; /* match_peer with KL: retain documents are padded with it to the longest of a micro-batch */
+    int32_t pad_id; /* match_peer with KL or CE: such documents are padded with it to the longest of a micro-batch */
 } ul_trainer_options;
 ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps, ul_trainer **out) UL_MUST;
 void ul_trainer_free(ul_trainer *t); /* NULL is fine */
 /* The method's needs with these arguments; 0 for NULL. Callers open data and references by it. */
 unsigned ul_method_needs(const ul_method *m, const ul_args *args);
+/* What these needs ask of the reference's documents of a side. */
+typedef enum { UL_REF_NONE, UL_REF_LOGP, UL_REF_HIDDEN } ul_ref_kind;
+ul_ref_kind ul_reference_kind(unsigned needs, int side);
 /* Gradients of step s into the model's g (before clipping), and the step's numbers. UL_E_CRITERION when the loss or a
  * gradient is not finite: names step and tensor; no weight has moved. */
 ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;

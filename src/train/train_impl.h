@@ -11,7 +11,7 @@ struct ul_trainer {
     int64_t steps;
     const ul_backend *be;
     unsigned needs, sides, all_rows; /* sides that are run; of these, those whose every position is a row */
-    bool kl;
+    bool soft; /* some rows have a soft target */
     int n_train;
     ul_trainable *train;
     void **m, **v; /* [n_train] moments, in real */

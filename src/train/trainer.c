@@ -20,27 +20,37 @@ unsigned ul_method_needs(const ul_method *m, const ul_args *args)
     return m->needs_of ? m->needs_of(args) : m->needs;
 }
 
+ul_ref_kind ul_reference_kind(unsigned needs, int side)
+{
+    static const unsigned logp[UL_N_SIDE] = {UL_NEED_FORGET_REF, UL_NEED_ALT_REF, 0};
+    static const unsigned hidden[UL_N_SIDE] = {UL_NEED_FORGET_CE, 0, UL_NEED_RETAIN_KL};
+    return needs & hidden[side] ? UL_REF_HIDDEN : needs & logp[side] ? UL_REF_LOGP : UL_REF_NONE;
+}
+
+/* The peer's divergences and its cross-entropy under the reference run over every position of a padded batch. */
 static void plan_passes(ul_trainer *t)
 {
     t->needs = ul_method_needs(t->o.method, t->o.args);
-    t->kl = t->needs & UL_NEED_RETAIN_KL;
+    t->soft = t->needs & (UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE | UL_NEED_FORGET_CE_OWN);
     if (!(t->needs & UL_NEED_NO_FORGET_LOSS)) t->sides |= UL_SIDE_BIT_FORGET;
     if (t->needs & UL_NEED_ALT) t->sides |= UL_SIDE_BIT_ALT;
     if (t->needs & UL_NEED_RETAIN) t->sides |= UL_SIDE_BIT_RETAIN;
-    if (t->kl && t->recipe.match_peer) t->all_rows = UL_SIDE_BIT_RETAIN;
+    for (int s = 0; s < UL_N_SIDE && t->recipe.match_peer; s++)
+        if (ul_reference_kind(t->needs, s) == UL_REF_HIDDEN) t->all_rows |= 1u << s;
 }
 
 static ul_status check_reference(const ul_trainer *t)
 {
     static const char *const name[UL_N_SIDE] = {"forget", "alternate", "retain"};
-    const bool need[UL_N_SIDE] = {t->needs & UL_NEED_FORGET_REF, t->needs & UL_NEED_ALT_REF, t->kl};
     if (t->o.reference) return UL_OK;
-    for (int s = 0; s < UL_N_SIDE; s++)
-        if (need[s] && (!t->o.ref[s] || (s == UL_RETAIN && !ul_reference_head(t->o.ref[s]))))
+    for (int s = 0; s < UL_N_SIDE; s++) {
+        const ul_ref_kind kind = ul_reference_kind(t->needs, s);
+        if (kind && (!t->o.ref[s] || (kind == UL_REF_HIDDEN && !ul_reference_head(t->o.ref[s]))))
             return ul_fail(t->ctx, UL_E_INTERNAL,
                            "the method needs the reference's numbers of the %s documents, and there "
                            "is neither a cache nor a reference model",
                            name[s]);
+    }
     if (t->all_rows)
         return ul_fail(t->ctx, UL_E_INTERNAL, "a divergence over padded batches needs the reference model itself");
     return UL_OK;
@@ -130,19 +140,27 @@ static int32_t cut(const ul_trainer *t, const ul_sample *s, int32_t n)
     return n;
 }
 
+/* The peer's B * T positions; its cross-entropies are of shifted logits, one position fewer. */
+static double positions(int side, int32_t n, int32_t longest)
+{
+    return (double)n * (side == UL_FORGET ? longest - 1 : longest);
+}
+
 static void count(const ul_trainer *t, const ul_sample *s, int32_t n, double times, ul_counts *c)
 {
+    const int32_t skip = t->o.method && t->o.method->skip ? t->o.method->skip(t->o.args) : 0;
     memset(c, 0, sizeof *c);
     for (int k = 0; k < UL_N_SIDE; k++) {
         int32_t longest = 0;
         if (!(t->sides >> k & 1u)) continue;
         for (int32_t i = 0; i < n; i++) {
-            const int32_t scored = ul_doc_labelled(s[i].doc[k]);
+            int32_t scored = ul_doc_labelled(s[i].doc[k]);
+            if (k == UL_FORGET) scored = scored > skip ? scored - skip : 0;
             c->n_tok[k] += scored;
             c->n_seq[k] += scored > 0;
             if (s[i].doc[k]->n > longest) longest = s[i].doc[k]->n;
         }
-        if (t->all_rows >> k & 1u) c->n_tok[k] = (double)n * longest; /* the peer's B * T */
+        if (t->all_rows >> k & 1u) c->n_tok[k] = positions(k, n, longest);
         c->n_tok[k] *= times;
         c->n_seq[k] *= times;
     }
@@ -259,7 +277,7 @@ ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
                 out->pass = p;
                 out->n_tok = b->n_tok, out->n_row = b->n_row, out->longest = b->longest;
             }
-            const size_t row = 5 * sizeof(double) + (t->kl ? (size_t)ul_model_shape(t->o.model)->C * real : 0);
+            const size_t row = 6 * sizeof(double) + (t->soft ? (size_t)ul_model_shape(t->o.model)->C * real : 0);
             const size_t bytes = ul_arena_bytes(t->step) + (size_t)b->n_row * row;
             if (bytes > out->step) out->step = bytes;
             ul_arena_rewind(t->step, mark);

@@ -44,7 +44,7 @@ static ul_status unsupported(replay *r, const char *fmt, ...)
 static ul_status set_hyper(replay *r, const char *key, const json_t *value)
 {
     const bool retain = !strcmp(key, "retain_loss_type");
-    const char *mine = retain ? "retain" : key;
+    const char *mine = retain ? "retain" : !strcmp(key, "ignore_first_n_answer_tokens") ? "skip" : key;
     for (int i = 0; r->args.params && r->args.params[i].key; i++) {
         if (strcmp(r->args.params[i].key, mine)) continue;
         if (!retain)
@@ -66,7 +66,8 @@ static ul_status read_method(replay *r)
         const char *trainer, *id;
     } map[] = {{"GradAscent", "ga"}, {"GradDiff", "graddiff"}, {"NPO", "npo"},
                {"SimNPO", "simnpo"}, {"DPO", "dpo"},           {"FinetuneTrainer", NULL},
-               {"WGA", "wga"},       {"SatImp", "satimp"}};
+               {"WGA", "wga"},       {"SatImp", "satimp"},   {"CEU", "ceu"},
+               {"UNDIAL", "undial"}};
     const char *trainer = json_string_value(json_object_get(r->golden, "trainer")), *key;
     json_t *value;
     size_t i = 0;
@@ -178,7 +179,7 @@ static ul_status read_batches(replay *r)
         if ((s == UL_RETAIN && !(r->needs & UL_NEED_RETAIN)) || (s == UL_ALT && !(r->needs & UL_NEED_ALT))) continue;
         UL_NEED(r->side[s] = UL_NEW(r->arena, side_batch, r->n_batch));
         for (int32_t k = 0; k < r->n_batch; k++)
-            UL_TRY(read_batch(r, prefix_of(r, s, k), s == UL_RETAIN && (r->needs & UL_NEED_RETAIN_KL), &r->side[s][k]));
+            UL_TRY(read_batch(r, prefix_of(r, s, k), ul_reference_kind(r->needs, s) == UL_REF_HIDDEN, &r->side[s][k]));
     }
     return UL_OK;
 }
@@ -388,14 +389,15 @@ static ul_status run_steps(replay *r, ul_trainer *t, ul_model *m, const char *lo
 
 static ul_status run(replay *r, ul_precision precision)
 {
-    const unsigned refs = UL_NEED_FORGET_REF | UL_NEED_ALT_REF | UL_NEED_RETAIN_KL;
+    bool refs = false;
+    for (int k = 0; k < UL_N_SIDE; k++) refs |= ul_reference_kind(r->needs, k) != UL_REF_NONE;
     ul_backend *be;
     ul_model *m = NULL, *ref = NULL;
     ul_trainer *t = NULL;
     const bool all = precision == UL_PRECISION_DOUBLE;
     UL_TRY(ul_backend_open(r->ctx, r->arena, ul_env("UL_ISA"), precision, 0, &be));
     ul_status s = open_model(r, be, "model", &m);
-    if (s == UL_OK && (r->needs & refs)) s = open_model(r, be, "reference", &ref);
+    if (s == UL_OK && refs) s = open_model(r, be, "reference", &ref);
     if (s == UL_OK) s = choose(r, m);
     const ul_trainer_options o = {.model = m,
                                   .method = r->method,

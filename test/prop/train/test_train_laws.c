@@ -12,7 +12,7 @@ typedef struct {
 
 static const struct {
     const char *id, *retain;
-} kinds[] = {{"npo", "nll"}, {"graddiff", "kl"}, {"dpo", "kl"}, {"idk", "nll"}, {"", ""}}; /* "": plain training */
+} kinds[] = {{"npo", "nll"}, {"graddiff", "kl"}, {"dpo", "kl"}, {"idk", "nll"}, {"undial", "kl"}, {"ceu", ""}, {"", ""}}; /* "": plain training */
 
 static void begin(tiny *t, const ul_config *config, const tiny_how *how, int kind, const char *out)
 {
@@ -20,6 +20,7 @@ static void begin(tiny *t, const ul_config *config, const tiny_how *how, int kin
     tiny_open(t, config, how, m, out);
     for (int i = 0; m && m->params[i].key; i++)
         if (!strcmp(m->params[i].key, "retain")) t->args.text[i] = kinds[kind].retain;
+        else if (!strcmp(m->params[i].key, "alpha")) t->args.num[i] = 1;
     char dir[700];
     snprintf(dir, sizeof dir, "%s/reference", out);
     tiny_references(t, how->memory ? NULL : dir);

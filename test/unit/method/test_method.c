@@ -6,14 +6,16 @@
 
 enum { T = 6 };
 typedef struct {
-    double logp[T], ref[T], kl[T], dlogp[T], dkl[T];
+    double logp[T], ref[T], kl[T], ce[T], dlogp[T], dkl[T], dce[T];
 } doc;
 
 static ul_side side(doc *d, int32_t n, double n_tok, double n_seq)
 {
     memset(d->dlogp, 0, sizeof d->dlogp);
     memset(d->dkl, 0, sizeof d->dkl);
-    return (ul_side){n, d->logp, d->ref, d->kl, d->dlogp, d->dkl, n_tok, n_seq};
+    memset(d->dce, 0, sizeof d->dce);
+    return (ul_side){.n = n, .logp = d->logp, .ref = d->ref, .kl = d->kl, .ce = d->ce, .dlogp = d->dlogp,
+                     .dkl = d->dkl, .dce = d->dce, .n_tok = n_tok, .n_seq = n_seq};
 }
 
 static doc some(uint64_t k)
@@ -23,6 +25,7 @@ static doc some(uint64_t k)
         d.logp[t] = -3 * ul_rng_uniform(1, UL_STREAM_TEST, k, (uint64_t)t);
         d.ref[t] = -3 * ul_rng_uniform(2, UL_STREAM_TEST, k, (uint64_t)t);
         d.kl[t] = ul_rng_uniform(3, UL_STREAM_TEST, k, (uint64_t)t);
+        d.ce[t] = 2 * ul_rng_uniform(4, UL_STREAM_TEST, k, (uint64_t)t);
     }
     return d;
 }
