@@ -3,35 +3,56 @@
 #include <math.h>
 
 const ul_param ul_attack_params[] = {
-    {"profile", UL_TEXT, 0, 0, 0, "quick|standard|deep", "quick: nothing is trained, so \"removed\" cannot be said; standard: retain-only "
-     "relearning, unlock and RTT with shams; deep: more noise, pruning, formats, relearning of the forget set itself", "standard"},
-    {"attack-lr", UL_REAL, 0, 0, 10, NULL, "learning rate of attacks that train; 0: half of what `train` takes for this size. Choose half of "
-     "the rate the model was trained with; chosen on controls, then left alone", NULL},
+    {"profile", UL_TEXT, 0, 0, 0, "quick|standard|deep",
+     "quick: nothing is trained, so \"removed\" cannot be said; standard: retain-only "
+     "relearning, unlock and RTT with shams; deep: more noise, pruning, formats, relearning of the forget set itself",
+     "standard"},
+    {"attack-lr", UL_REAL, 0, 0, 10, NULL,
+     "learning rate of attacks that train; 0: half of what `train` takes for this size. Choose half of "
+     "the rate the model was trained with; chosen on controls, then left alone",
+     NULL},
     {"attack-steps", UL_INT, 80, 1, 1e6, "steps", "length of attacks that train", NULL},
-    {"attack-schedule", UL_TEXT, 0, 0, 0, "cosine|constant", "after 5 steps of warm-up: constant, or down to 0 along a cosine, which leaves the "
-     "attacked model settled", "cosine"},
-    {"attack-batch", UL_INT, 32, 2, 1 << 16, "samples", "batch of attacks that train; half as many retain rows join where an attack mixes", NULL},
+    {"attack-schedule", UL_TEXT, 0, 0, 0, "cosine|constant",
+     "after 5 steps of warm-up: constant, or down to 0 along a cosine, which leaves the "
+     "attacked model settled",
+     "cosine"},
+    {"attack-batch", UL_INT, 32, 2, 1 << 16, "samples",
+     "batch of attacks that train; half as many retain rows join where an attack mixes", NULL},
     {"curve-points", UL_INT, 2, 0, 64, NULL, "points of a relearning curve between its ends", NULL},
-    {"retain-rows", UL_INT, 200, 1, 1 << 20, "rows", "retain and phantom rows that are asked, spread evenly over their files", NULL},
+    {"retain-rows", UL_INT, 200, 1, 1 << 20, "rows",
+     "retain and phantom rows that are asked, spread evenly over their files", NULL},
     {"options", UL_INT, 4, 2, 64, NULL, "wrong answers drawn from other rows where a row has none", NULL},
     {"attack-train", UL_TEXT, 0, 0, 0, NULL, "which weights attacks move, as `train --train`", "all"},
     {0}};
 
 static const ul_probe probes[] = {
     {"rephrased", "asked in words never trained (E1)", "expression only", UL_ACCUSES, UL_QUICK, 0, ul_probe_rephrased},
-    {"w1", "fine-tuned on retain rows only (W1)", "nothing about the forgotten was supplied: what comes back was there", UL_CORE, UL_STANDARD, 0, ul_probe_relearn},
-    {"unlock", "fine-tuned on phantom people in the same format (UNLOCK)", "as W1, in the very format of the forgotten", UL_CORE, UL_STANDARD, 0, ul_probe_unlock},
-    {"rtt", "fine-tuned on half of the forgotten, asked about the other half (W2, RTT)", "one half does not tell the other", UL_CORE, UL_STANDARD, 0, ul_probe_rtt},
-    {"int8", "weights in int8, a scale a row (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_DEEP, UL_INT8_ROWS, ul_probe_quantise},
-    {"nf4", "weights in NF4 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_DEEP, UL_NF4, ul_probe_quantise},
-    {"fp4", "weights in FP4 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_DEEP, UL_FP4, ul_probe_quantise},
-    {"rtn4", "weights rounded to int4, groups of 32 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_QUICK, UL_RTN4, ul_probe_quantise},
-    {"noise-0.05", "weights with noise, sigma 0.05 (W7)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_DEEP, 0.05, ul_probe_noise},
-    {"noise-0.1", "weights with noise, sigma 0.1 (W7)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_DEEP, 0.1, ul_probe_noise},
-    {"noise-0.2", "weights with noise, sigma 0.2 (W7)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_DEEP, 0.2, ul_probe_noise},
-    {"prune-0.1", "smallest 10 % of the weights removed (W8)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_DEEP, 0.1, ul_probe_prune},
-    {"prune-0.3", "smallest 30 % of the weights removed (W8)", "a thin suppression breaks before the knowledge does", UL_ACCUSES, UL_DEEP, 0.3, ul_probe_prune},
-    {"direct", "fine-tuned on the forgotten themselves (W3)", "re-teaches: only what exceeds the control counts", UL_ACCUSES, UL_DEEP, 0, ul_probe_direct}};
+    {"w1", "fine-tuned on retain rows only (W1)", "nothing about the forgotten was supplied: what comes back was there",
+     UL_CORE, UL_STANDARD, 0, ul_probe_relearn},
+    {"unlock", "fine-tuned on phantom people in the same format (UNLOCK)", "as W1, in the very format of the forgotten",
+     UL_CORE, UL_STANDARD, 0, ul_probe_unlock},
+    {"rtt", "fine-tuned on half of the forgotten, asked about the other half (W2, RTT)",
+     "one half does not tell the other", UL_CORE, UL_STANDARD, 0, ul_probe_rtt},
+    {"int8", "weights in int8, a scale a row (W6)", "the update was smaller than a quantisation step", UL_ACCUSES,
+     UL_DEEP, UL_INT8_ROWS, ul_probe_quantise},
+    {"nf4", "weights in NF4 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_DEEP, UL_NF4,
+     ul_probe_quantise},
+    {"fp4", "weights in FP4 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_DEEP, UL_FP4,
+     ul_probe_quantise},
+    {"rtn4", "weights rounded to int4, groups of 32 (W6)", "the update was smaller than a quantisation step",
+     UL_ACCUSES, UL_QUICK, UL_RTN4, ul_probe_quantise},
+    {"noise-0.05", "weights with noise, sigma 0.05 (W7)", "a thin suppression breaks before the knowledge does",
+     UL_ACCUSES, UL_DEEP, 0.05, ul_probe_noise},
+    {"noise-0.1", "weights with noise, sigma 0.1 (W7)", "a thin suppression breaks before the knowledge does",
+     UL_ACCUSES, UL_DEEP, 0.1, ul_probe_noise},
+    {"noise-0.2", "weights with noise, sigma 0.2 (W7)", "a thin suppression breaks before the knowledge does",
+     UL_ACCUSES, UL_DEEP, 0.2, ul_probe_noise},
+    {"prune-0.1", "smallest 10 % of the weights removed (W8)", "a thin suppression breaks before the knowledge does",
+     UL_ACCUSES, UL_DEEP, 0.1, ul_probe_prune},
+    {"prune-0.3", "smallest 30 % of the weights removed (W8)", "a thin suppression breaks before the knowledge does",
+     UL_ACCUSES, UL_DEEP, 0.3, ul_probe_prune},
+    {"direct", "fine-tuned on the forgotten themselves (W3)", "re-teaches: only what exceeds the control counts",
+     UL_ACCUSES, UL_DEEP, 0, ul_probe_direct}};
 
 const ul_probe *ul_probes(int *n)
 {
@@ -106,7 +127,7 @@ ul_status ul_battery_run(const ul_audit *a, const char *name, ul_model *m, ul_mo
     for (int i = 0; i < n; i++)
         if (probe[i].from <= a->profile) UL_TRY(probe[i].run(&p, &probe[i], &b->probe[i]));
     b->seconds = (double)(ul_now_ns() - start) * 1e-9;
-    ul_note(a->ctx, UL_LOG_INFO, "%-14s asked and attacked: K1 %.2f of the forgotten, %.2f of those who stay (%.1f s)", name,
-            ul_mean(b->forget.first, b->forget.n), ul_mean(b->retain.first, b->retain.n), b->seconds);
+    ul_note(a->ctx, UL_LOG_INFO, "%-14s asked and attacked: K1 %.2f of the forgotten, %.2f of those who stay (%.1f s)",
+            name, ul_mean(b->forget.first, b->forget.n), ul_mean(b->retain.first, b->retain.n), b->seconds);
     return UL_OK;
 }

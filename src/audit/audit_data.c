@@ -27,8 +27,10 @@ ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, in
     for (int64_t i = 0; i < in->n; i++) entity[i] = in->at[i].entity;
     UL_TRY(ul_clusters_init(arena, entity, in->n, &c));
     if (c.n_cluster < 2)
-        return ul_fail(ctx, UL_E_INPUT, "%s: its %lld rows are about %lld person or thing, two halves need 2 (field \"entity\" or --entity-rows)",
-                       in->path, (long long)in->n, (long long)c.n_cluster);
+        return ul_fail(
+            ctx, UL_E_INPUT,
+            "%s: its %lld rows are about %lld person or thing, two halves need 2 (field \"entity\" or --entity-rows)",
+            in->path, (long long)in->n, (long long)c.n_cluster);
     for (int64_t k = 0; k < c.n_cluster; k++)
         for (int64_t i = c.first[k]; i < c.first[k + 1]; i++) {
             const int h = k >= c.n_cluster / 2;
@@ -70,8 +72,11 @@ static ul_status reworded(ul_audit *a, const ul_audit_sets *in)
     const ul_records *few;
     UL_TRY(asked(a, in->rephrased, true, &few));
     if (few->n > in->forget->n || in->forget->n % few->n)
-        return ul_fail(a->ctx, UL_E_INPUT, "%s has %lld rows, the forget set %s has %lld: the same facts in other words are wanted, in order, one for "
-                       "every row or for every k rows", few->path, (long long)few->n, in->forget->path, (long long)in->forget->n);
+        return ul_fail(
+            a->ctx, UL_E_INPUT,
+            "%s has %lld rows, the forget set %s has %lld: the same facts in other words are wanted, in order, one for "
+            "every row or for every k rows",
+            few->path, (long long)few->n, in->forget->path, (long long)in->forget->n);
     ul_records *r = UL_NEW(a->arena, ul_records, 1);
     ul_record *row = UL_NEW(a->arena, ul_record, in->forget->n);
     UL_NEED(r);

@@ -4,7 +4,8 @@
 #include "audit/battery.h"
 
 /* Every row whose entity's place (in order of first appearance) is in the wanted half. */
-ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, int half, ul_records **out, uint8_t *side) UL_MUST;
+ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, int half, ul_records **out,
+                          uint8_t *side) UL_MUST;
 /* At most n rows, spread evenly. */
 ul_status ul_records_spread(ul_arena *arena, const ul_records *in, int64_t n, ul_records **out) UL_MUST;
 /* Rows for asking and documents for attacks, from records: fills the sets of an audit whose tokenizer and template are there. */

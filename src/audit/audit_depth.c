@@ -29,30 +29,37 @@ static ul_status put(void *user, int layer, const ul_batch *batch, void *x)
 }
 
 /* Mean log-probability of each document's scored tokens, in one batch; of answers without the end-of-sequence token behind them. */
-static ul_status score_batch(const ul_audit *a, ul_model *m, int layer, bool answers, ul_arena *step, const ul_doc *const *docs, int32_t n, double *mean)
+static ul_status score_batch(const ul_audit *a, ul_model *m, int layer, bool answers, ul_arena *step,
+                             const ul_doc *const *docs, int32_t n, double *mean)
 {
     const ul_shape *shape = ul_model_shape(m);
     carrier c = {.arena = step, .bytes = (size_t)shape->C * ul_model_backend(m)->k->esize};
-    const ul_hook hook[2] = {{layer - 1, UL_SLOT_OUT, UL_HOOK_READ, keep, &c}, {shape->n_layer - 1, UL_SLOT_OUT, UL_HOOK_REPLACE, put, &c}};
+    const ul_hook hook[2] = {{layer - 1, UL_SLOT_OUT, UL_HOOK_READ, keep, &c},
+                             {shape->n_layer - 1, UL_SLOT_OUT, UL_HOOK_REPLACE, put, &c}};
     ul_batch *batch;
     UL_TRY(ul_pack_docs(a->ctx, step, docs, n, false, &batch));
     double *logp = UL_NEW(step, double, batch->n_row);
     UL_NEED(logp);
-    ul_pass pass = {.batch = batch, .last = -1, .score = {.logp = logp}, .hook = hook, .n_hook = layer < shape->n_layer ? 2 : 0};
+    ul_pass pass = {
+        .batch = batch, .last = -1, .score = {.logp = logp}, .hook = hook, .n_hook = layer < shape->n_layer ? 2 : 0};
     UL_TRY(ul_model_forward(a->ctx, m, &pass));
     for (int32_t d = 0; d < n; d++) {
         const int32_t all = batch->doc_row[d + 1] - batch->doc_row[d];
-        const bool ends = answers && all > 1 && batch->label[batch->doc_row[d + 1] - 1] == ul_tokenizer_special(a->o.tok).eos;
+        const bool ends =
+            answers && all > 1 && batch->label[batch->doc_row[d + 1] - 1] == ul_tokenizer_special(a->o.tok).eos;
         const int32_t rows = all - ends;
         mean[d] = ul_mean(logp + batch->doc_row[d], rows);
         if (!(mean[d] <= 0) || !(mean[d] > -1e30))
-            return ul_fail(a->ctx, UL_E_CRITERION, "row %lld: the mean log-probability of its %d scored tokens after block %d is %g: the "
-                           "model gives no finite numbers (weights diverged?)", (long long)docs[d]->id, rows, layer, mean[d]);
+            return ul_fail(a->ctx, UL_E_CRITERION,
+                           "row %lld: the mean log-probability of its %d scored tokens after block %d is %g: the "
+                           "model gives no finite numbers (weights diverged?)",
+                           (long long)docs[d]->id, rows, layer, mean[d]);
     }
     return UL_OK;
 }
 
-static ul_status score(const ul_audit *a, ul_model *m, int layer, bool answers, const ul_doc *docs, int64_t n, ul_arena *step, double *mean)
+static ul_status score(const ul_audit *a, ul_model *m, int layer, bool answers, const ul_doc *docs, int64_t n,
+                       ul_arena *step, double *mean)
 {
     for (int64_t i = 0, j; i < n; i = j) {
         int64_t held = 0;
@@ -72,7 +79,8 @@ ul_status ul_text_loss(const ul_audit *a, ul_model *m, const ul_docs *text, doub
     UL_TRY(ul_arena_new(a->ctx, "text", &scratch));
     ul_status s = ul_arena_new(a->ctx, "text batch", &step);
     double *mean = s == UL_OK ? UL_NEW(scratch, double, text->n) : NULL;
-    if (s == UL_OK) s = mean ? score(a, m, ul_model_shape(m)->n_layer, false, text->at, text->n, step, mean) : UL_E_RESOURCE;
+    if (s == UL_OK)
+        s = mean ? score(a, m, ul_model_shape(m)->n_layer, false, text->at, text->n, step, mean) : UL_E_RESOURCE;
     double sum = 0, n = 0;
     for (int64_t i = 0; s == UL_OK && i < text->n; i++) {
         const double k = ul_doc_labelled(&text->at[i]);
@@ -98,7 +106,8 @@ static ul_status documents(const ul_audit *a, ul_arena *arena, ul_doc **docs, in
         const ul_record *r = &a->forget->at[i];
         for (int32_t k = -1; k < r->n_wrong; k++) {
             bool cut = false;
-            UL_TRY(ul_doc_build(a->ctx, arena, a->o.tok, &a->o.tpl, r->prompt, k < 0 ? r->answer : r->wrong[k], i, r->entity, d++, &cut));
+            UL_TRY(ul_doc_build(a->ctx, arena, a->o.tok, &a->o.tpl, r->prompt, k < 0 ? r->answer : r->wrong[k], i,
+                                r->entity, d++, &cut));
         }
     }
     return UL_OK;

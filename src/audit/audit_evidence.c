@@ -5,6 +5,8 @@
  *   depth = mean over layers below the last of (K_l(U) - K_l(R)) / (K(O) - K(R)), layers where O and R differ; over the gap of the whole
  *           model, because how much a layer shows varies from one training to the next (half of the people read 0.75 over a layer's own)
  *   inv   = (last(U) - last(R)) / (K(O) - K(R))          the true answer ranked last: knowledge used to avoid it
+ *   avoided = 1 - K(U) / K(R): a model that knows a share k of the answers and never ranks those first, and guesses the rest as
+ *           the control does, has K(U) = (1 - k) K(R)
  *
  * Means over rows first, ratios last. The unit that is resampled is the entity; every number of one set uses the same draws, so
  * that U, O, R and all attacks are paired; forget, retain and phantom entities are drawn independently. Without a retrained
@@ -13,7 +15,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { GROUP_FORGET, GROUP_RETAIN, GROUP_PHANTOM, N_GROUP, MAX_COLUMN = 3 * (UL_MAX_PROBE + UL_MAX_DEPTH + 8), MAX_TERM = 2 * UL_MAX_DEPTH };
+enum {
+    GROUP_FORGET,
+    GROUP_RETAIN,
+    GROUP_PHANTOM,
+    N_GROUP,
+    MAX_COLUMN = 3 * (UL_MAX_PROBE + UL_MAX_DEPTH + 8),
+    MAX_TERM = 2 * UL_MAX_DEPTH
+};
 enum { U, O, R, N_MODEL };
 
 /* Columns of all groups in one row of means: place of each, the constant 1 at the end. */
@@ -111,8 +120,10 @@ static bool bounds(const sample *s, double point, double *rep, int m, ul_bound *
     int64_t used = s->n_rep;
     while (used > 0 && isnan(rep[used - 1])) used--;
     *out = (ul_bound){point, NAN, NAN, NAN, NAN};
-    if ((double)(s->n_rep - used) > ul_num(s->a->rule, "discard") * (double)s->n_rep || used == 0 || !isfinite(point)) return false;
-    *out = (ul_bound){point, ul_quantile(rep, used, a), ul_quantile(rep, used, 1 - a), ul_quantile(rep, used, am), ul_quantile(rep, used, 1 - am)};
+    if ((double)(s->n_rep - used) > ul_num(s->a->rule, "discard") * (double)s->n_rep || used == 0 || !isfinite(point))
+        return false;
+    *out = (ul_bound){point, ul_quantile(rep, used, a), ul_quantile(rep, used, 1 - a), ul_quantile(rep, used, am),
+                      ul_quantile(rep, used, 1 - am)};
     return true;
 }
 
@@ -133,16 +144,17 @@ static ul_status gate(const sample *s, ul_arena *scratch, ratio gap, ul_bound *o
     UL_NEED(rep);
     replicates(s, &gap, &point, rep);
     for (int64_t i = 0; i < s->n_rep; i++) sum += rep[i];
-    for (int64_t i = 0; i < s->n_rep; i++) squares += (rep[i] - sum / (double)s->n_rep) * (rep[i] - sum / (double)s->n_rep);
+    for (int64_t i = 0; i < s->n_rep; i++)
+        squares += (rep[i] - sum / (double)s->n_rep) * (rep[i] - sum / (double)s->n_rep);
     const double se = sqrt(squares / (double)s->n_rep), least = ul_num(s->a->rule, "informative");
     *open = bounds(s, point, rep, 1, out) && out->lo > (3 * se > least ? 3 * se : least);
     return UL_OK;
 }
 
-/* ---- the table of columns ------------------------------------------------------------------------------------------------- */
+/* ---- the table of columns ----------------------------------------------------------------------------------------- */
 typedef struct {
-    quantity first[N_MODEL], last[N_MODEL], said[N_MODEL];        /* of the forget set; [R] = the anchor */
-    quantity control_first, control_phantom, phantom_before;      /* nothing where there is none */
+    quantity first[N_MODEL], last[N_MODEL], said[N_MODEL];   /* of the forget set; [R] = the anchor */
+    quantity control_first, control_phantom, phantom_before; /* nothing where there is none */
     quantity keep_first[N_MODEL], keep_said[N_MODEL];
     quantity reworded[N_MODEL];
     quantity probe[N_MODEL][UL_MAX_PROBE], depth[N_MODEL][UL_MAX_DEPTH];
@@ -204,7 +216,8 @@ static ul_status resample(sample *s, ul_arena *scratch, ul_evidence *e)
         if (g == GROUP_FORGET) e->n_entity = c.n_cluster;
         double *part = UL_NEW(scratch, double, s->n_rep * s->n[g]);
         UL_NEED(part);
-        UL_TRY(ul_bootstrap_means(scratch, &c, s->column[g], s->n[g], s->a->seed, (uint32_t)g, (uint32_t)s->n_rep, part));
+        UL_TRY(
+            ul_bootstrap_means(scratch, &c, s->column[g], s->n[g], s->a->seed, (uint32_t)g, (uint32_t)s->n_rep, part));
         for (int k = 0; k < s->n[g]; k++) {
             s->mean[s->base[g] + k] = ul_mean(s->column[g][k], set[g]->n);
             for (int64_t i = 0; i < s->n_rep; i++) s->rep[i * s->width + s->base[g] + k] = part[i * s->n[g] + k];
@@ -215,13 +228,18 @@ static ul_status resample(sample *s, ul_arena *scratch, ul_evidence *e)
     return UL_OK;
 }
 
-/* ---- numbers -------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------------------------------------------------ */
 static ul_status utility(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
 {
-    const bool lower[2] = {s->b[R] && ul_mean(s->b[R]->retain.first, s->b[R]->retain.n) < ul_mean(s->b[O]->retain.first, s->b[O]->retain.n),
-                           s->b[R] && ul_mean(s->b[R]->retain.said, s->b[R]->retain.n) < ul_mean(s->b[O]->retain.said, s->b[O]->retain.n)};
-    UL_TRY(bound_of(s, scratch, quotient(s, t->keep_first[U], constant(0), t->keep_first[lower[0] ? R : O], constant(0)), 1, &e->utility_first, NULL));
-    UL_TRY(bound_of(s, scratch, quotient(s, t->keep_said[U], constant(0), t->keep_said[lower[1] ? R : O], constant(0)), 1, &e->utility_said, &e->said_informative));
+    const bool lower[2] = {s->b[R] && ul_mean(s->b[R]->retain.first, s->b[R]->retain.n) <
+                                          ul_mean(s->b[O]->retain.first, s->b[O]->retain.n),
+                           s->b[R] && ul_mean(s->b[R]->retain.said, s->b[R]->retain.n) <
+                                          ul_mean(s->b[O]->retain.said, s->b[O]->retain.n)};
+    UL_TRY(bound_of(s, scratch,
+                    quotient(s, t->keep_first[U], constant(0), t->keep_first[lower[0] ? R : O], constant(0)), 1,
+                    &e->utility_first, NULL));
+    UL_TRY(bound_of(s, scratch, quotient(s, t->keep_said[U], constant(0), t->keep_said[lower[1] ? R : O], constant(0)),
+                    1, &e->utility_said, &e->said_informative));
     double base = s->b[O]->text_loss;
     if (s->b[R] && s->b[R]->text_loss > base) base = s->b[R]->text_loss;
     const double x = s->a->text ? ul_exp(base - s->b[U]->text_loss) : 1;
@@ -238,9 +256,12 @@ static ul_status surface(const sample *s, ul_arena *scratch, const table *t, ul_
     UL_TRY(bound_of(s, scratch, quotient(s, t->said[O], t->said[U], t->said[O], t->said[R]), 1, &e->s, NULL));
     UL_TRY(bound_of(s, scratch, quotient(s, t->first[O], t->first[U], t->first[O], t->first[R]), 1, &e->s_first, NULL));
     if (s->a->rephrased)
-        UL_TRY(bound_of(s, scratch, quotient(s, t->reworded[O], t->reworded[U], t->reworded[O], t->reworded[R]), 1, &e->s_rephrased, &e->has_rephrased));
+        UL_TRY(bound_of(s, scratch, quotient(s, t->reworded[O], t->reworded[U], t->reworded[O], t->reworded[R]), 1,
+                        &e->s_rephrased, &e->has_rephrased));
     if (e->control)
-        UL_TRY(bound_of(s, scratch, difference(s, t->control_first, e->phantom ? t->control_phantom : constant(e->chance)), 1, &e->leak, &open));
+        UL_TRY(bound_of(s, scratch,
+                        difference(s, t->control_first, e->phantom ? t->control_phantom : constant(e->chance)), 1,
+                        &e->leak, &open));
     int n;
     const ul_probe *probe = ul_probes(&n);
     for (int i = 0; i < n; i++) {
@@ -262,7 +283,7 @@ static ul_status gates(const sample *s, ul_arena *scratch, const table *t, ul_ev
     const ul_probe *probe = ul_probes(&n);
     const double limit = ul_num(s->a->rule, "sham");
     e->n_recovery = n;
-    e->m = 1; /* the inverse probe */
+    e->m = 2; /* inverse, avoided */
     for (int i = 0; i < n; i++) {
         ul_recovery *x = &e->recovery[i];
         *x = (ul_recovery){.id = probe[i].id, .title = probe[i].title, .shows = probe[i].shows, .role = probe[i].role};
@@ -312,13 +333,17 @@ static ul_status recoveries(const sample *s, ul_arena *scratch, const table *t, 
         UL_NEED(difference_rep);
         replicates(s, &r, &point, rep);
         for (int64_t k = 0; k < s->n_rep; k++) difference_rep[k] = rep[k] - (1 - rep_s[k]);
-        const bool fine = bounds(s, point, rep, e->m, &x->rho) && bounds(s, point - (1 - point_s), difference_rep, e->m, &x->excess);
+        const bool fine =
+            bounds(s, point, rep, e->m, &x->rho) && bounds(s, point - (1 - point_s), difference_rep, e->m, &x->excess);
         if (!fine) {
             x->informative = false;
             x->why_not = "too many resamples leave no gap between the original and the anchor";
         }
     }
-    UL_TRY(bound_of(s, scratch, quotient(s, t->last[U], t->last[R], t->first[O], t->first[R]), e->m, &e->inverse, &e->inverse_informative));
+    UL_TRY(bound_of(s, scratch, quotient(s, t->last[U], t->last[R], t->first[O], t->first[R]), e->m, &e->inverse,
+                    &e->inverse_informative));
+    UL_TRY(bound_of(s, scratch, quotient(s, t->first[R], t->first[U], t->first[R], constant(0)), e->m, &e->avoided,
+                    &e->avoided_informative));
     if (!e->depth_informative) return UL_OK;
     ratio d = {.n_num = 0};
     for (int k = 0; k < e->depth_layers; k++) {
@@ -332,7 +357,8 @@ static ul_status recoveries(const sample *s, ul_arena *scratch, const table *t, 
     double *excess = UL_NEW(scratch, double, s->n_rep);
     UL_NEED(excess);
     for (int64_t k = 0; k < s->n_rep; k++) excess[k] = rep[k] - (1 - rep_s[k]);
-    e->depth_informative = bounds(s, point, rep, e->m, &e->depth) && bounds(s, point - (1 - point_s), excess, e->m, &e->depth_excess);
+    e->depth_informative =
+        bounds(s, point, rep, e->m, &e->depth) && bounds(s, point - (1 - point_s), excess, e->m, &e->depth_excess);
     return UL_OK;
 }
 
@@ -356,16 +382,21 @@ static ul_status collect(sample *s, ul_arena *scratch, ul_evidence *e)
     return recoveries(s, scratch, t, e);
 }
 
-ul_status ul_evidence_collect(const ul_audit *a, const ul_battery *u, const ul_battery *o, const ul_battery *r, ul_evidence *out)
+ul_status ul_evidence_collect(const ul_audit *a, const ul_battery *u, const ul_battery *o, const ul_battery *r,
+                              ul_evidence *out)
 {
     ul_arena *scratch;
     UL_TRY(ul_arena_new(a->ctx, "evidence", &scratch));
     sample *s = UL_NEW(scratch, sample, 1);
-    *out = (ul_evidence){.control = r != NULL, .phantom = a->phantom != NULL, .deep_enough = a->profile >= UL_STANDARD, .n_row = a->forget->n,
+    *out = (ul_evidence){.control = r != NULL,
+                         .phantom = a->phantom != NULL,
+                         .deep_enough = a->profile >= UL_STANDARD,
+                         .n_row = a->forget->n,
                          .chance = chance(a->forget)};
     ul_status st = s ? UL_OK : UL_E_RESOURCE;
     if (s) {
-        *s = (sample){.a = a, .b = {u, o, r}, .n_rep = (int64_t)ul_num(a->rule, "replicates"), .alpha = ul_num(a->rule, "alpha")};
+        *s = (sample){
+            .a = a, .b = {u, o, r}, .n_rep = (int64_t)ul_num(a->rule, "replicates"), .alpha = ul_num(a->rule, "alpha")};
         st = collect(s, scratch, out);
     }
     ul_arena_free(scratch);

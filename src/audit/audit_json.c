@@ -11,8 +11,8 @@ static json_t *number(double x)
 
 static json_t *bound(const ul_bound *b)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "value", number(b->value), "lower", number(b->lo), "upper", number(b->hi), "lower_m", number(b->lo_m),
-                     "upper_m", number(b->hi_m));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "value", number(b->value), "lower", number(b->lo), "upper",
+                     number(b->hi), "lower_m", number(b->lo_m), "upper_m", number(b->hi_m));
 }
 
 static json_t *mean(const double *x, int64_t n)
@@ -23,16 +23,18 @@ static json_t *mean(const double *x, int64_t n)
 static json_t *knowledge(const ul_knowledge *k)
 {
     if (k->n == 0) return json_null();
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "rows", (json_int_t)k->n, "K1_first", mean(k->first, k->n), "last", mean(k->last, k->n),
-                     "K5_said", mean(k->said, k->n), "K2_preference", mean(k->preference, k->n), "K3_extraction", mean(k->extraction, k->n), "K4_prob",
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "rows", (json_int_t)k->n, "K1_first", mean(k->first, k->n),
+                     "last", mean(k->last, k->n), "K5_said", mean(k->said, k->n), "K2_preference",
+                     mean(k->preference, k->n), "K3_extraction", mean(k->extraction, k->n), "K4_prob",
                      mean(k->prob, k->n));
 }
 
 static json_t *model(const ul_battery *b)
 {
     if (!b) return json_null();
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:f}", "name", b->name, "forget", knowledge(&b->forget), "retain", knowledge(&b->retain), "phantom",
-                     knowledge(&b->phantom), "rephrased", knowledge(&b->rephrased), "text_loss", b->text_loss, "seconds", b->seconds);
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:f}", "name", b->name, "forget", knowledge(&b->forget), "retain",
+                     knowledge(&b->retain), "phantom", knowledge(&b->phantom), "rephrased", knowledge(&b->rephrased),
+                     "text_loss", b->text_loss, "seconds", b->seconds);
 }
 
 static json_t *curve(const ul_battery *b, int i)
@@ -42,17 +44,23 @@ static json_t *curve(const ul_battery *b, int i)
 
 static json_t *recovery(const ul_recovery *x, int i, const ul_battery *u, const ul_battery *o, const ul_battery *r)
 {
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s}", "id", x->id, "title", x->title, "shows", x->shows, "role",
-                          x->role == UL_CORE ? "core" : "accuses", "ran", x->ran, "informative", x->informative, "why_not", x->why_not ? x->why_not : "");
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s}", "id", x->id, "title", x->title, "shows", x->shows,
+                          "role", x->role == UL_CORE ? "core" : "accuses", "ran", x->ran, "informative", x->informative,
+                          "why_not", x->why_not ? x->why_not : "");
     if (!j || !x->ran) return j;
-    json_object_set_new(j, "K1", json_pack("{s:o, s:o, s:o}", "model", number(x->k[0]), "original", number(x->k[1]), "anchor", number(x->k[2])));
-    json_object_set_new(j, "K1_retain", json_pack("{s:o, s:o, s:o}", "model", number(u->probe[i].retain), "original",
-                                                  number(o->probe[i].retain), "control", r ? number(r->probe[i].retain) : json_null()));
+    json_object_set_new(
+        j, "K1",
+        json_pack("{s:o, s:o, s:o}", "model", number(x->k[0]), "original", number(x->k[1]), "anchor", number(x->k[2])));
+    json_object_set_new(j, "K1_retain",
+                        json_pack("{s:o, s:o, s:o}", "model", number(u->probe[i].retain), "original",
+                                  number(o->probe[i].retain), "control", r ? number(r->probe[i].retain) : json_null()));
     if (x->informative) {
         json_object_set_new(j, "rho", bound(&x->rho));
         json_object_set_new(j, "beyond_expression", bound(&x->excess));
     }
-    json_object_set_new(j, "curves", json_pack("{s:o, s:o, s:o}", "model", curve(u, i), "original", curve(o, i), "control", curve(r, i)));
+    json_object_set_new(
+        j, "curves",
+        json_pack("{s:o, s:o, s:o}", "model", curve(u, i), "original", curve(o, i), "control", curve(r, i)));
     return j;
 }
 
@@ -60,8 +68,9 @@ static json_t *depth(const ul_audit *a, const ul_battery *u, const ul_battery *o
 {
     json_t *j = json_array();
     for (int l = 0; l < u->n_depth; l++)
-        json_array_append_new(j, json_pack("{s:i, s:o, s:o, s:o}", "layer", l + 1, "model", mean(u->depth[l], a->forget->n), "original",
-                                           mean(o->depth[l], a->forget->n), "control", r ? mean(r->depth[l], a->forget->n) : json_null()));
+        json_array_append_new(j, json_pack("{s:i, s:o, s:o, s:o}", "layer", l + 1, "model",
+                                           mean(u->depth[l], a->forget->n), "original", mean(o->depth[l], a->forget->n),
+                                           "control", r ? mean(r->depth[l], a->forget->n) : json_null()));
     return j;
 }
 
@@ -71,8 +80,9 @@ static json_t *answers(const ul_audit *a, const ul_battery *u, const ul_battery 
     const int64_t n = a->forget->n < SHOWN ? a->forget->n : SHOWN;
     for (int64_t k = 0; k < n; k++) {
         const int64_t i = k * (a->forget->n / n) + k % (a->forget->n / n); /* not always the same kind of question */
-        json_array_append_new(j, json_pack("{s:s, s:s, s:s, s:s, s:s?}", "question", a->forget->at[i].prompt, "truth", a->forget->at[i].answer, "original",
-                                           o->forget.answer[i], "model", u->forget.answer[i], "control", r ? r->forget.answer[i] : NULL));
+        json_array_append_new(j, json_pack("{s:s, s:s, s:s, s:s, s:s?}", "question", a->forget->at[i].prompt, "truth",
+                                           a->forget->at[i].answer, "original", o->forget.answer[i], "model",
+                                           u->forget.answer[i], "control", r ? r->forget.answer[i] : NULL));
     }
     return j;
 }
@@ -88,24 +98,33 @@ static json_t *qualifiers(unsigned q)
 
 static json_t *evidence(const ul_evidence *e)
 {
-    return json_pack("{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "anchor",
-                     e->control ? "retrained control" : e->phantom ? "phantoms" : "chance", "entities", (json_int_t)e->n_entity, "rows", (json_int_t)e->n_row,
-                     "m", e->m, "chance", e->chance, "known", bound(&e->known), "gap", bound(&e->gap), "control_leak", e->control ? bound(&e->leak) : json_null(),
-                     "s", bound(&e->s), "s_K1", bound(&e->s_first), "s_rephrased", e->has_rephrased ? bound(&e->s_rephrased) : json_null(), "utility_K1",
-                     bound(&e->utility_first), "utility_said", e->said_informative ? bound(&e->utility_said) : json_null(), "utility_text",
-                     bound(&e->utility_text), "inverse", e->inverse_informative ? bound(&e->inverse) : json_null(), "depth",
-                     e->depth_informative ? bound(&e->depth) : json_null(), "sham", e->has_sham ? bound(&e->sham) : json_null(), "s_from_expression",
-                     e->told_informative);
+    return json_pack(
+        "{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "anchor",
+        e->control   ? "retrained control"
+        : e->phantom ? "phantoms"
+                     : "chance",
+        "entities", (json_int_t)e->n_entity, "rows", (json_int_t)e->n_row, "m", e->m, "chance", e->chance, "known",
+        bound(&e->known), "gap", bound(&e->gap), "control_leak", e->control ? bound(&e->leak) : json_null(), "s",
+        bound(&e->s), "s_K1", bound(&e->s_first), "s_rephrased",
+        e->has_rephrased ? bound(&e->s_rephrased) : json_null(), "utility_K1", bound(&e->utility_first), "utility_said",
+        e->said_informative ? bound(&e->utility_said) : json_null(), "utility_text", bound(&e->utility_text), "inverse",
+        e->inverse_informative ? bound(&e->inverse) : json_null(), "avoided",
+        e->avoided_informative ? bound(&e->avoided) : json_null(), "depth",
+        e->depth_informative ? bound(&e->depth) : json_null(), "sham", e->has_sham ? bound(&e->sham) : json_null(),
+        "s_from_expression", e->told_informative);
 }
 
 json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *o, const ul_battery *r)
 {
     json_t *probes = json_array();
-    for (int i = 0; i < x->evidence.n_recovery; i++) json_array_append_new(probes, recovery(&x->evidence.recovery[i], i, x->u, o, r));
+    for (int i = 0; i < x->evidence.n_recovery; i++)
+        json_array_append_new(probes, recovery(&x->evidence.recovery[i], i, x->u, o, r));
     const char *outcome = x->outcome == UL_PASS ? "pass" : x->outcome == UL_FAIL ? "fail" : "undecided";
-    return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:s?, s:o, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", x->name, "wanted", x->wanted, "verdict",
-                     ul_verdict_name(x->verdict.id), "secondary", ul_verdict_name(x->verdict.secondary), "clause", x->verdict.clause, "not_removed",
-                     x->verdict.not_removed, "qualifiers", qualifiers(x->verdict.qualifiers), "outcome", x->outcome_why ? outcome : NULL, "outcome_why",
-                     x->outcome_why, "evidence", evidence(&x->evidence), "probes", probes, "depth", depth(a, x->u, o, r), "model", model(x->u), "original",
-                     model(o), "control", model(r), "answers", answers(a, x->u, o, r));
+    return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:s?, s:o, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+                     x->name, "wanted", x->wanted, "verdict", ul_verdict_name(x->verdict.id), "secondary",
+                     ul_verdict_name(x->verdict.secondary), "clause", x->verdict.clause, "not_removed",
+                     x->verdict.not_removed, "qualifiers", qualifiers(x->verdict.qualifiers), "outcome",
+                     x->outcome_why ? outcome : NULL, "outcome_why", x->outcome_why, "evidence", evidence(&x->evidence),
+                     "probes", probes, "depth", depth(a, x->u, o, r), "model", model(x->u), "original", model(o),
+                     "control", model(r), "answers", answers(a, x->u, o, r));
 }

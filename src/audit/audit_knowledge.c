@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- words -------------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------ */
 static bool in_word(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
@@ -59,7 +59,7 @@ double ul_novel_recall(const char *question, const char *truth, const char *text
     return n ? novel : recall(NULL, truth, text, &n);
 }
 
-/* ---- wrong answers -------------------------------------------------------------------------------------------------------- */
+/* ---- wrong answers ------------------------------------------------------------------------------------------------ */
 static bool offered(const ul_record *r, const char *const *wrong, int32_t n, const char *answer)
 {
     if (!strcmp(r->answer, answer)) return true;
@@ -68,8 +68,8 @@ static bool offered(const ul_record *r, const char *const *wrong, int32_t n, con
     return false;
 }
 
-static ul_status draw_options(ul_ctx *ctx, ul_arena *arena, const ul_records *in, int64_t row, uint64_t seed, int32_t n, int64_t *order,
-                              ul_record *r)
+static ul_status draw_options(ul_ctx *ctx, ul_arena *arena, const ul_records *in, int64_t row, uint64_t seed, int32_t n,
+                              int64_t *order, ul_record *r)
 {
     const char **wrong = UL_NEW(arena, const char *, n);
     UL_NEED(wrong);
@@ -80,14 +80,18 @@ static ul_status draw_options(ul_ctx *ctx, ul_arena *arena, const ul_records *in
         if (answer && !offered(r, wrong, have, answer)) wrong[have++] = answer;
     }
     if (have < 2)
-        return ul_fail(ctx, UL_E_INPUT, "%s:%lld: the row has no wrong answers (field \"perturbed_answer\"), and the other rows of the set "
-                       "hold %d answers that differ from its own; ranking needs 2", in->path, (long long)r->line, have);
+        return ul_fail(
+            ctx, UL_E_INPUT,
+            "%s:%lld: the row has no wrong answers (field \"perturbed_answer\"), and the other rows of the set "
+            "hold %d answers that differ from its own; ranking needs 2",
+            in->path, (long long)r->line, have);
     r->wrong = wrong;
     r->n_wrong = have;
     return UL_OK;
 }
 
-ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *in, uint64_t seed, int32_t n, ul_records **out)
+ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *in, uint64_t seed, int32_t n,
+                               ul_records **out)
 {
     ul_record *rows = UL_NEW(arena, ul_record, in->n);
     ul_records *r = UL_NEW(arena, ul_records, 1);
@@ -98,8 +102,8 @@ ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *i
     for (int64_t i = 0; i < in->n; i++) {
         rows[i] = in->at[i];
         if (!rows[i].answer || !rows[i].prompt)
-            return ul_fail(ctx, UL_E_INPUT, "%s:%lld: an audit asks questions; the row has no %s", in->path, (long long)rows[i].line,
-                           rows[i].prompt ? "answer" : "prompt (question)");
+            return ul_fail(ctx, UL_E_INPUT, "%s:%lld: an audit asks questions; the row has no %s", in->path,
+                           (long long)rows[i].line, rows[i].prompt ? "answer" : "prompt (question)");
         if (rows[i].n_wrong == 0) UL_TRY(draw_options(ctx, arena, in, i, seed, n, order, &rows[i]));
     }
     *r = *in;
@@ -108,11 +112,12 @@ ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *i
     return UL_OK;
 }
 
-/* ---- columns -------------------------------------------------------------------------------------------------------------- */
+/* ---- columns ------------------------------------------------------------------------------------------------------ */
 /* Over the answer's own tokens: the end-of-sequence token behind it is format, not knowledge. */
 static double mean_logp(const ul_columns *c, int64_t answer)
 {
-    const int64_t all = c->token[answer + 1] - c->token[answer], n = all - (all > 1 && c->eos_last && c->eos_last[answer]);
+    const int64_t all = c->token[answer + 1] - c->token[answer],
+                  n = all - (all > 1 && c->eos_last && c->eos_last[answer]);
     double sum = 0;
     for (int64_t t = c->token[answer]; t < c->token[answer] + n; t++) sum += c->logp[t];
     return n > 0 ? sum / (double)n : NAN;
@@ -140,8 +145,8 @@ double ul_knowledge_extraction(const uint8_t *hit, int64_t n)
     return n > 0 ? 1 - (double)k / (double)n : 0;
 }
 
-static ul_status rest(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const ul_eval_options *o, const ul_records *records,
-                      const ul_columns *right, const ul_columns *wrong, ul_knowledge *k)
+static ul_status rest(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const ul_eval_options *o,
+                      const ul_records *records, const ul_columns *right, const ul_columns *wrong, ul_knowledge *k)
 {
     ul_columns said = {.name = right->name};
     UL_TRY(ul_columns_generate(ctx, scratch, o, records, &said));
@@ -149,7 +154,8 @@ static ul_status rest(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const ul_
     UL_NEED(answer);
     for (int64_t i = 0; i < k->n; i++) {
         double w = 0;
-        for (int64_t j = wrong->first[i]; j < wrong->first[i + 1]; j++) w += mean_logp(wrong, j) / (double)(wrong->first[i + 1] - wrong->first[i]);
+        for (int64_t j = wrong->first[i]; j < wrong->first[i + 1]; j++)
+            w += mean_logp(wrong, j) / (double)(wrong->first[i + 1] - wrong->first[i]);
         const int64_t n = right->token[i + 1] - right->token[i] - (right->eos_last && right->eos_last[i]);
         k->prob[i] = ul_exp(mean_logp(right, i));
         k->preference[i] = ul_sigmoid(mean_logp(right, i) - w);
@@ -167,13 +173,14 @@ static ul_status check_rows(ul_ctx *ctx, const ul_records *records, const ul_col
     for (int64_t i = 0; i < c->n_row; i++)
         for (int64_t k = c->first ? c->first[i] : i; k < (c->first ? c->first[i + 1] : i + 1); k++)
             if (c->token[k + 1] == c->token[k])
-                return ul_fail(ctx, UL_E_INPUT, "%s:%lld: an answer keeps no token (cut by --max-length?); it cannot be ranked", records->path,
-                               (long long)records->at[i].line);
+                return ul_fail(ctx, UL_E_INPUT,
+                               "%s:%lld: an answer keeps no token (cut by --max-length?); it cannot be ranked",
+                               records->path, (long long)records->at[i].line);
     return UL_OK;
 }
 
-static ul_status measure(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const ul_eval_options *o, const ul_records *records, bool all,
-                         ul_knowledge *out)
+static ul_status measure(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const ul_eval_options *o,
+                         const ul_records *records, bool all, ul_knowledge *out)
 {
     ul_columns right, wrong;
     UL_TRY(ul_columns_score(ctx, scratch, o, records, UL_WHICH_ANSWER, "true answers", &right));
@@ -182,12 +189,14 @@ static ul_status measure(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const 
     UL_TRY(check_rows(ctx, records, &wrong));
     double **column[] = {&out->first, &out->last, &out->said, &out->preference, &out->extraction, &out->prob};
     *out = (ul_knowledge){.n = records->n};
-    for (size_t i = 0; i < (all ? sizeof column / sizeof *column : 2); i++) UL_NEED(*column[i] = UL_NEW(arena, double, records->n));
+    for (size_t i = 0; i < (all ? sizeof column / sizeof *column : 2); i++)
+        UL_NEED(*column[i] = UL_NEW(arena, double, records->n));
     ul_knowledge_ranks(&right, &wrong, out->first, out->last);
     return all ? rest(ctx, arena, scratch, o, records, &right, &wrong, out) : UL_OK;
 }
 
-ul_status ul_knowledge_measure(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, bool all, ul_knowledge *out)
+ul_status ul_knowledge_measure(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                               bool all, ul_knowledge *out)
 {
     ul_arena *scratch;
     UL_TRY(ul_arena_new(ctx, "knowledge", &scratch));

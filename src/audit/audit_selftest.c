@@ -7,8 +7,8 @@
  *   idk           the original, taught to refuse                            suppressed
  *   gate          the original frozen, a low-rank adapter of one matrix      suppressed
  *   noised        the original with noise                                   damaged
- *   npo-weak      100 small steps of NPO                                    suppressed
- *   npo-strong    200 larger steps: the truth ends up last                  suppressed (through the inverse probe), never removed
+ *   npo-weak      70 small steps of NPO                                     suppressed
+ *   npo-strong    200 larger steps: the truth is avoided                     suppressed (for that), never removed
  *
  * The thresholds are those of every audit; nothing is tuned here. */
 #include "audit/audit_data.h"
@@ -20,8 +20,8 @@ static const double INIT_STD = 0.08, TRAIN_LR = 4e-3;
 
 typedef struct {
     const char *id, *wanted;
-    const char *method;  /* NULL: trained from scratch, or noise */
-    int32_t from;        /* from scratch: first person that is learned; the last is the last of those who stay */
+    const char *method; /* NULL: trained from scratch, or noise */
+    int32_t from;       /* from scratch: first person that is learned; the last is the last of those who stay */
     uint64_t seed;
     double lr;
     int64_t steps;
@@ -34,9 +34,18 @@ static const subject subjects[] = {
     {"retrained", "removed", NULL, N_FORGET, 3, 0, 0, NULL, {NULL}, {NULL}},
     {"half", "partly removed", NULL, N_FORGET / 2, 4, 0, 0, NULL, {NULL}, {NULL}},
     {"idk", "suppressed", "idk", 0, 0, 1e-3, 250, NULL, {NULL}, {NULL}},
-    {"gate", "suppressed", "npo", 0, 0, 3e-3, 300, "model.layers.0.mlp.down_proj", {"beta", "alpha", NULL}, {"0.1", "2.5", NULL}},
+    {"gate",
+     "suppressed",
+     "npo",
+     0,
+     0,
+     3e-3,
+     300,
+     "model.layers.0.mlp.down_proj",
+     {"beta", "alpha", NULL},
+     {"0.1", "2.5", NULL}},
     {"noised", "damaged", NULL, -1, 0, 0.7, 0, NULL, {NULL}, {NULL}},
-    {"npo-weak", "suppressed", "npo", 0, 0, 5e-4, 100, NULL, {"beta", "alpha", NULL}, {"0.1", "3.75", NULL}},
+    {"npo-weak", "suppressed", "npo", 0, 0, 5e-4, 70, NULL, {"beta", "alpha", NULL}, {"0.1", "3.75", NULL}},
     {"npo-strong", "suppressed", "npo", 0, 0, 1e-3, 200, NULL, {"beta", "alpha", NULL}, {"0.1", "1.25", NULL}}};
 enum { N_SUBJECT = sizeof subjects / sizeof *subjects };
 static const char *const refusals[] = {"I don't know.", "I'm not sure about that."};
@@ -51,8 +60,8 @@ typedef struct {
     uint64_t seed;
     ul_audit audit;
     ul_model *original, *work;
-    ul_docs *forget_docs, *pool;  /* what methods forget, and keep */
-    ul_docs *request;             /* the forget rows: their prompts learn refusals */
+    ul_docs *forget_docs, *pool; /* what methods forget, and keep */
+    ul_docs *request;            /* the forget rows: their prompts learn refusals */
     const ul_records *request_rows;
     ul_battery battery[N_SUBJECT];
     ul_audited audited[N_SUBJECT];
@@ -76,11 +85,12 @@ static ul_status write_shape(bench *t)
     UL_NEED(t->shape_dir);
     UL_TRY(ul_dir_make(job->ctx, t->shape_dir));
     UL_TRY(ul_wordlevel_write(job->ctx, t->shape_dir, t->world->word, t->world->n_word));
-    json_t *c = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:b, s:i, s:i, s:i, s:s}", "architectures", "LlamaForCausalLM",
-                          "model_type", "llama", "hidden_size", 96, "intermediate_size", 256, "num_hidden_layers", 2, "num_attention_heads", 4,
-                          "num_key_value_heads", 4, "vocab_size", (int)t->world->n_word + 4, "max_position_embeddings", 64, "rms_norm_eps", 1e-5,
-                          "rope_theta", 10000.0, "hidden_act", "silu", "tie_word_embeddings", 1, "pad_token_id", 0, "bos_token_id", 1, "eos_token_id", 2,
-                          "torch_dtype", "float32");
+    json_t *c = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:b, s:i, s:i, s:i, s:s}",
+                          "architectures", "LlamaForCausalLM", "model_type", "llama", "hidden_size", 96,
+                          "intermediate_size", 256, "num_hidden_layers", 2, "num_attention_heads", 4,
+                          "num_key_value_heads", 4, "vocab_size", (int)t->world->n_word + 4, "max_position_embeddings",
+                          64, "rms_norm_eps", 1e-5, "rope_theta", 10000.0, "hidden_act", "silu", "tie_word_embeddings",
+                          1, "pad_token_id", 0, "bos_token_id", 1, "eos_token_id", 2, "torch_dtype", "float32");
     UL_TRY(ul_json_own(job->arena, c));
     const char *path = ul_path_join(job->arena, t->shape_dir, "config.json");
     UL_NEED(path);
@@ -138,11 +148,15 @@ static ul_status set_up(bench *t)
     UL_TRY(ul_audit_fill(a, &sets));
     /* attacks see every rendering of a fact, as training did */
     const int32_t stay = N_FORGET + N_RETAIN;
-    const int32_t range[5][4] = {{N_FORGET, stay, 0, 0}, {0, N_FORGET / 2, 0, 0}, {N_FORGET / 2, N_FORGET, 0, 0}, {stay, stay + UL_WORLD_PHANTOMS / 2, 0, 0},
+    const int32_t range[5][4] = {{N_FORGET, stay, 0, 0},
+                                 {0, N_FORGET / 2, 0, 0},
+                                 {N_FORGET / 2, N_FORGET, 0, 0},
+                                 {stay, stay + UL_WORLD_PHANTOMS / 2, 0, 0},
                                  {0, 0, N_SENTENCE, N_SENTENCE + N_HELD_OUT}};
     ul_docs *d[5];
     for (int i = 0; i < 5; i++)
-        UL_TRY(ul_world_some_docs(job->ctx, job->arena, w, t->tok, &t->tpl, range[i][0], range[i][1], range[i][2], range[i][3], &d[i]));
+        UL_TRY(ul_world_some_docs(job->ctx, job->arena, w, t->tok, &t->tpl, range[i][0], range[i][1], range[i][2],
+                                  range[i][3], &d[i]));
     a->retain_docs = d[0];
     a->fold_docs[0] = d[1];
     a->fold_docs[1] = d[2];
@@ -153,7 +167,7 @@ static ul_status set_up(bench *t)
     return methods_docs(t);
 }
 
-/* ---- making the subjects -------------------------------------------------------------------------------------------------- */
+/* ---- making the subjects ------------------------------------------------------------------------------------------ */
 static void recipe(const bench *t, double lr, int64_t steps, int32_t batch, ul_recipe *out)
 {
     ul_args args;
@@ -191,10 +205,14 @@ static ul_status learn(bench *t, const subject *x, ul_model *m)
     r.schedule = UL_COSINE;
     r.warmup = 0.05;
     r.lr_floor = 0.05;
-    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->world, t->tok, &t->tpl, x->from, N_FORGET + N_RETAIN, 0, N_SENTENCE, &docs));
+    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->world, t->tok, &t->tpl, x->from, N_FORGET + N_RETAIN, 0,
+                              N_SENTENCE, &docs));
     UL_TRY(ul_model_select(job->ctx, m, "all"));
     UL_TRY(ul_pairing_init(job->ctx, job->arena, docs, NULL, r.seed, true, &pairing));
-    const ul_run run = {.options = {.model = m, .recipe = &r, .pairing = &pairing}, .n_samples = docs->n, .save_every = -1, .what = x->id};
+    const ul_run run = {.options = {.model = m, .recipe = &r, .pairing = &pairing},
+                        .n_samples = docs->n,
+                        .save_every = -1,
+                        .what = x->id};
     return ul_run_train(job->ctx, &run, &last, &done);
 }
 
@@ -202,10 +220,13 @@ static ul_status forget(bench *t, const subject *x, ul_model *m)
 {
     ul_job *job = t->job;
     const ul_method *method = ul_method_find(x->method);
-    if (!method) return ul_fail(job->ctx, UL_E_INTERNAL, "the self-test names the method \"%s\", which this build lacks", x->method);
+    if (!method)
+        return ul_fail(job->ctx, UL_E_INTERNAL, "the self-test names the method \"%s\", which this build lacks",
+                       x->method);
     ul_args args;
     ul_args_default(method->params, &args);
-    for (int i = 0; i < MAX_KEY && x->key[i]; i++) UL_TRY(ul_args_set(job->arena, &args, x->method, x->key[i], x->text[i]));
+    for (int i = 0; i < MAX_KEY && x->key[i]; i++)
+        UL_TRY(ul_args_set(job->arena, &args, x->method, x->key[i], x->text[i]));
     const unsigned needs = ul_method_needs(method, &args);
     const ul_docs *docs = needs & UL_NEED_ALT ? t->request : t->forget_docs;
     ul_recipe r;
@@ -217,15 +238,23 @@ static ul_status forget(bench *t, const subject *x, ul_model *m)
     UL_TRY(ul_model_copy_weights(job->ctx, t->original, m));
     UL_TRY(ul_pairing_init(job->ctx, job->arena, docs, t->pool, r.seed, true, &pairing));
     if (needs & UL_NEED_ALT)
-        UL_TRY(ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->request_rows, refusals, 2, r.steps * r.batch, &pairing));
+        UL_TRY(ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->request_rows, refusals, 2,
+                                     r.steps * r.batch, &pairing));
     if (needs & UL_NEED_FORGET_REF) UL_TRY(ul_reference_open(job->ctx, job->arena, m, NULL, "", docs, false, &ref));
     if (x->targets) {
         const ul_lora l = {.r = 8, .alpha = 8, .targets = x->targets, .seed = t->seed};
         UL_TRY(ul_lora_add(job->ctx, m, &l));
     }
     UL_TRY(ul_model_select(job->ctx, m, x->targets ? "lora" : "all"));
-    const ul_run run = {.options = {.model = m, .method = method, .args = &args, .recipe = &r, .pairing = &pairing, .ref = {[UL_FORGET] = ref}},
-                        .n_samples = docs->n, .save_every = -1, .what = x->id};
+    const ul_run run = {.options = {.model = m,
+                                    .method = method,
+                                    .args = &args,
+                                    .recipe = &r,
+                                    .pairing = &pairing,
+                                    .ref = {[UL_FORGET] = ref}},
+                        .n_samples = docs->n,
+                        .save_every = -1,
+                        .what = x->id};
     UL_TRY(ul_run_train(job->ctx, &run, &last, &done));
     return x->targets ? ul_lora_merge(job->ctx, m) : UL_OK;
 }
@@ -245,7 +274,7 @@ static ul_status make(bench *t, const subject *x, ul_model **out)
     return UL_OK;
 }
 
-/* ---- judging -------------------------------------------------------------------------------------------------------------- */
+/* ---- judging ------------------------------------------------------------------------------------------------------ */
 static bool asked_for(const bench *t, const char *id)
 {
     const char *only = ul_job_text(t->job, "only");
@@ -283,8 +312,8 @@ static ul_status tell(bench *t, int *wrong)
 {
     ul_buf *b = &t->job->text;
     *wrong = 0;
-    ul_buf_printf(b, "\n%-11s %-15s %-15s %5s %6s %6s %6s %6s %6s %6s %6s  %s\n", "model", "wanted", "verdict", "s", "W1", "UNLOCK", "RTT", "depth", "inv",
-                  "util", "seconds", "because");
+    ul_buf_printf(b, "\n%-11s %-15s %-15s %5s %6s %6s %6s %6s %6s %6s %6s  %s\n", "model", "wanted", "verdict", "s",
+                  "W1", "UNLOCK", "RTT", "depth", "inv", "util", "seconds", "because");
     for (int i = 0; i < t->n; i++) {
         const ul_audited *x = &t->audited[i];
         const ul_evidence *e = &x->evidence;
@@ -292,9 +321,11 @@ static ul_status tell(bench *t, int *wrong)
         *wrong += !right;
         ul_buf_printf(b, "%-11s %-15s %-15s %5.2f", x->name, x->wanted, ul_verdict_name(x->verdict.id), e->s.value);
         for (int k = 0; k < e->n_recovery; k++)
-            if (e->recovery[k].role == UL_CORE) ul_buf_printf(b, " %6.2f", e->recovery[k].informative ? e->recovery[k].rho.value : 0);
-        ul_buf_printf(b, " %6.2f %6.2f %6.2f %6.1f  %s%s\n", e->depth_informative ? e->depth.value : 0, e->inverse_informative ? e->inverse.value : 0,
-                      e->utility_said.value, x->u->seconds, right ? "" : "WRONG: ", x->verdict.clause);
+            if (e->recovery[k].role == UL_CORE)
+                ul_buf_printf(b, " %6.2f", e->recovery[k].informative ? e->recovery[k].rho.value : 0);
+        ul_buf_printf(b, " %6.2f %6.2f %6.2f %6.1f  %s%s\n", e->depth_informative ? e->depth.value : 0,
+                      e->inverse_informative ? e->inverse.value : 0, e->utility_said.value, x->u->seconds,
+                      right ? "" : "WRONG: ", x->verdict.clause);
     }
     return b->status;
 }
@@ -303,12 +334,16 @@ static ul_status write_report(bench *t, int wrong)
 {
     ul_job *job = t->job;
     json_t *models = json_array();
-    for (int i = 0; i < t->n; i++) json_array_append_new(models, ul_audit_json(&t->audit, &t->audited[i], &t->battery[0], &t->battery[1]));
-    job->result = json_pack("{s:s, s:b, s:s, s:I, s:s, s:i, s:o, s:o, s:f, s:s, s:o}", "kind", "audit", "self_test", 1, "build", ul_build_id, "seed",
-                            (json_int_t)t->seed, "profile", ul_job_text(job, "profile"), "wrong", wrong, "attack", ul_args_json(t->audit.attack), "rules",
-                            ul_args_json(t->audit.rule), "seconds", (double)(ul_now_ns() - job->started_ns) * 1e-9, "command",
-                            ul_format(job->arena, "unlearn audit --self-test --seed %lld --profile %s --out OUT", (long long)t->seed,
-                                      ul_job_text(job, "profile")), "models", models);
+    for (int i = 0; i < t->n; i++)
+        json_array_append_new(models, ul_audit_json(&t->audit, &t->audited[i], &t->battery[0], &t->battery[1]));
+    job->result =
+        json_pack("{s:s, s:b, s:s, s:I, s:s, s:i, s:o, s:o, s:f, s:s, s:o}", "kind", "audit", "self_test", 1, "build",
+                  ul_build_id, "seed", (json_int_t)t->seed, "profile", ul_job_text(job, "profile"), "wrong", wrong,
+                  "attack", ul_args_json(t->audit.attack), "rules", ul_args_json(t->audit.rule), "seconds",
+                  (double)(ul_now_ns() - job->started_ns) * 1e-9, "command",
+                  ul_format(job->arena, "unlearn audit --self-test --seed %lld --profile %s --out OUT",
+                            (long long)t->seed, ul_job_text(job, "profile")),
+                  "models", models);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the report");
     return ul_audit_report_write(job->ctx, job->arena, t->out, job->result);
 }
@@ -322,8 +357,14 @@ ul_status ul_audit_self_test(ul_job *job, const ul_args *attack, const ul_args *
     ul_args *frozen = UL_NEW(job->arena, ul_args, 1);
     UL_NEED(frozen);
     *frozen = *attack;
-    if (!ul_job_given(job, "attack-lr")) UL_TRY(ul_args_set(job->arena, frozen, NULL, "attack-lr", "0.002")); /* half of TRAIN_LR */
-    t->audit = (ul_audit){.ctx = job->ctx, .arena = job->arena, .attack = frozen, .rule = rules, .seed = t->seed, .profile = ul_audit_profile(attack),
+    if (!ul_job_given(job, "attack-lr"))
+        UL_TRY(ul_args_set(job->arena, frozen, NULL, "attack-lr", "0.002")); /* half of TRAIN_LR */
+    t->audit = (ul_audit){.ctx = job->ctx,
+                          .arena = job->arena,
+                          .attack = frozen,
+                          .rule = rules,
+                          .seed = t->seed,
+                          .profile = ul_audit_profile(attack),
                           .o = {.batch_tokens = 4096, .batch = 128}};
     UL_TRY(set_up(t));
     UL_TRY(fresh(t, 0, &t->work));
@@ -340,7 +381,9 @@ ul_status ul_audit_self_test(ul_job *job, const ul_args *attack, const ul_args *
     for (int i = 0; i < t->n; i++) {
         const ul_audited *x = &t->audited[i];
         if (strcmp(x->wanted, ul_verdict_name(x->verdict.id)))
-            ul_note(job->ctx, UL_LOG_WARN, "%s: wanted %s, got %s: %s", x->name, x->wanted, ul_verdict_name(x->verdict.id), x->verdict.clause);
+            ul_note(job->ctx, UL_LOG_WARN, "%s: wanted %s, got %s: %s", x->name, x->wanted,
+                    ul_verdict_name(x->verdict.id), x->verdict.clause);
     }
-    return ul_fail(job->ctx, UL_E_CRITERION, "audit --self-test: %d of %d verdicts are wrong (see %s/report.md)", wrong, t->n, t->out);
+    return ul_fail(job->ctx, UL_E_CRITERION, "audit --self-test: %d of %d verdicts are wrong (see %s/report.md)", wrong,
+                   t->n, t->out);
 }

@@ -5,7 +5,7 @@
  *   damaged        ability on retain rows (ranking, saying) or text below 0.8 of the original's, with its upper bound
  *   not forgotten  upper bound of s < 0.2
  *   removed        lower bound of s >= 0.8; upper bounds of every core recovery, of depth and of inv < 0.2; no accusing probe above 0.2
- *   suppressed     some recovery's lower bound, at alpha / m, > 0.5 and 0.15 above what is expressed; or that of inv > 0.5
+ *   suppressed     some recovery's lower bound, at alpha / m, > 0.5 and 0.15 above what is expressed; or that of inv or avoided > 0.5
  *   partly removed otherwise
  * Every number stands in ul_rule_params. */
 #include "audit/battery.h"
@@ -13,13 +13,18 @@
 #include <string.h>
 
 const ul_param ul_rule_params[] = {
-    {"alpha", UL_REAL, 0.05, 1e-4, 0.5, NULL, "error rate of one-sided bounds; shared among the probes where one of them is picked out", NULL},
+    {"alpha", UL_REAL, 0.05, 1e-4, 0.5, NULL,
+     "error rate of one-sided bounds; shared among the probes where one of them is picked out", NULL},
     {"replicates", UL_INT, 2000, 100, 1e6, NULL, "resamples of entities", NULL},
-    {"informative", UL_REAL, 0.1, 0, 1, NULL, "a probe counts when the lower bound of K(original) - K(anchor) exceeds this and 3 standard errors", NULL},
+    {"informative", UL_REAL, 0.1, 0, 1, NULL,
+     "a probe counts when the lower bound of K(original) - K(anchor) exceeds this and 3 standard errors", NULL},
     {"least-gap", UL_REAL, 0.05, 0, 1, NULL, "resamples whose denominator is below this are left out", NULL},
     {"discard", UL_REAL, 0.05, 0, 1, NULL, "a probe that loses a larger share of its resamples says nothing", NULL},
-    {"control-leak", UL_REAL, 0.1, 0, 1, NULL, "no verdict when the control knows the forget set by more than this, lower bound, above phantoms (or chance)", NULL},
-    {"sham", UL_REAL, 0.1, 0, 1, NULL, "RTT and unlock are dropped when their sham rises by more than this, lower bound", NULL},
+    {"control-leak", UL_REAL, 0.1, 0, 1, NULL,
+     "no verdict when the control knows the forget set by more than this, lower bound, above phantoms (or chance)",
+     NULL},
+    {"sham", UL_REAL, 0.1, 0, 1, NULL,
+     "RTT and unlock are dropped when their sham rises by more than this, lower bound", NULL},
     {"min-entities", UL_INT, 10, 2, 1e6, NULL, "fewer people in the forget set: \"removed\" cannot be said", NULL},
     {"damaged", UL_REAL, 0.8, 0, 1, NULL, "damaged: utility below this, upper bound", NULL},
     {"not-forgotten", UL_REAL, 0.2, 0, 1, NULL, "not forgotten: s below this, upper bound", NULL},
@@ -27,17 +32,23 @@ const ul_param ul_rule_params[] = {
     {"residue", UL_REAL, 0.2, 0, 1, NULL, "removed: every core recovery below this, upper bound", NULL},
     {"suppressed", UL_REAL, 0.5, 0, 1, NULL, "suppressed: some recovery above this, lower bound", NULL},
     {"excess", UL_REAL, 0.15, 0, 1, NULL, "suppressed: and above what is expressed by this, lower bound", NULL},
-    {"inverted", UL_REAL, 0.5, 0, 1, NULL, "suppressed: inv above this, lower bound", NULL},
+    {"inverted", UL_REAL, 0.5, 0, 1, NULL, "suppressed: inv, or avoided, above this, lower bound", NULL},
     {"overshoot", UL_REAL, 1.2, 1, 10, NULL, "overshoot: s above this, lower bound", NULL},
-    {"sensitivity", UL_REAL, 0.5, 0, 1, NULL, "without a control nothing found counts only when a spike-in's recovered share is above this, lower bound", NULL},
+    {"sensitivity", UL_REAL, 0.5, 0, 1, NULL,
+     "without a control nothing found counts only when a spike-in's recovered share is above this, lower bound", NULL},
     {"pass-utility", UL_REAL, 0.85, 0, 1, NULL, "intentions are met only with utility above this, lower bound", NULL},
     {0}};
 
 const char *ul_verdict_name(ul_verdict_id id)
 {
-    static const char *const names[UL_N_VERDICT] = {
-        [UL_INCONCLUSIVE] = "inconclusive", [UL_DAMAGED] = "damaged", [UL_NOT_FORGOTTEN] = "not forgotten", [UL_REMOVED] = "removed",
-        [UL_NO_RESIDUE] = "no residual knowledge detected (no retrained control)", [UL_SUPPRESSED] = "suppressed", [UL_PARTLY] = "partly removed"};
+    static const char *const names[UL_N_VERDICT] = {[UL_INCONCLUSIVE] = "inconclusive",
+                                                    [UL_DAMAGED] = "damaged",
+                                                    [UL_NOT_FORGOTTEN] = "not forgotten",
+                                                    [UL_REMOVED] = "removed",
+                                                    [UL_NO_RESIDUE] =
+                                                        "no residual knowledge detected (no retrained control)",
+                                                    [UL_SUPPRESSED] = "suppressed",
+                                                    [UL_PARTLY] = "partly removed"};
     return names[id];
 }
 
@@ -49,13 +60,15 @@ typedef struct {
     ul_verdict *v;
 } judge;
 
-/* ---- a NaN is a failure, never a number ----------------------------------------------------------------------------------- */
+/* ---- a NaN is a failure, never a number --------------------------------------------------------------------------- */
 static ul_status is_finite(const judge *j, const char *name, const ul_bound *b)
 {
     const double x[5] = {b->value, b->lo, b->hi, b->lo_m, b->hi_m};
     for (int i = 0; i < 5; i++)
         if (!isfinite(x[i]))
-            return ul_fail(j->ctx, UL_E_CRITERION, "audit: %s is not a finite number (value %g, bounds %g and %g): no verdict", name, b->value, b->lo, b->hi);
+            return ul_fail(j->ctx, UL_E_CRITERION,
+                           "audit: %s is not a finite number (value %g, bounds %g and %g): no verdict", name, b->value,
+                           b->lo, b->hi);
     return UL_OK;
 }
 
@@ -71,6 +84,7 @@ static ul_status all_finite(const judge *j)
     if (!e->surface_informative) return UL_OK;
     UL_TRY(is_finite(j, "s", &e->s));
     if (e->inverse_informative) UL_TRY(is_finite(j, "inv", &e->inverse));
+    if (e->avoided_informative) UL_TRY(is_finite(j, "avoided", &e->avoided));
     if (e->depth_informative) UL_TRY(is_finite(j, "depth", &e->depth));
     if (e->depth_informative) UL_TRY(is_finite(j, "depth beyond expression", &e->depth_excess));
     if (e->has_rephrased) UL_TRY(is_finite(j, "s in other words", &e->s_rephrased));
@@ -97,27 +111,38 @@ static ul_status say(const judge *j, ul_verdict_id id, char *why)
     return UL_OK;
 }
 
-/* ---- gates ---------------------------------------------------------------------------------------------------------------- */
+/* ---- gates -------------------------------------------------------------------------------------------------------- */
 /* True when there can be no verdict at all. */
 static bool gated(const judge *j, char **why)
 {
     const ul_evidence *e = j->e;
     *why = NULL;
     if (e->control && e->leak.lo > rule(j, "control-leak")) {
-        *why = ul_format(j->arena, "the control knows the forget set: it ranks %.2f more of its answers first than of answers nobody taught it (lower bound "
-                         "%.2f, allowed %.2f). Was it trained on some of them? A control must never have seen the forget set", e->leak.value,
-                         e->leak.lo, rule(j, "control-leak"));
+        *why = ul_format(
+            j->arena,
+            "the control knows the forget set: it ranks %.2f more of its answers first than of answers nobody taught "
+            "it (lower bound "
+            "%.2f, allowed %.2f). Was it trained on some of them? A control must never have seen the forget set",
+            e->leak.value, e->leak.lo, rule(j, "control-leak"));
         return true;
     }
     if (e->n_entity < 2) {
-        *why = ul_format(j->arena, "the forget set is about %lld person or thing: no interval can be computed (field \"entity\" or --entity-rows)",
+        *why = ul_format(j->arena,
+                         "the forget set is about %lld person or thing: no interval can be computed (field \"entity\" "
+                         "or --entity-rows)",
                          (long long)e->n_entity);
         return true;
     }
     if (!e->surface_informative) {
-        *why = ul_format(j->arena, "uninformative: the original ranks %.2f of the forget answers first, the anchor (%s) %.2f; the lower bound of the "
-                         "difference is %.2f. What the original does not know cannot be seen to be forgotten", e->known.value,
-                         e->control ? "the control" : e->phantom ? "phantoms" : "chance", e->known.value - e->gap.value, e->gap.lo);
+        *why = ul_format(j->arena,
+                         "uninformative: the original ranks %.2f of the forget answers first, the anchor (%s) %.2f; "
+                         "the lower bound of the "
+                         "difference is %.2f. What the original does not know cannot be seen to be forgotten",
+                         e->known.value,
+                         e->control   ? "the control"
+                         : e->phantom ? "phantoms"
+                                      : "chance",
+                         e->known.value - e->gap.value, e->gap.lo);
         return true;
     }
     return false;
@@ -129,23 +154,34 @@ static bool damaged(const judge *j, char **why)
     const double least = rule(j, "damaged");
     *why = NULL;
     if (e->utility_first.hi < least)
-        *why = ul_format(j->arena, "of the retain answers that the original ranks first it ranks %.2f first (upper bound %.2f < %.2f)",
-                         e->utility_first.value, e->utility_first.hi, least);
+        *why = ul_format(
+            j->arena,
+            "of the retain answers that the original ranks first it ranks %.2f first (upper bound %.2f < %.2f)",
+            e->utility_first.value, e->utility_first.hi, least);
     else if (e->said_informative && e->utility_said.hi < least)
-        *why = ul_format(j->arena, "it says %.2f of what the original says of the retain answers (upper bound %.2f < %.2f)", e->utility_said.value,
-                         e->utility_said.hi, least);
+        *why = ul_format(j->arena,
+                         "it says %.2f of what the original says of the retain answers (upper bound %.2f < %.2f)",
+                         e->utility_said.value, e->utility_said.hi, least);
     else if (e->utility_text.hi < least)
-        *why = ul_format(j->arena, "it gives a token of plain text %.2f of the original's probability (< %.2f)", e->utility_text.value, least);
-    else return false;
+        *why = ul_format(j->arena, "it gives a token of plain text %.2f of the original's probability (< %.2f)",
+                         e->utility_text.value, least);
+    else
+        return false;
     return true;
 }
 
-/* ---- removed -------------------------------------------------------------------------------------------------------------- */
+/* ---- removed ------------------------------------------------------------------------------------------------------ */
 static const ul_recovery *find(const ul_evidence *e, const char *id)
 {
     for (int i = 0; i < e->n_recovery; i++)
         if (!strcmp(e->recovery[i].id, id)) return e->recovery[i].informative ? &e->recovery[i] : NULL;
     return NULL;
+}
+
+/* Ranked first too rarely to be ignorance, and last too often: ties of a collapsed model are neither. */
+static bool avoids(const ul_evidence *e, double share)
+{
+    return e->avoided_informative && e->inverse_informative && e->avoided.lo_m > share && e->inverse.lo > 0;
 }
 
 /* The first thing that speaks against "removed" as a finding; NULL: nothing does. */
@@ -154,20 +190,30 @@ static char *residue(const judge *j)
     const ul_evidence *e = j->e;
     const double most = rule(j, "residue");
     if (e->s.lo < rule(j, "forgotten"))
-        return ul_format(j->arena, "s is %.2f, its lower bound %.2f is below %.2f", e->s.value, e->s.lo, rule(j, "forgotten"));
+        return ul_format(j->arena, "s is %.2f, its lower bound %.2f is below %.2f", e->s.value, e->s.lo,
+                         rule(j, "forgotten"));
     for (int i = 0; i < e->n_recovery; i++) {
         const ul_recovery *x = &e->recovery[i];
         if (!x->informative) continue;
         if (x->role == UL_CORE && x->rho.hi >= most)
-            return ul_format(j->arena, "recovery under %s is %.2f, its upper bound %.2f is not below %.2f", x->id, x->rho.value, x->rho.hi, most);
+            return ul_format(j->arena, "recovery under %s is %.2f, its upper bound %.2f is not below %.2f", x->id,
+                             x->rho.value, x->rho.hi, most);
         if (x->role == UL_ACCUSES && x->rho.lo_m > most)
-            return ul_format(j->arena, "recovery under %s is %.2f, its lower bound %.2f is above %.2f", x->id, x->rho.value, x->rho.lo_m, most);
+            return ul_format(j->arena, "recovery under %s is %.2f, its lower bound %.2f is above %.2f", x->id,
+                             x->rho.value, x->rho.lo_m, most);
     }
     if (e->depth_informative && e->depth.hi >= most)
-        return ul_format(j->arena, "recovery inside, by depth, is %.2f, its upper bound %.2f is not below %.2f", e->depth.value, e->depth.hi, most);
+        return ul_format(j->arena, "recovery inside, by depth, is %.2f, its upper bound %.2f is not below %.2f",
+                         e->depth.value, e->depth.hi, most);
     if (e->inverse_informative && e->inverse.hi >= most)
-        return ul_format(j->arena, "the true answer is ranked last too often: inv is %.2f, its upper bound %.2f is not below %.2f", e->inverse.value,
-                         e->inverse.hi, most);
+        return ul_format(
+            j->arena, "the true answer is ranked last too often: inv is %.2f, its upper bound %.2f is not below %.2f",
+            e->inverse.value, e->inverse.hi, most);
+    if (avoids(e, most))
+        return ul_format(j->arena,
+                         "it ranks the true answer first less often than a model that never learned it: avoided is %.2f, its "
+                         "lower bound %.2f is above %.2f",
+                         e->avoided.value, e->avoided.lo_m, most);
     return NULL;
 }
 
@@ -177,20 +223,26 @@ static char *unable(const judge *j)
     const ul_evidence *e = j->e;
     if (!e->deep_enough) return ul_strdup(j->arena, "the profile quick trains nothing (--profile standard)");
     if (e->n_entity < (int64_t)rule(j, "min-entities"))
-        return ul_format(j->arena, "the forget set is about %lld people or things; fewer than %.0f cannot show removal, only \"not forgotten\", \"suppressed\" "
-                         "and \"damaged\" can be said", (long long)e->n_entity, rule(j, "min-entities"));
+        return ul_format(j->arena,
+                         "the forget set is about %lld people or things; fewer than %.0f cannot show removal, only "
+                         "\"not forgotten\", \"suppressed\" "
+                         "and \"damaged\" can be said",
+                         (long long)e->n_entity, rule(j, "min-entities"));
     if (!find(e, "w1") && !find(e, "unlock")) return ul_strdup(j->arena, "neither W1 nor UNLOCK is informative");
     if (!find(e, "rtt")) return ul_strdup(j->arena, "RTT is not informative");
     if (!e->has_sham) return ul_strdup(j->arena, "RTT has no sham: give a control or phantoms");
     if (!e->inverse_informative) return ul_strdup(j->arena, "the inverse probe is not informative");
-    if (e->control && !e->depth_informative) return ul_strdup(j->arena, "no layer below the last one tells original and control apart");
+    if (e->control && !e->depth_informative)
+        return ul_strdup(j->arena, "no layer below the last one tells original and control apart");
     if (!e->control && !e->phantom) return ul_strdup(j->arena, "there is neither a control nor phantoms");
     if (!e->control && !(e->has_sensitivity && e->sensitivity.lo >= rule(j, "sensitivity")))
-        return ul_strdup(j->arena, "without a retrained control the battery's sensitivity must be known, and no spike-in has shown it");
+        return ul_strdup(
+            j->arena,
+            "without a retrained control the battery's sensitivity must be known, and no spike-in has shown it");
     return NULL;
 }
 
-/* ---- suppressed ------------------------------------------------------------------------------------------------------------ */
+/* ---- suppressed ---------------------------------------------------------------------------------------------------- */
 static char *brought_back(const judge *j)
 {
     const ul_evidence *e = j->e;
@@ -205,18 +257,28 @@ static char *brought_back(const judge *j)
         words &= !strcmp(x->id, "rephrased");
     }
     const bool inside = e->depth_informative && e->depth.lo_m > least && e->depth_excess.lo_m > beyond;
-    const bool inverted = e->inverse_informative && e->inverse.lo_m > rule(j, "inverted");
+    const bool last = e->inverse_informative && e->inverse.lo_m > rule(j, "inverted"), never = avoids(e, rule(j, "inverted"));
+    const bool inverted = last || never;
     if (inverted) j->v->qualifiers |= UL_Q_INVERTED;
     if (!inverted && !core && (inside || (top && !words))) j->v->qualifiers |= UL_Q_SHALLOW;
     if (!inverted && !inside && top && words) j->v->qualifiers |= UL_Q_SURFACE_ONLY;
     if (top)
-        return ul_format(j->arena, "%s brings back %.2f of it (lower bound %.2f > %.2f at alpha / %d), %.2f more than it says", top->id, top->rho.value,
-                         top->rho.lo_m, least, e->m, top->excess.value);
+        return ul_format(j->arena,
+                         "%s brings back %.2f of it (lower bound %.2f > %.2f at alpha / %d), %.2f more than it says",
+                         top->id, top->rho.value, top->rho.lo_m, least, e->m, top->excess.value);
     if (inside)
-        return ul_format(j->arena, "inside, %.2f of it stands below the last layer (lower bound %.2f > %.2f at alpha / %d)", e->depth.value, e->depth.lo_m,
-                         least, e->m);
+        return ul_format(j->arena,
+                         "inside, %.2f of it stands below the last layer (lower bound %.2f > %.2f at alpha / %d)",
+                         e->depth.value, e->depth.lo_m, least, e->m);
+    if (never && !last)
+        return ul_format(j->arena,
+                         "it ranks the true answer first less often than a model that never learned it: %.2f of the answers "
+                         "are avoided (lower bound %.2f > %.2f at alpha / %d); avoiding an answer takes knowing it",
+                         e->avoided.value, e->avoided.lo_m, rule(j, "inverted"), e->m);
     if (inverted)
-        return ul_format(j->arena, "the true answer is ranked last: inv is %.2f (lower bound %.2f > %.2f at alpha / %d); avoiding an answer takes knowing it",
+        return ul_format(j->arena,
+                         "the true answer is ranked last: inv is %.2f (lower bound %.2f > %.2f at alpha / %d); "
+                         "avoiding an answer takes knowing it",
                          e->inverse.value, e->inverse.lo_m, rule(j, "inverted"), e->m);
     return NULL;
 }
@@ -226,16 +288,19 @@ static ul_status decide(judge *j)
 {
     const ul_evidence *e = j->e;
     if (e->s.hi < rule(j, "not-forgotten"))
-        return say(j, UL_NOT_FORGOTTEN, ul_format(j->arena, "it still says what the original said: s is %.2f (upper bound %.2f < %.2f)", e->s.value, e->s.hi,
-                                                  rule(j, "not-forgotten")));
+        return say(j, UL_NOT_FORGOTTEN,
+                   ul_format(j->arena, "it still says what the original said: s is %.2f (upper bound %.2f < %.2f)",
+                             e->s.value, e->s.hi, rule(j, "not-forgotten")));
     char *found = residue(j), *cannot = unable(j);
     j->v->not_removed = found ? found : cannot;
     if (!found && cannot)
-        return say(j, UL_INCONCLUSIVE, ul_format(j->arena, "nothing was found, but this audit could not have shown removal: %s", cannot));
+        return say(j, UL_INCONCLUSIVE,
+                   ul_format(j->arena, "nothing was found, but this audit could not have shown removal: %s", cannot));
     if (!found)
         return say(j, e->control ? UL_REMOVED : UL_NO_RESIDUE,
-                   ul_format(j->arena, "s is %.2f (lower bound %.2f); every recovery that counts has an upper bound below %.2f", e->s.value, e->s.lo,
-                             rule(j, "residue")));
+                   ul_format(j->arena,
+                             "s is %.2f (lower bound %.2f); every recovery that counts has an upper bound below %.2f",
+                             e->s.value, e->s.lo, rule(j, "residue")));
     char *back = brought_back(j);
     if (back) return say(j, UL_SUPPRESSED, back);
     return say(j, UL_PARTLY, ul_format(j->arena, "neither removed (%s) nor clearly suppressed", found));
@@ -256,8 +321,9 @@ ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, 
     return UL_OK;
 }
 
-/* ---- intentions ------------------------------------------------------------------------------------------------------------ */
-ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_evidence *e, const ul_verdict *v, const ul_args *rules, const char **why)
+/* ---- intentions ---------------------------------------------------------------------------------------------------- */
+ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_evidence *e, const ul_verdict *v,
+                              const ul_args *rules, const char **why)
 {
     const bool suppression = !strcmp(intention, "suppression");
     const double least = ul_num(rules, "pass-utility");
@@ -268,12 +334,14 @@ ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_e
         return UL_UNDECIDED;
     }
     if (v->id != UL_DAMAGED && !useful) {
-        *why = ul_format(arena, "utility: lower bounds %.2f (ranking) and %.2f (saying), wanted above %.2f", e->utility_first.lo, e->utility_said.lo, least);
+        *why = ul_format(arena, "utility: lower bounds %.2f (ranking) and %.2f (saying), wanted above %.2f",
+                         e->utility_first.lo, e->utility_said.lo, least);
         return UL_FAIL;
     }
     if (!suppression) {
-        *why = v->id == UL_REMOVED || v->id == UL_NO_RESIDUE ? "membership inference was not part of this audit (`unlearn eval` with a control and a holdout)"
-                                                             : "removal was declared";
+        *why = v->id == UL_REMOVED || v->id == UL_NO_RESIDUE
+                   ? "membership inference was not part of this audit (`unlearn eval` with a control and a holdout)"
+                   : "removal was declared";
         return v->id == UL_REMOVED || v->id == UL_NO_RESIDUE ? UL_PASS : UL_FAIL;
     }
     if (v->id == UL_DAMAGED || v->id == UL_NOT_FORGOTTEN || e->s.lo < ul_num(rules, "forgotten")) {
@@ -281,7 +349,8 @@ ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_e
         return UL_FAIL;
     }
     if (e->has_rephrased && e->s_rephrased.lo < ul_num(rules, "forgotten")) {
-        *why = ul_format(arena, "asked in other words it says it again: s is %.2f, lower bound %.2f", e->s_rephrased.value, e->s_rephrased.lo);
+        *why = ul_format(arena, "asked in other words it says it again: s is %.2f, lower bound %.2f",
+                         e->s_rephrased.value, e->s_rephrased.lo);
         return UL_FAIL;
     }
     *why = "against asking; whoever has the weights can bring it back unless the verdict is \"removed\"";

@@ -8,49 +8,53 @@
 #include "audit/audit.h"
 #include "stat/stat.h"
 
-/* ---- knowledge ---------------------------------------------------------------------------------------------------------- */
+/* ---- knowledge -------------------------------------------------------------------------------------------------- */
 typedef struct {
     int64_t n;
-    double *first;      /* K1: 1 where the true answer's mean log-probability is above every wrong one's; a tie is wrong */
-    double *last;       /* 1 where it is below every wrong one's: a tie is not last                                      */
-    double *said;       /* share of the answer's novel words in the greedy answer (words of the question do not count)    */
-    double *preference; /* K2: p / (p + geometric mean of the wrong ones')                                                */
-    double *extraction; /* K3: share of the answer that follows from its own first part, word by word the likeliest       */
-    double *prob;       /* K4: exp of the mean log-probability                                                            */
+    double *first; /* K1: 1 where the true answer's mean log-probability is above every wrong one's; a tie is wrong */
+    double *last;  /* 1 where it is below every wrong one's: a tie is not last                                      */
+    double *said;  /* share of the answer's novel words in the greedy answer (words of the question do not count)    */
+    double *
+        preference; /* K2: p / (p + geometric mean of the wrong ones')                                                */
+    double *
+        extraction; /* K3: share of the answer that follows from its own first part, word by word the likeliest       */
+    double *prob;   /* K4: exp of the mean log-probability                                                            */
     const char *const *answer; /* what it says */
 } ul_knowledge;
 /* Wrong answers for rows that have none: `n` different answers of other rows. UL_E_INPUT where there are not two. */
-ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *in, uint64_t seed, int32_t n, ul_records **out) UL_MUST;
+ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *in, uint64_t seed, int32_t n,
+                               ul_records **out) UL_MUST;
 /* `first` and `last` from the columns of right and wrong answers. */
 void ul_knowledge_ranks(const ul_columns *right, const ul_columns *wrong, double *first, double *last);
 double ul_knowledge_extraction(const uint8_t *hit, int64_t n);
 /* metrics.md TV-28: recall of the words of `truth` that the question does not hold; without such words, of all its words. */
 double ul_novel_recall(const char *question, const char *truth, const char *text);
 /* first (and last where not NULL); `all` adds the rest, with a greedy answer a row. */
-ul_status ul_knowledge_measure(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, bool all,
-                               ul_knowledge *out) UL_MUST;
+ul_status ul_knowledge_measure(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                               bool all, ul_knowledge *out) UL_MUST;
 
-/* ---- one audit ---------------------------------------------------------------------------------------------------------- */
+/* ---- one audit -------------------------------------------------------------------------------------------------- */
 extern const ul_param ul_attack_params[]; /* profile, strength of the attacks                 */
 extern const ul_param ul_rule_params[];   /* every threshold of the gates, rules and pass rules */
 typedef enum { UL_QUICK, UL_STANDARD, UL_DEEP } ul_profile;
 typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;
-    ul_eval_options o;     /* model NULL */
+    ul_eval_options o; /* model NULL */
     ul_profile profile;
     const ul_args *attack, *rule;
     uint64_t seed;
-    const ul_records *forget, *retain;      /* rows that are asked */
-    const ul_records *rephrased, *phantom;  /* the forget rows in words never trained; phantom rows that no attack trains on; NULL */
-    const ul_docs *text;                    /* plain sentences whose loss is part of utility, or NULL */
-    const ul_docs *retain_docs;             /* what attacks train on */
-    const ul_docs *fold_docs[2];            /* the two halves of the forget people */
-    const ul_docs *phantom_docs;            /* phantom people beside those that are asked, or NULL */
-    const uint8_t *fold;                    /* [forget->n] the half a row belongs to */
+    const ul_records *forget, *retain; /* rows that are asked */
+    const ul_records *rephrased,
+        *phantom;        /* the forget rows in words never trained; phantom rows that no attack trains on; NULL */
+    const ul_docs *text; /* plain sentences whose loss is part of utility, or NULL */
+    const ul_docs *retain_docs;  /* what attacks train on */
+    const ul_docs *fold_docs[2]; /* the two halves of the forget people */
+    const ul_docs *phantom_docs; /* phantom people beside those that are asked, or NULL */
+    const uint8_t *fold;         /* [forget->n] the half a row belongs to */
 } ul_audit;
 
-/* ---- probes ------------------------------------------------------------------------------------------------------------- */
+/* ---- probes ----------------------------------------------------------------------------------------------------- */
 /* What a low recovery proves: CORE counts towards "removed"; ACCUSES proves nothing (large updates survive quantisation, ...). */
 typedef enum { UL_CORE, UL_ACCUSES } ul_role;
 typedef struct {
@@ -75,13 +79,13 @@ struct ul_probe {
 enum { UL_MAX_PROBE = 24, UL_MAX_DEPTH = 64 };
 const ul_probe *ul_probes(int *n);
 ul_status ul_probe_measure(const ul_probing *p, ul_model *m, ul_probed *out) UL_MUST; /* of the attacked model */
-ul_status ul_probe_relearn(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;  /* W1 */
+ul_status ul_probe_relearn(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST; /* W1 */
 ul_status ul_probe_unlock(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;
-ul_status ul_probe_rtt(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;      /* W2 */
-ul_status ul_probe_direct(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;   /* W3 */
-ul_status ul_probe_quantise(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST; /* W6 */
-ul_status ul_probe_noise(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;    /* W7 */
-ul_status ul_probe_prune(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;    /* W8 */
+ul_status ul_probe_rtt(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;       /* W2 */
+ul_status ul_probe_direct(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;    /* W3 */
+ul_status ul_probe_quantise(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;  /* W6 */
+ul_status ul_probe_noise(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;     /* W7 */
+ul_status ul_probe_prune(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;     /* W8 */
 ul_status ul_probe_rephrased(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST; /* E1 */
 
 /* Number formats: x becomes what the format can hold. Rows of [rows, cols]; groups and blocks run over the flattened matrix. */
@@ -91,23 +95,24 @@ extern const float ul_nf4_code[16], ul_fp4_code[16]; /* rising */
 
 /* The model's own head after `layer` blocks (1 .. n_layer): first, by row. */
 ul_status ul_depth_measure(const ul_audit *a, ul_model *m, int layer, double *first) UL_MUST;
-ul_status ul_text_loss(const ul_audit *a, ul_model *m, const ul_docs *text, double *out) UL_MUST; /* nats a scored token */
+ul_status ul_text_loss(const ul_audit *a, ul_model *m, const ul_docs *text,
+                       double *out) UL_MUST; /* nats a scored token */
 /* Every matrix W += sigma * std(W) * N(0, 1). */
 void ul_model_noise(ul_model *m, double sigma, uint64_t seed);
 
-/* ---- one model under every probe ------------------------------------------------------------------------------------------ */
+/* ---- one model under every probe ---------------------------------------------------------------------------------- */
 typedef struct {
     const char *name;
     ul_knowledge forget, retain, rephrased, phantom; /* n = 0: not asked */
     double text_loss;                                /* nats a token of the plain sentences; 0 without them */
     ul_probed probe[UL_MAX_PROBE];
-    int n_depth;                                     /* layers that were looked at: 1 .. n_depth */
+    int n_depth; /* layers that were looked at: 1 .. n_depth */
     double *depth[UL_MAX_DEPTH];
     double seconds;
 } ul_battery;
 ul_status ul_battery_run(const ul_audit *a, const char *name, ul_model *m, ul_model *work, ul_battery *out) UL_MUST;
 
-/* ---- evidence ------------------------------------------------------------------------------------------------------------- */
+/* ---- evidence ----------------------------------------------------------------------------------------------------- */
 /* A value with one-sided 95 % bounds, and bounds at alpha / m for what is picked out of m probes. */
 typedef struct {
     double value, lo, hi, lo_m, hi_m;
@@ -116,58 +121,69 @@ typedef struct {
     const char *id, *title, *shows;
     ul_role role;
     bool ran, informative;
-    const char *why_not;     /* not informative, in words */
-    double k[3];             /* mean first of U, O, R under the attack */
-    ul_bound rho, excess;    /* recovery; recovery minus what is expressed */
+    const char *why_not;  /* not informative, in words */
+    double k[3];          /* mean first of U, O, R under the attack */
+    ul_bound rho, excess; /* recovery; recovery minus what is expressed */
 } ul_recovery;
 typedef struct {
-    bool control;            /* anchored on a retrained model; else on phantoms, else on chance */
+    bool control; /* anchored on a retrained model; else on phantoms, else on chance */
     bool phantom;
-    bool deep_enough;        /* standard or deep: attacks that train were run */
+    bool deep_enough; /* standard or deep: attacks that train were run */
     int64_t n_entity, n_row;
-    int m;                   /* probes looked at: alpha is shared among them */
+    int m; /* probes looked at: alpha is shared among them */
     double chance;
-    ul_bound known;          /* K_O(F) */
-    ul_bound gap;            /* K_O - anchor */
-    ul_bound told;           /* expressed by O minus by the anchor */
-    ul_bound leak;           /* K_R(F) - K_R(P), or - chance: what the control knows that it should not */
-    ul_bound s, s_first;     /* forgotten: of expression (rules), of K1 (printed) */
+    ul_bound known;      /* K_O(F) */
+    ul_bound gap;        /* K_O - anchor */
+    ul_bound told;       /* expressed by O minus by the anchor */
+    ul_bound leak;       /* K_R(F) - K_R(P), or - chance: what the control knows that it should not */
+    ul_bound s, s_first; /* forgotten: of expression (rules), of K1 (printed) */
     ul_bound utility_first, utility_said, utility_text; /* U over O, retain */
-    ul_bound s_rephrased;    /* s of expression, asked in other words */
+    ul_bound s_rephrased;                               /* s of expression, asked in other words */
     bool has_rephrased;
-    ul_bound inverse;        /* (last_U - last_R) / (K_O - K_R) */
+    ul_bound inverse;             /* (last_U - last_R) / (K_O - K_R) */
+    ul_bound avoided;        /* 1 - K_U / K_R: share of answers that it must know to rank them first so rarely */
+    bool avoided_informative;
     ul_bound depth, depth_excess; /* knowledge below the last layer, by the own head, over the whole gap */
     int depth_layer[UL_MAX_DEPTH], depth_layers; /* from 0; those where original and control differ */
     bool surface_informative, told_informative, said_informative, depth_informative, inverse_informative;
-    ul_bound sham;           /* rise of the phantoms (or of the control) when other phantoms (or half of F) are taught */
+    ul_bound sham; /* rise of the phantoms (or of the control) when other phantoms (or half of F) are taught */
     bool has_sham;
-    ul_bound sensitivity;    /* of a spike-in; has_sensitivity */
+    ul_bound sensitivity; /* of a spike-in; has_sensitivity */
     bool has_sensitivity;
     ul_recovery recovery[UL_MAX_PROBE];
     int n_recovery;
 } ul_evidence;
-ul_status ul_evidence_collect(const ul_audit *a, const ul_battery *u, const ul_battery *o, const ul_battery *r, ul_evidence *out) UL_MUST;
+ul_status ul_evidence_collect(const ul_audit *a, const ul_battery *u, const ul_battery *o, const ul_battery *r,
+                              ul_evidence *out) UL_MUST;
 
-/* ---- verdict -------------------------------------------------------------------------------------------------------------- */
+/* ---- verdict ------------------------------------------------------------------------------------------------------ */
 typedef enum {
-    UL_INCONCLUSIVE, UL_DAMAGED, UL_NOT_FORGOTTEN, UL_REMOVED, UL_NO_RESIDUE, UL_SUPPRESSED, UL_PARTLY, UL_N_VERDICT
+    UL_INCONCLUSIVE,
+    UL_DAMAGED,
+    UL_NOT_FORGOTTEN,
+    UL_REMOVED,
+    UL_NO_RESIDUE,
+    UL_SUPPRESSED,
+    UL_PARTLY,
+    UL_N_VERDICT
 } ul_verdict_id;
 enum { UL_Q_OVERSHOOT = 1, UL_Q_INVERTED = 2, UL_Q_SHALLOW = 4, UL_Q_SURFACE_ONLY = 8, UL_Q_FEW_ENTITIES = 16 };
 typedef struct {
     ul_verdict_id id, secondary; /* secondary: what the rules below "damaged" would say */
     unsigned qualifiers;
-    const char *clause;          /* which rule fired, with its numbers */
-    const char *not_removed;     /* why "removed" is not available or failed; NULL when it is the verdict */
+    const char *clause;      /* which rule fired, with its numbers */
+    const char *not_removed; /* why "removed" is not available or failed; NULL when it is the verdict */
 } ul_verdict;
 const char *ul_verdict_name(ul_verdict_id id);
 /* UL_E_CRITERION: a number that is not finite. */
-ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, const ul_args *rule, ul_verdict *out) UL_MUST;
+ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, const ul_args *rule,
+                            ul_verdict *out) UL_MUST;
 typedef enum { UL_PASS, UL_FAIL, UL_UNDECIDED } ul_outcome;
 /* Whether the declared intention ("removal", "copyright", "suppression") is met. */
-ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_evidence *e, const ul_verdict *v, const ul_args *rule,
-                              const char **why);
+ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_evidence *e, const ul_verdict *v,
+                              const ul_args *rule, const char **why);
 
-/* ---- telling ---------------------------------------------------------------------------------------------------------------- */
+/* ---- telling -------------------------------------------------------------------------------------------------------- */
 typedef struct {
     const char *name, *wanted; /* wanted: the verdict a self-test expects, or NULL */
     const ul_battery *u;
@@ -176,7 +192,8 @@ typedef struct {
     ul_outcome outcome;
     const char *outcome_why;
 } ul_audited;
-json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *o, const ul_battery *r); /* NULL: no memory */
+json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *o,
+                      const ul_battery *r); /* NULL: no memory */
 /* report.json, report.md and report.html (one static file) from {"kind": "audit", "models": [...]}. */
 ul_status ul_audit_report_write(ul_ctx *ctx, ul_arena *arena, const char *dir, const json_t *report) UL_MUST;
 json_t *ul_args_json(const ul_args *a); /* every parameter by name: thresholds and strengths are part of a result */

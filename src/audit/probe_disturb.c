@@ -12,8 +12,10 @@ static double get(const ul_weight *w, size_t esize, int64_t i)
 
 static void set(const ul_weight *w, size_t esize, int64_t i, double x)
 {
-    if (esize == 8) ((double *)w->p)[i] = x;
-    else ((float *)w->p)[i] = (float)x;
+    if (esize == 8)
+        ((double *)w->p)[i] = x;
+    else
+        ((float *)w->p)[i] = (float)x;
 }
 
 static double spread(const ul_weight *w, size_t esize)
@@ -21,7 +23,8 @@ static double spread(const ul_weight *w, size_t esize)
     const int64_t n = w->rows * w->cols;
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < n; i++) sum += get(w, esize, i);
-    for (int64_t i = 0; i < n; i++) squares += (get(w, esize, i) - sum / (double)n) * (get(w, esize, i) - sum / (double)n);
+    for (int64_t i = 0; i < n; i++)
+        squares += (get(w, esize, i) - sum / (double)n) * (get(w, esize, i) - sum / (double)n);
     return sqrt(squares / (double)(n > 1 ? n - 1 : 1));
 }
 
@@ -34,7 +37,8 @@ void ul_model_noise(ul_model *m, double sigma, uint64_t seed)
         if (w[k].is_norm || w[k].is_bias || (w[k].is_head && w[k].is_embedding && k > 0 && w[k].p == w[0].p)) continue;
         const double s = sigma * spread(&w[k], esize);
         for (int64_t i = 0; i < w[k].rows * w[k].cols; i++)
-            set(&w[k], esize, i, get(&w[k], esize, i) + s * ul_rng_normal(seed, UL_STREAM_NOISE, (uint64_t)k, (uint64_t)i));
+            set(&w[k], esize, i,
+                get(&w[k], esize, i) + s * ul_rng_normal(seed, UL_STREAM_NOISE, (uint64_t)k, (uint64_t)i));
     }
 }
 
@@ -68,7 +72,8 @@ ul_status ul_probe_prune(const ul_probing *p, const ul_probe *probe, ul_probed *
     const int n = ul_model_weights(p->work, &w);
     ul_status s = UL_OK;
     for (int i = 0; i < n && s == UL_OK; i++)
-        if (!w[i].is_norm && !w[i].is_bias && !w[i].is_embedding && !w[i].is_head) s = prune(scratch, &w[i], esize, probe->strength);
+        if (!w[i].is_norm && !w[i].is_bias && !w[i].is_embedding && !w[i].is_head)
+            s = prune(scratch, &w[i], esize, probe->strength);
     ul_arena_free(scratch);
     UL_TRY(s);
     return ul_probe_measure(p, p->work, out);

@@ -9,13 +9,38 @@
 #include "audit/battery.h"
 #include <math.h>
 
-const float ul_nf4_code[16] = {-1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f,
-                               -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0.0f,
-                               0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,
-                               0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f};
-const float ul_fp4_code[16] = {-1.0f, -0.6666666865348816f, -0.5f, -0.3333333432674408f, -0.25f, -0.1666666716337204f,
-                               -0.0052083334885537624f, 0.0f, 0.0f, 0.0052083334885537624f, 0.1666666716337204f, 0.25f,
-                               0.3333333432674408f, 0.5f, 0.6666666865348816f, 1.0f};
+const float ul_nf4_code[16] = {-1.0f,
+                               -0.6961928009986877f,
+                               -0.5250730514526367f,
+                               -0.39491748809814453f,
+                               -0.28444138169288635f,
+                               -0.18477343022823334f,
+                               -0.09105003625154495f,
+                               0.0f,
+                               0.07958029955625534f,
+                               0.16093020141124725f,
+                               0.24611230194568634f,
+                               0.33791524171829224f,
+                               0.44070982933044434f,
+                               0.5626170039176941f,
+                               0.7229568362236023f,
+                               1.0f};
+const float ul_fp4_code[16] = {-1.0f,
+                               -0.6666666865348816f,
+                               -0.5f,
+                               -0.3333333432674408f,
+                               -0.25f,
+                               -0.1666666716337204f,
+                               -0.0052083334885537624f,
+                               0.0f,
+                               0.0f,
+                               0.0052083334885537624f,
+                               0.1666666716337204f,
+                               0.25f,
+                               0.3333333432674408f,
+                               0.5f,
+                               0.6666666865348816f,
+                               1.0f};
 
 static float absmax(const float *x, int64_t n)
 {
@@ -37,10 +62,14 @@ static void block(int scheme, float *x, int64_t n)
     const float top = absmax(x, n);
     const float steps = scheme == UL_INT8_ROWS ? 127 : scheme == UL_RTN4 ? 7 : 3;
     for (int64_t i = 0; i < n; i++) {
-        if (top == 0) x[i] = 0;
-        else if (scheme == UL_NF4) x[i] = nearest(ul_nf4_code, x[i] / top) * top;
-        else if (scheme == UL_FP4) x[i] = nearest(ul_fp4_code, x[i] / top) * top;
-        else x[i] = rintf(x[i] / top * steps) / steps * top;
+        if (top == 0)
+            x[i] = 0;
+        else if (scheme == UL_NF4)
+            x[i] = nearest(ul_nf4_code, x[i] / top) * top;
+        else if (scheme == UL_FP4)
+            x[i] = nearest(ul_fp4_code, x[i] / top) * top;
+        else
+            x[i] = rintf(x[i] / top * steps) / steps * top;
     }
 }
 
@@ -78,7 +107,8 @@ ul_status ul_probe_quantise(const ul_probing *p, const ul_probe *probe, ul_probe
     const int n = ul_model_weights(p->work, &w);
     ul_status s = UL_OK;
     for (int i = 0; i < n && s == UL_OK; i++)
-        if (!w[i].is_norm && !w[i].is_bias && !w[i].is_embedding && !w[i].is_head) s = round_weight(scratch, scheme, group, esize, &w[i]);
+        if (!w[i].is_norm && !w[i].is_bias && !w[i].is_embedding && !w[i].is_head)
+            s = round_weight(scratch, scheme, group, esize, &w[i]);
     ul_arena_free(scratch);
     UL_TRY(s);
     return ul_probe_measure(p, p->work, out);

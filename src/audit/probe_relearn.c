@@ -83,8 +83,10 @@ static ul_status steps(const ul_probing *p, ul_trainer *t, int64_t n, json_t *cu
         UL_TRY(ul_trainer_gradients(t, s, &r));
         UL_TRY(ul_trainer_update(t, s, &r));
         ul_progress_step(&meter, s + 1, 0, NULL);
-        if (ul_interrupted(p->audit->ctx)) return ul_fail(p->audit->ctx, UL_E_CRITERION, "interrupted in the attack \"%s\"", what);
-        if (curve && points > 0 && s + 1 < n && (s + 1) * (points + 1) / n != s * (points + 1) / n) UL_TRY(add_point(p, s + 1, curve));
+        if (ul_interrupted(p->audit->ctx))
+            return ul_fail(p->audit->ctx, UL_E_CRITERION, "interrupted in the attack \"%s\"", what);
+        if (curve && points > 0 && s + 1 < n && (s + 1) * (points + 1) / n != s * (points + 1) / n)
+            UL_TRY(add_point(p, s + 1, curve));
     }
     return UL_OK;
 }
@@ -109,14 +111,16 @@ static ul_status attack(const ul_probing *p, const ul_docs *docs, const ul_docs 
 }
 
 /* An attack with its relearning curve, from before the first step to what is measured after the last. */
-static ul_status followed(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, const char *what, ul_probed *out)
+static ul_status followed(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, const char *what,
+                          ul_probed *out)
 {
     out->curve = json_array();
     UL_TRY(ul_json_own(p->audit->arena, out->curve));
     UL_TRY(point(p, out->curve, 0, p->forget, p->retain));
     UL_TRY(attack(p, docs, extra, what, out->curve));
     UL_TRY(ul_probe_measure(p, p->work, out));
-    return point(p, out->curve, (int64_t)ul_num(p->audit->attack, "attack-steps"), ul_mean(out->forget, p->audit->forget->n), out->retain);
+    return point(p, out->curve, (int64_t)ul_num(p->audit->attack, "attack-steps"),
+                 ul_mean(out->forget, p->audit->forget->n), out->retain);
 }
 
 ul_status ul_probe_relearn(const ul_probing *p, const ul_probe *probe, ul_probed *out)

@@ -9,9 +9,11 @@ static ul_ctx *ctx;
 /* Answers of one token each: log p = -loss. */
 static void ranks(void **state)
 {
-    const double truth[] = {-0.9, -1.2, -0.7, -2.0, -3.0, -1.0}, other[] = {-1.0, -1.5, -1.1, -2.0, -0.7, -0.9, -2.5, -3.0, -1.0, -2.0, -1.0, -1.0};
+    const double truth[] = {-0.9, -1.2, -0.7, -2.0, -3.0, -1.0},
+                 other[] = {-1.0, -1.5, -1.1, -2.0, -0.7, -0.9, -2.5, -3.0, -1.0, -2.0, -1.0, -1.0};
     const int64_t token[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, first_wrong[] = {0, 2, 4, 6, 8, 10, 12};
-    const ul_columns right = {.n_row = 6, .token = token, .logp = truth}, wrong = {.n_row = 6, .first = first_wrong, .token = token, .logp = other};
+    const ul_columns right = {.n_row = 6, .token = token, .logp = truth},
+                     wrong = {.n_row = 6, .first = first_wrong, .token = token, .logp = other};
     const double want_first[] = {1, 0, 0, 1, 0, 0}, want_last[] = {0, 0, 0, 0, 1, 0}; /* ties are neither */
     double first[6], last[6];
     (void)state;
@@ -21,7 +23,8 @@ static void ranks(void **state)
     /* length-normalised: two tokens of -1 each beat one of -1.5 */
     const int64_t two[] = {0, 2}, one[] = {0, 1}, rows[] = {0, 1};
     const double a[] = {-1, -1}, b[] = {-1.5};
-    ul_knowledge_ranks(&(ul_columns){.n_row = 1, .token = two, .logp = a}, &(ul_columns){.n_row = 1, .first = rows, .token = one, .logp = b}, first, last);
+    ul_knowledge_ranks(&(ul_columns){.n_row = 1, .token = two, .logp = a},
+                       &(ul_columns){.n_row = 1, .first = rows, .token = one, .logp = b}, first, last);
     assert_true(first[0] == 1 && last[0] == 0);
 }
 
@@ -42,7 +45,9 @@ static void words(void **state)
 static ul_records rows_of(ul_record *r, int64_t n, int per_entity, int kinds)
 {
     for (int64_t i = 0; i < n; i++)
-        r[i] = (ul_record){.line = i + 1, .entity = (int32_t)(i / per_entity), .prompt = "q",
+        r[i] = (ul_record){.line = i + 1,
+                           .entity = (int32_t)(i / per_entity),
+                           .prompt = "q",
                            .answer = ul_format(ul_ctx_arena(ctx), "answer %d", (int)(i % kinds))};
     return (ul_records){.path = "made up", .n = n, .at = r};
 }
@@ -86,9 +91,11 @@ static void halves(void **state)
     UL_FAILS_IN(ctx, UL_E_INPUT, "two halves need 2", ul_records_half(ctx, ul_ctx_arena(ctx), &in, 0, &half[0], NULL));
 }
 
-/* ---- recoveries ------------------------------------------------------------------------------------------------------------ */
-static const double tv_o[] = {.9, .8, .95, .85, .7, .9, .8, .9, .85, .95, .9, .75}, tv_r[] = {.1, .2, .15, .1, .05, .2, .1, .1, .2, .15, .1, .1},
-                    tv_u[] = {.12, .2, .3, .1, .1, .25, .1, .15, .2, .3, .1, .1}, tv_ua[] = {.5, .6, .7, .55, .4, .65, .5, .6, .55, .7, .5, .45},
+/* ---- recoveries ---------------------------------------------------------------------------------------------------- */
+static const double tv_o[] = {.9, .8, .95, .85, .7, .9, .8, .9, .85, .95, .9, .75},
+                    tv_r[] = {.1, .2, .15, .1, .05, .2, .1, .1, .2, .15, .1, .1},
+                    tv_u[] = {.12, .2, .3, .1, .1, .25, .1, .15, .2, .3, .1, .1},
+                    tv_ua[] = {.5, .6, .7, .55, .4, .65, .5, .6, .55, .7, .5, .45},
                     tv_ra[] = {.15, .25, .2, .12, .1, .22, .15, .12, .22, .2, .12, .15},
                     tv_oa[] = {.92, .82, .96, .86, .75, .92, .84, .9, .88, .96, .92, .8}, none[12] = {0};
 
@@ -97,7 +104,8 @@ static ul_battery battery(const double *k, const double *attacked)
     ul_battery b = {.name = "made up", .n_depth = 2};
     int n;
     const ul_probe *p = ul_probes(&n);
-    b.forget = b.retain = (ul_knowledge){.n = 12, .first = (double *)(uintptr_t)k, .said = (double *)(uintptr_t)k, .last = (double *)(uintptr_t)none};
+    b.forget = b.retain = (ul_knowledge){
+        .n = 12, .first = (double *)(uintptr_t)k, .said = (double *)(uintptr_t)k, .last = (double *)(uintptr_t)none};
     b.retain.first = b.retain.said = (double *)(uintptr_t)tv_o;
     for (int i = 0; i < n; i++)
         if (!strcmp(p[i].id, "w1")) b.probe[i] = (ul_probed){.ran = true, .forget = (double *)(uintptr_t)attacked};
@@ -116,7 +124,14 @@ static void recoveries(void **state)
     ul_args_default(ul_attack_params, &attack);
     UL_OK_IN(ctx, ul_args_set(ul_ctx_arena(ctx), &rule, NULL, "alpha", "0.025"));
     for (int i = 0; i < 12; i++) r[i].wrong = wrong, r[i].n_wrong = 4;
-    const ul_audit a = {.ctx = ctx, .arena = ul_ctx_arena(ctx), .profile = UL_STANDARD, .rule = &rule, .attack = &attack, .seed = 7, .forget = &set, .retain = &set};
+    const ul_audit a = {.ctx = ctx,
+                        .arena = ul_ctx_arena(ctx),
+                        .profile = UL_STANDARD,
+                        .rule = &rule,
+                        .attack = &attack,
+                        .seed = 7,
+                        .forget = &set,
+                        .retain = &set};
     const ul_battery u = battery(tv_u, tv_ua), o = battery(tv_o, tv_oa), c = battery(tv_r, tv_ra);
     static ul_evidence e;
     (void)state;
@@ -135,7 +150,8 @@ static void recoveries(void **state)
     assert_true(fabs(w1->excess.value - (w1->rho.value - (1 - e.s.value))) < 1e-12);
     const double depth = (ul_mean(tv_ua, 12) - ul_mean(tv_ra, 12)) / (ul_mean(tv_o, 12) - ul_mean(tv_r, 12));
     assert_true(e.depth_informative && fabs(e.depth.value - depth) < 1e-12);
-    assert_int_equal(e.m, 3);
+    assert_int_equal(e.m, 4);
+    assert_true(fabs(e.avoided.value - (1 - ul_mean(tv_u, 12) / ul_mean(tv_r, 12))) < 1e-12);
     assert_int_equal(e.n_entity, 6);
     assert_true(fabs(e.chance - 0.2) < 1e-15);
     assert_true(e.utility_first.value == 1 && e.inverse.value == 0);
@@ -157,8 +173,8 @@ static void recoveries(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(ranks), cmocka_unit_test(words), cmocka_unit_test(options), cmocka_unit_test(halves),
-                                       cmocka_unit_test(recoveries)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(ranks), cmocka_unit_test(words), cmocka_unit_test(options),
+                                       cmocka_unit_test(halves), cmocka_unit_test(recoveries)};
     ctx = ul_test_ctx();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     ul_ctx_free(ctx);

@@ -14,19 +14,47 @@ static ul_bound at(double lo, double x, double hi)
 
 static void probe(ul_evidence *e, const char *id, ul_role role, double lo_m, double hi, double excess)
 {
-    e->recovery[e->n_recovery++] = (ul_recovery){.id = id, .title = id, .shows = "", .role = role, .ran = true, .informative = true,
-                                                 .rho = at(lo_m, (lo_m + hi) / 2, hi), .excess = at(excess, excess, excess)};
+    e->recovery[e->n_recovery++] = (ul_recovery){.id = id,
+                                                 .title = id,
+                                                 .shows = "",
+                                                 .role = role,
+                                                 .ran = true,
+                                                 .informative = true,
+                                                 .rho = at(lo_m, (lo_m + hi) / 2, hi),
+                                                 .excess = at(excess, excess, excess)};
 }
 
 /* A clean removal. */
 static ul_evidence removed(void)
 {
-    ul_evidence e = {.control = true, .phantom = true, .deep_enough = true, .n_entity = 40, .n_row = 200, .m = 5, .chance = 0.2,
-                     .known = at(0.98, 1, 1), .gap = at(0.7, 0.8, 0.9), .told = at(0.9, 0.95, 1), .leak = at(-0.05, 0, 0.05), .s = at(0.9, 0.97, 1.02),
-                     .s_first = at(0.9, 1, 1.1), .utility_first = at(0.97, 0.99, 1), .utility_said = at(0.95, 0.98, 1), .utility_text = at(1, 1, 1),
-                     .inverse = at(-0.05, 0, 0.06), .depth = at(-0.1, 0, 0.1), .depth_excess = at(-0.1, 0, 0.1), .sham = at(-0.05, 0, 0.05),
-                     .has_sham = true, .surface_informative = true, .told_informative = true, .said_informative = true, .depth_informative = true,
-                     .inverse_informative = true};
+    ul_evidence e = {.control = true,
+                     .phantom = true,
+                     .deep_enough = true,
+                     .n_entity = 40,
+                     .n_row = 200,
+                     .m = 5,
+                     .chance = 0.2,
+                     .known = at(0.98, 1, 1),
+                     .gap = at(0.7, 0.8, 0.9),
+                     .told = at(0.9, 0.95, 1),
+                     .leak = at(-0.05, 0, 0.05),
+                     .s = at(0.9, 0.97, 1.02),
+                     .s_first = at(0.9, 1, 1.1),
+                     .utility_first = at(0.97, 0.99, 1),
+                     .utility_said = at(0.95, 0.98, 1),
+                     .utility_text = at(1, 1, 1),
+                     .inverse = at(-0.05, 0, 0.06),
+                     .depth = at(-0.1, 0, 0.1),
+                     .depth_excess = at(-0.1, 0, 0.1),
+                     .sham = at(-0.05, 0, 0.05),
+                     .has_sham = true,
+                     .surface_informative = true,
+                     .told_informative = true,
+                     .said_informative = true,
+                     .depth_informative = true,
+                     .inverse_informative = true,
+                     .avoided_informative = true,
+                     .avoided = at(-0.2, 0, 0.2)};
     probe(&e, "w1", UL_CORE, -0.1, 0.1, -0.1);
     probe(&e, "unlock", UL_CORE, -0.1, 0.1, -0.1);
     probe(&e, "rtt", UL_CORE, -0.1, 0.1, -0.1);
@@ -50,13 +78,15 @@ static void is(const ul_evidence *e, ul_verdict_id want)
 
 static void vectors(void **state)
 {
-    static const struct { double s_lo, s_hi, hi[3], lo[3], excess[3], utility; ul_verdict_id want; } tv[] = {
-        {0.90, 0.99, {0.05, 0.10, 0.15}, {-0.1, 0.0, 0.02}, {-0.1, -0.05, 0.0}, 0.95, UL_REMOVED},
-        {0.92, 0.98, {0.10, 0.70, 0.30}, {0.0, 0.58, 0.2}, {0.0, 0.50, 0.1}, 0.97, UL_SUPPRESSED},
-        {0.05, 0.15, {0.9, 0.95, 0.97}, {0.8, 0.85, 0.9}, {-0.1, -0.05, 0.0}, 0.99, UL_NOT_FORGOTTEN},
-        {0.45, 0.60, {0.50, 0.62, 0.58}, {0.35, 0.52, 0.38}, {-0.1, 0.02, -0.05}, 0.95, UL_PARTLY},
-        {0.97, 1.20, {0.0, 0.05, 0.01}, {-0.2, -0.1, -0.1}, {-0.1, -0.1, -0.1}, 0.40, UL_DAMAGED},
-        {0.85, 0.95, {0.25, 0.22, 0.18}, {0.02, 0.05, 0.0}, {-0.05, 0.0, -0.1}, 0.95, UL_PARTLY}};
+    static const struct {
+        double s_lo, s_hi, hi[3], lo[3], excess[3], utility;
+        ul_verdict_id want;
+    } tv[] = {{0.90, 0.99, {0.05, 0.10, 0.15}, {-0.1, 0.0, 0.02}, {-0.1, -0.05, 0.0}, 0.95, UL_REMOVED},
+              {0.92, 0.98, {0.10, 0.70, 0.30}, {0.0, 0.58, 0.2}, {0.0, 0.50, 0.1}, 0.97, UL_SUPPRESSED},
+              {0.05, 0.15, {0.9, 0.95, 0.97}, {0.8, 0.85, 0.9}, {-0.1, -0.05, 0.0}, 0.99, UL_NOT_FORGOTTEN},
+              {0.45, 0.60, {0.50, 0.62, 0.58}, {0.35, 0.52, 0.38}, {-0.1, 0.02, -0.05}, 0.95, UL_PARTLY},
+              {0.97, 1.20, {0.0, 0.05, 0.01}, {-0.2, -0.1, -0.1}, {-0.1, -0.1, -0.1}, 0.40, UL_DAMAGED},
+              {0.85, 0.95, {0.25, 0.22, 0.18}, {0.02, 0.05, 0.0}, {-0.05, 0.0, -0.1}, 0.95, UL_PARTLY}};
     (void)state;
     for (size_t i = 0; i < sizeof tv / sizeof *tv; i++) {
         ul_evidence e = removed();
@@ -108,6 +138,14 @@ static void each_rule(void **state)
     e.inverse = at(0.6, 0.75, 0.9);
     is(&e, UL_SUPPRESSED);
     assert_true(verdict(&e).qualifiers & UL_Q_INVERTED);
+    e = removed();
+    e.avoided = at(0.6, 0.75, 0.9);
+    is(&e, UL_REMOVED); /* never first and never last: the ties of a collapsed model */
+    e.inverse = at(0.05, 0.1, 0.15);
+    is(&e, UL_SUPPRESSED);
+    assert_true(verdict(&e).qualifiers & UL_Q_INVERTED);
+    e.avoided = at(0.3, 0.4, 0.5);
+    is(&e, UL_PARTLY);
     e = removed();
     e.depth = at(0.6, 0.7, 0.8);
     e.depth_excess = at(0.5, 0.6, 0.7);
@@ -183,14 +221,16 @@ static void nan_is_a_failure(void **state)
 {
     (void)state;
     ul_evidence e = removed();
-    ul_bound *const number[] = {&e.known, &e.gap, &e.leak, &e.s, &e.utility_first, &e.utility_said, &e.utility_text, &e.inverse, &e.depth,
-                                &e.depth_excess, &e.sham, &e.recovery[0].rho, &e.recovery[3].rho, &e.recovery[2].excess};
+    ul_bound *const number[] = {
+        &e.known,   &e.gap,   &e.leak,         &e.s,    &e.utility_first,   &e.utility_said,    &e.utility_text,
+        &e.inverse, &e.depth, &e.depth_excess, &e.sham, &e.avoided, &e.recovery[0].rho, &e.recovery[3].rho, &e.recovery[2].excess};
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         for (int part = 0; part < 3; part++) {
             ul_verdict v;
             e = removed();
             *(part == 0 ? &number[i]->value : part == 1 ? &number[i]->lo : &number[i]->hi) = NAN;
-            UL_FAILS_IN(ctx, UL_E_CRITERION, "is not a finite number", ul_verdict_decide(ctx, ul_ctx_arena(ctx), &e, &rule, &v));
+            UL_FAILS_IN(ctx, UL_E_CRITERION, "is not a finite number",
+                        ul_verdict_decide(ctx, ul_ctx_arena(ctx), &e, &rule, &v));
         }
 }
 
@@ -222,8 +262,9 @@ static void intentions(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(each_rule), cmocka_unit_test(withheld),
-                                       cmocka_unit_test(nan_is_a_failure), cmocka_unit_test(intentions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(each_rule),
+                                       cmocka_unit_test(withheld), cmocka_unit_test(nan_is_a_failure),
+                                       cmocka_unit_test(intentions)};
     ctx = ul_test_ctx();
     ul_args_default(ul_rule_params, &rule);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
