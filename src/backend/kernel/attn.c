@@ -38,7 +38,7 @@ static void document(const ul_attn *a, attn_head *w, int64_t t0, int64_t g)
 
 void KFN(attn_fwd)(const ul_backend *be, const ul_attn *a)
 {
-    PARALLEL
+    PARALLEL_FLOP(2 * (int64_t)a->N * a->longest * a->H * a->D)
     {
         const uint64_t mode = float_mode(false);
         attn_head w = attn_scratch(be, a->longest, a->D, a->scale);
@@ -81,7 +81,7 @@ void KFN(attn_one)(const ul_backend *be, const ul_attn_one *a)
 {
     int32_t longest = 0;
     for (int32_t i = 0; i < a->n; i++) longest = a->len[i] > longest ? a->len[i] : longest;
-    PARALLEL
+    PARALLEL_FLOP(4 * (int64_t)a->n * longest * a->H * a->D)
     {
         const uint64_t mode = float_mode(false);
         attn_head w = attn_scratch(be, longest, a->D, a->scale);

@@ -130,7 +130,7 @@ static void document(const ul_attn *a, const attn_head *w, int64_t t0, int64_t g
 
 void KFN(attn_bwd)(const ul_backend *be, const ul_attn *a)
 {
-    PARALLEL
+    PARALLEL_FLOP(5 * (int64_t)a->N * a->longest * a->H * a->D)
     {
         const uint64_t mode = float_mode(false);
         attn_head w = attn_scratch(be, a->longest, a->D, a->scale);

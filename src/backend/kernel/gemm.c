@@ -157,7 +157,7 @@ void KFN(gemm)(const ul_backend *be, const ul_gemm *g)
         return;
     }
     const plan p = make_plan(be, g);
-    PARALLEL
+    PARALLEL_FLOP(2 * g->m * g->n * g->k)
     {
         const uint64_t mode = float_mode(p.bf16);
         const int thread = omp_get_thread_num();

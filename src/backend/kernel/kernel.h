@@ -88,7 +88,8 @@ static inline void float_mode_back(uint64_t old) { (void)old; }
  * `work` (elements touched) pays for waking it, and stands before the loop that is split; every thread runs it in the
  * kernels' own mode (the outer loop turns once). */
 #define UL_PRAGMA(text) _Pragma(#text)
-#define PARALLEL _Pragma("omp parallel num_threads(be->threads)")
+/* The same for a region of its own; `flop` decides: below 2 million one thread is done before a second is awake. */
+#define PARALLEL_FLOP(flop) UL_PRAGMA(omp parallel num_threads(be->threads) if ((int64_t)(flop) >= 2000000))
 #define PARALLEL_FOR _Pragma("omp parallel for schedule(static) num_threads(be->threads)")
 #define PARALLEL_WORK(work)                                                                                            \
     UL_PRAGMA(omp parallel num_threads(be->threads) if ((int64_t)(work) >= 16384))                                     \
