@@ -111,7 +111,12 @@ static inline void tiny_references(tiny *t, const char *dir)
 {
     const unsigned needs = ul_method_needs(t->run.options.method, &t->args);
     for (int s = 0; s < UL_N_SIDE; s++)
-        if (ul_reference_kind(needs, s)) {
+        if (ul_reference_kind(needs, s) == UL_REF_STATE) {
+            const int blocks = ul_method_blocks(t->run.options.method, &t->args, t->model);
+            UL_OK_IN(t->ctx, ul_reference_open_state(t->ctx, ul_ctx_arena(t->ctx), t->model, dir, t->digest, t->docs[s],
+                                                     blocks, &t->ref[s]));
+            t->run.options.ref[s] = t->ref[s];
+        } else if (ul_reference_kind(needs, s)) {
             UL_OK_IN(t->ctx, ul_reference_open(t->ctx, ul_ctx_arena(t->ctx), t->model, dir, t->digest, t->docs[s],
                                                ul_reference_kind(needs, s) == UL_REF_HIDDEN, &t->ref[s]));
             t->run.options.ref[s] = t->ref[s];

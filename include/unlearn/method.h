@@ -20,7 +20,11 @@ enum {
     UL_NEED_RETAIN_KL = 32, /* KL(reference || model) at the rows of the retain document                        */
     UL_NEED_NO_FORGET_LOSS = 64, /* forget documents only lend their prompts (idk): they are not run            */
     UL_NEED_FORGET_CE = 128,     /* cross-entropy at the forget rows under softmax(reference's logits + `shift` at the label) */
-    UL_NEED_FORGET_CE_OWN = 256  /* the same under the model's own logits so shifted, held constant             */
+    UL_NEED_FORGET_CE_OWN = 256, /* the same under the model's own logits so shifted, held constant             */
+    UL_NEED_FORGET_GAP = 512,    /* max z - mean z at the forget rows                                           */
+    UL_NEED_STATE = 1024         /* distances of hidden states after block `layer`, at the scored tokens themselves: of forget
+                                    documents to a control vector of length `steer`, of retain documents to the reference's
+                                    states. No block above is run, and there is no logp                         */
 };
 
 /* What a method holds constant, so that its gradient is not the derivative of its loss. */
@@ -41,6 +45,13 @@ typedef struct {
     double n_tok, n_seq; /* denominators: scored tokens and documents of this side in the whole step           */
     const double *ce;    /* [n] cross-entropy under the soft target of the row, nats                           */
     double *dce;         /* [n] out, zeroed by the caller: d loss / d ce                                       */
+    const double *gap;   /* [n] max - mean of the row's logits                                                 */
+    double *dgap;        /* [n] out, zeroed by the caller                                                      */
+    const double *dist;  /* [n] |h - target|^2 / C of the token's hidden state                                 */
+    double *ddist;       /* [n] out, zeroed by the caller                                                      */
+    double token_share;  /* of a token in the mean over documents of the means over their scored tokens        */
+    double dual;         /* the multiplier, of methods that have one                                           */
+    double constraint;   /* out: the document's part of what the multiplier weighs                             */
 } ul_side;
 
 typedef struct {
@@ -53,6 +64,10 @@ typedef struct {
     ul_holds holds;
     double (*shift)(const ul_args *);      /* of the label's logit in a CE target; -INFINITY: no such entry     */
     int32_t (*skip)(const ul_args *);      /* first scored tokens of a forget document that n_tok leaves out    */
+    int (*layer)(const ul_args *, int n_layer); /* UL_NEED_STATE: the block, from 0                             */
+    double (*steer)(const ul_args *);
+    /* The multiplier after a step whose constraint came to this, `epoch` epochs into the run; < 0: the first one. */
+    double (*dual)(const ul_args *, double dual, double constraint, double epoch);
     double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain);
 } ul_method;
 

@@ -98,7 +98,9 @@ ul_status ul_training_recipe(ul_training *t)
     t->recipe.steps = ul_recipe_steps(&t->recipe, t->forget_docs->n);
     const char *match = ul_job_text(job, "match");
     t->recipe.match_peer = match && !strcmp(match, "open-unlearning");
-    UL_TRY(ul_model_select(job->ctx, t->model, t->lora ? "lora" : t->recipe.train));
+    const char *train = t->recipe.train;
+    if (!strcmp(train, "auto")) UL_NEED(train = ul_method_train(job->arena, job->method, &job->method_args, t->model));
+    UL_TRY(ul_model_select(job->ctx, t->model, t->lora ? "lora" : train));
     UL_TRY(ul_pairing_init(job->ctx, job->arena, t->forget_docs, t->retain_docs, t->recipe.seed, true, &t->pairing));
     UL_TRY(ul_manifest_seal(job, &t->manifest));
     if (t->dry) return UL_OK;
@@ -134,7 +136,10 @@ ul_status ul_training_reference(ul_training *t)
     const ul_docs *const docs[UL_N_SIDE] = {t->forget_docs, t->pairing.alt, t->retain_docs};
     for (int s = 0; s < UL_N_SIDE; s++) {
         const ul_ref_kind kind = ul_reference_kind(t->needs, s);
-        if (kind)
+        if (kind == UL_REF_STATE)
+            UL_TRY(ul_reference_open_state(job->ctx, job->arena, t->model, dir, t->digest, docs[s],
+                                           ul_method_blocks(job->method, &job->method_args, t->model), &t->ref[s]));
+        else if (kind)
             UL_TRY(ul_reference_open(job->ctx, job->arena, t->model, dir, t->digest, docs[s], kind == UL_REF_HIDDEN, &t->ref[s]));
     }
     return UL_OK;

@@ -99,7 +99,8 @@ typedef enum {
     UL_STREAM_WORLD,     /* generated people, facts           */
     UL_STREAM_SAMPLE,    /* sampled generation                */
     UL_STREAM_NOISE,     /* audit attacks                     */
-    UL_STREAM_TEST
+    UL_STREAM_TEST,
+    UL_STREAM_CONTROL    /* control vectors of hidden states  */
 } ul_stream;
 uint64_t ul_rng(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index);
 double ul_rng_uniform(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index); /* [0, 1), 53 bits */

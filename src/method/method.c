@@ -69,13 +69,17 @@ unsigned ul_retain_needs(const ul_args *args, unsigned base)
     return wants_kl(args) ? base | UL_NEED_RETAIN_KL : base;
 }
 
+double ul_retain_loss(const ul_args *args, ul_side *retain, double weight)
+{
+    if (retain->n == 0) return 0;
+    const bool kl = wants_kl(args);
+    double *d = kl ? retain->dkl : retain->dlogp;
+    for (int32_t t = 0; t < retain->n; t++) d[t] += (kl ? weight : -weight) / retain->n_tok;
+    return (kl ? ul_side_sum(retain->kl, retain->n) : -ul_side_sum(retain->logp, retain->n)) / retain->n_tok;
+}
+
 double ul_retain_term(const ul_args *args, ul_side *retain)
 {
     const double alpha = ul_num(args, "alpha");
-    if (retain->n == 0) return 0;
-    const bool kl = wants_kl(args);
-    const double w = (kl ? alpha : -alpha) / retain->n_tok;
-    double *d = kl ? retain->dkl : retain->dlogp;
-    for (int32_t t = 0; t < retain->n; t++) d[t] += w;
-    return w * ul_side_sum(kl ? retain->kl : retain->logp, retain->n);
+    return alpha * ul_retain_loss(args, retain, alpha);
 }

@@ -9,6 +9,8 @@
  *   kl     alpha / n_tok * sum_t KL(reference || model)_t
  * n_tok counts the scored tokens of all retain documents of the step. Adds into dlogp or dkl. */
 double ul_retain_term(const ul_args *args, ul_side *retain);
+/* The same without alpha: this document's part of L_r; `weight` times its gradient is added. */
+double ul_retain_loss(const ul_args *args, ul_side *retain, double weight);
 /* `base`, plus UL_NEED_RETAIN_KL when "retain" is kl. */
 unsigned ul_retain_needs(const ul_args *args, unsigned base);
 

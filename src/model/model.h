@@ -118,7 +118,8 @@ enum {
     UL_PASS_GRAD = 1,        /* a backward will follow                                   */
     UL_PASS_CHECKPOINT = 2,  /* keep block inputs only; blocks run again in backward      */
     UL_PASS_BASE = 4,        /* adapters off: the reference, for the same weights         */
-    UL_PASS_PLAIN_HEAD = 8   /* logits of all rows at once, where the plan says they fit  */
+    UL_PASS_PLAIN_HEAD = 8,  /* logits of all rows at once, where the plan says they fit  */
+    UL_PASS_NO_HEAD = 16     /* hidden states only                                        */
 };
 typedef struct {
     const ul_batch *batch;

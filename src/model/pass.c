@@ -70,7 +70,7 @@ ul_status ul_run_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_run *r)
     r->checkpoint = r->grad && (pass->flags & UL_PASS_CHECKPOINT);
     r->base = pass->flags & UL_PASS_BASE;
     r->last = pass->last < 0 ? n_layer : pass->last;
-    r->head = r->last == n_layer && pass->batch->n_row > 0;
+    r->head = r->last == n_layer && pass->batch->n_row > 0 && !(pass->flags & UL_PASS_NO_HEAD);
     r->n = pass->batch->n_tok;
     r->n_row = pass->batch->n_row;
     r->low = lowest(m, r->base);

@@ -55,10 +55,12 @@ static ul_status save(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
                                 .data = p[i].p,
                                 .bytes = (size_t)p[i].n * t->be->k->esize};
     }
-    const char *step = ul_format(arena, "%lld", (long long)next_step);
+    const char *step = ul_format(arena, "%lld", (long long)next_step), *dual = ul_format(arena, "%.17g", t->dual);
     UL_NEED(step);
+    UL_NEED(dual);
     json_t *meta =
-        json_pack("{s:s, s:s, s:s}", "format", "unlearn checkpoint 1", "steps_done", step, "recipe", recipe_digest);
+        json_pack("{s:s, s:s, s:s, s:s}", "format", "unlearn checkpoint 1", "steps_done", step, "recipe", recipe_digest,
+                  "dual", dual);
     UL_TRY(ul_json_own(arena, meta));
     return ul_tensors_write(t->ctx, path, tensor, n, meta, NULL, NULL);
 }
@@ -81,6 +83,7 @@ static const char *text_in(const json_t *meta, const char *key)
 static ul_status load(ul_trainer *t, ul_arena *arena, const char *path, int64_t *next_step, const char *recipe_digest)
 {
     ul_tensors *in;
+    double dual;
     part *p;
     int n;
     UL_TRY(ul_tensors_open(t->ctx, arena, path, &in));
@@ -91,6 +94,8 @@ static ul_status load(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
                        "%s: this is no checkpoint of a run of %lld steps (format \"%s\", steps done "
                        "\"%s\")",
                        path, (long long)t->steps, text_in(meta, "format"), text_in(meta, "steps_done"));
+    if (!ul_parse_real(text_in(meta, "dual"), &dual))
+        return ul_fail(t->ctx, UL_E_INPUT, "%s: the multiplier \"%s\" is no number", path, text_in(meta, "dual"));
     if (strcmp(text_in(meta, "recipe"), recipe_digest))
         return ul_fail(t->ctx, UL_E_USAGE,
                        "%s: the checkpoint is of another recipe (%.16s..., this run's is %.16s...): "
@@ -107,6 +112,7 @@ static ul_status load(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
                            ul_dtype_name(from[i]->dtype), (long long)ul_tensor_count(from[i]),
                            ul_dtype_name(type_of(t)), (long long)p[i].n);
     }
+    t->dual = dual;
     for (int i = 0; i < n; i++) memcpy(p[i].p, from[i]->data, from[i]->bytes);
     return UL_OK;
 }

@@ -8,6 +8,8 @@
 typedef struct {
     double *logp, *coef;  /* [n_row]                          */
     double *kl, *ce;      /* [n_row] or NULL                  */
+    double *gap, *gap_coef;   /* [n_row] or NULL              */
+    double *dist, *ddist;     /* [n_row] or NULL              */
     double *soft_coef;    /* [n_row] or NULL: of kl or ce     */
     double *ref;          /* [n_row] or NULL                  */
     char *ref_hidden;     /* [n_row, C] real, or NULL         */
@@ -31,14 +33,31 @@ static ul_status pad(ul_trainer *t, int side, ul_sample *samples, int32_t n)
     return UL_OK;
 }
 
+/* The peer's mask of the gap is not shifted: rows are the labelled tokens themselves, the last of a document too. */
+static ul_status unshift(ul_trainer *t, ul_sample *s)
+{
+    ul_doc *d = UL_NEW(t->step, ul_doc, 1);
+    const ul_doc *from = s->doc[UL_FORGET];
+    UL_NEED(d);
+    UL_TRY(ul_doc_pad(t->ctx, t->step, from, from->n + 1, t->o.pad_id, d));
+    uint8_t *labelled = UL_NEW(t->step, uint8_t, d->n);
+    UL_NEED(labelled);
+    memcpy(labelled + 1, from->labelled, (size_t)from->n);
+    d->labelled = labelled;
+    s->doc[UL_FORGET] = d;
+    return UL_OK;
+}
+
 ul_status ul_trainer_pack(ul_trainer *t, const ul_sample *samples, int32_t n, ul_batch **out)
 {
     ul_sample *padded = NULL;
-    if (t->all_rows) {
+    const bool unshifted = t->recipe.match_peer && t->needs & UL_NEED_FORGET_GAP;
+    if (t->all_rows || unshifted) {
         UL_NEED(padded = UL_NEW(t->step, ul_sample, n));
         memcpy(padded, samples, (size_t)n * sizeof *samples);
         for (int k = 0; k < UL_N_SIDE; k++)
             if (t->all_rows >> k & 1u) UL_TRY(pad(t, k, padded, n));
+        for (int32_t i = 0; unshifted && i < n; i++) UL_TRY(unshift(t, &padded[i]));
     }
     return ul_pack(t->ctx, t->step, padded ? padded : samples, n, t->sides, t->all_rows, out);
 }
@@ -67,6 +86,15 @@ static ul_status rows_new(ul_trainer *t, const ul_batch *b, rows *r)
     *r = (rows){.logp = UL_NEW(t->step, double, n), .coef = UL_NEW(t->step, double, n)};
     if (!r->logp || !r->coef) return UL_E_RESOURCE;
     if (t->needs & (UL_NEED_FORGET_REF | UL_NEED_ALT_REF)) UL_NEED(r->ref = UL_NEW(t->step, double, n));
+    if (t->needs & UL_NEED_FORGET_GAP) {
+        UL_NEED(r->gap = UL_NEW(t->step, double, n));
+        UL_NEED(r->gap_coef = UL_NEW(t->step, double, n));
+    }
+    if (t->needs & UL_NEED_STATE) {
+        UL_NEED(r->dist = UL_NEW(t->step, double, n));
+        UL_NEED(r->ddist = UL_NEW(t->step, double, n));
+        UL_NEED(r->ref_hidden = ul_alloc(t->step, n, row));
+    }
     if (!t->soft) return UL_OK;
     UL_NEED(r->soft_coef = UL_NEW(t->step, double, n));
     UL_NEED(r->soft = UL_NEW(t->step, uint8_t, n));
@@ -93,7 +121,7 @@ static ul_status ref_from_cache(ul_trainer *t, const ul_sample *samples, const u
             return ul_fail(t->ctx, UL_E_INTERNAL, "document %lld has %d scored tokens, its cached reference %d",
                            (long long)id, (int)n, (int)ul_reference_rows(ref, id));
         if (r->ref) memcpy(r->ref + first, ul_reference_logp(ref, id), (size_t)n * sizeof *r->ref);
-        if (kind != UL_REF_HIDDEN) continue;
+        if (kind == UL_REF_LOGP) continue;
         memcpy(r->ref_hidden + (size_t)first * row, ul_reference_hidden(ref, id), (size_t)n * row);
         r->ref_head = ul_reference_head(ref);
     }
@@ -104,7 +132,15 @@ static ul_status ref_from_cache(ul_trainer *t, const ul_sample *samples, const u
 static ul_status ref_from_model(ul_trainer *t, const ul_batch *b, rows *r)
 {
     ul_model *m = t->o.reference;
-    ul_pass pass = {.batch = b, .flags = m == t->o.model ? UL_PASS_BASE : 0, .last = -1};
+    ul_pass pass = {.batch = b, .flags = m == t->o.model ? UL_PASS_BASE : 0, .last = t->blocks};
+    if (t->needs & UL_NEED_STATE) {
+        int32_t *index;
+        pass.flags |= UL_PASS_NO_HEAD;
+        UL_TRY(ul_state_index(t->ctx, t->step, b, &index));
+        UL_TRY(ul_model_forward(t->ctx, m, &pass));
+        t->be->k->gather(t->be, b->n_row, ul_model_shape(m)->C, index, ul_model_hidden(m, t->blocks), r->ref_hidden, false);
+        return UL_OK;
+    }
     pass.score.logp = r->ref;
     pass.row_hidden = r->ref_hidden;
     if (r->ref_hidden) r->ref_head = ul_model_head(m);
@@ -127,7 +163,7 @@ static void add_up(const ul_batch *b, const rows *r, int32_t doc, ul_sums *sums)
     const int side = b->doc_side[doc];
     for (int32_t i = b->doc_row[doc]; i < b->doc_row[doc + 1]; i++)
         if (b->label[i] >= 0) {
-            sums->nll[side] -= r->logp[i];
+            sums->nll[side] -= r->dist ? (double)NAN : r->logp[i]; /* no head, no likelihood */
             sums->scored[side]++;
         }
 }
@@ -146,12 +182,18 @@ static void losses(ul_trainer *t, const ul_batch *b, int32_t n, const rows *r, c
             x->dlogp = r->coef + first;
             if (r->ref) x->ref = r->ref + first;
             if (r->kl) x->kl = r->kl + first, x->dkl = r->soft_coef + first;
+            if (r->gap) x->gap = r->gap + first, x->dgap = r->gap_coef + first;
+            if (r->dist) x->dist = r->dist + first, x->ddist = r->ddist + first;
+            x->token_share = counts->token_share[b->doc_side[d]];
+            if (x->token_share == 0) x->token_share = 1 / (x->n_seq * x->n);
+            x->dual = counts->dual;
             if (r->ce) x->ce = r->ce + first, x->dce = r->soft_coef + first;
             add_up(b, r, d, sums);
         }
         const ul_method *m = t->o.method;
         sums->loss +=
             m ? m->loss(t->o.args, &side[UL_FORGET], &side[UL_ALT], &side[UL_RETAIN]) : plain_loss(&side[UL_FORGET]);
+        sums->constraint += side[UL_RETAIN].constraint;
     }
     sums->tokens += b->n_tok;
 }
@@ -173,6 +215,21 @@ static ul_status bad_loss(ul_trainer *t, int64_t step, double loss)
                    (long long)step + 1, loss);
 }
 
+/* A loss of hidden states: the blocks up to there and back, no head. */
+static ul_status state_micro(ul_trainer *t, int64_t step, const ul_batch *b, int32_t n, rows *r, ul_pass *pass,
+                             const ul_counts *counts, ul_sums *sums)
+{
+    void *diff, *dx;
+    *pass = (ul_pass){.batch = b, .flags = pass->flags | UL_PASS_NO_HEAD, .last = t->blocks};
+    UL_TRY(ul_state_micro(t, b, r->ref_hidden, pass, r->dist, &diff));
+    losses(t, b, n, r, counts, sums);
+    if (!isfinite(sums->loss)) return bad_loss(t, step, sums->loss);
+    UL_TRY(ul_state_seed(t, b, r->ddist, diff, &dx));
+    const ul_seed seed = {t->blocks, dx};
+    pass->seed = &seed, pass->n_seed = 1;
+    return ul_model_backward(t->ctx, t->o.model, pass);
+}
+
 ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples, int32_t n, const ul_counts *counts,
                            ul_sums *sums)
 {
@@ -185,17 +242,20 @@ ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples
     if (r.ref || r.ref_hidden) UL_TRY(t->o.reference ? ref_from_model(t, b, &r) : ref_from_cache(t, samples, b, &r));
     ul_pass pass = {.batch = b,
                     .flags = UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0),
-                    .last = -1,
+                    .last = t->blocks,
                     .ref_hidden = r.ref_hidden,
                     .ref_head = r.ref_head,
                     .soft = r.soft,
                     .shift = m && m->shift ? m->shift(t->o.args) : 0,
                     .shift_at = r.shift_at,
                     .coef = r.coef,
-                    .kl_coef = r.soft_coef};
+                    .kl_coef = r.soft_coef,
+                    .gap_coef = r.gap_coef};
+    if (t->needs & UL_NEED_STATE) return state_micro(t, step, b, n, &r, &pass, counts, sums);
     pass.score.logp = r.logp;
     pass.score.kl = r.kl;
     pass.score.ce = r.ce;
+    pass.score.gap = r.gap;
     UL_TRY(ul_model_forward(t->ctx, t->o.model, &pass));
     losses(t, b, n, &r, counts, sums);
     if (!isfinite(sums->loss)) return bad_loss(t, step, sums->loss);

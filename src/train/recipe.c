@@ -42,9 +42,9 @@ const ul_param ul_recipe_params[] = {
     {"lr-floor", UL_REAL, 0, 0, 1, NULL, "linear and cosine end at this share of lr", NULL},
     {"clip", UL_REAL, 1, 0, 1e9, NULL, "largest norm of the whole gradient; 0: no clipping", NULL},
     {"train", UL_TEXT, 0, 0, 0, NULL,
-     "which weights move: all, lora, embedding, head, norms, \"layers 5-7 mlp\", a name; "
-     "joined with commas",
-     "all"},
+     "which weights move: auto (all, but for losses of hidden states: a few), all, lora, embedding, head, norms, "
+     "\"layers 5-7 mlp\", a name; joined with commas",
+     "auto"},
     {0}};
 
 void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out)

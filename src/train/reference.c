@@ -33,19 +33,31 @@ typedef struct {
     double *logp; /* [n_row] */
     char *hidden; /* all rows when kept in memory; NULL: written to `out` batch by batch */
     ul_out *out;
+    int blocks; /* -1: what the head reads; else states after so many blocks */
 } sweep;
 
-static void key_of(const ul_model *m, const char *weights, const ul_docs *docs, bool hidden, char hex[65])
+static void key_of(const ul_model *m, const char *weights, const ul_docs *docs, const char *kind, char hex[65])
 {
     static const char *const precision[] = {"f32", "bf16", "double"};
     char text[65];
     ul_digest d;
     ul_docs_digest(docs, text);
-    const char *part[] = {"reference 1", weights, precision[ul_model_backend(m)->precision], hidden ? "hidden" : "logp",
-                          text};
+    const char *part[] = {"reference 1", weights, precision[ul_model_backend(m)->precision], kind, text};
     ul_digest_init(&d);
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) ul_digest_add(&d, part[i], strlen(part[i]) + 1);
     ul_digest_hex(&d, hex);
+}
+
+/* States at the scored tokens of the batch into `out`. */
+static ul_status sweep_state(sweep *s, ul_arena *arena, const ul_batch *b, void *out)
+{
+    ul_pass pass = {.batch = b, .flags = UL_PASS_BASE | UL_PASS_NO_HEAD, .last = s->blocks};
+    const ul_backend *be = ul_model_backend(s->m);
+    int32_t *index;
+    UL_TRY(ul_state_index(s->ctx, arena, b, &index));
+    UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
+    be->k->gather(be, b->n_row, s->h.C, index, ul_model_hidden(s->m, s->blocks), out, false);
+    return UL_OK;
 }
 
 /* Documents first .. last-1 of the set in one forward pass. */
@@ -66,7 +78,7 @@ static ul_status sweep_batch(sweep *s, ul_arena *arena, int64_t first, int64_t l
         pass.row_hidden = s->hidden ? s->hidden + (size_t)row0 * row : ul_alloc(arena, (size_t)n_row, row);
         UL_NEED(pass.row_hidden);
     }
-    UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
+    UL_TRY(s->blocks < 0 ? ul_model_forward(s->ctx, s->m, &pass) : sweep_state(s, arena, b, pass.row_hidden));
     if (s->out && s->h.C)
         (void)ul_out_write(s->out, pass.row_hidden, (size_t)n_row * row); /* commit reports a failure */
     return UL_OK;
@@ -122,7 +134,7 @@ static ul_status write_file(sweep *s, const char *path)
         ul_out_discard(s->out);
         return status;
     }
-    if (s->h.C) (void)ul_out_write(s->out, ul_model_head(s->m), (size_t)(s->h.V * s->h.C * s->h.real));
+    if (s->h.V) (void)ul_out_write(s->out, ul_model_head(s->m), (size_t)(s->h.V * s->h.C * s->h.real));
     (void)ul_out_write(s->out, "\0\0\0\0\0\0\0", zero_bytes(&s->h));
     (void)ul_out_write(s->out, s->logp, (size_t)s->h.n_row * sizeof *s->logp);
     return ul_out_commit(s->out);
@@ -137,7 +149,8 @@ static bool read_file(ul_ctx *ctx, ul_arena *arena, const char *path, const head
     const char *p = (const char *)file.p + sizeof *h;
     r->first = (const int64_t *)(const void *)p;
     p += (size_t)(h->n_doc + 1) * sizeof(int64_t);
-    if (h->C) r->hidden = p, r->head = p + (size_t)(h->n_row * h->C * h->real);
+    if (h->C) r->hidden = p;
+    if (h->V) r->head = p + (size_t)(h->n_row * h->C * h->real);
     p += real_bytes(h) + zero_bytes(h);
     r->logp = (const double *)(const void *)p;
     return true;
@@ -148,10 +161,12 @@ static ul_status in_memory(sweep *s, ul_arena *arena, ul_reference *r)
     const size_t row = (size_t)(s->h.C * s->h.real);
     if (s->h.C) {
         UL_NEED(s->hidden = ul_alloc_raw(arena, (size_t)s->h.n_row, row));
+        r->hidden = s->hidden;
+    }
+    if (s->h.V) {
         void *head = ul_alloc_raw(arena, (size_t)s->h.V, row);
         UL_NEED(head);
         memcpy(head, ul_model_head(s->m), (size_t)s->h.V * row);
-        r->hidden = s->hidden;
         r->head = head;
     }
     r->first = s->first;
@@ -160,35 +175,37 @@ static ul_status in_memory(sweep *s, ul_arena *arena, ul_reference *r)
 }
 
 static ul_status begin(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *weights, const ul_docs *docs, bool hidden,
-                       sweep *s, char key[65])
+                       int blocks, sweep *s, char key[65])
 {
     const ul_shape *shape = ul_model_shape(m);
     int64_t *first = UL_NEW(arena, int64_t, docs->n + 1);
     UL_NEED(first);
     for (int64_t i = 0; i < docs->n; i++) first[i + 1] = first[i] + ul_doc_labelled(&docs->at[i]);
-    *s = (sweep){.ctx = ctx, .m = m, .docs = docs, .first = first};
+    *s = (sweep){.ctx = ctx, .m = m, .docs = docs, .first = first, .blocks = blocks};
     s->h = (header){"ULREF1\n",
                     "",
                     docs->n,
                     first[docs->n],
                     hidden ? shape->C : 0,
-                    hidden ? shape->V : 0,
+                    hidden && blocks < 0 ? shape->V : 0,
                     (int64_t)ul_model_backend(m)->k->esize};
-    key_of(m, weights, docs, hidden, key);
+    const char *kind = blocks >= 0 ? ul_format(arena, "state %d", blocks) : hidden ? "hidden" : "logp";
+    UL_NEED(kind);
+    key_of(m, weights, docs, kind, key);
     memcpy(s->h.key, key, sizeof s->h.key);
     UL_NEED(s->logp = UL_NEW(arena, double, s->h.n_row));
     return UL_OK;
 }
 
-ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                            const ul_docs *docs, bool hidden, ul_reference **out)
+static ul_status open_reference(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                const ul_docs *docs, bool hidden, int blocks, ul_reference **out)
 {
     sweep s;
     char key[65];
     ul_reference *r = UL_NEW(arena, ul_reference, 1);
     *out = NULL;
     UL_NEED(r);
-    UL_TRY(begin(ctx, arena, m, weights_digest, docs, hidden, &s, key));
+    UL_TRY(begin(ctx, arena, m, weights_digest, docs, hidden, blocks, &s, key));
     r->n_doc = docs->n;
     r->row = (size_t)(s.h.C * s.h.real);
     *out = r;
@@ -203,6 +220,18 @@ ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const cha
     if (!read_file(ctx, arena, path, &s.h, r))
         return ul_fail(ctx, UL_E_RESOURCE, "%s: the file is not what was just written: is the disk sound?", path);
     return UL_OK;
+}
+
+ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                            const ul_docs *docs, bool hidden, ul_reference **out)
+{
+    return open_reference(ctx, arena, m, dir, weights_digest, docs, hidden, -1, out);
+}
+
+ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                  const ul_docs *docs, int blocks, ul_reference **out)
+{
+    return open_reference(ctx, arena, m, dir, weights_digest, docs, true, blocks, out);
 }
 
 int32_t ul_reference_rows(const ul_reference *r, int64_t doc)

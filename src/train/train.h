@@ -27,7 +27,7 @@ typedef struct {
     double lr_floor;   /* cosine, linear: end at this share of lr */
     double clip;       /* 0 = none; else max norm over all trainables: g *= min(1, clip / (norm + 1e-6)) */
     bool match_peer;   /* --match open-unlearning: means within each micro-batch, then their mean; all-position KL */
-    const char *train; /* spec of ul_model_select */
+    const char *train; /* spec of ul_model_select; "auto": ul_method_train */
 } ul_recipe;
 /* seed epochs steps batch optimizer lr beta1 beta2 eps weight-decay momentum schedule warmup lr-floor clip train */
 extern const ul_param ul_recipe_params[];
@@ -45,6 +45,9 @@ double ul_recipe_lr(const ul_recipe *r, int64_t step, int64_t steps); /* of step
 typedef struct ul_reference ul_reference;
 ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                             const ul_docs *docs, bool hidden, ul_reference **out) UL_MUST;
+/* The hidden states after `blocks` blocks at the scored tokens themselves, instead; no head, no log-probs. */
+ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                  const ul_docs *docs, int blocks, ul_reference **out) UL_MUST;
 int32_t ul_reference_rows(const ul_reference *r, int64_t doc);       /* scored tokens of the document */
 const double *ul_reference_logp(const ul_reference *r, int64_t doc); /* [rows] */
 const void *ul_reference_hidden(const ul_reference *r, int64_t doc); /* [rows, C] real; NULL unless asked for */
@@ -56,6 +59,7 @@ typedef struct {
     double loss;                               /* the method's, of the whole step                              */
     double forget_loss, alt_loss, retain_loss; /* mean nll of each side's scored tokens; NaN: side not run    */
     double grad_norm, lr;                      /* the norm before clipping                                     */
+    double dual;                               /* the multiplier after this step; 0 for methods without        */
     int64_t tokens, scored;
 } ul_step_result;
 /* Gives sample i of step s (0 .. batch-1), documents alive until the step's arena is reset. */
@@ -72,14 +76,19 @@ typedef struct {
     void *user;
     const ul_reference *ref[UL_N_SIDE]; /* by document id; or NULL and the reference is run each time: */
     ul_model *reference;                /* a second model, or the same one with adapters (UL_PASS_BASE); or NULL */
+    const double *control; /* [C] control vector of hidden states; NULL: steer * u / |u|, u uniform in [0, 1)^C of the seed */
     int32_t pad_id; /* match_peer with KL or CE: such documents are padded with it to the longest of a micro-batch */
 } ul_trainer_options;
 ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps, ul_trainer **out) UL_MUST;
 void ul_trainer_free(ul_trainer *t); /* NULL is fine */
 /* The method's needs with these arguments; 0 for NULL. Callers open data and references by it. */
 unsigned ul_method_needs(const ul_method *m, const ul_args *args);
+/* Blocks that are run: all (-1), or up to the hidden state that the method looks at. */
+int ul_method_blocks(const ul_method *m, const ul_args *args, const ul_model *model);
+/* Which weights move unless something else is said: all, but for losses of a hidden state the last matrices of three mlps. */
+const char *ul_method_train(ul_arena *arena, const ul_method *m, const ul_args *args, ul_model *model);
 /* What these needs ask of the reference's documents of a side. */
-typedef enum { UL_REF_NONE, UL_REF_LOGP, UL_REF_HIDDEN } ul_ref_kind;
+typedef enum { UL_REF_NONE, UL_REF_LOGP, UL_REF_HIDDEN, UL_REF_STATE } ul_ref_kind;
 ul_ref_kind ul_reference_kind(unsigned needs, int side);
 /* Gradients of step s into the model's g (before clipping), and the step's numbers. UL_E_CRITERION when the loss or a
  * gradient is not finite: names step and tensor; no weight has moved. */

@@ -12,6 +12,9 @@ struct ul_trainer {
     const ul_backend *be;
     unsigned needs, sides, all_rows; /* sides that are run; of these, those whose every position is a row */
     bool soft; /* some rows have a soft target */
+    int blocks;        /* that are run; -1: all, and the head */
+    void *control;     /* [C] real, or NULL */
+    double dual;
     int n_train;
     ul_trainable *train;
     void **m, **v; /* [n_train] moments, in real */
@@ -22,15 +25,23 @@ struct ul_trainer {
 /* How many scored tokens and documents a side has: what a mean divides by. */
 typedef struct {
     double n_tok[UL_N_SIDE], n_seq[UL_N_SIDE];
+    double token_share[UL_N_SIDE]; /* the peer's: mean of sums times mean of 1 / tokens; 0: each document's own */
+    double dual;
 } ul_counts;
 /* Sums of a step over its micro-batches, in the order of the samples. */
 typedef struct {
-    double loss, nll[UL_N_SIDE];
+    double loss, constraint, nll[UL_N_SIDE];
     int64_t scored[UL_N_SIDE], tokens;
 } ul_sums;
 /* One micro-batch: pack, reference, forward, losses, backward (trainer_micro.c). */
 ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples, int32_t n, const ul_counts *counts,
                            ul_sums *sums) UL_MUST;
+/* state.c: distances of hidden states, and the gradient that enters there. diff [n_row, C]: state - target. */
+ul_status ul_state_control(ul_trainer *t) UL_MUST;
+ul_status ul_state_index(ul_ctx *ctx, ul_arena *arena, const ul_batch *b, int32_t **out) UL_MUST;
+ul_status ul_state_micro(ul_trainer *t, const ul_batch *b, const void *ref_state, ul_pass *pass, double *dist,
+                         void **diff) UL_MUST;
+ul_status ul_state_seed(ul_trainer *t, const ul_batch *b, const double *ddist, void *diff, void **dx) UL_MUST;
 /* The micro-batch as it will be packed: padded when the peer pads. */
 ul_status ul_trainer_pack(ul_trainer *t, const ul_sample *samples, int32_t n, ul_batch **out) UL_MUST;
 #endif

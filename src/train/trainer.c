@@ -24,6 +24,7 @@ ul_ref_kind ul_reference_kind(unsigned needs, int side)
 {
     static const unsigned logp[UL_N_SIDE] = {UL_NEED_FORGET_REF, UL_NEED_ALT_REF, 0};
     static const unsigned hidden[UL_N_SIDE] = {UL_NEED_FORGET_CE, 0, UL_NEED_RETAIN_KL};
+    if (needs & UL_NEED_STATE) return side == UL_RETAIN ? UL_REF_STATE : UL_REF_NONE;
     return needs & hidden[side] ? UL_REF_HIDDEN : needs & logp[side] ? UL_REF_LOGP : UL_REF_NONE;
 }
 
@@ -35,6 +36,8 @@ static void plan_passes(ul_trainer *t)
     if (!(t->needs & UL_NEED_NO_FORGET_LOSS)) t->sides |= UL_SIDE_BIT_FORGET;
     if (t->needs & UL_NEED_ALT) t->sides |= UL_SIDE_BIT_ALT;
     if (t->needs & UL_NEED_RETAIN) t->sides |= UL_SIDE_BIT_RETAIN;
+    t->blocks = ul_method_blocks(t->o.method, t->o.args, t->o.model);
+    t->dual = t->o.method && t->o.method->dual ? t->o.method->dual(t->o.args, 0, 0, -1) : 0;
     for (int s = 0; s < UL_N_SIDE && t->recipe.match_peer; s++)
         if (ul_reference_kind(t->needs, s) == UL_REF_HIDDEN) t->all_rows |= 1u << s;
 }
@@ -45,7 +48,8 @@ static ul_status check_reference(const ul_trainer *t)
     if (t->o.reference) return UL_OK;
     for (int s = 0; s < UL_N_SIDE; s++) {
         const ul_ref_kind kind = ul_reference_kind(t->needs, s);
-        if (kind && (!t->o.ref[s] || (kind == UL_REF_HIDDEN && !ul_reference_head(t->o.ref[s]))))
+        if (kind && (!t->o.ref[s] || (kind == UL_REF_HIDDEN && !ul_reference_head(t->o.ref[s])) ||
+                     (kind == UL_REF_STATE && !ul_reference_hidden(t->o.ref[s], 0))))
             return ul_fail(t->ctx, UL_E_INTERNAL,
                            "the method needs the reference's numbers of the %s documents, and there "
                            "is neither a cache nor a reference model",
@@ -61,6 +65,7 @@ static ul_status init(ul_trainer *t)
     const size_t real = t->be->k->esize;
     plan_passes(t);
     UL_TRY(check_reference(t));
+    if (t->needs & UL_NEED_STATE) UL_TRY(ul_state_control(t));
     t->n_train = ul_model_trainables(t->o.model, &t->train);
     if (t->n_train == 0) return ul_fail(t->ctx, UL_E_USAGE, "no weight moves: --train selects nothing");
     if (t->recipe.batch < 1) return ul_fail(t->ctx, UL_E_USAGE, "a batch of %d samples is none", (int)t->recipe.batch);
@@ -152,15 +157,18 @@ static void count(const ul_trainer *t, const ul_sample *s, int32_t n, double tim
     memset(c, 0, sizeof *c);
     for (int k = 0; k < UL_N_SIDE; k++) {
         int32_t longest = 0;
+        double inverse = 0;
         if (!(t->sides >> k & 1u)) continue;
         for (int32_t i = 0; i < n; i++) {
             int32_t scored = ul_doc_labelled(s[i].doc[k]);
             if (k == UL_FORGET) scored = scored > skip ? scored - skip : 0;
             c->n_tok[k] += scored;
             c->n_seq[k] += scored > 0;
+            inverse += scored > 0 ? 1.0 / scored : 0;
             if (s[i].doc[k]->n > longest) longest = s[i].doc[k]->n;
         }
         if (t->all_rows >> k & 1u) c->n_tok[k] = positions(k, n, longest);
+        if (t->recipe.match_peer) c->token_share[k] = inverse / (c->n_seq[k] * c->n_seq[k] * times);
         c->n_tok[k] *= times;
         c->n_seq[k] *= times;
     }
@@ -196,6 +204,14 @@ static double mean(const ul_sums *s, int side)
     return s->scored[side] ? s->nll[side] / (double)s->scored[side] : (double)NAN;
 }
 
+/* The peer moves its multiplier after every micro-batch. */
+static double dual_after(const ul_trainer *t, int64_t step, double dual, double constraint)
+{
+    const ul_method *m = t->o.method;
+    const double epoch = (double)step * t->recipe.epochs / (double)t->steps;
+    return m && m->dual ? m->dual(t->o.args, dual, constraint, epoch) : 0;
+}
+
 ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out)
 {
     ul_sample *s;
@@ -206,14 +222,17 @@ ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out)
     UL_TRY(draw(t, step, &s));
     count(t, s, n, 1, &counts);
     const double times = t->recipe.match_peer ? count_micro(t, s) : 1;
+    double dual = t->dual;
     ul_model_grad_zero(t->o.model);
     t->n_micro = 0;
     for (int32_t first = 0, k; first < n; first += k) {
         const ul_mark mark = ul_arena_mark(t->step);
-        const double before = sums.loss;
+        const double before = sums.loss, constraint = sums.constraint;
         k = cut(t, s + first, n - first);
         if (t->recipe.match_peer) count(t, s + first, k, times, &counts);
+        counts.dual = dual;
         UL_TRY(ul_trainer_micro(t, step, s + first, k, &counts, &sums));
+        if (t->recipe.match_peer) dual = dual_after(t, step, dual, (sums.constraint - constraint) * times);
         t->micro_loss[t->n_micro++] = (sums.loss - before) * times;
         ul_arena_rewind(t->step, mark);
     }
@@ -223,6 +242,7 @@ ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out)
                             .alt_loss = mean(&sums, UL_ALT),
                             .retain_loss = mean(&sums, UL_RETAIN),
                             .tokens = sums.tokens,
+                            .dual = t->recipe.match_peer ? dual : dual_after(t, step, dual, sums.constraint),
                             .lr = ul_recipe_lr(&t->recipe, step, t->steps)};
     for (int k = 0; k < UL_N_SIDE; k++) out->scored += sums.scored[k];
     return gradient_norm(t, step, &out->grad_norm);
@@ -234,6 +254,7 @@ ul_status ul_trainer_update(ul_trainer *t, int64_t step, ul_step_result *out)
     const ul_recipe *r = &t->recipe;
     const double scale = r->clip > 0 ? r->clip / (out->grad_norm + 1e-6) : 1;
     out->lr = ul_recipe_lr(r, step, t->steps);
+    t->dual = out->dual;
     for (int i = 0; i < t->n_train; i++) {
         const ul_trainable *w = &t->train[i];
         const double decay = w->decays ? r->weight_decay : 0;
@@ -270,8 +291,10 @@ ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
             const ul_mark mark = ul_arena_mark(t->step);
             k = cut(t, s + first, t->recipe.batch - first);
             UL_TRY(ul_trainer_pack(t, s + first, k, &b));
-            const ul_pass pass = {
-                .batch = b, .flags = UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0), .last = -1};
+            const unsigned head = t->needs & UL_NEED_STATE ? UL_PASS_NO_HEAD : 0;
+            const ul_pass pass = {.batch = b,
+                                  .flags = UL_PASS_GRAD | head | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0),
+                                  .last = t->blocks};
             UL_TRY(ul_model_plan(t->ctx, t->o.model, &pass, &p));
             if (p.total > out->pass.total) {
                 out->pass = p;

@@ -44,10 +44,22 @@ static ul_status unsupported(replay *r, const char *fmt, ...)
 static ul_status set_hyper(replay *r, const char *key, const json_t *value)
 {
     const bool retain = !strcmp(key, "retain_loss_type");
-    const char *mine = retain ? "retain" : !strcmp(key, "ignore_first_n_answer_tokens") ? "skip" : key;
+    const char *mine = key, *text = json_string_value(value);
+    static const char *const other[][2] = {{"retain_loss_type", "retain"}, {"ignore_first_n_answer_tokens", "skip"},
+                                           {"steering_coeff", "steer"},    {"retain_loss_eps", "eps"},
+                                           {"dual_step_size", "dual_step"}, {"dual_warmup_epochs", "dual_warmup"},
+                                           {"module_regex", "layer"}};
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
+        if (!strcmp(key, other[i][0])) mine = other[i][1];
+    /* what the record's optimizer says again, what has one choice */
+    if (!strcmp(key, "trainable_params_regex") || (retain && !strcmp(text, "EMBED_DIFF"))) return UL_OK;
+    if ((!strcmp(key, "primal_dual") && json_is_true(value)) || (!strcmp(key, "dual_update_upon") && !strcmp(text, "step")))
+        return UL_OK;
     for (int i = 0; r->args.params && r->args.params[i].key; i++) {
         if (strcmp(r->args.params[i].key, mine)) continue;
-        if (!retain)
+        if (!strcmp(mine, "layer") && text)
+            r->args.num[i] = strtod(text + strcspn(text, "0123456789"), NULL);
+        else if (!retain)
             r->args.num[i] = json_number_value(value);
         else if (!strcmp(json_string_value(value), "NLL"))
             r->args.text[i] = "nll";
@@ -67,7 +79,7 @@ static ul_status read_method(replay *r)
     } map[] = {{"GradAscent", "ga"}, {"GradDiff", "graddiff"}, {"NPO", "npo"},
                {"SimNPO", "simnpo"}, {"DPO", "dpo"},           {"FinetuneTrainer", NULL},
                {"WGA", "wga"},       {"SatImp", "satimp"},   {"CEU", "ceu"},
-               {"UNDIAL", "undial"}};
+               {"UNDIAL", "undial"}, {"RMU", "rmu"},           {"PDU", "pdu"}};
     const char *trainer = json_string_value(json_object_get(r->golden, "trainer")), *key;
     json_t *value;
     size_t i = 0;
@@ -291,13 +303,33 @@ static bool is_in(const json_t *list, const char *name, bool tied)
     return false;
 }
 
-/* The weights of the optimizer's groups move; those of a group with a decay decay. */
-static ul_status choose(replay *r, ul_model *m)
+/* The weights of the optimizer's groups, as ul_model_select takes them; "all" where they are. */
+static ul_status spec_of(replay *r, ul_model *m, const char **out)
 {
     const json_t *groups = json_object_get(json_object_get(r->golden, "optimizer"), "groups"), *group;
     ul_trainable *t;
     size_t i;
+    char *list = ul_format(r->arena, "%s", "");
     UL_TRY(ul_model_select(r->ctx, m, "all"));
+    const int n = ul_model_trainables(m, &t);
+    int used = 0;
+    for (int k = 0; k < n; k++) json_array_foreach(groups, i, group)
+        {
+            if (!is_in(json_object_get(group, "parameters"), t[k].name, ul_model_shape(m)->tied)) continue;
+            UL_NEED(list = ul_format(r->arena, "%s%s%s", list, used++ ? "," : "", t[k].name));
+            break;
+        }
+    *out = used == n ? "all" : list;
+    return UL_OK;
+}
+
+/* The weights of the optimizer's groups move; those of a group with a decay decay. */
+static ul_status choose(replay *r, ul_model *m, const char *spec)
+{
+    const json_t *groups = json_object_get(json_object_get(r->golden, "optimizer"), "groups"), *group;
+    ul_trainable *t;
+    size_t i;
+    UL_TRY(ul_model_select(r->ctx, m, spec));
     const int n = ul_model_trainables(m, &t);
     int used = 0;
     for (int k = 0; k < n; k++) json_array_foreach(groups, i, group)
@@ -358,7 +390,7 @@ static ul_status compare_tensors(replay *r, ul_model *m, const char *what)
 static ul_status compare_step(replay *r, ul_trainer *t, int64_t step, const char *losses, const ul_step_result *res)
 {
     const json_t *loss = json_object_get(r->golden, losses), *lr = json_object_get(r->golden, "lr_per_step");
-    const json_t *norm = json_object_get(r->golden, "total_norm");
+    const json_t *norm = json_object_get(r->golden, "total_norm"), *dual = json_object_get(r->golden, "preference");
     int32_t n;
     const double *mine = ul_trainer_micro_losses(t, &n);
     char name[64];
@@ -370,18 +402,32 @@ static ul_status compare_step(replay *r, ul_trainer *t, int64_t step, const char
     }
     if (strcmp(losses, "loss")) return UL_OK;
     if (lr) compare(r, "lr_per_step", "lr_per_step", res->lr, json_number_value(json_array_get(lr, (size_t)step)));
+    if (dual) compare(r, "preference", "preference", res->dual, json_number_value(json_array_get(dual, (size_t)step)));
     if (norm)
         compare(r, "total_norm", "total_norm", res->grad_norm, json_number_value(json_array_get(norm, (size_t)step)));
     return UL_OK;
 }
 
-static ul_status run_steps(replay *r, ul_trainer *t, ul_model *m, const char *losses, bool all)
+/* Gradients of step 0 of every weight, where fewer move afterwards. */
+static ul_status all_gradients(replay *r, const ul_trainer_options *o)
+{
+    ul_trainer *t;
+    ul_step_result res;
+    UL_TRY(ul_model_select(r->ctx, o->model, "all"));
+    UL_TRY(ul_trainer_new(r->ctx, o, r->steps, &t));
+    ul_status s = ul_trainer_gradients(t, 0, &res);
+    if (s == UL_OK) s = compare_tensors(r, o->model, "grad");
+    ul_trainer_free(t);
+    return s;
+}
+
+static ul_status run_steps(replay *r, ul_trainer *t, ul_model *m, const char *losses, bool all, bool grad)
 {
     for (int64_t step = 0; step < r->steps; step++) {
         ul_step_result res;
         UL_TRY(ul_trainer_gradients(t, step, &res));
         UL_TRY(compare_step(r, t, step, losses, &res));
-        if (all && step == 0) UL_TRY(compare_tensors(r, m, "grad"));
+        if (grad && step == 0) UL_TRY(compare_tensors(r, m, "grad"));
         UL_TRY(ul_trainer_update(t, step, &res));
     }
     return all ? compare_tensors(r, m, "weight") : UL_OK;
@@ -398,7 +444,15 @@ static ul_status run(replay *r, ul_precision precision)
     UL_TRY(ul_backend_open(r->ctx, r->arena, ul_env("UL_ISA"), precision, 0, &be));
     ul_status s = open_model(r, be, "model", &m);
     if (s == UL_OK && refs) s = open_model(r, be, "reference", &ref);
-    if (s == UL_OK) s = choose(r, m);
+    double *control = NULL;
+    const char *spec = NULL;
+    const ul_tensor *vector;
+    if (s == UL_OK && (r->needs & UL_NEED_STATE)) {
+        s = ul_tensors_need(r->ctx, r->ts, "control_vec", &vector);
+        control = UL_NEW(r->arena, double, ul_model_shape(m)->C);
+        if (s == UL_OK) s = ul_tensor_f64(r->ctx, vector, 0, ul_model_shape(m)->C, control);
+    }
+    if (s == UL_OK) s = spec_of(r, m, &spec);
     const ul_trainer_options o = {.model = m,
                                   .method = r->method,
                                   .args = &r->args,
@@ -407,9 +461,13 @@ static ul_status run(replay *r, ul_precision precision)
                                   .sample = sample,
                                   .user = r,
                                   .reference = ref,
+                                  .control = control,
                                   .pad_id = 0};
+    const bool few = s == UL_OK && strcmp(spec, "all");
+    if (s == UL_OK && all && few) s = all_gradients(r, &o);
+    if (s == UL_OK) s = choose(r, m, spec);
     if (s == UL_OK) s = ul_trainer_new(r->ctx, &o, r->steps, &t);
-    if (s == UL_OK) s = run_steps(r, t, m, all ? "loss" : "loss_f32", all);
+    if (s == UL_OK) s = run_steps(r, t, m, all ? "loss" : "loss_f32", all, all && !few);
     ul_trainer_free(t);
     ul_model_free(ref);
     ul_model_free(m);

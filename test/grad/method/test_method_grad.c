@@ -8,7 +8,7 @@
 enum { N = 3 }; /* samples: of different lengths, one without a retain document, one with an empty forget side */
 static const int32_t length[N][UL_N_SIDE] = {{5, 3, 4}, {2, 6, 0}, {1, 2, 7}};
 
-enum { LOGP, KL, CE, N_SCORE };
+enum { LOGP, KL, CE, GAP, DIST, N_SCORE };
 typedef double score[N][UL_N_SIDE][8];
 typedef struct {
     score x[N_SCORE], d[N_SCORE], ref; /* what a method reads of the model, its gradient, log p of the reference */
@@ -45,7 +45,10 @@ static double loss(const ul_method *m, const ul_args *a, numbers *x)
         for (int s = 0; s < UL_N_SIDE; s++)
             side[s] = (ul_side){.n = length[i][s], .ref = x->ref[i][s], .n_tok = n_tok[s], .n_seq = n_seq[s],
                                 .logp = x->x[LOGP][i][s], .dlogp = x->d[LOGP][i][s], .kl = x->x[KL][i][s],
-                                .dkl = x->d[KL][i][s], .ce = x->x[CE][i][s], .dce = x->d[CE][i][s]};
+                                .dkl = x->d[KL][i][s], .ce = x->x[CE][i][s], .dce = x->d[CE][i][s],
+                                .gap = x->x[GAP][i][s], .dgap = x->d[GAP][i][s], .dist = x->x[DIST][i][s],
+                                .ddist = x->d[DIST][i][s], .dual = 0.7,
+                                .token_share = length[i][s] ? 1 / (n_seq[s] * length[i][s]) : 0};
         sum += m->loss(a, &side[UL_FORGET], &side[UL_ALT], &side[UL_RETAIN]);
     }
     return sum;
@@ -144,7 +147,10 @@ static void test_all(void **state)
 /* The loss and what else a method says of its passes, as one number. */
 static double all_of(const ul_method *m, const ul_args *a, numbers *x)
 {
-    return loss(m, a, x) + (m->shift && isfinite(m->shift(a)) ? m->shift(a) : 0);
+    double sum = loss(m, a, x) + (m->shift && isfinite(m->shift(a)) ? m->shift(a) : 0);
+    if (m->layer) sum += m->layer(a, 12) + m->steer(a);
+    if (m->dual) sum += m->dual(a, 0, 0, -1) + m->dual(a, 3, 0.7, 5.2);
+    return sum;
 }
 
 /* Every parameter does something: the loss, the targets or the needs change with it. */

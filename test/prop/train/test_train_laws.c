@@ -12,7 +12,8 @@ typedef struct {
 
 static const struct {
     const char *id, *retain;
-} kinds[] = {{"npo", "nll"}, {"graddiff", "kl"}, {"dpo", "kl"}, {"idk", "nll"}, {"undial", "kl"}, {"ceu", ""}, {"", ""}}; /* "": plain training */
+} kinds[] = {{"npo", "nll"}, {"graddiff", "kl"}, {"dpo", "kl"}, {"idk", "nll"}, {"undial", "kl"}, {"ceu", ""},
+             {"pdu", "nll"}, {"rmu", ""}, {"", ""}}; /* "": plain training */
 
 static void begin(tiny *t, const ul_config *config, const tiny_how *how, int kind, const char *out)
 {
@@ -21,6 +22,7 @@ static void begin(tiny *t, const ul_config *config, const tiny_how *how, int kin
     for (int i = 0; m && m->params[i].key; i++)
         if (!strcmp(m->params[i].key, "retain")) t->args.text[i] = kinds[kind].retain;
         else if (!strcmp(m->params[i].key, "alpha")) t->args.num[i] = 1;
+        else if (!strcmp(m->params[i].key, "dual_warmup")) t->args.num[i] = 0;
     char dir[700];
     snprintf(dir, sizeof dir, "%s/reference", out);
     tiny_references(t, how->memory ? NULL : dir);

@@ -6,7 +6,7 @@
 
 enum { T = 6 };
 typedef struct {
-    double logp[T], ref[T], kl[T], ce[T], dlogp[T], dkl[T], dce[T];
+    double logp[T], ref[T], kl[T], ce[T], gap[T], dist[T], dlogp[T], dkl[T], dce[T], dgap[T], ddist[T];
 } doc;
 
 static ul_side side(doc *d, int32_t n, double n_tok, double n_seq)
@@ -14,7 +14,10 @@ static ul_side side(doc *d, int32_t n, double n_tok, double n_seq)
     memset(d->dlogp, 0, sizeof d->dlogp);
     memset(d->dkl, 0, sizeof d->dkl);
     memset(d->dce, 0, sizeof d->dce);
-    return (ul_side){.n = n, .logp = d->logp, .ref = d->ref, .kl = d->kl, .ce = d->ce, .dlogp = d->dlogp,
+    memset(d->dgap, 0, sizeof d->dgap);
+    memset(d->ddist, 0, sizeof d->ddist);
+    return (ul_side){.gap = d->gap, .dgap = d->dgap, .dist = d->dist, .ddist = d->ddist,
+                     .token_share = 1 / (n_seq * n), .dual = 1, .n = n, .logp = d->logp, .ref = d->ref, .kl = d->kl, .ce = d->ce, .dlogp = d->dlogp,
                      .dkl = d->dkl, .dce = d->dce, .n_tok = n_tok, .n_seq = n_seq};
 }
 

@@ -1,0 +1,56 @@
+/* rmu.c - representation misdirection: hidden states of forget text are steered to a random direction, those of retain
+ * text held where the reference has them.
+ *
+ *   L = gamma mean_f |h_l(x) - c u|^2 / C + alpha mean_r |h_l(x) - h_l^ref(x)|^2 / C,   u = r / |r|, r uniform in [0, 1)^C
+ *
+ * means over documents of the means over their scored tokens, at the output of block l. Only the last matrices of the
+ * mlps of blocks l-2, l-1, l move unless --train says otherwise; the blocks above l are not run.
+ *
+ * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200). Traps: c beside
+ * |h_l| decides everything; open-unlearning's means are a product of means (--match open-unlearning). Shallow: a few
+ * steps of relearning or one ablated direction bring most of it back. */
+#include "method/method.h"
+
+static const ul_param params[] = {
+    {"layer", UL_INT, -1, -1, 1000, NULL, "block whose output is steered, from 0; -1: a quarter of the way up", NULL},
+    {"steer", UL_REAL, 6.5, 0, 1e6, NULL, "length c of the control vector", NULL},
+    UL_PARAM_GAMMA(1),
+    {"alpha", UL_REAL, 1200, 0, 1e6, NULL, "weight of the retain term", NULL},
+    {0}};
+
+static int layer(const ul_args *args, int n_layer)
+{
+    const int l = (int)ul_num(args, "layer");
+    return l < 0 ? n_layer / 4 : l < n_layer ? l : n_layer - 1;
+}
+
+static double steer(const ul_args *args)
+{
+    return ul_num(args, "steer");
+}
+
+static double term(double weight, ul_side *s)
+{
+    if (s->n == 0) return 0;
+    for (int32_t t = 0; t < s->n; t++) s->ddist[t] += weight * s->token_share;
+    return weight * s->token_share * ul_side_sum(s->dist, s->n);
+}
+
+static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    (void)alt;
+    return term(ul_num(args, "gamma"), forget) + term(ul_num(args, "alpha"), retain);
+}
+
+const ul_method ul_method_rmu = {
+    .title = "Representation misdirection for unlearning",
+    .paper = "arXiv:2403.03218",
+    .note = "Scrambles hidden states of forget text at one layer; cheap, and known to be shallow: test it with relearning.",
+    .intent = UL_SUPPRESSION,
+    .level = UL_LEVEL_HIDDEN,
+    .params = params,
+    .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE,
+    .layer = layer,
+    .steer = steer,
+    .loss = loss,
+};
