@@ -22,6 +22,12 @@ const ul_param ul_attack_params[] = {
     {"retain-rows", UL_INT, 200, 1, 1 << 20, "rows",
      "retain and phantom rows that are asked, spread evenly over their files", NULL},
     {"options", UL_INT, 4, 2, 64, NULL, "wrong answers drawn from other rows where a row has none", NULL},
+    {"spike", UL_TEXT, 0, 0, 0, NULL,
+     "measure the audit's own sensitivity: the model is taught phantoms, forgets them by this method (npo, ga, ...) and is "
+     "attacked; needs --phantom. Without a control nothing found counts only with it",
+     ""},
+    {"spike-steps", UL_INT, 320, 1, 1e6, "steps", "teaching of the spike-in", NULL},
+    {"spike-forget", UL_INT, 70, 1, 1e6, "steps", "forgetting of the spike-in, at a quarter of the attacks' rate", NULL},
     {"attack-train", UL_TEXT, 0, 0, 0, NULL, "which weights attacks move, as `train --train`", "all"},
     {0}};
 
@@ -126,6 +132,7 @@ ul_status ul_battery_run(const ul_audit *a, const char *name, ul_model *m, ul_mo
     UL_TRY(ul_model_select(a->ctx, work, ul_txt(a->attack, "attack-train")));
     for (int i = 0; i < n; i++)
         if (probe[i].from <= a->profile) UL_TRY(probe[i].run(&p, &probe[i], &b->probe[i]));
+    UL_TRY(ul_spike_run(a, m, work, &b->spike));
     b->seconds = (double)(ul_now_ns() - start) * 1e-9;
     ul_note(a->ctx, UL_LOG_INFO, "%-14s asked and attacked: K1 %.2f of the forgotten, %.2f of those who stay (%.1f s)",
             name, ul_mean(b->forget.first, b->forget.n), ul_mean(b->retain.first, b->retain.n), b->seconds);

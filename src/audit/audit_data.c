@@ -106,6 +106,7 @@ ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in)
     if (!in->phantom) return UL_OK;
     UL_TRY(ul_records_half(a->ctx, a->arena, in->phantom, 0, &half, NULL));
     UL_TRY(docs(a, half, &a->phantom_docs));
+    UL_TRY(asked(a, half, false, &a->spike));
     UL_TRY(ul_records_half(a->ctx, a->arena, in->phantom, 1, &half, NULL));
     return asked(a, half, false, &a->phantom);
 }

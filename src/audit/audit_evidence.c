@@ -19,6 +19,7 @@ enum {
     GROUP_FORGET,
     GROUP_RETAIN,
     GROUP_PHANTOM,
+    GROUP_SPIKE,
     N_GROUP,
     MAX_COLUMN = 3 * (UL_MAX_PROBE + UL_MAX_DEPTH + 8),
     MAX_TERM = 2 * UL_MAX_DEPTH
@@ -157,6 +158,7 @@ typedef struct {
     quantity control_first, control_phantom, phantom_before; /* nothing where there is none */
     quantity keep_first[N_MODEL], keep_said[N_MODEL];
     quantity reworded[N_MODEL];
+    quantity taught, attacked, blank, blank_attacked; /* of the spike-in */
     quantity probe[N_MODEL][UL_MAX_PROBE], depth[N_MODEL][UL_MAX_DEPTH];
 } table;
 
@@ -178,6 +180,11 @@ static void collect_columns(sample *s, table *t, const ul_evidence *e)
     t->control_first = anchor ? t->first[R] : nothing;
     t->control_phantom = anchor && e->phantom ? add_column(s, GROUP_PHANTOM, anchor->phantom.first) : nothing;
     t->phantom_before = e->phantom ? add_column(s, GROUP_PHANTOM, s->b[U]->phantom.first) : nothing;
+    const ul_spike *k = &s->b[U]->spike;
+    t->taught = add_column(s, GROUP_SPIKE, k->taught);
+    t->attacked = add_column(s, GROUP_SPIKE, k->attacked);
+    t->blank = add_column(s, GROUP_PHANTOM, k->blank);
+    t->blank_attacked = add_column(s, GROUP_PHANTOM, k->blank_attacked);
     if (anchor) return;
     t->first[R] = e->phantom ? t->phantom_before : constant(e->chance);
     t->last[R] = e->phantom ? add_column(s, GROUP_PHANTOM, s->b[U]->phantom.last) : constant(e->chance);
@@ -199,7 +206,7 @@ static ul_status entities(ul_arena *scratch, const ul_records *records, ul_clust
 /* Means of every column, and of every replicate. */
 static ul_status resample(sample *s, ul_arena *scratch, ul_evidence *e)
 {
-    const ul_records *set[N_GROUP] = {s->a->forget, s->a->retain, s->a->phantom};
+    const ul_records *set[N_GROUP] = {s->a->forget, s->a->retain, s->a->phantom, s->a->spike};
     s->width = 1;
     for (int g = 0; g < N_GROUP; g++) {
         s->base[g] = s->width - 1;
@@ -362,6 +369,16 @@ static ul_status recoveries(const sample *s, ul_arena *scratch, const table *t, 
     return UL_OK;
 }
 
+static ul_status sensitivity(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
+{
+    ul_bound gap;
+    if (!s->b[U]->spike.ran) return UL_OK;
+    UL_TRY(gate(s, scratch, difference(s, t->taught, t->blank), &gap, &e->has_sensitivity));
+    if (!e->has_sensitivity) return UL_OK;
+    return bound_of(s, scratch, quotient(s, t->attacked, t->blank_attacked, t->taught, t->blank), 1, &e->sensitivity,
+                    &e->has_sensitivity);
+}
+
 static double chance(const ul_records *r)
 {
     double sum = 0;
@@ -379,6 +396,7 @@ static ul_status collect(sample *s, ul_arena *scratch, ul_evidence *e)
     if (!e->told_informative) e->s = e->s_first; /* the original knows but does not say */
     UL_TRY(utility(s, scratch, t, e));
     UL_TRY(gates(s, scratch, t, e));
+    UL_TRY(sensitivity(s, scratch, t, e));
     return recoveries(s, scratch, t, e);
 }
 

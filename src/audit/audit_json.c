@@ -99,7 +99,7 @@ static json_t *qualifiers(unsigned q)
 static json_t *evidence(const ul_evidence *e)
 {
     return json_pack(
-        "{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "anchor",
+        "{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "anchor",
         e->control   ? "retrained control"
         : e->phantom ? "phantoms"
                      : "chance",
@@ -111,7 +111,7 @@ static json_t *evidence(const ul_evidence *e)
         e->inverse_informative ? bound(&e->inverse) : json_null(), "avoided",
         e->avoided_informative ? bound(&e->avoided) : json_null(), "depth",
         e->depth_informative ? bound(&e->depth) : json_null(), "sham", e->has_sham ? bound(&e->sham) : json_null(),
-        "s_from_expression", e->told_informative);
+        "sensitivity", e->has_sensitivity ? bound(&e->sensitivity) : json_null(), "s_from_expression", e->told_informative);
 }
 
 json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *o, const ul_battery *r)

@@ -35,7 +35,8 @@ const ul_param ul_rule_params[] = {
     {"inverted", UL_REAL, 0.5, 0, 1, NULL, "suppressed: inv, or avoided, above this, lower bound", NULL},
     {"overshoot", UL_REAL, 1.2, 1, 10, NULL, "overshoot: s above this, lower bound", NULL},
     {"sensitivity", UL_REAL, 0.5, 0, 1, NULL,
-     "without a control nothing found counts only when a spike-in's recovered share is above this, lower bound", NULL},
+     "nothing found counts only when a spike-in, where there is one, is recovered above this, lower bound; without a control "
+     "there must be one", NULL},
     {"pass-utility", UL_REAL, 0.85, 0, 1, NULL, "intentions are met only with utility above this, lower bound", NULL},
     {0}};
 
@@ -235,6 +236,10 @@ static char *unable(const judge *j)
     if (e->control && !e->depth_informative)
         return ul_strdup(j->arena, "no layer below the last one tells original and control apart");
     if (!e->control && !e->phantom) return ul_strdup(j->arena, "there is neither a control nor phantoms");
+    if (e->has_sensitivity && e->sensitivity.lo < rule(j, "sensitivity"))
+        return ul_format(j->arena,
+                         "the attack is too weak for this model: of a spike-in it recovered %.2f (lower bound %.2f, wanted %.2f)",
+                         e->sensitivity.value, e->sensitivity.lo, rule(j, "sensitivity"));
     if (!e->control && !(e->has_sensitivity && e->sensitivity.lo >= rule(j, "sensitivity")))
         return ul_strdup(
             j->arena,

@@ -50,6 +50,7 @@ typedef struct {
     const ul_docs *text; /* plain sentences whose loss is part of utility, or NULL */
     const ul_docs *retain_docs;  /* what attacks train on */
     const ul_docs *fold_docs[2]; /* the two halves of the forget people */
+    const ul_records *spike;                /* the people of phantom_docs as rows that are asked, or NULL */
     const ul_docs *phantom_docs; /* phantom people beside those that are asked, or NULL */
     const uint8_t *fold;         /* [forget->n] the half a row belongs to */
 } ul_audit;
@@ -88,6 +89,11 @@ ul_status ul_probe_noise(const ul_probing *p, const ul_probe *probe, ul_probed *
 ul_status ul_probe_prune(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;     /* W8 */
 ul_status ul_probe_rephrased(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST; /* E1 */
 
+/* The recipe of attacks that train; trains `work` as it stands on `docs` and, half a batch of them, `extra` (NULL: none). */
+void ul_attack_recipe(const ul_probing *p, int32_t batch, int64_t n_steps, ul_recipe *out);
+ul_status ul_attack_train(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, int64_t n_steps, const char *what,
+                          json_t *curve) UL_MUST;
+
 /* Number formats: x becomes what the format can hold. Rows of [rows, cols]; groups and blocks run over the flattened matrix. */
 enum { UL_INT8_ROWS, UL_NF4, UL_FP4, UL_RTN4, UL_RTN3 };
 void ul_quantise(int scheme, int64_t group, float *x, int64_t rows, int64_t cols);
@@ -100,6 +106,16 @@ ul_status ul_text_loss(const ul_audit *a, ul_model *m, const ul_docs *text,
 /* Every matrix W += sigma * std(W) * N(0, 1). */
 void ul_model_noise(ul_model *m, double sigma, uint64_t seed);
 
+/* ---- spike-in ---------------------------------------------------------------------------------------------------- */
+/* How much would W1 have found? The model is taught the phantoms that attacks train on, made to forget them, and relearned on retain
+ * rows; `first` of those people when taught, when forgotten and after the attack, and of the phantoms that stay unknown. */
+typedef struct {
+    bool ran;
+    double *taught, *forgotten, *attacked; /* rows of audit->spike  */
+    double *blank, *blank_attacked;        /* rows of audit->phantom, when taught and after the attack */
+} ul_spike;
+ul_status ul_spike_run(const ul_audit *a, ul_model *m, ul_model *work, ul_spike *out) UL_MUST; /* nothing without --spike */
+
 /* ---- one model under every probe ---------------------------------------------------------------------------------- */
 typedef struct {
     const char *name;
@@ -108,6 +124,7 @@ typedef struct {
     ul_probed probe[UL_MAX_PROBE];
     int n_depth; /* layers that were looked at: 1 .. n_depth */
     double *depth[UL_MAX_DEPTH];
+    ul_spike spike;
     double seconds;
 } ul_battery;
 ul_status ul_battery_run(const ul_audit *a, const char *name, ul_model *m, ul_model *work, ul_battery *out) UL_MUST;

@@ -24,7 +24,7 @@ static ul_status draw(void *user, int64_t step, int32_t i, ul_arena *arena, ul_s
     return ul_pairing_sample(m->ctx, &m->extra, step * m->n_extra + i - m->n_main, out);
 }
 
-static void strength(const ul_probing *p, int32_t batch, ul_recipe *out)
+void ul_attack_recipe(const ul_probing *p, int32_t batch, int64_t n_steps, ul_recipe *out)
 {
     ul_args args;
     ul_weight *w;
@@ -34,7 +34,7 @@ static void strength(const ul_probing *p, int32_t batch, ul_recipe *out)
     ul_recipe_from_args(&args, parameters, out);
     const double lr = ul_num(p->audit->attack, "attack-lr");
     out->lr = lr > 0 ? lr : ul_recipe_lr_for(parameters) / 2;
-    out->steps = (int64_t)ul_num(p->audit->attack, "attack-steps");
+    out->steps = n_steps;
     out->seed = p->audit->seed;
     out->batch = batch;
     out->beta2 = 0.98;
@@ -91,23 +91,28 @@ static ul_status steps(const ul_probing *p, ul_trainer *t, int64_t n, json_t *cu
     return UL_OK;
 }
 
-/* Trains `work`, a copy of the model, on `docs` and, half a batch of them, `extra` (NULL: none). */
-static ul_status attack(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, const char *what, json_t *curve)
+ul_status ul_attack_train(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, int64_t n_steps, const char *what,
+                          json_t *curve)
 {
     const ul_audit *a = p->audit;
     const int32_t batch = (int32_t)ul_num(a->attack, "attack-batch");
     mixture m = {.ctx = a->ctx, .n_main = batch, .n_extra = extra ? batch / 2 : 0};
-    UL_TRY(ul_model_copy_weights(a->ctx, p->model, p->work));
     UL_TRY(ul_pairing_init(a->ctx, a->arena, docs, NULL, a->seed, true, &m.main));
     if (extra) UL_TRY(ul_pairing_init(a->ctx, a->arena, extra, NULL, a->seed + 1, true, &m.extra));
     ul_recipe recipe;
-    strength(p, m.n_main + m.n_extra, &recipe);
+    ul_attack_recipe(p, m.n_main + m.n_extra, n_steps, &recipe);
     const ul_trainer_options o = {.model = p->work, .recipe = &recipe, .sample = draw, .user = &m};
     ul_trainer *t;
     UL_TRY(ul_trainer_new(a->ctx, &o, recipe.steps, &t));
     const ul_status s = steps(p, t, recipe.steps, curve, what);
     ul_trainer_free(t);
     return s;
+}
+
+static ul_status attack(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, const char *what, json_t *curve)
+{
+    UL_TRY(ul_model_copy_weights(p->audit->ctx, p->model, p->work));
+    return ul_attack_train(p, docs, extra, (int64_t)ul_num(p->audit->attack, "attack-steps"), what, curve);
 }
 
 /* An attack with its relearning curve, from before the first step to what is measured after the last. */

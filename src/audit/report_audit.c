@@ -429,7 +429,8 @@ static ul_status html(ul_ctx *ctx, const json_t *report, const char *path)
         interval(o, "Utility beside the original: ranks ", in(m, "evidence", "utility_K1"), ", ");
         interval(o, "says ", in(m, "evidence", "utility_said"), ", ");
         put(o, "text ", num(in(m, "evidence", "utility_text"), "value", NULL), ". ");
-        interval(o, "Sham of RTT: ", in(m, "evidence", "sham"), ".</p>\n");
+        interval(o, "Sham of RTT: ", in(m, "evidence", "sham"), ". ");
+        interval(o, "Sensitivity (spike-in): ", in(m, "evidence", "sensitivity"), ".</p>\n");
         curves(o, m);
         depth_map(o, m);
         answer_table(o, m);

@@ -207,6 +207,10 @@ static void withheld(void **state)
     e = removed();
     e.depth_informative = false;
     is(&e, UL_INCONCLUSIVE);
+    e = removed(); /* a spike-in that the attack does not find withdraws "removed" */
+    e.has_sensitivity = true;
+    e.sensitivity = at(0.4, 0.7, 0.8);
+    is(&e, UL_INCONCLUSIVE);
     e = removed(); /* without a control the wording is capped, and only with a known sensitivity */
     e.control = false;
     is(&e, UL_INCONCLUSIVE);
