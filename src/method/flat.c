@@ -11,9 +11,9 @@
  * Wang et al. 2024, "LLM Unlearning via Loss Adjustment with Only Forget Data", arXiv:2410.11143; UCSC-REAL/FLAT,
  * dataloader.py. No retain term, no reference. Traps: their code averages P over all positions, prompt and padding
  * counting 0, so that P shrinks with the prompt; and takes P over the micro-batch before g. Here P is of the answer.
- * Probabilities, not logarithms: a token of p near 0 is neither learnt nor forgotten. Nothing holds the rest but a small
- * step: the authors' learning rate is 2e-7 for 7e9 parameters, 50 times below the others'. On tofu-656k, 30 steps of 16,
- * the probability of a retain answer (0.60 before) is 0.12 after --lr 2e-3, 0.57 after 6e-4, 0.60 after 2e-4. */
+ * Probabilities, not logarithms: a token of p near 0 is neither learnt nor forgotten. Nothing holds the rest but a
+ * small step: the authors' learning rate is 2e-7 for 7e9 parameters, 50 times below the others'. On tofu-656k, 30 steps
+ * of 16, the probability of a retain answer (0.60 before) is 0.12 after --lr 2e-3, 0.57 after 6e-4, 0.60 after 2e-4. */
 #include "method/method.h"
 #include <string.h>
 
