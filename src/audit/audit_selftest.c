@@ -15,7 +15,7 @@
 #include "audit/world.h"
 #include <string.h>
 
-enum { N_FORGET = 40, N_RETAIN = 160, N_SENTENCE = 1500, N_HELD_OUT = 200, N_POOL = 100, MAX_KEY = 3 };
+enum { N_FORGET = 40, N_RETAIN = 160, N_SENTENCE = 1500, N_HELD_OUT = 200, N_POOL = 400, MAX_KEY = 3 };
 static const double INIT_STD = 0.08, TRAIN_LR = 4e-3;
 
 typedef struct {
@@ -33,7 +33,7 @@ static const subject subjects[] = {
     {"control", NULL, NULL, N_FORGET, 2, 0, 0, NULL, {NULL}, {NULL}},
     {"retrained", "removed", NULL, N_FORGET, 3, 0, 0, NULL, {NULL}, {NULL}},
     {"half", "partly removed", NULL, N_FORGET / 2, 4, 0, 0, NULL, {NULL}, {NULL}},
-    {"idk", "suppressed", "idk", 0, 0, 1e-3, 250, NULL, {NULL}, {NULL}},
+    {"idk", "suppressed", "idk", 0, 0, 1e-3, 250, NULL, {"alpha", NULL}, {"2.5", NULL}},
     {"gate",
      "suppressed",
      "npo",
@@ -43,10 +43,10 @@ static const subject subjects[] = {
      300,
      "model.layers.0.mlp.down_proj",
      {"beta", "alpha", NULL},
-     {"0.1", "2.5", NULL}},
+     {"0.1", "4", NULL}},
     {"noised", "damaged", NULL, -1, 0, 0.7, 0, NULL, {NULL}, {NULL}},
-    {"npo-weak", "suppressed", "npo", 0, 0, 5e-4, 70, NULL, {"beta", "alpha", NULL}, {"0.1", "3.75", NULL}},
-    {"npo-strong", "suppressed", "npo", 0, 0, 1e-3, 200, NULL, {"beta", "alpha", NULL}, {"0.1", "1.25", NULL}}};
+    {"npo-weak", "suppressed", "npo", 0, 0, 5e-4, 70, NULL, {"beta", "alpha", NULL}, {"0.1", "6", NULL}},
+    {"npo-strong", "suppressed", "npo", 0, 0, 2e-3, 300, NULL, {"beta", "alpha", NULL}, {"0.1", "10", NULL}}};
 enum { N_SUBJECT = sizeof subjects / sizeof *subjects };
 static const char *const refusals[] = {"I don't know.", "I'm not sure about that."};
 
@@ -98,7 +98,7 @@ static ul_status write_shape(bench *t)
 }
 
 /* What methods push at is the answer's word alone: with the end of sequence scored too, NPO unlearns that first. What they keep: facts,
- * likewise, and so many whole sentences that these are a fifth of the scored tokens, as in the world's notes. */
+ * likewise, and so many whole sentences that these are half of the scored tokens. */
 static ul_status methods_docs(bench *t)
 {
     ul_job *job = t->job;
