@@ -136,14 +136,11 @@ static bool gated(const judge *j, char **why)
     }
     if (!e->surface_informative) {
         *why = ul_format(j->arena,
-                         "uninformative: the original ranks %.2f of the forget answers first, the anchor (%s) %.2f; "
-                         "the lower bound of the "
-                         "difference is %.2f. What the original does not know cannot be seen to be forgotten",
-                         e->known.value,
-                         e->control   ? "the control"
-                         : e->phantom ? "phantoms"
-                                      : "chance",
-                         e->known.value - e->gap.value, e->gap.lo);
+                         "uninformative: the original ranks %.2f of the forget answers first, the anchor (%s) %.2f; the lower bound of "
+            "the difference is %.2f, which must exceed %.2f and 3 standard errors (%lld people or things were asked about). "
+            "What the original does not know better than the anchor cannot be seen to be forgotten",
+            e->known.value, e->control ? "the control" : e->phantom ? "phantoms" : "chance", e->known.value - e->gap.value,
+            e->gap.lo, rule(j, "informative"), (long long)e->n_entity);
         return true;
     }
     return false;
