@@ -93,7 +93,7 @@ ul_status ul_pairing_sample(ul_ctx *ctx, ul_pairing *p, int64_t index, ul_sample
     }
     if (p->alt) {
         const int64_t key = alternate_key(p, row, epoch, place);
-        const int64_t *at = bsearch(&key, p->alt_key, (size_t)p->alt->n, sizeof key, rising);
+        const int64_t *at = p->alt->n ? bsearch(&key, p->alt_key, (size_t)p->alt->n, sizeof key, rising) : NULL;
         if (!at)
             return ul_fail(ctx, UL_E_INTERNAL, "sample %lld is beyond those whose alternates were prepared",
                            (long long)index);
