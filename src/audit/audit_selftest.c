@@ -40,7 +40,7 @@ static const subject subjects[] = {
      0,
      0,
      3e-3,
-     300,
+     500,
      "model.layers.0.mlp.down_proj",
      {"beta", "alpha", NULL},
      {"0.1", "4", NULL}},
