@@ -56,6 +56,9 @@ extern const ul_param ul_lora_params[];    /* lora-r lora-alpha lora-rslora lora
 extern const ul_param ul_output_params[];  /* out force resume micro-batch checkpoint save-every match cache */
 
 /* ---- opening what jobs work on ---------------------------------------------------------------------------------------- */
+/* For ul_arena_defer. */
+void ul_release_model(void *model);
+void ul_release_tokenizer(void *tokenizer);
 ul_status ul_job_backend(ul_job *job, ul_backend **out) UL_MUST;
 /* Model and tokenizer of a directory, checked against each other; `digest` (65 bytes, of ul_job_digest) or NULL. */
 ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned flags, ul_model **m, ul_tokenizer **tok,

@@ -68,16 +68,6 @@ typedef struct {
     int n;
 } bench;
 
-static void free_model(void *m)
-{
-    ul_model_free(m);
-}
-
-static void free_tokenizer(void *t)
-{
-    ul_tokenizer_free(t);
-}
-
 static ul_status write_shape(bench *t)
 {
     ul_job *job = t->job;
@@ -137,7 +127,7 @@ static ul_status set_up(bench *t)
     UL_TRY(write_shape(t));
     UL_TRY(ul_job_backend(job, &t->be));
     UL_TRY(ul_tokenizer_open(job->ctx, t->shape_dir, &t->tok));
-    UL_TRY(ul_arena_defer(job->arena, free_tokenizer, t->tok));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_tokenizer, t->tok));
     t->tpl = ul_template_tofu;
     t->tpl.max_length = 64;
     ul_audit *a = &t->audit;
@@ -189,7 +179,7 @@ static ul_status fresh(bench *t, uint64_t seed, ul_model **out)
     const char *config = ul_path_join(t->job->arena, t->shape_dir, "config.json");
     UL_NEED(config);
     UL_TRY(ul_model_fresh(t->job->ctx, t->be, config, seed, INIT_STD, out));
-    return ul_arena_defer(t->job->arena, free_model, *out);
+    return ul_arena_defer(t->job->arena, ul_release_model, *out);
 }
 
 static ul_status learn(bench *t, const subject *x, ul_model *m)
@@ -264,7 +254,7 @@ static ul_status make(bench *t, const subject *x, ul_model **out)
     const char *from = ul_job_text(t->job, "from"), *dir = from ? ul_path_join(t->job->arena, from, x->id) : NULL;
     if (dir && ul_dir_exists(dir)) {
         UL_TRY(ul_model_open(t->job->ctx, t->be, dir, 0, out));
-        return ul_arena_defer(t->job->arena, free_model, *out);
+        return ul_arena_defer(t->job->arena, ul_release_model, *out);
     }
     UL_TRY(fresh(t, x->seed + 10 * t->seed, out));
     if (x->method) return forget(t, x, *out);

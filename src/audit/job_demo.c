@@ -78,16 +78,6 @@ static ul_status write_shape(demo *d)
     return ul_json_save(job->ctx, path, c);
 }
 
-static void free_tokenizer(void *t)
-{
-    ul_tokenizer_free(t);
-}
-
-static void free_model(void *m)
-{
-    ul_model_free(m);
-}
-
 static ul_status set_up(demo *d)
 {
     ul_job *job = d->job;
@@ -99,7 +89,7 @@ static ul_status set_up(demo *d)
     UL_TRY(write_shape(d));
     UL_TRY(ul_job_backend(job, &d->be));
     UL_TRY(ul_tokenizer_open(job->ctx, d->shape_dir, &d->tok));
-    UL_TRY(ul_arena_defer(job->arena, free_tokenizer, d->tok));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_tokenizer, d->tok));
     d->tpl = ul_template_tofu;
     d->tpl.max_length = 64;
     UL_TRY(ul_world_docs(job->ctx, job->arena, d->world, d->tok, &d->tpl, true, true, true, &d->all));
@@ -171,7 +161,7 @@ static ul_status learn(demo *d, const char *id, const ul_docs *docs, ul_model **
     UL_NEED(dir);
     course c = {.d = d};
     UL_TRY(ul_model_fresh(job->ctx, d->be, config, (uint64_t)ul_job_int(job, "seed"), 0.08, &c.model));
-    UL_TRY(ul_arena_defer(job->arena, free_model, c.model));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_model, c.model));
     recipe(d, 4e-3, ul_job_int(job, "steps"), 64, &c.recipe);
     c.recipe.schedule = UL_COSINE;
     c.recipe.warmup = 0.05;
@@ -283,7 +273,7 @@ static ul_status forget_with(demo *d, const plan *p)
     for (int i = 0; p->key[i]; i++) UL_TRY(ul_args_set(job->arena, &args, p->id, p->key[i], p->value[i]));
     course c = {.d = d, .curve = x->curve};
     UL_TRY(ul_model_open(job->ctx, d->be, from, 0, &c.model));
-    UL_TRY(ul_arena_defer(job->arena, free_model, c.model));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_model, c.model));
     recipe(d, p->lr, p->steps, 32, &c.recipe);
     ul_reference *ref = NULL;
     if (method->needs & UL_NEED_FORGET_REF)

@@ -17,16 +17,6 @@ static ul_status fresh(ul_training *t)
     return ul_model_fresh(job->ctx, t->be, config, (uint64_t)ul_job_int(job, "seed"), ul_job_num(job, "init-std"), &t->model);
 }
 
-static void free_model(void *m)
-{
-    ul_model_free(m);
-}
-
-static void free_tokenizer(void *t)
-{
-    ul_tokenizer_free(t);
-}
-
 /* As ul_training_model, but with weights that are drawn, not read. */
 static ul_status fresh_model(ul_training *t)
 {
@@ -38,9 +28,9 @@ static ul_status fresh_model(ul_training *t)
     UL_TRY(ul_manifest_begin(job, &t->manifest));
     UL_TRY(ul_job_backend(job, &t->be));
     UL_TRY(fresh(t));
-    UL_TRY(ul_arena_defer(job->arena, free_model, t->model));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_model, t->model));
     UL_TRY(ul_tokenizer_open(job->ctx, t->dir, &t->tok));
-    UL_TRY(ul_arena_defer(job->arena, free_tokenizer, t->tok));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_tokenizer, t->tok));
     UL_TRY(ul_model_digest(job->ctx, t->model, t->digest));
     UL_TRY(ul_manifest_input(job, &t->manifest, "model", t->dir, t->digest, -1));
     UL_TRY(ul_manifest_side_files(job, &t->manifest, t->dir));

@@ -14,12 +14,12 @@ ul_status ul_job_backend(ul_job *job, ul_backend **out)
     return ul_backend_open(job->ctx, job->arena, isa, precision, (int)ul_job_int(job, "threads"), out);
 }
 
-static void free_model(void *m)
+void ul_release_model(void *m)
 {
     ul_model_free(m);
 }
 
-static void free_tokenizer(void *t)
+void ul_release_tokenizer(void *t)
 {
     ul_tokenizer_free(t);
 }
@@ -32,10 +32,10 @@ ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned fl
         return ul_fail(job->ctx, UL_E_INPUT, "%s: no such directory (a model is a Hugging Face directory: config.json, "
                        "*.safetensors, tokenizer.json)", dir);
     UL_TRY(ul_model_open(job->ctx, be, dir, flags, m));
-    UL_TRY(ul_arena_defer(job->arena, free_model, *m));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_model, *m));
     if (tok) {
         UL_TRY(ul_tokenizer_open(job->ctx, dir, tok));
-        UL_TRY(ul_arena_defer(job->arena, free_tokenizer, *tok));
+        UL_TRY(ul_arena_defer(job->arena, ul_release_tokenizer, *tok));
         const int64_t top = ul_tokenizer_max_id(*tok);
         if (top >= ul_model_shape(*m)->V)
             return ul_fail(job->ctx, UL_E_INPUT, "%s: the tokenizer's largest id is %lld, the embedding of the model has %d "

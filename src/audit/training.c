@@ -116,11 +116,6 @@ ul_status ul_training_finished(ul_training *t)
     return ul_buf_printf(&job->text, "%s is complete already, with this recipe: there is nothing to resume\n", t->out);
 }
 
-static void free_model(void *m)
-{
-    ul_model_free(m);
-}
-
 ul_status ul_training_reference(ul_training *t)
 {
     ul_job *job = t->job;
@@ -128,7 +123,7 @@ ul_status ul_training_reference(ul_training *t)
         t->reference = t->model;                                  /* with its adapters off */
         if (t->lora) return UL_OK;
         UL_TRY(ul_model_open(job->ctx, t->be, t->dir, 0, &t->reference));
-        return ul_arena_defer(job->arena, free_model, t->reference);
+        return ul_arena_defer(job->arena, ul_release_model, t->reference);
     }
     const char *dir = ul_job_text(job, "cache");
     if (!dir) dir = ul_path_join(job->arena, t->out, "reference");
