@@ -68,7 +68,11 @@ typedef struct {
     double (*steer)(const ul_args *);
     /* The multiplier after a step whose constraint came to this, `epoch` epochs into the run; < 0: the first one. */
     double (*dual)(const ul_args *, double dual, double constraint, double epoch);
-    double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain);
+    double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain); /* NULL: a procedure (procedure.h) */
+    /* Defaults of the run that this method brings along, key and value in turn, NULL at the end: they hold where the user
+     * gives none. lr_scale: of the learning rate that the size of the model suggests; 0 is 1. */
+    const char *const *recipe;
+    double lr_scale;
 } ul_method;
 
 /* The registry: one file src/method/<id>.c each. */

@@ -8,6 +8,7 @@
 #include "io/io.h"
 #include "metric/metric.h"
 #include "model/model.h"
+#include "procedure/procedure.h"
 #include "token/token.h"
 #include "train/train.h"
 #include "unlearn/method.h"
@@ -34,6 +35,7 @@ struct ul_job {
     ul_args args[UL_JOB_TABLES];
     bool set[UL_JOB_TABLES][UL_MAX_PARAM]; /* given by the caller, not a default */
     const ul_method *method;               /* NULL until "method" is set */
+    const ul_procedure *procedure;         /* NULL: the method is a loss   */
     const char *method_id;
     ul_args method_args;
     const char *pending_owner; /* METHOD of METHOD.PARAMETER keys seen before "method" */
@@ -48,6 +50,16 @@ int64_t ul_job_int(const ul_job *job, const char *key);
 bool ul_job_flag(const ul_job *job, const char *key);
 const char *ul_job_text(const ul_job *job, const char *key); /* NULL when empty */
 bool ul_job_given(const ul_job *job, const char *key);
+
+/* Every method that `--method` takes, losses first, then procedures: entry i; false past the end. */
+typedef struct {
+    const char *id;
+    const ul_method *method;
+    const ul_procedure *procedure; /* NULL: a loss */
+} ul_catalogue_entry;
+bool ul_catalogue_at(int i, ul_catalogue_entry *out);
+bool ul_catalogue_find(const char *id, ul_catalogue_entry *out);
+const char *ul_catalogue_nearest(const char *id); /* for did-you-mean; NULL when nothing is near */
 
 /* Tables shared by several kinds. Recipe: ul_recipe_params (train.h). */
 extern const ul_param ul_compute_params[]; /* threads precision isa                                          */

@@ -71,21 +71,32 @@ static bool find_key(const ul_job *job, const char *key, int *table, int *place)
     return false;
 }
 
+/* The method's own defaults of the run, where the caller has given none: before the method or after it. */
+static ul_status set_recipe(ul_job *job, const ul_method *m)
+{
+    int t, i;
+    for (const char *const *r = m->recipe; r && *r; r += 2)
+        if (find_key(job, r[0], &t, &i) && !job->set[t][i])
+            UL_TRY(ul_args_set(job->arena, &job->args[t], NULL, r[0], r[1]));
+    return UL_OK;
+}
+
 static ul_status set_method(ul_job *job, const char *id)
 {
-    const ul_method *m = ul_method_find(id);
-    if (!m) {
-        const char *near = ul_method_nearest(id);
+    ul_catalogue_entry e;
+    if (!ul_catalogue_find(id, &e)) {
+        const char *near = ul_catalogue_nearest(id);
         return ul_fail(job->ctx, UL_E_USAGE, "there is no method \"%s\"%s%s%s (`unlearn methods` lists them)", id,
                        near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     if (job->pending_owner && strcmp(job->pending_owner, id))
         return ul_fail(job->ctx, UL_E_USAGE, "--%s.* was given, but the method is %s", job->pending_owner, id);
-    if (!job->pending_owner) ul_args_default(m->params, &job->method_args);
-    job->method = m;
+    if (!job->pending_owner) ul_args_default(e.method->params, &job->method_args);
+    job->method = e.method;
+    job->procedure = e.procedure;
     job->method_id = ul_strdup(job->arena, id);
     UL_NEED(job->method_id);
-    return UL_OK;
+    return set_recipe(job, e.method);
 }
 
 /* METHOD.PARAMETER: may come before `method`, but must belong to it. */
@@ -93,16 +104,16 @@ static ul_status set_method_param(ul_job *job, const char *key, const char *dot,
 {
     const char *owner = ul_strndup(job->arena, key, (size_t)(dot - key));
     UL_NEED(owner);
-    const ul_method *m = ul_method_find(owner);
-    if (!m) {
-        const char *near = ul_method_nearest(owner);
+    ul_catalogue_entry e;
+    if (!ul_catalogue_find(owner, &e)) {
+        const char *near = ul_catalogue_nearest(owner);
         return ul_fail(job->ctx, UL_E_USAGE, "--%s: there is no method \"%s\"%s%s%s", key, owner,
                        near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     const char *now = job->method_id ? job->method_id : job->pending_owner;
     if (now && strcmp(now, owner))
         return ul_fail(job->ctx, UL_E_USAGE, "--%s does not belong to the method %s", key, now);
-    if (!now) ul_args_default(m->params, &job->method_args);
+    if (!now) ul_args_default(e.method->params, &job->method_args);
     job->pending_owner = owner;
     return ul_args_set(job->arena, &job->method_args, owner, dot + 1, value);
 }

@@ -41,8 +41,8 @@ static ul_status report(ul_training *t, const ul_step_result *last, int64_t step
     job->result = json_pack("{s:s, s:s, s:I, s:f, s:s}", "method", job->method_id, "out", t->out, "steps", (json_int_t)steps,
                             "loss", last->loss, "recipe_digest", t->manifest.recipe_digest);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
-    ul_buf_printf(&job->text, "%s: %lld steps; in the last one the loss was %.4g; mean NLL", job->method_id, (long long)steps, last->loss);
-    for (int i = 0, n = 0; i < 3; i++) {
+    if (steps) ul_buf_printf(&job->text, "%s: %lld steps; in the last one the loss was %.4g; mean NLL", job->method_id, (long long)steps, last->loss);
+    for (int i = 0, n = 0; steps && i < 3; i++) {
         if (!isfinite(side[i].nll)) continue; /* a side that the method does not run */
         json_object_set_new(job->result, side[i].key, json_real(side[i].nll));
         ul_buf_printf(&job->text, "%s %s answers %.4g", n++ ? "," : " of", side[i].what, side[i].nll);
@@ -77,10 +77,14 @@ static ul_status run(ul_job *job)
     UL_TRY(ul_training_recipe(&t));
     if (t.finished) return ul_training_finished(&t);
     if (t.needs & UL_NEED_ALT) UL_TRY(alternates(&t));
-    UL_TRY(ul_training_reference(&t));
     ul_step_result last = {0};
     int64_t steps = 0;
-    UL_TRY(ul_training_run(&t, &last, &steps));
+    if (job->procedure) {
+        UL_TRY(ul_training_procedure(&t, &last, &steps));
+    } else {
+        UL_TRY(ul_training_reference(&t));
+        UL_TRY(ul_training_run(&t, &last, &steps));
+    }
     UL_TRY(ul_training_save(&t));
     return report(&t, &last, steps);
 }

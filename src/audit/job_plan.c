@@ -27,7 +27,7 @@ static ul_status run(ul_job *job)
     UL_TRY(ul_training_records(&t, "forget", "forget", &t.forget, &t.forget_docs));
     if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL)) UL_TRY(ul_training_records(&t, "retain", "retain", &t.retain, &t.retain_docs));
     UL_TRY(ul_training_recipe(&t));
-    const ul_trainer_options o = {.model = t.model, .method = job->method, .args = &job->method_args, .recipe = &t.recipe,
+    const ul_trainer_options o = {.model = t.model, .method = job->procedure ? NULL : job->method, .args = &job->method_args, .recipe = &t.recipe,
                                   .micro_batch = (int32_t)ul_job_int(job, "micro-batch"), .checkpoint = ul_job_flag(job, "checkpoint"),
                                   .pairing = &t.pairing, .reference = t.model};
     ul_trainer *trainer;

@@ -37,7 +37,7 @@ ul_status ul_training_records(ul_training *t, const char *key, const char *role,
 /* What a run that has not ended may have left in OUT. */
 static bool is_of_a_run(const char *name)
 {
-    return name[0] == '.' || !strcmp(name, UL_LOG_NAME) || !strcmp(name, "reference");
+    return name[0] == '.' || !strcmp(name, UL_LOG_NAME) || !strcmp(name, "reference") || !strcmp(name, UL_STAGES_NAME);
 }
 
 /* --resume: a checkpoint (the trainer compares its recipe with ours), or a run that was stopped before its first one, or one
@@ -95,6 +95,7 @@ ul_status ul_training_recipe(ul_training *t)
     for (int k = 0; k < UL_JOB_TABLES && job->kind->tables[k]; k++)
         if (job->kind->tables[k] == ul_recipe_params) args = &job->args[k];
     ul_recipe_from_args(args, parameters, &t->recipe);
+    if (job->method && job->method->lr_scale > 0 && ul_job_num(job, "lr") == 0) t->recipe.lr *= job->method->lr_scale;
     t->recipe.steps = ul_recipe_steps(&t->recipe, t->forget_docs->n);
     const char *match = ul_job_text(job, "match");
     t->recipe.match_peer = match && !strcmp(match, "open-unlearning");
@@ -158,25 +159,48 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
                                       : "the state is saved: the same command with --resume goes on to the same bits");
 }
 
+ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps)
+{
+    ul_job *job = t->job;
+    ul_work w = {.ctx = job->ctx, .arena = job->arena, .id = job->method_id, .args = &job->method_args, .model = t->model,
+                 .recipe = &t->recipe, .tok = t->tok, .tpl = &t->tpl, .forget_rows = t->forget, .retain_rows = t->retain,
+                 .forget = t->forget_docs, .retain = t->retain_docs, .out_dir = t->out,
+                 .recipe_digest = t->manifest.recipe_digest, .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
+                 .checkpoint = ul_job_flag(job, "checkpoint"), .resume = ul_job_flag(job, "resume"),
+                 .save_every = ul_job_int(job, "save-every"), .report = &job->text};
+    UL_TRY(job->procedure->run(&w));
+    *last = w.last;
+    *steps = w.steps;
+    return UL_OK;
+}
+
+static ul_status remove_folder(ul_job *job, const char *dir)
+{
+    char **names;
+    int64_t n;
+    if (!ul_dir_exists(dir)) return UL_OK;
+    UL_TRY(ul_dir_list(job->ctx, job->arena, dir, &names, &n));
+    for (int64_t i = 0; i < n; i++) {
+        const char *path = ul_path_join(job->arena, dir, names[i]);
+        UL_NEED(path);
+        UL_TRY(ul_dir_exists(path) ? remove_folder(job, path) : ul_path_remove(job->ctx, path));
+    }
+    return ul_path_remove(job->ctx, dir);
+}
+
 /* What only a resume would have needed. References that the user placed elsewhere stay, for the next run of a sweep. */
 static ul_status remove_state(ul_training *t)
 {
     ul_job *job = t->job;
-    char **names;
-    int64_t n;
     const char *checkpoint = ul_path_join(job->arena, t->out, UL_CHECKPOINT_NAME);
     const char *reference = ul_path_join(job->arena, t->out, "reference");
+    const char *stages = ul_path_join(job->arena, t->out, UL_STAGES_NAME);
     UL_NEED(checkpoint);
     UL_NEED(reference);
+    UL_NEED(stages);
     UL_TRY(ul_path_remove(job->ctx, checkpoint));
-    if (ul_job_text(job, "cache") || !ul_dir_exists(reference)) return UL_OK;
-    UL_TRY(ul_dir_list(job->ctx, job->arena, reference, &names, &n));
-    for (int64_t i = 0; i < n; i++) {
-        const char *path = ul_path_join(job->arena, reference, names[i]);
-        UL_NEED(path);
-        UL_TRY(ul_path_remove(job->ctx, path));
-    }
-    return ul_path_remove(job->ctx, reference);
+    UL_TRY(remove_folder(job, stages));
+    return ul_job_text(job, "cache") ? UL_OK : remove_folder(job, reference);
 }
 
 ul_status ul_training_save(ul_training *t)

@@ -32,5 +32,7 @@ ul_status ul_training_finished(ul_training *t) UL_MUST;
 ul_status ul_training_reference(ul_training *t) UL_MUST;
 /* UL_E_CRITERION when interrupted: the state is saved, OUT is no model yet. */
 ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
+/* The same for a method that is a procedure. */
+ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
 ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest; the checkpoint is removed */
 #endif

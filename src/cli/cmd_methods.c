@@ -19,27 +19,48 @@ static json_t *param_json(const ul_param *p)
     return o;
 }
 
-static json_t *method_json(const ul_method_entry *e)
+/* Log-probs, final hidden rows or states of the model before the run. */
+static bool reads_reference(const ul_method *m)
+{
+    for (int s = 0; s < UL_N_SIDE; s++)
+        if (ul_reference_kind(m->needs, s) != UL_REF_NONE) return true;
+    return false;
+}
+
+/* Defaults of the run that the method brings along. */
+static json_t *recipe_json(const ul_method *m)
+{
+    json_t *o = json_object();
+    for (const char *const *r = m->recipe; r && *r; r += 2) json_object_set_new(o, r[0], json_string(r[1]));
+    if (m->lr_scale > 0) json_object_set_new(o, "lr_scale", json_real(m->lr_scale));
+    return o;
+}
+
+static json_t *method_json(const ul_catalogue_entry *e)
 {
     const ul_method *m = e->method;
     json_t *params = json_array();
     for (const ul_param *p = m->params; p && p->key; p++) json_array_append_new(params, param_json(p));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "id", e->id, "title", m->title, "paper", m->paper,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "id", e->id, "kind",
+                     e->procedure ? "procedure" : "loss", "title", m->title, "paper", m->paper,
                      "intention", m->intent == UL_REMOVAL ? "removal" : "suppression", "level", levels[m->level],
                      "note", m->note ? m->note : "", "needs_retain", (m->needs & UL_NEED_RETAIN) != 0,
                      "needs_alternate", (m->needs & UL_NEED_ALT) != 0,
-                     "needs_reference", (m->needs & (UL_NEED_FORGET_REF | UL_NEED_ALT_REF | UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE)) != 0,
-                     "parameters", params);
+                     "needs_reference", reads_reference(m), "run_defaults", recipe_json(m), "parameters", params);
 }
 
-static void print_one(const ul_method_entry *e)
+static void print_one(const ul_catalogue_entry *e)
 {
     const ul_method *m = e->method;
     printf("%s - %s\n\n  intention  %s\n  level      %s\n  paper      %s\n", e->id, m->title,
            m->intent == UL_REMOVAL ? "removal" : "suppression", levels[m->level], m->paper);
     printf("  reads      forget%s%s%s\n", m->needs & UL_NEED_RETAIN ? ", retain" : "",
            m->needs & UL_NEED_ALT ? ", alternate answers" : "",
-           m->needs & (UL_NEED_FORGET_REF | UL_NEED_ALT_REF | UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE) ? ", reference log-probs (cached)" : "");
+           reads_reference(m) ? ", the model before the run (cached)" : "");
+    if (m->recipe || m->lr_scale > 0) printf("  defaults  ");
+    for (const char *const *r = m->recipe; r && *r; r += 2) printf(" --%s %s", r[0], r[1]);
+    if (m->lr_scale > 0) printf(" --lr %g times what the model's size suggests", m->lr_scale);
+    if (m->recipe || m->lr_scale > 0) puts(", unless given");
     if (m->note) printf("\n%s\n", m->note);
     if (m->params && m->params->key) puts("\nparameters:");
     char prefix[64];
@@ -49,32 +70,30 @@ static void print_one(const ul_method_entry *e)
 
 static ul_status run(ul_cli *cli)
 {
-    int n;
-    const ul_method_entry *e = ul_methods(&n);
+    ul_catalogue_entry e;
     if (cli->n_word) {
-        for (int i = 0; i < n; i++)
-            if (!strcmp(e[i].id, cli->word[0])) {
-                if (!cli->json) return print_one(&e[i]), UL_OK;
-                json_t *j = method_json(&e[i]);
-                const ul_status s = ul_cli_print_json(cli, j);
-                json_decref(j);
-                return s;
-            }
-        const char *near = ul_method_nearest(cli->word[0]);
-        return ul_fail(cli->ctx, UL_E_USAGE, "there is no method \"%s\"%s%s%s", cli->word[0], near ? "; did you mean \"" : "",
-                       near ? near : "", near ? "\"?" : "");
+        if (!ul_catalogue_find(cli->word[0], &e)) {
+            const char *near = ul_catalogue_nearest(cli->word[0]);
+            return ul_fail(cli->ctx, UL_E_USAGE, "there is no method \"%s\"%s%s%s", cli->word[0],
+                           near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        }
+        if (!cli->json) return print_one(&e), UL_OK;
+        json_t *j = method_json(&e);
+        const ul_status s = ul_cli_print_json(cli, j);
+        json_decref(j);
+        return s;
     }
     if (cli->json) {
         json_t *all = json_array();
-        for (int i = 0; i < n; i++) json_array_append_new(all, method_json(&e[i]));
+        for (int i = 0; ul_catalogue_at(i, &e); i++) json_array_append_new(all, method_json(&e));
         const ul_status s = ul_cli_print_json(cli, all);
         json_decref(all);
         return s;
     }
     printf("%-12s %-12s %-14s %s\n", "method", "intention", "level", "title");
-    for (int i = 0; i < n; i++)
-        printf("%-12s %-12s %-14s %s (%s)\n", e[i].id, e[i].method->intent == UL_REMOVAL ? "removal" : "suppression",
-               levels[e[i].method->level], e[i].method->title, e[i].method->paper);
+    for (int i = 0; ul_catalogue_at(i, &e); i++)
+        printf("%-12s %-12s %-14s %s (%s)\n", e.id, e.method->intent == UL_REMOVAL ? "removal" : "suppression",
+               levels[e.method->level], e.method->title, e.method->paper);
     puts("\nThe intention is the authors' claim. Whether a model has really lost the knowledge must be measured.");
     return UL_OK;
 }

@@ -1,0 +1,112 @@
+/* _passes.c - what procedures run: a training stage, the gradient over a data set, its squares document by document. */
+#include "procedure/procedure.h"
+
+/* Sample i of a step is document first + i. */
+typedef struct {
+    const ul_docs *docs;
+    int64_t first;
+} range;
+
+static ul_status in_range(void *user, int64_t step, int32_t i, ul_arena *arena, ul_sample *out)
+{
+    const range *r = user;
+    (void)step, (void)arena;
+    *out = (ul_sample){{&r->docs->at[r->first + i], NULL, NULL}};
+    return UL_OK;
+}
+
+ul_status ul_work_train(ul_work *w, const char *stage, ul_model *model, const ul_method *method, const ul_args *args,
+                        const ul_recipe *recipe, const ul_docs *forget, const ul_docs *retain)
+{
+    ul_pairing pairing;
+    ul_reference *ref[UL_N_SIDE] = {NULL};
+    int64_t done = 0;
+    char digest[65]; /* an earlier stage may have moved the model */
+    const unsigned needs = ul_method_needs(method, args);
+    const char *dir = w->out_dir ? ul_format(w->arena, "%s/%s/%s", w->out_dir, UL_STAGES_NAME, stage) : NULL;
+    if (w->out_dir) UL_NEED(dir);
+    UL_TRY(ul_model_digest(w->ctx, model, digest));
+    UL_TRY(ul_pairing_init(w->ctx, w->arena, forget, retain, recipe->seed, true, &pairing));
+    const ul_docs *const docs[UL_N_SIDE] = {forget, NULL, retain};
+    for (int s = 0; s < UL_N_SIDE; s++) {
+        const ul_ref_kind kind = ul_reference_kind(needs, s);
+        if (kind != UL_REF_NONE)
+            UL_TRY(ul_reference_open(w->ctx, w->arena, model, dir, digest, docs[s], kind == UL_REF_HIDDEN, &ref[s]));
+    }
+    const ul_run run = {.options = {.model = model, .method = method, .args = args, .recipe = recipe,
+                                    .micro_batch = w->micro_batch, .checkpoint = w->checkpoint, .pairing = &pairing,
+                                    .ref = {ref[UL_FORGET], ref[UL_ALT], ref[UL_RETAIN]}},
+                        .n_samples = forget->n, .out_dir = dir, .recipe_digest = w->recipe_digest,
+                        .save_every = w->save_every, .resume = w->resume, .what = stage};
+    UL_TRY(ul_run_train(w->ctx, &run, &w->last, &done));
+    w->steps += done;
+    const int64_t steps = ul_recipe_steps(recipe, forget->n);
+    if (done >= steps) return UL_OK;
+    return ul_fail(w->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld of the stage \"%s\"; %s", (long long)done,
+                   (long long)steps, stage,
+                   w->save_every < 0 ? "nothing was saved (--save-every -1)"
+                                     : "the state is saved: the same command with --resume goes on to the same bits");
+}
+
+/* The trainer's gradient of the mean NLL over documents first .. first+n-1: one step of n samples that is never taken. */
+static ul_status gradient(ul_work *w, ul_model *model, const ul_docs *docs, int64_t first, int32_t n, ul_trainer **t, range *r,
+                          ul_recipe *recipe, ul_step_result *out)
+{
+    *r = (range){docs, first};
+    *recipe = *w->recipe;
+    recipe->batch = n;
+    recipe->match_peer = false;
+    recipe->optim = UL_SGD, recipe->momentum = 0; /* no moments are kept */
+    const ul_trainer_options o = {.model = model, .recipe = recipe, .micro_batch = w->micro_batch,
+                                  .checkpoint = w->checkpoint, .sample = in_range, .user = r};
+    UL_TRY(ul_trainer_new(w->ctx, &o, 1, t));
+    return ul_trainer_gradients(*t, 0, out);
+}
+
+ul_status ul_work_gradient(ul_work *w, ul_model *model, const ul_docs *docs, double scale, double *loss)
+{
+    ul_trainer *t = NULL;
+    ul_step_result r;
+    ul_recipe recipe;
+    range all;
+    ul_trainable *train;
+    const ul_backend *be = ul_model_backend(model);
+    const ul_status s = gradient(w, model, docs, 0, (int32_t)docs->n, &t, &all, &recipe, &r);
+    ul_trainer_free(t);
+    UL_TRY(s);
+    const int n = ul_model_trainables(model, &train);
+    for (int i = 0; scale != 1 && i < n; i++) be->k->scale(be, train[i].n, scale, train[i].g);
+    if (loss) *loss = r.loss;
+    return UL_OK;
+}
+
+ul_status ul_work_fisher(ul_work *w, ul_model *model, const ul_docs *docs, double *const *fisher)
+{
+    ul_trainable *train;
+    ul_trainer *t = NULL;
+    ul_step_result r;
+    ul_recipe recipe;
+    range one;
+    ul_meter meter;
+    int64_t tokens = 0;
+    const size_t esize = ul_model_backend(model)->k->esize;
+    const int n = ul_model_trainables(model, &train);
+    UL_TRY(gradient(w, model, docs, 0, 1, &t, &one, &recipe, &r));
+    ul_progress_begin(w->ctx, &meter, "Fisher information", "documents", docs->n);
+    ul_status s = UL_OK;
+    for (int64_t d = 0; d < docs->n && s == UL_OK; d++) {
+        one.first = d;
+        if (d > 0) s = ul_trainer_gradients(t, 0, &r);
+        for (int i = 0; s == UL_OK && i < n; i++)
+            for (int64_t j = 0; j < train[i].n; j++) {
+                const double g = ul_real_at(train[i].g, j, esize);
+                fisher[i][j] = (d ? fisher[i][j] : 0) + g * g / (double)docs->n;
+            }
+        tokens += docs->at[d].n;
+        ul_progress_step(&meter, d + 1, tokens, NULL);
+        if (s == UL_OK && ul_interrupted(w->ctx))
+            s = ul_fail(w->ctx, UL_E_CRITERION, "interrupted after %lld of %lld documents", (long long)d + 1, (long long)docs->n);
+    }
+    ul_trainer_free(t);
+    return s;
+}
