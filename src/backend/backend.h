@@ -96,6 +96,11 @@ typedef struct {
     int64_t t; /* step, from 1 */
 } ul_adamw; /* torch: p -= lr*wd*p; m, v; p -= lr * (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps) */
 
+typedef struct {
+    double lr, beta1, beta2, rho, weight_decay;
+    bool refresh; /* the curvature, in this step */
+} ul_sophia;
+
 /* The table of one target. `be` is passed for its threads, precision and workspace. */
 typedef struct {
     const char *name; /* "double", "portable", "avx2", "avx512", "amx" */
@@ -138,11 +143,20 @@ typedef struct {
     /* z <- dz = d.logp[i] (e_label - softmax(z)) + d.soft[i] (softmax(z) - q_i) + d.gap[i] (e_argmax - 1/V) */
     void (*score_bwd)(const ul_backend *be, int64_t n, int64_t V, void *z, const int32_t *label, const ul_dscore *d,
                       const ul_soft *soft);
+    double (*dot)(const ul_backend *be, int64_t n, const void *x, const void *y); /* double lanes, as sum_squares */
     double (*sum_squares)(const ul_backend *be, int64_t n, const void *x); /* double lanes; NaN in, NaN out */
     int64_t (*first_bad)(const ul_backend *be, int64_t n, const void *x);  /* index of the first NaN or Inf, -1 = none */
     void (*adamw)(const ul_backend *be, const ul_adamw *o, int64_t n, void *p, const void *g, void *m, void *v);
     void (*sgd)(const ul_backend *be, double lr, double weight_decay, double momentum, int64_t n, void *p,
                 const void *g, void *m); /* m NULL when momentum is 0 */
+    void (*sophia)(const ul_backend *be, const ul_sophia *o, int64_t n, void *p, const void *g, void *m, void *h);
+    /* x[i] *= in where bit i is set, out elsewhere; bits [(n + 7) / 8], the lowest first */
+    void (*mask)(const ul_backend *be, int64_t n, const uint8_t *bits, double in, double out, void *x);
+    /* r[i] stays where f and r have opposite signs; elsewhere it becomes f, or f + r when `sum` */
+    void (*agree)(const ul_backend *be, int64_t n, bool sum, const void *f, void *r);
+    /* x[i] += sigma * ul_rng_normal(seed, stream, step, first + i) */
+    void (*noise)(const ul_backend *be, int64_t n, double sigma, uint64_t seed, ul_stream stream, uint64_t step,
+                  uint64_t first, void *x);
     /* panels [n/16][k][16] of b (as in ul_gemm); out holds ul_panel_bytes */
     void (*panel)(const ul_backend *be, int64_t n, int64_t k, const void *b, int64_t b_row, int64_t b_col, void *out);
 } ul_kernels;

@@ -87,30 +87,32 @@ void KFN(scatter)(const ul_backend *be, int64_t n, int64_t c, const int32_t *ind
 
 enum { BLOCK = 4096 };
 
-/* 16 double lanes of squares, element i to lane i mod 16, and lane_sum's tree. */
-static double block_squares(int64_t n, const real *x)
+/* 16 double lanes of products, element i to lane i mod 16, and lane_sum's tree. */
+static double block_dot(int64_t n, const real *x, const real *y)
 {
     double l[LANES] = {0};
-    FOR_LANES(i, j, n, const double v = x[i]; l[j] += v * v);
+    FOR_LANES(i, j, n, l[j] += (double)x[i] * (double)y[i]);
     for (int h = LANES / 2; h; h /= 2)
         for (int j = 0; j < h; j++) l[j] += l[j + h];
     return l[0];
 }
 
-double KFN(sum_squares)(const ul_backend *be, int64_t n, const void *x_)
+double KFN(dot)(const ul_backend *be, int64_t n, const void *x_, const void *y_)
 {
     enum { AT_ONCE = 512 };
-    const real *x = x_;
+    const real *x = x_, *y = y_;
     double sum = 0, part[AT_ONCE];
     for (int64_t first = 0; first < n; first += (int64_t)AT_ONCE * BLOCK) {
         const int64_t left = n - first, blocks = least((left + BLOCK - 1) / BLOCK, AT_ONCE);
         PARALLEL_WORK(left)
         for (int64_t b = 0; b < blocks; b++)
-            part[b] = block_squares(least(left - b * BLOCK, BLOCK), x + first + b * BLOCK);
+            part[b] = block_dot(least(left - b * BLOCK, BLOCK), x + first + b * BLOCK, y + first + b * BLOCK);
         for (int64_t b = 0; b < blocks; b++) sum += part[b];
     }
     return sum;
 }
+
+double KFN(sum_squares)(const ul_backend *be, int64_t n, const void *x) { return KFN(dot)(be, n, x, x); }
 
 static bool is_bad(real x) { return !(FABS(x) < (real)__builtin_inf()); }
 

@@ -131,6 +131,7 @@ static inline void run_score_bwd(op_run *r)
     RUN(score_bwd, r->n, r->c, r->y[0], r->label, &d, OTHER ? NULL : &soft);
 }
 static inline void run_sum_squares(op_run *r) { r->s[0][0] = RUN(sum_squares, r->n * r->c, r->x[0]); }
+static inline void run_dot(op_run *r) { r->s[0][0] = RUN(dot, r->n * r->c, r->x[0], r->x[1]); }
 static inline void run_first_bad(op_run *r)
 {
     r->argmax[0] = (int32_t)RUN(first_bad, r->n * r->c, r->x[0]);
@@ -146,6 +147,26 @@ static inline void run_adamw(op_run *r)
 static inline void run_sgd(op_run *r)
 {
     RUN(sgd, 1e-2, 0.1, OTHER ? 0.9 : 0, r->n * r->c, r->y[0], r->x[0], OTHER ? r->y[1] : NULL);
+}
+
+static inline void run_sophia(op_run *r)
+{
+    const ul_sophia o = {1e-2, 0.9, 0.95, 0.7, 0.1, ADD_MODE};
+    RUN(sophia, &o, r->n * r->c, r->y[0], r->x[0], r->y[1], r->y[2]);
+}
+static inline void run_mask(op_run *r)
+{
+    static uint8_t bits[(WIDE + 7) / 8];
+    for (int i = 0; i < (int)sizeof bits; i++) bits[i] = (uint8_t)ul_rng(3, UL_STREAM_TEST, 22, (uint64_t)i);
+    RUN(mask, r->n * r->c, bits, OTHER ? 1 : 0.9, ADD_MODE ? 0.5 : 0, r->y[0]);
+}
+static inline void run_agree(op_run *r)
+{
+    for (int k = 0; k < N_OUT; k++) RUN(agree, r->n * r->c, ADD_MODE, r->x[k], r->y[k]);
+}
+static inline void run_noise(op_run *r)
+{
+    RUN(noise, r->n * r->c, 0.1, 3, UL_STREAM_TEST, 23, (uint64_t)r->mode, r->y[0]);
 }
 
 /* c = a b or, OTHER, c = a' b' in three segments of k. */

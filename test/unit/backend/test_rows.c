@@ -144,6 +144,61 @@ static void optimizers_as_pytorch(void **state)
     }
 }
 
+/* Sophia as SOUL's optimizer writes it, three steps, the curvature refreshed in two of them. */
+static void sophia_by_its_formula(void **state)
+{
+    start(*state, NULL, UL_PRECISION_DOUBLE, 0);
+    static double p[C], m[C], h[C];
+    const double *g = doubles(r.x[0]), lr = 1e-2, b1 = 0.9, b2 = 0.95, rho = 4, wd = 0.1;
+    int clipped = 0;
+    memset(r.y[1], 0, sizeof r.y[1]);
+    memset(r.y[2], 0, sizeof r.y[2]);
+    memcpy(p, r.y[0], sizeof p);
+    for (int t = 0; t < 3; t++) {
+        const ul_sophia o = {lr, b1, b2, rho, wd, t != 1};
+        r.be->k->sophia(r.be, &o, C, r.y[0], g, r.y[1], r.y[2]);
+        for (int j = 0; j < C; j++) {
+            m[j] = b1 * m[j] + (1 - b1) * g[j];
+            if (t != 1) h[j] = b2 * h[j] + (1 - b2) * g[j] * g[j];
+            const double size = fabs(m[j]) / (rho * h[j] + 1e-15);
+            clipped += size > 1;
+            p[j] = p[j] * (1 - lr * wd) - lr * copysign(fmin(size, 1), m[j]);
+            close_to(doubles(r.y[0])[j], p[j], 1e-12);
+        }
+    }
+    assert_true(clipped > C / 10 && clipped < 3 * C - C / 10);
+}
+
+/* Around a step: products of gradients, masks, the choice by sign, noise. */
+static void surgery_by_its_formulas(void **state)
+{
+    enum { SIZE = N * C };
+    static double was[SIZE];
+    start(*state, NULL, UL_PRECISION_DOUBLE, 0);
+    const double *x = doubles(r.x[0]), *z = doubles(r.x[1]);
+    double *y = doubles(r.y[0]), sum = 0;
+    for (int i = 0; i < SIZE; i++) sum += x[i] * z[i];
+    close_to(r.be->k->dot(r.be, SIZE, x, z), sum, 1e-12);
+    memcpy(was, y, sizeof was);
+    static uint8_t bits[SIZE / 8 + 1];
+    for (int i = 0; i < SIZE; i += 3) bits[i / 8] |= (uint8_t)(1u << i % 8);
+    r.be->k->mask(r.be, SIZE, bits, 0.5, 0, y);
+    for (int i = 0; i < SIZE; i++) assert_true(y[i] == (i % 3 == 0 ? was[i] / 2 : 0));
+    for (int both = 0; both < 2; both++) {
+        memcpy(y, was, sizeof was);
+        y[7] = 0; /* no sign, no conflict */
+        r.be->k->agree(r.be, SIZE, both, x, y);
+        for (int i = 0; i < SIZE; i++) {
+            const double w = i == 7 ? 0 : was[i];
+            assert_true(y[i] == (x[i] * w < 0 ? w : both ? x[i] + w : x[i]));
+        }
+    }
+    memcpy(y, was, sizeof was);
+    r.be->k->noise(r.be, SIZE, 0.25, 9, UL_STREAM_TEST, 4, 1000, y);
+    for (int i = 0; i < SIZE; i++)
+        assert_true(y[i] == fma(0.25, ul_rng_normal(9, UL_STREAM_TEST, 4, 1000 + (uint64_t)i), was[i]));
+}
+
 static void first_bad_is_the_first(void **state)
 {
     const double bad[] = {NAN, INFINITY, -INFINITY};
@@ -234,6 +289,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {T(sums_have_their_order), T(scores_by_their_formulas), T(optimizers_as_pytorch),
+                                       T(sophia_by_its_formula), T(surgery_by_its_formulas),
                                        T(first_bad_is_the_first), T(nan_stays), T(denormals_are_kept),
                                        T(unknown_isa_is_refused), T(workspace_grows_as_planned)};
     return cmocka_run_group_tests(tests, NULL, NULL);
