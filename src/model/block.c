@@ -75,6 +75,7 @@ ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int laye
     ul_weight **w = m->at + (size_t)layer * UL_BLOCK_WEIGHTS;
     int now[UL_TABLE_SLOTS];
     b->n_row = b->n_slot = 0;
+    b->observed = pass->observer && pass->observer->when & (UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD);
     for (int k = 0; k < UL_TABLE_SLOTS; k++) now[k] = UL_NO;
     b->x = new_slot(b, m->arch.s.C);
     now[S_X] = hook_rows(b, pass, layer, UL_SLOT_IN, b->x);
@@ -165,7 +166,7 @@ static void keep(ul_block_plan *b, bool base)
         const bool own = r->w && r->w->g && !(base && r->w->base);
         switch (r->op) {
         case UL_OP_LINEAR:
-            b->slot[r->in[0]].kept |= own;
+            b->slot[r->in[0]].kept |= own || b->observed;
             if (r->in[1] >= 0) b->slot[r->in[1]].kept |= r->w->gb != NULL;
             break;
         case UL_OP_DOWN: b->slot[r->in[0]].kept |= r->w->ga != NULL; break;

@@ -111,6 +111,7 @@ typedef struct {
     ul_slot_plan slot[UL_MAX_SLOTS];
     int n_row, n_slot, x, y;
     bool any_live, gives_dx, in_place; /* in_place: dX is the memory of dY */
+    bool observed; /* linear rows keep their inputs for an observer of the backward */
     size_t kept_bytes, temp_bytes, grad_bytes, kept_at;
 } ul_block_plan;
 

@@ -123,7 +123,9 @@ static ul_status hook_fwd(const env *e, const ul_row *t)
     return h->fn(h->user, h->layer, e->pass->batch, x);
 }
 
-static ul_status forward(const env *e, const ul_row *t)
+static bool sees(const env *e, unsigned when) { return e->pass->observer && e->pass->observer->when & when; }
+
+static ul_status forward(const env *e, const ul_row *t, bool again)
 {
     const ul_backend *be = e->be;
     const ul_kernels *k = be->k;
@@ -136,6 +138,7 @@ static ul_status forward(const env *e, const ul_row *t)
     switch (t->op) {
     case UL_OP_NORM: k->norm_fwd(be, ar->norm, n, width, ar->s.eps, x, ul_weight_p(t->w, base), bias, y, value(e, t->aux)); break;
     case UL_OP_LINEAR:
+        if (!again && sees(e, UL_OBSERVE_FORWARD)) e->pass->observer->fn(e->pass->observer->user, t->w, e->pass->batch, x, NULL);
         ul_linear(be, n, x, t->w, ul_weight_p(t->w, base), bias, y);
         if (t->in[1] >= 0) times_t(be, n, t->w->rows, t->w->r, value(e, t->in[1]), t->w->b, y, true);
         break;
@@ -162,7 +165,9 @@ static void linear_bwd(const env *e, const ul_row *t, const void *dy)
     const int64_t n = e->r->n;
     void *dx = wanted(e, t, 0);
     if (trains(e, t->bias)) e->be->k->col_sum(e->be, n, w->rows, dy, t->bias->g);
-    if (trains(e, w)) outer(e, w->rows, w->cols, dy, value(e, t->in[0]), w->g);
+    if (sees(e, UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD))
+        e->pass->observer->fn(e->pass->observer->user, w, e->pass->batch, value(e, t->in[0]), dy);
+    if (trains(e, w) && !sees(e, UL_OBSERVE_INSTEAD)) outer(e, w->rows, w->cols, dy, value(e, t->in[0]), w->g);
     if (dx) times(e->be, n, w->cols, w->rows, dy, ul_weight_p(w, e->r->base), dx, t->add[0]);
     if (t->in[1] < 0) return;
     if (w->gb) outer(e, w->rows, w->r, dy, value(e, t->in[1]), w->gb);
@@ -220,7 +225,7 @@ void ul_block_forward(ul_model *m, const ul_pass *pass, ul_run *r, int layer, bo
 {
     const env e = {.m = m, .be = m->be, .pass = pass, .r = r, .b = &r->block[layer], .layer = layer};
     for (int i = 0; i < e.b->n_row && *status == UL_OK; i++)
-        if (!again || e.b->row[i].again) *status = forward(&e, &e.b->row[i]);
+        if (!again || e.b->row[i].again) *status = forward(&e, &e.b->row[i], again);
 }
 
 void ul_block_backward(ul_model *m, const ul_pass *pass, ul_run *r, int layer, char *dy, char *dx)

@@ -114,6 +114,18 @@ typedef struct {
     const void *dx; /* [n_tok, C] d loss / d hidden state; may be filled between forward and backward */
 } ul_seed;
 
+/* Sees what the linear layers of the blocks multiply: forwards x [n_tok, w->cols] (dy NULL); backwards x again with
+ * dy [n_tok, w->rows], the gradient of x W^T + b, of the layers that a gradient passes through. INSTEAD: the gradient of w
+ * itself (of those that have one) is the observer's to add, into w->g. Layers that share an input (q, k, v; gate and up) see
+ * the same x. Tokens stand in the order of the batch; a sum that goes on in rising order does not depend on micro-batches. */
+typedef void ul_observe_fn(void *user, const ul_weight *w, const ul_batch *batch, const void *x, const void *dy);
+enum { UL_OBSERVE_FORWARD = 1, UL_OBSERVE_BACKWARD = 2, UL_OBSERVE_INSTEAD = 4 };
+typedef struct {
+    ul_observe_fn *fn;
+    void *user;
+    unsigned when; /* UL_OBSERVE_* */
+} ul_observer;
+
 enum {
     UL_PASS_GRAD = 1,        /* a backward will follow                                   */
     UL_PASS_CHECKPOINT = 2,  /* keep block inputs only; blocks run again in backward      */
@@ -129,6 +141,7 @@ typedef struct {
     int n_hook;
     const ul_seed *seed;
     int n_seed;
+    const ul_observer *observer; /* or NULL; the same forwards and backwards */
     /* head, forward: outputs [n_row] or NULL */
     ul_score score;
     void *row_hidden;        /* [n_row, C] real, out: what the head reads (reference cache), or NULL */

@@ -220,7 +220,7 @@ static ul_status state_micro(ul_trainer *t, int64_t step, const ul_batch *b, int
                              const ul_counts *counts, ul_sums *sums)
 {
     void *diff, *dx;
-    *pass = (ul_pass){.batch = b, .flags = pass->flags | UL_PASS_NO_HEAD, .last = t->blocks};
+    *pass = (ul_pass){.batch = b, .flags = pass->flags | UL_PASS_NO_HEAD, .last = t->blocks, .observer = t->o.observer};
     UL_TRY(ul_state_micro(t, b, r->ref_hidden, pass, r->dist, &diff));
     losses(t, b, n, r, counts, sums);
     if (!isfinite(sums->loss)) return bad_loss(t, step, sums->loss);
@@ -243,6 +243,7 @@ ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples
     ul_pass pass = {.batch = b,
                     .flags = UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0),
                     .last = t->blocks,
+                    .observer = t->o.observer,
                     .ref_hidden = r.ref_hidden,
                     .ref_head = r.ref_head,
                     .soft = r.soft,

@@ -76,6 +76,7 @@ typedef struct {
     void *user;
     const ul_reference *ref[UL_N_SIDE]; /* by document id; or NULL and the reference is run each time: */
     ul_model *reference;                /* a second model, or the same one with adapters (UL_PASS_BASE); or NULL */
+    const ul_observer *observer; /* of the passes that are trained on, or NULL */
     const double *control; /* [C] control vector of hidden states; NULL: steer * u / |u|, u uniform in [0, 1)^C of the seed */
     int32_t pad_id; /* match_peer with KL or CE: such documents are padded with it to the longest of a micro-batch */
 } ul_trainer_options;

@@ -294,7 +294,8 @@ ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
             const unsigned head = t->needs & UL_NEED_STATE ? UL_PASS_NO_HEAD : 0;
             const ul_pass pass = {.batch = b,
                                   .flags = UL_PASS_GRAD | head | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0),
-                                  .last = t->blocks};
+                                  .last = t->blocks,
+                                  .observer = t->o.observer};
             UL_TRY(ul_model_plan(t->ctx, t->o.model, &pass, &p));
             if (p.total > out->pass.total) {
                 out->pass = p;
