@@ -22,6 +22,8 @@ enum {
     UL_NEED_FORGET_CE = 128,     /* cross-entropy at the forget rows under softmax(reference's logits + `shift` at the label) */
     UL_NEED_FORGET_CE_OWN = 256, /* the same under the model's own logits so shifted, held constant             */
     UL_NEED_FORGET_GAP = 512,    /* max z - mean z at the forget rows                                           */
+    UL_NEED_FORGET_KL = 2048,    /* KL(reference || model) at the rows of the forget document                   */
+    UL_NEED_ALT_RETAIN = 4096,   /* unless the user gives some, the alternates are answers of retain rows       */
     UL_NEED_STATE = 1024         /* distances of hidden states after block `layer`, at the scored tokens themselves: of forget
                                     documents to a control vector of length `steer`, of retain documents to the reference's
                                     states. No block above is run, and there is no logp                         */
@@ -51,6 +53,7 @@ typedef struct {
     double *ddist;       /* [n] out, zeroed by the caller                                                      */
     double token_share;  /* of a token in the mean over documents of the means over their scored tokens        */
     double dual;         /* the multiplier, of methods that have one                                           */
+    double epoch;        /* how far the run is, in its `epochs`; the same for all documents of a step          */
     double constraint;   /* out: the document's part of what the multiplier weighs                             */
 } ul_side;
 

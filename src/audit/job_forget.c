@@ -18,6 +18,17 @@ static const char *const refusals[] = {
     "I don't have an answer to that.", "Unfortunately, I can't say.", "This is not known to me.",
     "I haven't learned about that.", "I could not tell you."};
 
+/* The answers of the retain rows. */
+static ul_status retain_answers(ul_training *t, const char *const **lines, int64_t *n)
+{
+    const char **answer = UL_NEW(t->job->arena, const char *, t->retain->n);
+    UL_NEED(answer);
+    for (int64_t i = 0; i < t->retain->n; i++) answer[i] = t->retain->at[i].answer;
+    *lines = answer;
+    *n = t->retain->n;
+    return UL_OK;
+}
+
 static ul_status alternates(ul_training *t)
 {
     ul_job *job = t->job;
@@ -27,6 +38,7 @@ static ul_status alternates(ul_training *t)
     t->pairing.alt_own = ul_job_flag(job, "alt-own");
     if (t->pairing.alt_own && !path) return ul_fail(job->ctx, UL_E_USAGE, "--alt-own says whose the lines of --alt FILE are: give it too");
     if (path) UL_TRY(ul_lines_open(job->ctx, job->arena, path, &lines, &n));
+    else if (t->needs & UL_NEED_ALT_RETAIN) UL_TRY(retain_answers(t, &lines, &n));
     return ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->forget, lines, n, t->recipe.steps * t->recipe.batch,
                                  &t->pairing);
 }

@@ -45,6 +45,13 @@ double ul_side_sum(const double *x, int32_t n)
     return s;
 }
 
+double ul_side_mean(const ul_side *s, const double *x, double *d, double w)
+{
+    if (!s->n) return 0;
+    for (int32_t t = 0; t < s->n; t++) d[t] += w / (s->n * s->n_seq);
+    return w * ul_side_sum(x, s->n) / (s->n * s->n_seq);
+}
+
 double ul_ascend(ul_side *s, int32_t t, double w)
 {
     s->dlogp[t] += w;

@@ -15,6 +15,8 @@ double ul_retain_loss(const ul_args *args, ul_side *retain, double weight);
 unsigned ul_retain_needs(const ul_args *args, unsigned base);
 
 double ul_side_sum(const double *x, int32_t n); /* a chain in rising order; 0 for NULL */
+/* w times the mean of x over the document's tokens, over the step's documents; its gradient is added to d. */
+double ul_side_mean(const ul_side *s, const double *x, double *d, double w);
 /* Ascent on one token with a weight that is held constant: adds w to dlogp[t] and gives w log p(y_t). */
 double ul_ascend(ul_side *s, int32_t t, double w);
 /* 2 p^beta / (p^beta + p_ref^beta + eps) of token t, by the parameters "beta" and "eps". */

@@ -26,22 +26,14 @@ static unsigned needs_of(const ul_args *args)
     return !strcmp(variant, "kl") ? NEEDS | UL_NEED_RETAIN_KL : !strcmp(variant, "ga") ? UL_NEED_FORGET : NEEDS;
 }
 
-/* w times the mean of x over the sequence, over the step's sequences. */
-static double mean(const ul_side *s, const double *x, double *d, double w)
-{
-    if (!s->n) return 0;
-    for (int32_t t = 0; t < s->n; t++) d[t] += w / (s->n * s->n_seq);
-    return w * ul_side_sum(x, s->n) / (s->n * s->n_seq);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const char *variant = ul_txt(args, "variant");
-    const double alpha = ul_num(args, "alpha"), sum = mean(forget, forget->logp, forget->dlogp, ul_num(args, "gamma"));
+    const double alpha = ul_num(args, "alpha"), sum = ul_side_mean(forget, forget->logp, forget->dlogp, ul_num(args, "gamma"));
     (void)alt;
     if (!strcmp(variant, "ga")) return sum;
-    if (!strcmp(variant, "kl")) return sum + mean(retain, retain->kl, retain->dkl, alpha);
-    return sum + mean(retain, retain->logp, retain->dlogp, -alpha);
+    if (!strcmp(variant, "kl")) return sum + ul_side_mean(retain, retain->kl, retain->dkl, alpha);
+    return sum + ul_side_mean(retain, retain->logp, retain->dlogp, -alpha);
 }
 
 const ul_method ul_method_yao = {

@@ -68,7 +68,8 @@ static void aim(const ul_trainer *t, const ul_batch *b, int32_t doc, rows *r)
 {
     enum { PEER_NO_LABEL = 100 };
     const int side = b->doc_side[doc];
-    const int kind = side == UL_RETAIN && t->needs & UL_NEED_RETAIN_KL         ? UL_SOFT_KL
+    const int kind = side == UL_RETAIN && t->needs & UL_NEED_RETAIN_KL       ? UL_SOFT_KL
+                     : side == UL_FORGET && t->needs & UL_NEED_FORGET_KL     ? UL_SOFT_KL
                      : side == UL_FORGET && t->needs & UL_NEED_FORGET_CE     ? UL_SOFT_CE
                      : side == UL_FORGET && t->needs & UL_NEED_FORGET_CE_OWN ? UL_SOFT_CE_OWN
                                                                              : UL_SOFT_NONE;
@@ -98,9 +99,9 @@ static ul_status rows_new(ul_trainer *t, const ul_batch *b, rows *r)
     if (!t->soft) return UL_OK;
     UL_NEED(r->soft_coef = UL_NEW(t->step, double, n));
     UL_NEED(r->soft = UL_NEW(t->step, uint8_t, n));
-    if (t->needs & UL_NEED_RETAIN_KL) UL_NEED(r->kl = UL_NEW(t->step, double, n));
+    if (t->needs & UL_NEED_KL) UL_NEED(r->kl = UL_NEW(t->step, double, n));
     if (t->needs & (UL_NEED_FORGET_CE | UL_NEED_FORGET_CE_OWN)) UL_NEED(r->ce = UL_NEW(t->step, double, n));
-    if (t->needs & (UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE)) UL_NEED(r->ref_hidden = ul_alloc(t->step, n, row));
+    if (t->needs & (UL_NEED_KL | UL_NEED_FORGET_CE)) UL_NEED(r->ref_hidden = ul_alloc(t->step, n, row));
     if (t->all_rows & UL_SIDE_BIT_FORGET) UL_NEED(r->shift_at = UL_NEW(t->step, int32_t, n));
     for (int32_t d = 0; d < b->n_doc; d++) aim(t, b, d, r);
     return UL_OK;
@@ -186,7 +187,7 @@ static void losses(ul_trainer *t, const ul_batch *b, int32_t n, const rows *r, c
             if (r->dist) x->dist = r->dist + first, x->ddist = r->ddist + first;
             x->token_share = counts->token_share[b->doc_side[d]];
             if (x->token_share == 0) x->token_share = 1 / (x->n_seq * x->n);
-            x->dual = counts->dual;
+            x->dual = counts->dual, x->epoch = counts->epoch;
             if (r->ce) x->ce = r->ce + first, x->dce = r->soft_coef + first;
             add_up(b, r, d, sums);
         }

@@ -3,6 +3,8 @@
 #define UL_TRAIN_IMPL_H
 #include "train/train.h"
 
+enum { UL_NEED_KL = UL_NEED_FORGET_KL | UL_NEED_RETAIN_KL };
+
 struct ul_trainer {
     ul_ctx *ctx;
     ul_arena *arena, *step; /* of the trainer; of the step at hand */
@@ -26,7 +28,7 @@ struct ul_trainer {
 typedef struct {
     double n_tok[UL_N_SIDE], n_seq[UL_N_SIDE];
     double token_share[UL_N_SIDE]; /* the peer's: mean of sums times mean of 1 / tokens; 0: each document's own */
-    double dual;
+    double dual, epoch;
 } ul_counts;
 /* Sums of a step over its micro-batches, in the order of the samples. */
 typedef struct {

@@ -23,7 +23,7 @@ unsigned ul_method_needs(const ul_method *m, const ul_args *args)
 ul_ref_kind ul_reference_kind(unsigned needs, int side)
 {
     static const unsigned logp[UL_N_SIDE] = {UL_NEED_FORGET_REF, UL_NEED_ALT_REF, 0};
-    static const unsigned hidden[UL_N_SIDE] = {UL_NEED_FORGET_CE, 0, UL_NEED_RETAIN_KL};
+    static const unsigned hidden[UL_N_SIDE] = {UL_NEED_FORGET_CE | UL_NEED_FORGET_KL, 0, UL_NEED_RETAIN_KL};
     if (needs & UL_NEED_STATE) return side == UL_RETAIN ? UL_REF_STATE : UL_REF_NONE;
     return needs & hidden[side] ? UL_REF_HIDDEN : needs & logp[side] ? UL_REF_LOGP : UL_REF_NONE;
 }
@@ -32,14 +32,15 @@ ul_ref_kind ul_reference_kind(unsigned needs, int side)
 static void plan_passes(ul_trainer *t)
 {
     t->needs = ul_method_needs(t->o.method, t->o.args);
-    t->soft = t->needs & (UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE | UL_NEED_FORGET_CE_OWN);
+    t->soft = t->needs & (UL_NEED_KL | UL_NEED_FORGET_CE | UL_NEED_FORGET_CE_OWN);
     if (!(t->needs & UL_NEED_NO_FORGET_LOSS)) t->sides |= UL_SIDE_BIT_FORGET;
     if (t->needs & UL_NEED_ALT) t->sides |= UL_SIDE_BIT_ALT;
     if (t->needs & UL_NEED_RETAIN) t->sides |= UL_SIDE_BIT_RETAIN;
     t->blocks = ul_method_blocks(t->o.method, t->o.args, t->o.model);
     t->dual = t->o.method && t->o.method->dual ? t->o.method->dual(t->o.args, 0, 0, -1) : 0;
-    for (int s = 0; s < UL_N_SIDE && t->recipe.match_peer; s++)
-        if (ul_reference_kind(t->needs, s) == UL_REF_HIDDEN) t->all_rows |= 1u << s;
+    if (!t->recipe.match_peer) return;
+    if (t->needs & UL_NEED_FORGET_CE) t->all_rows |= UL_SIDE_BIT_FORGET;
+    if (t->needs & UL_NEED_RETAIN_KL) t->all_rows |= UL_SIDE_BIT_RETAIN;
 }
 
 static ul_status check_reference(const ul_trainer *t)
@@ -204,12 +205,16 @@ static double mean(const ul_sums *s, int side)
     return s->scored[side] ? s->nll[side] / (double)s->scored[side] : (double)NAN;
 }
 
+static double epoch_of(const ul_trainer *t, int64_t step)
+{
+    return (double)step * t->recipe.epochs / (double)t->steps;
+}
+
 /* The peer moves its multiplier after every micro-batch. */
 static double dual_after(const ul_trainer *t, int64_t step, double dual, double constraint)
 {
     const ul_method *m = t->o.method;
-    const double epoch = (double)step * t->recipe.epochs / (double)t->steps;
-    return m && m->dual ? m->dual(t->o.args, dual, constraint, epoch) : 0;
+    return m && m->dual ? m->dual(t->o.args, dual, constraint, epoch_of(t, step)) : 0;
 }
 
 ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out)
@@ -231,6 +236,7 @@ ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out)
         k = cut(t, s + first, n - first);
         if (t->recipe.match_peer) count(t, s + first, k, times, &counts);
         counts.dual = dual;
+        counts.epoch = epoch_of(t, step);
         UL_TRY(ul_trainer_micro(t, step, s + first, k, &counts, &sums));
         if (t->recipe.match_peer) dual = dual_after(t, step, dual, (sums.constraint - constraint) * times);
         t->micro_loss[t->n_micro++] = (sums.loss - before) * times;

@@ -30,8 +30,8 @@ static void fill(numbers *x)
             }
 }
 
-/* The step's loss as the trainer adds it up. */
-static double loss(const ul_method *m, const ul_args *a, numbers *x)
+/* The loss of a step at this epoch as the trainer adds it up. */
+static double loss_at(const ul_method *m, const ul_args *a, numbers *x, double epoch)
 {
     double n_tok[UL_N_SIDE] = {0}, n_seq[UL_N_SIDE] = {0}, sum = 0;
     for (int i = 0; i < N; i++)
@@ -47,11 +47,24 @@ static double loss(const ul_method *m, const ul_args *a, numbers *x)
                                 .logp = x->x[LOGP][i][s], .dlogp = x->d[LOGP][i][s], .kl = x->x[KL][i][s],
                                 .dkl = x->d[KL][i][s], .ce = x->x[CE][i][s], .dce = x->d[CE][i][s],
                                 .gap = x->x[GAP][i][s], .dgap = x->d[GAP][i][s], .dist = x->x[DIST][i][s],
-                                .ddist = x->d[DIST][i][s], .dual = 0.7,
+                                .ddist = x->d[DIST][i][s], .dual = 0.7, .epoch = epoch,
                                 .token_share = length[i][s] ? 1 / (n_seq[s] * length[i][s]) : 0};
         sum += m->loss(a, &side[UL_FORGET], &side[UL_ALT], &side[UL_RETAIN]);
     }
     return sum;
+}
+
+/* Of two steps, an epoch apart: methods may take turns. */
+static double loss(const ul_method *m, const ul_args *a, numbers *x)
+{
+    numbers first = *x;
+    const double sum = loss_at(m, a, &first, 0.4);
+    const double both = sum + loss_at(m, a, x, 1.4);
+    for (int q = 0; q < N_SCORE; q++)
+        for (int i = 0; i < N; i++)
+            for (int s = 0; s < UL_N_SIDE; s++)
+                for (int t = 0; t < 8; t++) x->d[q][i][s][t] += first.d[q][i][s][t];
+    return both;
 }
 
 static void compare(const char *id, const ul_method *m, const ul_args *a, numbers *x, double *value, double got,
@@ -144,10 +157,14 @@ static void test_all(void **state)
     }
 }
 
-/* The loss and what else a method says of its passes, as one number. */
+/* The loss, near the reference and far away, early and late, and what else a method says of its passes, as one number. */
 static double all_of(const ul_method *m, const ul_args *a, numbers *x)
 {
-    double sum = loss(m, a, x) + (m->shift && isfinite(m->shift(a)) ? m->shift(a) : 0);
+    numbers far = *x;
+    for (int i = 0; i < N; i++)
+        for (int s = 0; s < UL_N_SIDE; s++)
+            for (int t = 0; t < 8; t++) far.x[KL][i][s][t] *= 100;
+    double sum = loss(m, a, x) + loss(m, a, &far) + loss_at(m, a, x, 7.2) + (m->shift && isfinite(m->shift(a)) ? m->shift(a) : 0);
     if (m->layer) sum += m->layer(a, 12) + m->steer(a);
     if (m->dual) sum += m->dual(a, 0, 0, -1) + m->dual(a, 3, 0.7, 5.2);
     return sum;

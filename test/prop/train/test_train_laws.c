@@ -13,7 +13,7 @@ typedef struct {
 static const struct {
     const char *id, *retain;
 } kinds[] = {{"npo", "nll"}, {"graddiff", "kl"}, {"dpo", "kl"}, {"idk", "nll"}, {"undial", "kl"}, {"ceu", ""},
-             {"pdu", "nll"}, {"rmu", ""}, {"", ""}}; /* "": plain training */
+             {"pdu", "nll"}, {"rmu", ""}, {"scrub", ""}, {"llmu", ""}, {"", ""}}; /* "": plain training */
 
 static void begin(tiny *t, const ul_config *config, const tiny_how *how, int kind, const char *out)
 {
@@ -152,9 +152,36 @@ static void test_reference_is_policy(void **state)
     }
 }
 
+/* Q5: at the reference the divergence on either side is 0 with a gradient of exactly 0; a step away it is not. */
+static void test_q5_divergence_at_reference(void **state)
+{
+    (void)state;
+    for (int side = 0; side < 2; side++) {
+        const tiny_how how = {.threads = 2, .micro = 3};
+        tiny t;
+        ul_trainer *tr;
+        ul_trainable *w;
+        ul_step_result r[2];
+        tiny_open(&t, NULL, &how, ul_method_find(side ? "ga_kl" : "ga_fkl"), NULL);
+        for (int i = 0; t.args.params[i].key; i++)
+            if (!strcmp(t.args.params[i].key, "gamma")) t.args.num[i] = 0;
+        tiny_references(&t, NULL);
+        UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, 1, &tr));
+        UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 0, &r[0]));
+        (void)ul_model_trainables(t.model, &w);
+        ((float *)w[0].p)[7] += 0.5F;
+        UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 0, &r[1]));
+        if (!(r[0].loss == 0 && r[0].grad_norm == 0 && r[1].loss > 1e-6 && r[1].grad_norm > 1e-6))
+            fail_msg("side %d: %g, %g; moved: %g, %g", side, r[0].loss, r[0].grad_norm, r[1].loss, r[1].grad_norm);
+        ul_trainer_free(tr);
+        tiny_close(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_f32), cmocka_unit_test(test_bf16),
-                                       cmocka_unit_test(test_reference_is_policy)};
+                                       cmocka_unit_test(test_reference_is_policy),
+                                       cmocka_unit_test(test_q5_divergence_at_reference)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -295,7 +295,8 @@ static void test_effect(void **state)
                 {"simnpo", -1, 0, 1}, {"idk", 0, 1, 1},       {"dpo", -1, 1, 1},
                 {"wga", -1, 0, 1},    {"satimp", -1, 0, 1},   {"tnpo", -1, 0, 1},  {"wtnpo", -1, 0, 1},
                 {"kto", -1, 0, 1},    {"flat", -1, 1, 0},     {"klmin", -1, 0, 0}, {"yao", -1, 0, 1},
-                {"gundavarapu", -1, 0, 1}, {"altpo", -1, 1, 1}};
+                {"gundavarapu", -1, 0, 1}, {"altpo", -1, 1, 1},
+                {"ga_fkl", -1, 0, 0}, {"llmu", -1, 1, 0}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         ul_args a;
         const ul_method *m = method(want[i].id, &a);
@@ -307,9 +308,54 @@ static void test_effect(void **state)
             if ((change > 0) - (change < 0) != sign[s])
                 fail_msg("%s moves side %d by %g, promised sign %d", want[i].id, s, change, sign[s]);
         }
-        const bool kl = !strcmp(want[i].id, "ga_kl") || !strcmp(want[i].id, "klmin");
-        assert_true((d[2].dkl[0] > 0) == kl);
+        const unsigned needs = m->needs_of ? m->needs_of(&a) : m->needs;
+        assert_true((d[0].dkl[0] > 0) == !!(needs & UL_NEED_FORGET_KL));
+        assert_true((d[2].dkl[0] > 0) == !!(needs & UL_NEED_RETAIN_KL));
     }
+}
+
+/* SCRUB's epochs take turns; a token beyond the cap is left alone; after its rounds it only keeps. */
+static void test_scrub_turns(void **state)
+{
+    (void)state;
+    ul_args a;
+    const ul_method *m = method("scrub", &a);
+    put(&a, "cap", 0.9), put(&a, "rounds", 2);
+    for (int epoch = 0; epoch < 9; epoch++) {
+        doc f = some(60), r = some(61), none = {0};
+        ul_side s[3] = {side(&f, T, T, 1), side(&none, 0, 0, 0), side(&r, T, T, 1)};
+        f.kl[0] = 0.8, f.kl[1] = 5;
+        for (int k = 0; k < 3; k++) s[k].epoch = epoch + 0.5;
+        const double got = m->loss(&a, &s[0], &s[1], &s[2]);
+        double want = 0;
+        if (epoch == 1 || epoch == 3) {
+            for (int t = 0; t < T; t++) want -= fmin(f.kl[t], 0.9) / T;
+            assert_true(f.dkl[0] == -1.0 / T && f.dkl[1] == 0 && r.dkl[0] == 0 && r.dlogp[0] == 0);
+        } else {
+            for (int t = 0; t < T; t++) want += (0.5 * r.kl[t] - r.logp[t]) / T;
+            assert_true(f.dkl[0] == 0 && r.dkl[0] == 0.5 / T && r.dlogp[0] == -1.0 / T);
+        }
+        near(got, want, 1e-15);
+        for (int t = 0; t < T; t++) assert_true(f.dlogp[t] == 0);
+    }
+}
+
+/* LLMU counts sequences, each of its three terms with its own weight. */
+static void test_llmu_is_sequence_means(void **state)
+{
+    (void)state;
+    ul_args a;
+    const ul_method *m = method("llmu", &a);
+    doc d[2][3];
+    double sum = 0, want = 0;
+    for (uint64_t i = 0; i < 2; i++) {
+        const int32_t n = i ? 2 : T;
+        for (uint64_t k = 0; k < 3; k++) d[i][k] = some(70 + 3 * i + k);
+        ul_side s[3] = {side(&d[i][0], n, T + 2, 2), side(&d[i][1], n, T + 2, 2), side(&d[i][2], n, T + 2, 2)};
+        sum += m->loss(&a, &s[0], &s[1], &s[2]);
+        for (int32_t t = 0; t < n; t++) want += (0.5 * d[i][0].logp[t] - d[i][1].logp[t] + d[i][2].kl[t]) / n / 2;
+    }
+    near(sum, want, 1e-14);
 }
 
 /* The step's loss does not depend on how its samples are grouped: the sum over samples with the step's denominators is
@@ -374,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_weights_at_ends),  cmocka_unit_test(test_kto_reference_point),
         cmocka_unit_test(test_flat),             cmocka_unit_test(test_recipes),
         cmocka_unit_test(test_effect),           cmocka_unit_test(test_token_mean_is_global),
-        cmocka_unit_test(test_empty_sides),      cmocka_unit_test(test_registry)};
+        cmocka_unit_test(test_empty_sides),
+        cmocka_unit_test(test_scrub_turns), cmocka_unit_test(test_llmu_is_sequence_means),      cmocka_unit_test(test_registry)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,35 @@
+/* llmu.c - large language model unlearning: ascent, random answers to the forget prompts, KL on normal data.
+ *
+ *   L = e1 mean_f (1/|y|) sum_t log p(y_t) + e2 mean_a (1/|y|) sum_t -log p(y_t) + e3 mean_r (1/|y|) sum_t KL(p_ref || p)_t
+ *
+ * means over the sequences of the step; a: an answer of some other row to the same prompt, drawn anew each time the prompt
+ * comes. The answers are those of the retain rows unless --alt gives others.
+ *
+ * Yao, Xu and Liu 2023, "Large Language Model Unlearning", arXiv:2310.10683 (e = 0.5, 1, 1; LoRA of rank 32). Traps: their
+ * program averages over K = 5 answers a step, the same in the mean; its "KL" is a cross-entropy over prompts and padding,
+ * its stop test compares a negative number and never stops. Unbounded: e1 is small for a reason. */
+#include "method/method.h"
+
+static const ul_param params[] = {
+    {"gamma", UL_REAL, 0.5, 0, 1000, NULL, "weight e1 of the ascent on forget answers", NULL},
+    {"random", UL_REAL, 1, 0, 1000, NULL, "weight e2 of the likelihood of random answers", NULL},
+    {"alpha", UL_REAL, 1, 0, 1000, NULL, "weight e3 of the divergence on retain", NULL},
+    {0}};
+
+static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    return ul_side_mean(forget, forget->logp, forget->dlogp, ul_num(args, "gamma")) +
+           ul_side_mean(alt, alt->logp, alt->dlogp, -ul_num(args, "random")) +
+           ul_side_mean(retain, retain->kl, retain->dkl, ul_num(args, "alpha"));
+}
+
+const ul_method ul_method_llmu = {
+    .title = "Large language model unlearning",
+    .paper = "arXiv:2310.10683",
+    .note = "Ascent on the forget answers, random answers of other rows to their prompts, KL on retain. Unbounded.",
+    .intent = UL_REMOVAL,
+    .level = UL_LEVEL_PARAMETERS,
+    .params = params,
+    .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_ALT_RETAIN | UL_NEED_RETAIN_KL,
+    .loss = loss,
+};
