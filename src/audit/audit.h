@@ -134,14 +134,15 @@ ul_status ul_result_from_json(ul_ctx *ctx, ul_arena *arena, const ul_metric *met
                               ul_result *out) UL_MUST;
 
 /* ---- evaluation --------------------------------------------------------------------------------------------------------- */
-/* Zero-filled, then ctx, arena, o; sets by name ("forget", "retain", "real_authors", "world_facts", "holdout"); then run. Results whose
- * data or inputs are absent are left out. */
+/* Zero-filled, then ctx, arena, o; sets by name ("forget", "retain", "real_authors", "world_facts", "holdout"), or columns that were
+ * kept; then run. Results whose data or inputs are absent are left out. */
 enum { UL_MAX_SET = 8, UL_MAX_COLUMNS = 24, UL_MAX_RESULT = 64 };
 typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;
     ul_eval_options o;
     ul_model *reference; /* for mia_reference, or NULL */
+    ul_model *trainable; /* for mia_gradnorm: the model again, opened without panels; or NULL */
     const char *set_name[UL_MAX_SET];
     ul_records *set[UL_MAX_SET];
     int n_set;
@@ -149,13 +150,26 @@ typedef struct {
     int n_columns;
     ul_named_result result[UL_MAX_RESULT], control[UL_MAX_RESULT];
     int n_result, n_control;
+    bool asked, named[UL_MAX_RESULT], wanted[UL_MAX_RESULT]; /* by place in the table; see ul_evaluation_ask */
 } ul_evaluation;
 ul_status ul_evaluation_add(ul_evaluation *e, const char *name, ul_records *records) UL_MUST;
 ul_status ul_evaluation_control(ul_evaluation *e, const char *path) UL_MUST; /* a log of the retrained control */
+/* Only these: names of results or ids of metrics, joined with commas, and what they are computed from; "all": also what needs
+ * gradients. NULL: all that needs forward passes only. A named result that cannot be had is UL_E_USAGE when it runs. */
+ul_status ul_evaluation_ask(ul_evaluation *e, const char *list) UL_MUST;
+unsigned ul_evaluation_needs(const ul_evaluation *e); /* every column that a wanted result reads */
 /* Fills result[]; JSON (either may be NULL): all = open-unlearning's log, summary = name -> aggregate. */
 ul_status ul_evaluation_run(ul_evaluation *e, json_t *all, json_t *summary) UL_MUST;
 const ul_result *ul_evaluation_result(const ul_evaluation *e, const char *name); /* NULL: was left out */
 const ul_columns *ul_evaluation_columns(const ul_evaluation *e, const char *set, const char *key);
+
+/* Results of a log, every aggregate computed again from its rows (and from the control's, for those that compare); `log` (may be NULL)
+ * gets the tree, which the arena owns. UL_E_INPUT: rows that do not fit together, a number that is not finite. */
+ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_named_result *control, int n_control,
+                         ul_named_result out[UL_MAX_RESULT], int *n_out, json_t **log) UL_MUST;
+/* Do results of the forget set lie over the same rows, with the same true answers? `path` is the control's, for the message. */
+ul_status ul_log_same_data(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_named_result *own, int n_own,
+                           const ul_named_result *control, int n_control) UL_MUST;
 
 /* ---- report -------------------------------------------------------------------------------------------------------------- */
 /* report.html from report.json's tree: one static file, no script, inline SVG. */

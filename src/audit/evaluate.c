@@ -53,8 +53,10 @@ static ul_status need_columns(ul_evaluation *e, const char *data, const char *ke
         UL_NEED(c);
         const char *name = ul_format(e->arena, "%s %s", data, key);
         UL_NEED(name);
-        c->name = name;
-        c->n_row = set->n;
+        int64_t *entity = UL_NEW(e->arena, int64_t, set->n);
+        UL_NEED(entity);
+        for (int64_t i = 0; i < set->n; i++) entity[i] = set->at[i].entity;
+        *c = (ul_columns){.name = name, .n_row = set->n, .entity = entity};
         e->columns[e->n_columns++] = (ul_data_columns){data, key, c};
     }
     if ((needs & (UL_COL_LOGP | UL_COL_HIT | UL_COL_MOMENTS | UL_COL_AVG_LOSS | UL_COL_PROB | UL_COL_TEXT)) && !c->logp) {
@@ -62,6 +64,13 @@ static ul_status need_columns(ul_evaluation *e, const char *data, const char *ke
         UL_TRY(ul_columns_score(e->ctx, e->arena, &e->o, set, which, had.name, c));
         c->generation = had.generation;
         c->ground_truth = had.ground_truth;
+        c->grad_norm = had.grad_norm;
+        c->ref_loss = had.ref_loss;
+    }
+    if ((needs & UL_COL_GRAD_NORM) && e->trainable && !c->grad_norm) {
+        ul_eval_options o = e->o;
+        o.model = e->trainable;
+        UL_TRY(ul_columns_grad_norm(e->ctx, e->arena, &o, set, 2, c));
     }
     if ((needs & UL_COL_REF_LOSS) && e->reference && !c->ref_loss) {
         ul_eval_options o = e->o;
@@ -87,83 +96,146 @@ static ul_status need_columns(ul_evaluation *e, const char *data, const char *ke
     return UL_OK;
 }
 
-/* What a result reads must be there: its data sets, or the results it is computed from. */
+static unsigned needs_of(const ul_metric *metric, const char *role)
+{
+    for (int k = 0; k < 3 && metric->needs[k].role; k++)
+        if (!strcmp(metric->needs[k].role, role) || !strcmp(metric->needs[k].role, "*")) return metric->needs[k].columns;
+    return 0;
+}
+
+/* What is not there of what a source of a result reads, in words; NULL: everything is, or can be made. */
+static const char *lacking_of(const ul_evaluation *e, const ul_source *f, unsigned needs)
+{
+    const ul_records *set = find_set(e, f->data);
+    const ul_columns *c = ul_evaluation_columns(e, f->data, f->key);
+    if (!set) return c ? ul_columns_lack(c, needs) : ul_format(e->arena, "data set \"%s\" (%s)", f->data, f->key);
+    if (which_of(f->key) == UL_WHICH_PARAPHRASE && !set->at[0].paraphrase) return "paraphrased answer";
+    if (which_of(f->key) == UL_WHICH_WRONG && !set->at[0].n_wrong) return "perturbed answer";
+    if ((needs & UL_COL_REF_LOSS) && !e->reference) return "reference model (--reference-model)";
+    if ((needs & UL_COL_GRAD_NORM) && !e->trainable) return "model to take gradients of";
+    return NULL;
+}
+
 static const char *lacking(const ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric)
 {
-    for (int i = 0; spec->from[i].role; i++) {
-        const ul_source *f = &spec->from[i];
-        const ul_records *set = f->data ? find_set(e, f->data) : NULL;
-        if (f->data && !set) return f->data;
-        if (f->data && which_of(f->key) == UL_WHICH_PARAPHRASE && !set->at[0].paraphrase) return "paraphrased answer";
-        if (f->data && which_of(f->key) == UL_WHICH_WRONG && !set->at[0].n_wrong) return "perturbed answer";
-        if (f->result) {
-            bool there = false;
-            for (int k = 0; k < e->n_result; k++) there |= !strcmp(e->result[k].name, f->result);
-            if (!there) return f->result;
-        }
-        for (int k = 0; k < 3 && metric->needs[k].role; k++)
-            if (f->data && (metric->needs[k].columns & UL_COL_REF_LOSS) && !e->reference) return "a reference model (--reference-model)";
-        for (int k = 0; k < 3 && metric->needs[k].role; k++)
-            if (f->data && (metric->needs[k].columns & UL_COL_GRAD_NORM)) return "gradient norms";
+    for (const ul_source *f = spec->from; f->role; f++) {
+        const char *lack = f->data ? lacking_of(e, f, needs_of(metric, f->role)) : NULL;
+        if (lack) return lack;
+        bool there = !f->result;
+        for (int k = 0; k < e->n_result && !there; k++) there = !strcmp(e->result[k].name, f->result);
+        if (!there) return f->result;
     }
     return NULL;
+}
+
+/* ---- what is asked for -------------------------------------------------------------------------------------------------- */
+static bool needs_gradients(const ul_result_spec *spec)
+{
+    const ul_metric *m;
+    for (int i = 0; (m = ul_metric_at(i)); i++)
+        if (!strcmp(ul_metric_id(m), spec->metric)) return spec->from[0].data && needs_of(m, spec->from[0].role) & UL_COL_GRAD_NORM;
+    return false;
+}
+
+static ul_status unknown_result(ul_evaluation *e, const char *name)
+{
+    int n, k = 0;
+    const ul_result_spec *spec = ul_tofu_results(&n);
+    const char **names = UL_NEW(e->arena, const char *, n + ul_metric_count() + 2);
+    UL_NEED(names);
+    for (int i = 0; i < n; i++) names[k++] = spec[i].name;
+    for (int i = 0; i < ul_metric_count(); i++) names[k++] = ul_metric_id(ul_metric_at(i));
+    names[k] = "all";
+    const char *near = ul_nearest(name, names);
+    return ul_fail(e->ctx, UL_E_USAGE, "--metrics: there is no result or metric \"%s\"%s%s%s", name, near ? "; did you mean \"" : "",
+                   near ? near : " (`unlearn metrics` lists them)", near ? "\"?" : "");
+}
+
+ul_status ul_evaluation_ask(ul_evaluation *e, const char *list)
+{
+    int n;
+    const ul_result_spec *spec = ul_tofu_results(&n);
+    e->asked = true;
+    for (int i = 0; !list && i < n; i++) e->wanted[i] = !needs_gradients(&spec[i]);
+    for (const char *s = list; s && *s;) {
+        const char *name = ul_strndup(e->arena, s, strcspn(s, ","));
+        UL_NEED(name);
+        const bool all = !strcmp(name, "all");
+        bool found = all;
+        for (int i = 0; i < n; i++) {
+            const bool named = !strcmp(spec[i].name, name);
+            e->named[i] |= named;
+            e->wanted[i] |= all || named || !strcmp(spec[i].metric, name);
+            found |= e->wanted[i] && !all && (named || !strcmp(spec[i].metric, name));
+        }
+        if (!found) return unknown_result(e, name);
+        s += strlen(name);
+        s += *s == ',';
+    }
+    for (int i = n - 1; i >= 0; i--) /* results come after what they are computed from */
+        for (const ul_source *f = spec[i].from; e->wanted[i] && f->role; f++)
+            for (int k = 0; f->result && k < i; k++) e->wanted[k] |= !strcmp(spec[k].name, f->result);
+    return UL_OK;
+}
+
+unsigned ul_evaluation_needs(const ul_evaluation *e)
+{
+    int n;
+    unsigned all = 0;
+    const ul_result_spec *spec = ul_tofu_results(&n);
+    for (int i = 0; i < n; i++)
+        for (int k = 0; e->wanted[i] && k < ul_metric_count(); k++)
+            for (const ul_source *f = spec[i].from; !strcmp(ul_metric_id(ul_metric_at(k)), spec[i].metric) && f->role; f++)
+                if (f->data) all |= needs_of(ul_metric_at(k), f->role);
+    return all;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------------ */
+static ul_status run_one(ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric, json_t *all, json_t *summary)
+{
+    for (const ul_source *f = spec->from; f->role; f++)
+        if (f->data) UL_TRY(need_columns(e, f->data, f->key, needs_of(metric, f->role)));
+    const ul_known known = {e->columns, e->n_columns, e->result, e->n_result, e->control, e->n_control};
+    ul_result *r = UL_NEW(e->arena, ul_result, 1);
+    UL_NEED(r);
+    UL_TRY(ul_result_compute(e->arena, spec, &known, r));
+    e->result[e->n_result++] = (ul_named_result){spec->name, r};
+    if (summary) json_object_set_new(summary, spec->name, r->absent ? json_null() : json_real(r->agg_value));
+    if (!all) return UL_OK;
+    json_t *j;
+    UL_TRY(ul_result_json(e->ctx, metric, r, &j));
+    json_object_set_new(all, spec->name, j);
+    return UL_OK;
 }
 
 ul_status ul_evaluation_run(ul_evaluation *e, json_t *all, json_t *summary)
 {
     int n;
     const ul_result_spec *specs = ul_tofu_results(&n);
+    if (!e->asked) UL_TRY(ul_evaluation_ask(e, NULL));
     for (int i = 0; i < n; i++) {
         const ul_metric *metric;
+        if (!e->wanted[i]) continue;
         UL_TRY(ul_metric_find(e->ctx, specs[i].metric, &metric));
         const char *lack = lacking(e, &specs[i], metric);
-        if (lack) {
-            ul_note(e->ctx, UL_LOG_DEBUG, "%s: left out, there is no %s", specs[i].name, lack);
-            continue;
-        }
-        for (int f = 0; specs[i].from[f].role; f++) {
-            const ul_source *from = &specs[i].from[f];
-            for (int k = 0; from->data && k < 3 && metric->needs[k].role; k++)
-                if (!strcmp(metric->needs[k].role, from->role) || !strcmp(metric->needs[k].role, "*"))
-                    UL_TRY(need_columns(e, from->data, from->key, metric->needs[k].columns));
-        }
-        const ul_known known = {e->columns, e->n_columns, e->result, e->n_result, e->control, e->n_control};
-        ul_result *r = UL_NEW(e->arena, ul_result, 1);
-        UL_NEED(r);
-        UL_TRY(ul_result_compute(e->arena, &specs[i], &known, r));
-        e->result[e->n_result++] = (ul_named_result){specs[i].name, r};
-        if (summary) json_object_set_new(summary, specs[i].name, r->absent ? json_null() : json_real(r->agg_value));
-        if (!all) continue;
-        json_t *j;
-        UL_TRY(ul_result_json(e->ctx, metric, r, &j));
-        json_object_set_new(all, specs[i].name, j);
+        if (lack && e->named[i])
+            return ul_fail(e->ctx, UL_E_USAGE, "--metrics %s: there is no %s to compute it from", specs[i].name, lack);
+        if (lack) ul_note(e->ctx, UL_LOG_DEBUG, "%s: left out, there is no %s", specs[i].name, lack);
+        else UL_TRY(run_one(e, &specs[i], metric, all, summary));
     }
     return UL_OK;
 }
 
+/* The forget set is, for the comparison with the control's log, a result whose rows are its answers. */
 ul_status ul_evaluation_control(ul_evaluation *e, const char *path)
 {
-    json_t *log;
-    UL_TRY(ul_json_load(e->ctx, e->arena, path, &log));
-    int n;
-    const ul_result_spec *specs = ul_tofu_results(&n);
     const ul_records *forget = find_set(e, "forget");
-    for (int i = 0; i < n; i++) {
-        const json_t *j = json_object_get(log, specs[i].name);
-        if (!j) continue;
-        const ul_metric *metric;
-        UL_TRY(ul_metric_find(e->ctx, specs[i].metric, &metric));
-        ul_result *r = UL_NEW(e->arena, ul_result, 1);
-        const char *where = ul_format(e->arena, "%s: %s", path, specs[i].name);
-        UL_NEED(r);
-        UL_NEED(where);
-        UL_TRY(ul_result_from_json(e->ctx, e->arena, metric, where, j, r));
-        if (!strcmp(specs[i].name, "forget_truth_ratio") && forget && r->n_part == 1 && r->part[0].rows.n_row != forget->n)
-            return ul_fail(e->ctx, UL_E_INPUT, "%s: the control's log has %lld rows, the forget set has %lld (logs of another "
-                           "split?)", where, (long long)r->part[0].rows.n_row, (long long)forget->n);
-        e->control[e->n_control++] = (ul_named_result){specs[i].name, r};
-    }
-    if (!e->n_control) return ul_fail(e->ctx, UL_E_INPUT, "%s: no TOFU result in it (a TOFU_EVAL.json is wanted)", path);
-    return UL_OK;
+    UL_TRY(ul_log_results(e->ctx, e->arena, path, NULL, 0, e->control, &e->n_control, NULL));
+    if (!forget) return UL_OK;
+    const char **answer = UL_NEW(e->arena, const char *, forget->n);
+    UL_NEED(answer);
+    for (int64_t i = 0; i < forget->n; i++) answer[i] = forget->at[i].answer;
+    ul_result own = {.n_part = 1, .part[0].rows = {.name = forget->path, .n_row = forget->n, .ground_truth = answer}};
+    const ul_named_result named[2] = {{"forget_truth_ratio", &own}, {"forget_Q_A_ROUGE", &own}};
+    return ul_log_same_data(e->ctx, e->arena, path, named, 2, e->control, e->n_control);
 }
-

@@ -13,6 +13,9 @@ static const ul_param params[] = {
     {"split", UL_TEXT, 0, 0, 0, NULL, "TOFU's forget split: forget01, forget05, forget10", "forget10"},
     {"forget", UL_TEXT, 0, 0, 0, NULL, "own data instead of TOFU: what was to be forgotten", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "own data: what was to stay", ""},
+    {"logs", UL_TEXT, 0, 0, 0, NULL, "no model: a TOFU_EVAL.json (ours or open-unlearning's), every aggregate computed again from its rows", ""},
+    {"metrics", UL_TEXT, 0, 0, 0, NULL, "results (forget_Q_A_Prob) or metrics (rouge) to compute, joined with commas; all: also "
+     "mia_gradnorm, which takes a gradient a row; default: everything but that", ""},
     {"reference-logs", UL_TEXT, 0, 0, 0, NULL, "TOFU_EVAL.json of the retrained control, for forget quality and privleak", ""},
     {"reference-model", UL_TEXT, 0, 0, 0, NULL, "model directory for mia_reference", ""},
     {"rows", UL_INT, 0, 0, 1e9, "rows", "only the first rows of every set; 0: all", NULL},
@@ -72,14 +75,17 @@ static ul_status write_outputs(ul_job *job, const char *dir, const json_t *all, 
 }
 
 /* ---- the table ---------------------------------------------------------------------------------------------------------- */
-/* Results over the rows of one data set are resampled together: the group is the set's place. */
-static uint32_t group_of(const ul_evaluation *e, const ul_result_spec *spec)
+/* Results over the rows of one data set are resampled together: the group is the place of the first result that reads it. */
+static uint32_t group_of(const ul_result_spec *spec)
 {
+    int n;
+    const ul_result_spec *all = ul_tofu_results(&n);
     const ul_source *f = &spec->from[0];
-    if (f->result) return group_of(e, ul_tofu_result(f->result));
-    for (int i = 0; f->data && i < e->n_set; i++)
-        if (!strcmp(e->set_name[i], f->data)) return 2 * (uint32_t)i; /* an AUC takes two */
-    return 2 * UL_MAX_SET;
+    if (f->result) return group_of(ul_tofu_result(f->result));
+    uint32_t i = 0;
+    for (bool found = false; !found; i++)
+        for (const ul_source *g = all[i].from; g->role && !found; g++) found = g->data && !strcmp(g->data, f->data);
+    return 2 * (i - 1); /* an AUC takes two */
 }
 
 static const ul_result *result_of(const ul_evaluation *e, const char *name)
@@ -97,12 +103,12 @@ static ul_status interval_of(ul_evaluation *e, const ul_result_spec *spec, const
     uint32_t group[10];
     int n = 0;
     *has = !r->absent && r->n_part > 0;
-    if (*has) return ul_result_interval(e->arena, r, group_of(e, spec), &how, out);
+    if (*has) return ul_result_interval(e->arena, r, group_of(spec), &how, out);
     if (r->absent || strcmp(spec->metric, "hm_aggregate") || spec->args) return UL_OK;
     for (; n < 10 && spec->from[n].role; n++) {
         part[n] = result_of(e, spec->from[n].result);
         if (!part[n] || part[n]->absent || part[n]->n_part != 1) return UL_OK;
-        group[n] = group_of(e, ul_tofu_result(spec->from[n].result));
+        group[n] = group_of(ul_tofu_result(spec->from[n].result));
     }
     *has = n > 0;
     return *has ? ul_harmonic_interval(e->arena, part, group, n, &how, out) : UL_OK;
@@ -118,8 +124,9 @@ static ul_status table(ul_job *job, ul_evaluation *e, json_t *intervals)
 {
     static const char *const better[] = {[UL_BETTER_HIGHER] = "higher", [UL_BETTER_LOWER] = "lower", [UL_BETTER_CLOSER] = "closer to "};
     ul_buf *b = &job->text;
-    for (int i = 0; i < e->n_set; i++) ul_buf_printf(b, "%s%s: %lld rows", i ? ", " : "", e->set_name[i], (long long)e->set[i]->n);
-    ul_buf_printf(b, "\n\n%-30s %10s   %-20s %s\n", "result", "value", "95 % interval", "better");
+    for (int i = 0; i < e->n_set; i++)
+        ul_buf_printf(b, "%s: %lld rows%s", e->set_name[i], (long long)e->set[i]->n, i + 1 < e->n_set ? ", " : "\n\n");
+    ul_buf_printf(b, "%-30s %10s   %-20s %s\n", "result", "value", "95 % interval", "better");
     for (int i = 0; i < e->n_result; i++) {
         const ul_result_spec *spec = ul_tofu_result(e->result[i].name);
         const ul_result *r = e->result[i].result;
@@ -139,55 +146,122 @@ static ul_status table(ul_job *job, ul_evaluation *e, json_t *intervals)
         ul_buf_puts(b, "\n");
         if (has) json_object_set_new(intervals, spec->name, json_pack("[f, f]", iv.lo, iv.hi));
     }
-    return ul_buf_puts(b, "\n\"better\" is meant of a model that shall have forgotten; intervals resample people (entities), 2000 times\n");
+    return ul_buf_puts(b, "\n\"better\" is meant of a model that shall have forgotten; intervals resample entities (--entity-rows), 2000 times\n");
 }
 
-static ul_status run(ul_job *job)
+/* ---- from a log ------------------------------------------------------------------------------------------------------------- */
+/* {"forget_Q_A_Prob": {"agg_value": x, "recorded": y, "interval": [lo, hi]}, ...} */
+static ul_status log_json(ul_job *job, const ul_evaluation *e, const json_t *log, const json_t *intervals)
 {
-    ul_evaluation *e = UL_NEW(job->arena, ul_evaluation, 1);
-    UL_NEED(e);
-    e->ctx = job->ctx;
-    e->arena = job->arena;
-    ul_manifest m;
-    ul_backend *be;
-    const char *dir = ul_job_text(job, "model"), *out = ul_job_text(job, "out"), *tofu = ul_job_text(job, "tofu");
+    job->result = json_object();
+    for (int i = 0; job->result && i < e->n_result; i++) {
+        const char *name = e->result[i].name;
+        const ul_result *r = e->result[i].result;
+        json_t *recorded = json_object_get(json_object_get(log, name), "agg_value"), *interval = json_object_get(intervals, name);
+        json_t *j = json_pack("{s:o}", "agg_value", r->absent ? json_null() : json_real(r->agg_value));
+        if (j && recorded) json_object_set(j, "recorded", recorded);
+        if (j && interval) json_object_set(j, "interval", interval);
+        if (j && r->absent && r->why) json_object_set_new(j, "why", json_string(r->why));
+        if (!j || json_object_set_new(job->result, name, j)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+        if (json_is_number(recorded) && !r->absent && fabs(json_number_value(recorded) - r->agg_value) > 1e-6 * fabs(r->agg_value))
+            ul_note(job->ctx, UL_LOG_WARN, "%s: the log says %.9g, its rows give %.9g", name, json_number_value(recorded), r->agg_value);
+    }
+    return job->result ? UL_OK : ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+}
+
+/* A log does not say who its rows are about: every row its own, or so many rows a person. */
+static ul_status set_entities(ul_job *job, ul_evaluation *e)
+{
+    const int64_t per = ul_job_int(job, "entity-rows");
+    for (int i = 0; i < e->n_result; i++)
+        for (int k = 0; k < e->result[i].result->n_part; k++) {
+            ul_columns *c = &((ul_result *)(uintptr_t)e->result[i].result)->part[k].rows;
+            int64_t *entity = UL_NEW(job->arena, int64_t, c->n_row);
+            UL_NEED(entity);
+            for (int64_t r = 0; r < c->n_row; r++) entity[r] = ul_columns_index(c, r) / per;
+            c->entity = entity;
+        }
+    return UL_OK;
+}
+
+static ul_status run_log(ul_job *job, ul_evaluation *e)
+{
+    static const char *const alone[] = {"model", "adapter", "tofu", "forget", "retain", "reference-model", "out", "metrics"};
+    const char *path = ul_job_text(job, "logs"), *control = ul_job_text(job, "reference-logs");
+    json_t *log, *intervals = json_object();
+    UL_TRY(ul_json_own(job->arena, intervals));
+    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
+        if (ul_job_text(job, alone[i]))
+            return ul_fail(job->ctx, UL_E_USAGE, "--logs computes from a log alone and prints; it takes --reference-logs, not --%s", alone[i]);
+    if (control) UL_TRY(ul_log_results(job->ctx, job->arena, control, NULL, 0, e->control, &e->n_control, NULL));
+    UL_TRY(ul_log_results(job->ctx, job->arena, path, e->control, e->n_control, e->result, &e->n_result, &log));
+    if (control) UL_TRY(ul_log_same_data(job->ctx, job->arena, control, e->result, e->n_result, e->control, e->n_control));
+    if (ul_job_int(job, "entity-rows")) UL_TRY(set_entities(job, e));
+    UL_TRY(table(job, e, intervals));
+    return log_json(job, e, log, intervals);
+}
+
+/* ---- from a model ----------------------------------------------------------------------------------------------------------- */
+static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_manifest *m)
+{
+    const char *dir = ul_job_text(job, "model"), *adapter = ul_job_text(job, "adapter"), *reference = ul_job_text(job, "reference-model");
     char digest[65];
-    if (!tofu && !ul_job_text(job, "forget") && !ul_job_text(job, "retain"))
-        return ul_fail(job->ctx, UL_E_USAGE, "`eval` needs --tofu DIR, or --forget FILE and --retain FILE");
-    if (out) UL_TRY(ul_job_out_name(job, &out));
-    UL_TRY(ul_manifest_begin(job, &m));
-    UL_TRY(ul_job_backend(job, &be));
     UL_TRY(ul_job_model(job, be, dir, UL_OPEN_PANELS, &e->o.model, &e->o.tok, digest));
-    if (ul_job_text(job, "adapter")) {
-        const char *adapter = ul_job_text(job, "adapter"), *file = ul_path_join(job->arena, adapter, "adapter_model.safetensors");
-        char hex[65];
+    UL_TRY(ul_manifest_input(job, m, "model", dir, digest, -1));
+    UL_TRY(ul_manifest_side_files(job, m, dir));
+    if (adapter) {
+        const char *file = ul_path_join(job->arena, adapter, "adapter_model.safetensors");
         UL_NEED(file);
         UL_TRY(ul_lora_open(job->ctx, e->o.model, adapter));
-        UL_TRY(ul_job_digest(job, file, hex));
-        UL_TRY(ul_manifest_input(job, &m, "adapter", adapter, hex, -1));
+        UL_TRY(ul_job_digest(job, file, digest));
+        UL_TRY(ul_manifest_input(job, m, "adapter", adapter, digest, -1));
     }
-    UL_TRY(ul_manifest_input(job, &m, "model", dir, digest, -1));
-    UL_TRY(ul_manifest_side_files(job, &m, dir));
+    if (reference) {
+        UL_TRY(ul_job_model(job, be, reference, UL_OPEN_PANELS, &e->reference, NULL, digest));
+        UL_TRY(ul_manifest_input(job, m, "reference-model", reference, digest, -1));
+    }
+    if (!(ul_evaluation_needs(e) & UL_COL_GRAD_NORM)) return UL_OK;
+    if (adapter) return ul_fail(job->ctx, UL_E_USAGE, "mia_gradnorm is of the model's own weights: merge the adapter first");
+    return ul_job_model(job, be, dir, 0, &e->trainable, NULL, NULL);
+}
+
+static ul_status options(ul_job *job, ul_evaluation *e)
+{
     UL_TRY(ul_job_template(job, e->o.tok, ul_model_shape(e->o.model), &e->o.tpl));
     e->o.batch = (int32_t)ul_job_int(job, "batch");
     e->o.batch_tokens = (int32_t)ul_job_int(job, "batch-tokens");
     e->o.max_new = (int32_t)ul_job_int(job, "max-new");
     e->o.texts = true;
     e->o.peer_positions = e->o.tpl.hide_pad;
-    if (tofu) UL_TRY(open_tofu(job, e, &m, tofu));
-    else {
-        if (ul_job_text(job, "forget")) UL_TRY(open_set(job, e, &m, "forget", ul_job_text(job, "forget")));
-        if (ul_job_text(job, "retain")) UL_TRY(open_set(job, e, &m, "retain", ul_job_text(job, "retain")));
-    }
-    if (ul_job_text(job, "reference-logs")) {
-        UL_TRY(ul_manifest_file(job, &m, "reference-logs", ul_job_text(job, "reference-logs")));
-        UL_TRY(ul_evaluation_control(e, ul_job_text(job, "reference-logs")));
-    }
-    if (ul_job_text(job, "reference-model")) {
-        char ref[65];
-        UL_TRY(ul_job_model(job, be, ul_job_text(job, "reference-model"), UL_OPEN_PANELS, &e->reference, NULL, ref));
-        UL_TRY(ul_manifest_input(job, &m, "reference-model", ul_job_text(job, "reference-model"), ref, -1));
-    }
+    return UL_OK;
+}
+
+static ul_status open_data(ul_job *job, ul_evaluation *e, ul_manifest *m)
+{
+    const char *tofu = ul_job_text(job, "tofu"), *logs = ul_job_text(job, "reference-logs");
+    static const char *const own[] = {"forget", "retain"};
+    if (tofu) UL_TRY(open_tofu(job, e, m, tofu));
+    for (int i = 0; i < 2 && !tofu; i++)
+        if (ul_job_text(job, own[i])) UL_TRY(open_set(job, e, m, own[i], ul_job_text(job, own[i])));
+    if (!logs) return UL_OK;
+    UL_TRY(ul_manifest_file(job, m, "reference-logs", logs));
+    return ul_evaluation_control(e, logs);
+}
+
+static ul_status run_model(ul_job *job, ul_evaluation *e)
+{
+    ul_manifest m;
+    ul_backend *be;
+    const char *out = ul_job_text(job, "out");
+    if (!ul_job_text(job, "tofu") && !ul_job_text(job, "forget") && !ul_job_text(job, "retain"))
+        return ul_fail(job->ctx, UL_E_USAGE, "`eval` needs --tofu DIR, or --forget FILE and --retain FILE");
+    if (out) UL_TRY(ul_job_out_name(job, &out));
+    UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
+    UL_TRY(ul_manifest_begin(job, &m));
+    UL_TRY(ul_job_backend(job, &be));
+    UL_TRY(open_model(job, e, be, &m));
+    UL_TRY(options(job, e));
+    UL_TRY(open_data(job, e, &m));
     UL_TRY(ul_manifest_seal(job, &m));
     if (out) UL_TRY(ul_dir_make(job->ctx, out));
     json_t *all = json_object(), *summary = json_object(), *intervals = json_object();
@@ -196,12 +270,22 @@ static ul_status run(ul_job *job)
     UL_TRY(ul_json_own(job->arena, intervals));
     UL_TRY(ul_evaluation_run(e, all, summary));
     UL_TRY(table(job, e, intervals));
-    job->result = json_pack("{s:s, s:s, s:O, s:O}", "model", dir, "recipe_digest", m.recipe_digest, "results", summary, "intervals", intervals);
+    job->result = json_pack("{s:s, s:s, s:O, s:O}", "model", ul_job_text(job, "model"), "recipe_digest", m.recipe_digest, "results", summary,
+                            "intervals", intervals);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
     if (!out) return UL_OK;
     UL_TRY(write_outputs(job, out, all, summary));
     UL_TRY(ul_manifest_write(job, &m, be, out));
     return ul_buf_printf(&job->text, "written: %s\n", out);
+}
+
+static ul_status run(ul_job *job)
+{
+    ul_evaluation *e = UL_NEW(job->arena, ul_evaluation, 1);
+    UL_NEED(e);
+    e->ctx = job->ctx;
+    e->arena = job->arena;
+    return ul_job_text(job, "logs") ? run_log(job, e) : run_model(job, e);
 }
 
 const ul_job_kind ul_job_eval = {

@@ -118,6 +118,8 @@ static ul_status read_shape(reader *r, const ul_metric *metric, const json_t *ro
     qsort(r->index, (size_t)r->n_row, sizeof *r->index, by_index);
     bool lists = false;
     for (i = 0; i < r->n_row; i++) {
+        if (i && r->index[i] == r->index[i - 1])
+            return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld is there twice", r->where, (long long)r->index[i]);
         const json_t *v = metric->fields[0] ? json_object_get(row_at(rows, r->index[i]), metric->fields[0]) : NULL;
         r->first[i + 1] = r->first[i] + (json_is_array(v) ? (int64_t)json_array_size(v) : 1);
         lists |= json_is_array(v);
@@ -135,6 +137,20 @@ static ul_status read_number(reader *r, const json_t *v, int64_t row, const char
     return UL_OK;
 }
 
+/* The k-th answer of a row of a field: a list has one number an answer, a number is the only answer. */
+static ul_status read_row(reader *r, const json_t *v, int64_t i, const char *name, double *x)
+{
+    const int64_t at = r->first ? r->first[i] : i, n = r->first ? r->first[i + 1] - at : 1;
+    const int64_t has = json_is_array(v) ? (int64_t)json_array_size(v) : 1;
+    if (has != n)
+        return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld: \"%s\" has %lld numbers, the row has %lld answers", r->where,
+                       (long long)r->index[i], name, (long long)has, (long long)n);
+    for (int64_t k = 0; k < n; k++)
+        UL_TRY(read_number(r, json_is_array(v) ? json_array_get(v, (size_t)k) : v, r->index[i], name, &x[at + k]));
+    return UL_OK;
+}
+
+/* A field that no row has stays away (older logs); one that some rows lack is an error. */
 static ul_status read_field(reader *r, const json_t *rows, const char *name, ul_columns *c)
 {
     const double **number = ul_columns_number(c, name);
@@ -142,18 +158,17 @@ static ul_status read_field(reader *r, const json_t *rows, const char *name, ul_
     double *x = number ? UL_NEW(r->arena, double, r->n_answer) : NULL;
     const char **t = text ? UL_NEW(r->arena, const char *, r->n_row) : NULL;
     if (!x && !t) return number || text ? UL_E_RESOURCE : UL_OK;
+    const bool there = json_object_get(row_at(rows, r->index[0]), name) != NULL;
     for (int64_t i = 0; i < r->n_row; i++) {
         const json_t *v = json_object_get(row_at(rows, r->index[i]), name);
-        if (!v) return UL_OK; /* an older log without this field: the column stays away */
-        if (t) {
-            t[i] = ul_strdup(r->arena, json_is_string(v) ? json_string_value(v) : "");
-            UL_NEED(t[i]);
-        } else if (json_is_array(v)) {
-            const int64_t at = r->first ? r->first[i] : i;
-            for (size_t k = 0; k < json_array_size(v); k++)
-                UL_TRY(read_number(r, json_array_get(v, k), r->index[i], name, &x[at + (int64_t)k]));
-        } else UL_TRY(read_number(r, v, r->index[i], name, &x[r->first ? r->first[i] : i]));
+        if ((v != NULL) != there || (t && v && !json_is_string(v)))
+            return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld: \"%s\" is %s", r->where, (long long)r->index[i], name,
+                           !v ? "missing, other rows have it" : there ? "not a text" : "there, other rows lack it");
+        if (!v) continue;
+        if (x) UL_TRY(read_row(r, v, i, name, x));
+        else UL_NEED(t[i] = ul_strdup(r->arena, json_string_value(v)));
     }
+    if (!there) return UL_OK;
     if (t) *text = t;
     else *number = x;
     return UL_OK;
@@ -163,11 +178,25 @@ static ul_status read_part(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric
 {
     const json_t *rows = json_object_get(j, "value_by_index"), *agg = json_object_get(j, "agg_value");
     out->agg_value = json_is_number(agg) ? json_number_value(agg) : NAN;
-    if (!json_is_object(rows)) return ul_fail(ctx, UL_E_INPUT, "%s: no value_by_index", where);
+    if (!json_is_object(rows) || !json_object_size(rows)) return ul_fail(ctx, UL_E_INPUT, "%s: value_by_index has no rows", where);
     reader r = {.ctx = ctx, .arena = arena, .where = where};
     UL_TRY(read_shape(&r, metric, rows));
     out->rows = (ul_columns){.name = where, .n_row = r.n_row, .first = r.first, .index = r.index};
     for (int f = 0; f < 6 && metric->fields[f]; f++) UL_TRY(read_field(&r, rows, metric->fields[f], &out->rows));
+    return UL_OK;
+}
+
+static ul_status read_parts(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric, const char *where, const json_t *j, ul_result *out)
+{
+    for (int k = 0; k < 2 && metric->needs[k].role; k++) {
+        const json_t *v = json_object_get(j, metric->needs[k].role);
+        if (!json_is_object(v)) continue;
+        ul_part *p = &out->part[out->n_part++];
+        p->role = metric->needs[k].role;
+        const char *at = ul_format(arena, "%s: %s", where, p->role);
+        UL_NEED(at);
+        UL_TRY(read_part(ctx, arena, metric, at, v, p));
+    }
     return UL_OK;
 }
 
@@ -177,23 +206,12 @@ ul_status ul_result_from_json(ul_ctx *ctx, ul_arena *arena, const ul_metric *met
     *out = (ul_result){0};
     const json_t *agg = json_object_get(j, "agg_value");
     if (!json_is_object(j)) return ul_fail(ctx, UL_E_INPUT, "%s: not an object with agg_value", where);
-    if (json_is_null(agg)) {
-        out->absent = true;
-        return UL_OK;
-    }
     out->agg_value = json_is_number(agg) ? json_number_value(agg) : NAN;
     if (json_object_get(j, "value_by_index")) {
         out->n_part = 1;
         return read_part(ctx, arena, metric, where, j, &out->part[0]);
     }
-    const char *role;
-    json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)j, role, v) if (json_is_object(v) && out->n_part < 2)
-    {
-        ul_part *p = &out->part[out->n_part++];
-        p->role = ul_strdup(arena, role);
-        UL_NEED(p->role);
-        UL_TRY(read_part(ctx, arena, metric, where, v, p));
-    }
+    UL_TRY(read_parts(ctx, arena, metric, where, j, out));
+    out->absent = out->n_part == 0 && !json_is_number(agg);
     return UL_OK;
 }

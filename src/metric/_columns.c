@@ -59,6 +59,17 @@ int64_t ul_columns_index(const ul_columns *c, int64_t row)
     return c->index ? c->index[row] : row;
 }
 
+const char *ul_columns_lack(const ul_columns *c, unsigned want)
+{
+    for (int i = 0; i < N_COLUMN; i++) {
+        const void *p;
+        memcpy(&p, (const char *)c + columns[i].offset, sizeof p);
+        const bool follows = (columns[i].bit == UL_COL_AVG_LOSS && c->logp) || (columns[i].bit == UL_COL_PROB && (c->avg_loss || c->logp));
+        if (want & columns[i].bit && !p && !follows) return columns[i].name;
+    }
+    return NULL;
+}
+
 static const char *name_of(const ul_columns *c)
 {
     return c->name ? c->name : "columns without a name";

@@ -19,6 +19,10 @@ const double **ul_columns_number(ul_columns *c, const char *name);
 const char *const **ul_columns_text(ul_columns *c, const char *name);
 int64_t ul_columns_answers(const ul_columns *c); /* n_answer */
 int64_t ul_columns_index(const ul_columns *c, int64_t row);
+/* Both have the same rows (count and index); else UL_E_INPUT names both, the place and the two numbers. */
+ul_status ul_same_rows(ul_arena *a, const ul_columns *x, const ul_columns *y) UL_MUST;
+/* The first of the wanted columns that is not there and does not follow from another one; NULL: all are. */
+const char *ul_columns_lack(const ul_columns *c, unsigned want);
 
 /* ---- results by name -------------------------------------------------------------------------------------------- */
 /* Where an input comes from; exactly one of data, result, reference is set. */

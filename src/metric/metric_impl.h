@@ -17,8 +17,6 @@ ul_columns *ul_part_start(ul_result *out, int k, const char *role, const ul_colu
 /* A part's aggregate: value[i] = mean of the column in row i; agg_value = the mean of these. The column must be there
  * and finite: rows may come from a log. */
 ul_status ul_part_mean(ul_arena *a, ul_part *part, const char *column);
-/* Both inputs have the same rows (count and index). */
-ul_status ul_same_rows(ul_arena *a, const ul_columns *x, const ul_columns *y);
 /* The labelled tokens of answer j but for a last one that is end-of-sequence (or in any case): first and number.
  * None left is an error. */
 ul_status ul_scored_tokens(ul_arena *a, const ul_columns *c, int64_t row, const ul_args *args, int64_t *first,

@@ -2,12 +2,12 @@
  * golden eval records (float64) and the published open-unlearning logs of Llama-3.2-1B (float32), ROUGE from the
  * recorded texts. The table of TOFU's results is held against the record's `config`. Prints the worst error by result. */
 #include "ul_test.h"
-#include "metric/metric.h"
+#include "audit/audit.h"
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
 
-enum { MAX_RESULT = 64 };
+enum { MAX_RESULT = UL_MAX_RESULT };
 
 typedef struct {
     ul_ctx *ctx;
@@ -344,6 +344,57 @@ static void published_logs(void **state)
     }
 }
 
+/* The same through `eval --logs`: every aggregate that the log has, and nothing lost. */
+static int aggregates_of(world *w, const char *path, const ul_named_result *control, int n_control, ul_named_result *own)
+{
+    json_t *log;
+    int n, n_same = 0;
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, path, control, n_control, own, &n, &log));
+    for (int i = 0; i < n; i++) {
+        const json_t *want = json_object_get(json_object_get(log, own[i].name), "agg_value");
+        if (!want) continue;
+        n_same++;
+        if (own[i].result->absent != json_is_null(want)) fail_msg("%s: %s is absent on one side only", path, own[i].name);
+        if (!own[i].result->absent && away(own[i].result->agg_value, json_number_value(want)) > 1e-9)
+            fail_msg("%s: %s is %.17g instead of %.17g", path, own[i].name, own[i].result->agg_value, json_number_value(want));
+    }
+    assert_int_equal(n_same, json_object_size(log));
+    assert_true(n_same >= 30);
+    return n;
+}
+
+static void logs_of_the_program(void **state)
+{
+    world *w = *state;
+    static const char *const logs = "data/datasets/open-unlearning-eval-logs/tofu_Llama-3.2-1B-Instruct", *const last = "TOFU_EVAL.json";
+    static const char *const split[3][2] = {{"01", "99"}, {"05", "95"}, {"10", "90"}};
+    ul_named_result control[MAX_RESULT], own[MAX_RESULT];
+    for (int k = 0; k < 3; k++) {
+        const char *retain = ul_test_shared(ul_format(w->a, "%s_retain%s/%s", logs, split[k][1], last));
+        const char *full = ul_test_shared(ul_format(w->a, "%s_full/evals_forget%s/%s", logs, split[k][0], last));
+        const int n_control = aggregates_of(w, retain, NULL, 0, control), n = aggregates_of(w, full, control, n_control, own);
+        UL_OK_IN(w->ctx, ul_log_same_data(w->ctx, w->a, retain, own, n, control, n_control));
+        if (k == 0) continue;
+        /* the control of the split before is of other data */
+        const char *other = ul_test_shared(ul_format(w->a, "%s_retain%s/%s", logs, split[k - 1][1], last));
+        int n_other;
+        UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, other, NULL, 0, control, &n_other, NULL));
+        UL_FAILS_IN(w->ctx, UL_E_INPUT, "another split", ul_log_same_data(w->ctx, w->a, other, own, n, control, n_other));
+    }
+    json_t *log;
+    int n;
+    const char *ten = ul_test_shared(ul_format(w->a, "%s_retain90/%s", logs, last));
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, ten, NULL, 0, own, &n, &log));
+    ul_result shifted = {.n_part = 1}; /* as many rows, other answers */
+    for (int i = 0; i < n; i++)
+        if (!strcmp(own[i].name, "forget_Q_A_ROUGE")) shifted.part[0].rows = own[i].result->part[0].rows;
+    const char **turned = UL_NEW(w->a, const char *, 400);
+    for (int i = 0; i < 400; i++) turned[i] = shifted.part[0].rows.ground_truth[(i + 1) % 400];
+    shifted.part[0].rows.ground_truth = turned;
+    const ul_named_result other = {"forget_Q_A_ROUGE", &shifted};
+    UL_FAILS_IN(w->ctx, UL_E_INPUT, "different data sets", ul_log_same_data(w->ctx, w->a, ten, own, n, &other, 1));
+}
+
 /* An interval of each result of a published log holds the result, and is no wider than the metric's range. */
 static void intervals_hold_the_result(void **state)
 {
@@ -408,6 +459,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_records),
         cmocka_unit_test(published_logs),
+        cmocka_unit_test(logs_of_the_program),
         cmocka_unit_test(intervals_hold_the_result),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,63 @@
+#!/bin/sh
+# logs.sh - aggregates computed again from a log, without a model: those of the evaluation that wrote it; a control's log; logs
+# that do not fit, broken numbers, results by name.
+. "$(dirname "$0")/_lib.sh"
+tiny_world
+for f in forget retain; do
+    sed 's/"answer": "\([a-z]*\)",/"answer": "\1", "paraphrased_answer": "lives \1",/' $f.jsonl > told
+    mv told $f.jsonl
+done
+run 0 eval --model model --forget forget.jsonl --retain retain.jsonl --max-new 4 --quiet --out e
+log=e/TOFU_EVAL.json
+
+# agg FILE NAME: the aggregate of a result in what `eval --logs --json` printed, or in a TOFU_SUMMARY.json.
+agg() {
+    tr -d '\n ' < "$1" | grep -o "\"$2\":\({\"agg_value\":\)\?[-0-9.e]*" | grep -o '[-0-9.e]*$'
+}
+run 0 eval --logs $log --reference-logs $log --json
+cp said again
+names=$(grep -o '^ *"[A-Za-z_]*": [-0-9]' e/TOFU_SUMMARY.json | grep -o '[A-Za-z_]\{4,\}')
+[ "$(echo "$names" | wc -l)" -ge 12 ] || fail "few results: $names"
+for name in $names; do
+    [ "$(agg again "$name")" = "$(agg e/TOFU_SUMMARY.json "$name")" ] || fail "$name is another one from the log"
+done
+[ "$(agg again forget_quality)" = 1.0 ] || fail 'a control that is the model itself has another forget quality'
+run 0 eval --logs $log
+says forget_truth_ratio 'it compares with a retrained control'
+
+# spoilt NAME 'sed script'
+spoilt() { sed "$2" $log > "$1.json"; }
+first='/"forget_Q_A_Prob"/,/"avg_loss"/'
+spoilt nan "$first s/\"avg_loss\": [-0-9.e]*/\"avg_loss\": NaN/"
+refuses 3 - nan.json NaN -- eval --logs nan.json
+spoilt text "$first s/\"prob\": [-0-9.e]*/\"prob\": \"high\"/"
+refuses 3 - forget_Q_A_Prob 'row 0' '"prob"' -- eval --logs text.json
+spoilt lacks "$first s/\"prob\": [-0-9.e]*/\"porb\": 1/"
+refuses 3 - forget_Q_A_Prob 'row 1' '"prob"' -- eval --logs lacks.json
+spoilt key "$first s/\"0\": {/\"9\": {/"
+refuses 3 - forget_Q_A_Prob 'not the same rows' -- eval --logs key.json
+spoilt other 's/"agg_value"/"aggregate"/; s/"value_by_index"/"values"/'
+run 0 eval --logs other.json --json
+says '"why": "the log has no value of forget_Q_A_Prob"'
+printf '{"accuracy": {"agg_value": 1}}\n' > foreign.json
+refuses 3 - foreign.json 'no result of TOFU' -- eval --logs foreign.json
+printf '[1, 2]\n' > list.json
+refuses 3 - list.json 'not an object' -- eval --logs list.json
+
+# A control of fewer rows, and one of as many rows about other things.
+head -n 4 forget.jsonl > fewer.jsonl
+run 0 eval --model model --forget fewer.jsonl --retain retain.jsonl --max-new 4 --quiet --out fewer
+refuses 3 - fewer/TOFU_EVAL.json 'another split?' '6 rows' 4 -- eval --logs $log --reference-logs fewer/TOFU_EVAL.json
+refuses 3 x fewer/TOFU_EVAL.json 'another split?' 6 4 -- eval --model model --forget forget.jsonl --retain retain.jsonl --reference-logs fewer/TOFU_EVAL.json
+sed 's/"answer": "[a-z]*"/"answer": "pilot bob"/' forget.jsonl > others.jsonl
+run 0 eval --model model --forget others.jsonl --retain retain.jsonl --max-new 4 --quiet --out others
+refuses 3 - others/TOFU_EVAL.json 'different data sets' -- eval --logs $log --reference-logs others/TOFU_EVAL.json
+
+refuses 2 x --model -- eval --logs $log --model model
+refuses 2 x --metrics 'did you mean "forget_Q_A_ROUGE"' -- eval --model model --forget forget.jsonl --metrics forget_QA_ROUGE
+refuses 2 x mia_gradnorm holdout -- eval --model model --forget forget.jsonl --metrics mia_gradnorm
+run 0 eval --model model --forget forget.jsonl --metrics forget_truth_ratio,rouge --max-new 4 --quiet --out some
+sed -n 's/^ *"\([A-Za-z_]*\)": .*/\1/p' some/TOFU_SUMMARY.json | sort | tr '\n' ' ' > said
+says 'forget_Q_A_ROUGE'
+! grep -q retain_ said || fail 'more than what was asked for'
+finish
