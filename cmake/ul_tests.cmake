@@ -3,6 +3,7 @@
 # Waiting threads sleep: several tests share the cores.
 set(UL_SHARED "${PROJECT_SOURCE_DIR}/../shared" CACHE PATH "folder of shared test data; tests that need it skip without it")
 set(UL_TEST_ROOMS_train room_method) # the loop never names a method; its tests drive it with real ones
+set(UL_TEST_ROOMS_wrapper room_method)
 foreach(kind unit grad prop)
     file(GLOB tests CONFIGURE_DEPENDS test/${kind}/*/test_*.c)
     foreach(f IN LISTS tests)

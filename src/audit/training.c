@@ -78,7 +78,7 @@ static ul_status begin_out(ul_training *t, int64_t parameters)
     const size_t real = t->be->k->esize;
     uint64_t bytes = t->lora && !ul_job_flag(job, "lora-merge") ? 0 : (uint64_t)parameters * ul_dtype_size(ul_model_shape(t->model)->dtype);
     const int n = ul_model_trainables(t->model, &w);
-    const int arrays = ul_job_int(job, "save-every") < 0 ? 0 : t->recipe.optim == UL_ADAMW ? 3 : 2;
+    const int arrays = ul_job_int(job, "save-every") < 0 ? 0 : t->recipe.optim == UL_SGD ? 2 : 3;
     for (int i = 0; i < n; i++) bytes += (uint64_t)w[i].n * real * (uint64_t)arrays;
     UL_TRY(ul_dir_make(job->ctx, t->out));
     return ul_dir_need_space(job->ctx, t->out, bytes);

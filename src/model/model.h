@@ -35,7 +35,7 @@ typedef struct {
 /* One thing the optimizer moves: a whole tensor (or an adapter's half). In file order; also the order of the clip norm. */
 typedef struct {
     const char *name; /* tensor name; adapters: PEFT's name with ".lora_A.weight" / ".lora_B.weight" */
-    int64_t n;
+    int64_t n, cols; /* rows of `cols` entries, one an output; a vector is one row */
     void *p, *g;
     bool decays; /* false for norms and biases */
 } ul_trainable;

@@ -1,5 +1,5 @@
 /* checkpoint.c - the state of a run in one safetensors file: "weight.NAME", "m.NAME", "v.NAME" in the arithmetic's
- * type, and in the metadata the steps done and the recipe's digest. Written whole or not at all. */
+ * type, what wrappers keep as "ID.KIND.NAME", and in the metadata the steps done and the recipe's digest. Written whole or not at all. */
 #include "train/train_impl.h"
 #include <string.h>
 
@@ -12,7 +12,9 @@ typedef struct {
 
 static ul_status parts(ul_trainer *t, ul_arena *arena, part **out, int *n)
 {
-    part *p = UL_NEW(arena, part, 3 * t->n_train);
+    int n_kept = 0;
+    for (const ul_kept *k = t->kept; k; k = k->next) n_kept++;
+    part *p = UL_NEW(arena, part, 3 * t->n_train + n_kept);
     UL_NEED(p);
     *n = 0;
     for (int i = 0; i < t->n_train; i++) {
@@ -25,6 +27,7 @@ static ul_status parts(ul_trainer *t, ul_arena *arena, part **out, int *n)
             ++*n;
         }
     }
+    for (const ul_kept *k = t->kept; k; k = k->next) p[(*n)++] = (part){k->name, k->p, k->n};
     *out = p;
     return UL_OK;
 }
@@ -62,6 +65,8 @@ static ul_status save(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
         json_pack("{s:s, s:s, s:s, s:s}", "format", "unlearn checkpoint 1", "steps_done", step, "recipe", recipe_digest,
                   "dual", dual);
     UL_TRY(ul_json_own(arena, meta));
+    if (t->stopped && json_object_set_new(meta, "stopped", json_string("true")))
+        return ul_fail(t->ctx, UL_E_RESOURCE, "no memory for the checkpoint's metadata");
     return ul_tensors_write(t->ctx, path, tensor, n, meta, NULL, NULL);
 }
 
@@ -113,6 +118,7 @@ static ul_status load(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
                            ul_dtype_name(type_of(t)), (long long)p[i].n);
     }
     t->dual = dual;
+    t->stopped = !strcmp(text_in(meta, "stopped"), "true");
     for (int i = 0; i < n; i++) memcpy(p[i].p, from[i]->data, from[i]->bytes);
     return UL_OK;
 }

@@ -59,7 +59,7 @@ ul_status ul_trainer_pack(ul_trainer *t, const ul_sample *samples, int32_t n, ul
             if (t->all_rows >> k & 1u) UL_TRY(pad(t, k, padded, n));
         for (int32_t i = 0; unshifted && i < n; i++) UL_TRY(unshift(t, &padded[i]));
     }
-    return ul_pack(t->ctx, t->step, padded ? padded : samples, n, t->sides, t->all_rows, out);
+    return ul_pack(t->ctx, t->step, padded ? padded : samples, n, t->now, t->all_rows, out);
 }
 
 /* The soft targets of a document's rows. The peer's cross-entropy is of shifted logits, so the last row has none, and where

@@ -26,7 +26,8 @@ const ul_param ul_recipe_params[] = {
     {"steps", UL_INT, 0, 0, 1e9, NULL, "optimizer steps; 0: as epochs say", NULL},
     {"batch", UL_INT, 32, 1, 1 << 20, "samples", "samples of a step (a forget row with its retain row and alternate)",
      NULL},
-    {"optimizer", UL_TEXT, 0, 0, 0, "adamw|sgd", "adamw as in PyTorch; sgd with momentum", "adamw"},
+    {"optimizer", UL_TEXT, 0, 0, 0, "adamw|sgd|sophia",
+     "adamw as in PyTorch; sgd with momentum; sophia: second order, steps of at most lr a weight (SOUL)", "adamw"},
     {"lr", UL_REAL, 0, 0, 100, NULL,
      "peak learning rate; 0: by the size of the model, 2e-3 up to 20 million parameters, "
      "1e-5 above",
@@ -45,17 +46,21 @@ const ul_param ul_recipe_params[] = {
      "which weights move: auto (all, but for losses of hidden states: a few), all, lora, embedding, head, norms, "
      "\"layers 5-7 mlp\", a name; joined with commas",
      "auto"},
+    {"sophia-beta2", UL_REAL, 0.95, 0, 0.99999999, NULL, "sophia: decay of the curvature", NULL},
+    {"sophia-rho", UL_REAL, 0.04, 1e-9, 1e6, NULL, "sophia: steps are |m| / (rho * batch * curvature), at most 1", NULL},
+    {"sophia-batch", UL_REAL, 5120, 1, 1e9, NULL, "sophia: the batch of that quotient", NULL},
+    {"sophia-every", UL_INT, 10, 1, 1e9, "steps", "sophia: between estimates of the curvature", NULL},
     {0}};
 
 void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out)
 {
-    const char *schedule = ul_txt(a, "schedule");
+    const char *schedule = ul_txt(a, "schedule"), *optimizer = ul_txt(a, "optimizer");
     *out = (ul_recipe){
         .seed = (uint64_t)ul_num(a, "seed"),
         .epochs = ul_num(a, "epochs"),
         .steps = (int64_t)ul_num(a, "steps"),
         .batch = (int32_t)ul_num(a, "batch"),
-        .optim = strcmp(ul_txt(a, "optimizer"), "sgd") ? UL_ADAMW : UL_SGD,
+        .optim = !strcmp(optimizer, "sgd") ? UL_SGD : !strcmp(optimizer, "sophia") ? UL_SOPHIA : UL_ADAMW,
         .lr = ul_num(a, "lr") > 0 ? ul_num(a, "lr") : ul_recipe_lr_for(n_parameters),
         .beta1 = ul_num(a, "beta1"),
         .beta2 = ul_num(a, "beta2"),
@@ -69,6 +74,10 @@ void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out)
         .lr_floor = ul_num(a, "lr-floor"),
         .clip = ul_num(a, "clip"),
         .train = ul_txt(a, "train"),
+        .sophia_beta2 = ul_num(a, "sophia-beta2"),
+        .sophia_rho = ul_num(a, "sophia-rho"),
+        .sophia_batch = ul_num(a, "sophia-batch"),
+        .sophia_every = (int64_t)ul_num(a, "sophia-every"),
     };
 }
 

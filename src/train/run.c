@@ -33,8 +33,9 @@ static ul_status log_step(loop *l, const ul_step_result *r, int64_t ns)
     if (ok && isfinite(r->alt_loss)) ok = set(o, "alt_loss", json_real(r->alt_loss));
     if (ok && isfinite(r->retain_loss)) ok = set(o, "retain_loss", json_real(r->retain_loss));
     ok = ok && set(o, "grad_norm", json_real(r->grad_norm)) && set(o, "lr", json_real(r->lr)) &&
-         set(o, "tokens", json_integer(r->tokens)) && set(o, "scored", json_integer(r->scored)) &&
-         set(o, "ms", json_integer(ns / 1000000)) && set(o, "time", json_string(now));
+         set(o, "tokens", json_integer(r->tokens)) && set(o, "scored", json_integer(r->scored));
+    if (ok && isfinite(r->kl)) ok = set(o, "kl", json_real(r->kl));
+    ok = ok && set(o, "ms", json_integer(ns / 1000000)) && set(o, "time", json_string(now));
     const ul_status s =
         ok ? ul_jsonl_add(l->log, o) : ul_fail(l->ctx, UL_E_RESOURCE, "no memory for a line of the log");
     json_decref(o);
@@ -62,6 +63,7 @@ static ul_status begin(loop *l)
     const ul_run *run = l->run;
     l->saved = -1;
     l->saved_ns = ul_now_ns();
+    UL_TRY(ul_trainer_calibrate(l->t));
     if (!run->out_dir) return UL_OK;
     UL_TRY(ul_dir_make(l->ctx, run->out_dir));
     UL_NEED(l->log_path = ul_path_join(l->arena, run->out_dir, UL_LOG_NAME));
@@ -99,7 +101,7 @@ static ul_status steps(loop *l, ul_step_result *last)
     int64_t tokens = 0;
     ul_progress_begin(l->ctx, &meter, run->what ? run->what : "", "steps", l->steps);
     meter.skip = l->done;
-    while (l->done < l->steps) {
+    while (l->done < l->steps && !l->t->stopped) {
         const int64_t start = ul_now_ns(), step = l->done;
         UL_TRY(ul_trainer_gradients(l->t, step, last));
         UL_TRY(ul_trainer_update(l->t, step, last));
@@ -111,7 +113,9 @@ static ul_status steps(loop *l, ul_step_result *last)
         if (save_is_due(l)) UL_TRY(save(l));
         if (ul_interrupted(l->ctx)) break;
     }
-    return save(l);
+    UL_TRY(save(l));
+    last->stopped = l->t->stopped;
+    return l->done < l->steps && !l->t->stopped ? UL_OK : ul_trainer_end(l->t, l->done);
 }
 
 ul_status ul_run_train(ul_ctx *ctx, const ul_run *run, ul_step_result *last, int64_t *steps_done)

@@ -11,7 +11,7 @@
 #include "unlearn/method.h"
 
 /* ---- the recipe -------------------------------------------------------------------------------------------------- */
-typedef enum { UL_ADAMW, UL_SGD } ul_optim_kind;
+typedef enum { UL_ADAMW, UL_SGD, UL_SOPHIA } ul_optim_kind;
 typedef enum { UL_CONSTANT, UL_LINEAR, UL_COSINE } ul_schedule;
 
 /* Everything that decides the numbers of a run beside the model, the data and the method. */
@@ -28,8 +28,10 @@ typedef struct {
     double clip;       /* 0 = none; else max norm over all trainables: g *= min(1, clip / (norm + 1e-6)) */
     bool match_peer;   /* --match open-unlearning: means within each micro-batch, then their mean; all-position KL */
     const char *train; /* spec of ul_model_select; "auto": ul_method_train */
+    double sophia_beta2, sophia_rho, sophia_batch;
+    int64_t sophia_every; /* steps between estimates of the curvature */
 } ul_recipe;
-/* seed epochs steps batch optimizer lr beta1 beta2 eps weight-decay momentum schedule warmup lr-floor clip train */
+/* seed epochs steps batch optimizer lr beta1 beta2 eps weight-decay momentum schedule warmup lr-floor clip train sophia-* */
 extern const ul_param ul_recipe_params[];
 /* Values of that table; lr 0 becomes ul_recipe_lr_for(parameters of the model). */
 void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out);
@@ -61,9 +63,17 @@ typedef struct {
     double grad_norm, lr;                      /* the norm before clipping                                     */
     double dual;                               /* the multiplier after this step; 0 for methods without        */
     int64_t tokens, scored;
+    double kl;    /* to the model before the run, where a wrapper measured it after this step; else NaN */
+    bool stopped; /* a wrapper ended the run with this step */
 } ul_step_result;
 /* Gives sample i of step s (0 .. batch-1), documents alive until the step's arena is reset. */
 typedef ul_status ul_sample_fn(void *user, int64_t step, int32_t i, ul_arena *arena, ul_sample *out);
+typedef struct ul_wrapper ul_wrapper;
+typedef struct { /* a wrapper in use; order is that of the list where two have the same hook */
+    const char *id;
+    const ul_wrapper *wrapper;
+    const ul_args *args;
+} ul_wrapping;
 typedef struct {
     ul_model *model;
     const ul_method *method; /* NULL: plain training, mean nll of the forget side's scored tokens */
@@ -78,6 +88,8 @@ typedef struct {
     ul_model *reference;                /* a second model, or the same one with adapters (UL_PASS_BASE); or NULL */
     const ul_observer *observer; /* of the passes that are trained on, or NULL */
     const double *control; /* [C] control vector of hidden states; NULL: steer * u / |u|, u uniform in [0, 1)^C of the seed */
+    const ul_wrapping *wrap; /* around the gradient of each step; at most one `part` and one `combine` */
+    int n_wrap;
     int32_t pad_id; /* match_peer with KL or CE: such documents are padded with it to the longest of a micro-batch */
 } ul_trainer_options;
 ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps, ul_trainer **out) UL_MUST;
@@ -96,8 +108,13 @@ ul_ref_kind ul_reference_kind(unsigned needs, int side);
 ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;
 /* Clip by out->grad_norm and move the weights with the gradients that are there. */
 ul_status ul_trainer_update(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;
-/* The loss of each micro-batch of the last ul_trainer_gradients: parts of the loss; with match_peer each its own
- * mean. */
+/* What wrappers need of the data before the first step, at the weights as they are; ul_trainer_gradients does it where
+ * nobody has. Before ul_trainer_load: it is a function of the weights before the run. */
+ul_status ul_trainer_calibrate(ul_trainer *t) UL_MUST;
+/* After the last step, done = steps + 1 of it, and once: what wrappers make of the run (averages). */
+ul_status ul_trainer_end(ul_trainer *t, int64_t done) UL_MUST;
+/* The loss of each micro-batch of the last ul_trainer_gradients (with wrappers: of its last part): parts of the loss; with
+ * match_peer each its own mean. */
 const double *ul_trainer_micro_losses(const ul_trainer *t, int32_t *n);
 /* Weights that move, optimizer state, step and recipe digest to / from one file (atomic). Another recipe's file is
  * refused, both digests named. Save refuses weights that are not finite. */
@@ -107,10 +124,63 @@ ul_status ul_trainer_load(ul_trainer *t, const char *path, int64_t *next_step, c
 typedef struct {
     ul_bytes_plan pass;     /* of the model                             */
     size_t optimizer, step; /* moments; samples, batch, scores of a step */
+    size_t wrap;            /* of wrappers: a second gradient, averages, masks */
     size_t total;
     int32_t n_tok, n_row, longest; /* of that micro-batch */
 } ul_train_plan;
 ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out) UL_MUST;
+
+/* ---- wrappers: what is done around the gradient of any method (room wrapper) -------------------------------------- */
+/* A method's loss is a sum over sides, so its gradient has a forget part (forget and alternate documents) and a retain part.
+ * A wrapper says how the forget part is obtained, how the two become one, which weights move, what happens after a step.
+ * Without wrappers the parts are never computed apart, and no bit changes. */
+typedef struct ul_wrap ul_wrap;
+enum {
+    UL_WRAP_RETAIN = 1, /* of no use without a retain part (combine: always) */
+    UL_WRAP_MASK = 2,   /* calibrate says which weights stay as they are */
+    UL_WRAP_APART = 4,  /* calibrate wants the buffers `forget` (combine: always) */
+    UL_WRAP_RETAIN_TEXT = 8 /* reads the pairing's retain documents, whether the method does or not */
+};
+struct ul_wrapper { /* every function may be NULL */
+    const char *title, *paper, *note;
+    const ul_param *params;
+    unsigned flags;
+    ul_status (*begin)(ul_wrap *w);     /* checks, and memory from w->arena (it makes the byte plan); no pass over data */
+    ul_status (*calibrate)(ul_wrap *w); /* passes over data at the weights before the run; a resume does them again */
+    ul_status (*sample)(ul_wrap *w, int64_t step, int32_t i, ul_sample *io); /* another sample i of a step: a pure function */
+    ul_status (*before)(ul_wrap *w);                                         /* a step */
+    ul_status (*part)(ul_wrap *w, ul_step_result *r); /* the forget part into g, which is zero; its numbers into r */
+    ul_status (*combine)(ul_wrap *w);                 /* `forget` and g, the retain part, become g */
+    ul_status (*after)(ul_wrap *w, ul_step_result *r); /* the weights have moved */
+    ul_status (*end)(ul_wrap *w);                      /* after the last step */
+};
+struct ul_wrap {
+    const ul_wrapper *wrapper;
+    const char *id;
+    const ul_args *args;
+    ul_ctx *ctx;
+    ul_arena *arena; /* lives as long as the trainer */
+    ul_trainer *trainer;
+    const ul_trainer_options *o;
+    const ul_backend *be;
+    int n_train;
+    ul_trainable *train;
+    void **p, **g;  /* [n_train] weights and gradients, those of `train` */
+    void **forget;  /* [n_train] the forget part */
+    int64_t step, steps;
+    void *state;
+    bool off; /* set by begin: at this strength there is nothing to do, nothing more is called */
+};
+/* Arrays as large as the trainables, zero. kind: kept in checkpoints as "ID.KIND.TENSOR"; NULL: not kept. */
+ul_status ul_wrap_arrays(ul_wrap *w, const char *kind, void ***out) UL_MUST;
+/* The sides of the method's that make up the forget part, or the retain part. */
+unsigned ul_wrap_sides(const ul_wrap *w, bool retain);
+/* Adds the gradient of these sides of a step to g. Its numbers are added to *r. */
+ul_status ul_wrap_gradient(ul_wrap *w, int64_t step, unsigned sides, ul_step_result *r) UL_MUST;
+/* The value of a parameter of the method's, to be changed before a step; NULL: it has no such number. */
+double *ul_wrap_method_value(ul_wrap *w, const char *key);
+/* In calibrate: of tensor i only entries whose bit is set move, lowest bit first. Several wrappers: those all agree on. */
+void ul_wrap_keep_only(ul_wrap *w, int i, const uint8_t *bits);
 
 /* ---- the whole run ----------------------------------------------------------------------------------------------- */
 typedef struct {
@@ -128,6 +198,6 @@ typedef struct {
 #define UL_CHECKPOINT_NAME "checkpoint.safetensors"
 /* Runs what is left of the steps. *steps_done counts from the start of the run; fewer than planned when the caller's
  * `interrupted` said so (the state is saved). A log line: step (from 1), loss, forget_loss, alt_loss, retain_loss,
- * grad_norm, lr, tokens, scored, ms, time. UL_E_CRITERION: as ul_trainer_gradients; the last good checkpoint stays. */
+ * grad_norm, lr, tokens, scored, kl (where measured), ms, time. last->stopped: a wrapper ended it, and it is complete. UL_E_CRITERION: as ul_trainer_gradients; the last good checkpoint stays. */
 ul_status ul_run_train(ul_ctx *ctx, const ul_run *run, ul_step_result *last, int64_t *steps_done) UL_MUST;
 #endif

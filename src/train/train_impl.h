@@ -5,6 +5,14 @@
 
 enum { UL_NEED_KL = UL_NEED_FORGET_KL | UL_NEED_RETAIN_KL };
 
+/* An array of a wrapper's that belongs into the checkpoint. */
+typedef struct ul_kept {
+    const char *name;
+    void *p;
+    int64_t n;
+    struct ul_kept *next;
+} ul_kept;
+
 struct ul_trainer {
     ul_ctx *ctx;
     ul_arena *arena, *step; /* of the trainer; of the step at hand */
@@ -20,6 +28,15 @@ struct ul_trainer {
     int n_train;
     ul_trainable *train;
     void **m, **v; /* [n_train] moments, in real */
+    unsigned now; /* the sides of the part at hand; `sides` when it is the whole step */
+    ul_args args; /* the method's, own copy: wrappers may change values */
+    ul_arena *wrap_arena, *apart;
+    ul_wrap *wrap;
+    int n_wrap;
+    bool split, combine, calibrated, stopped; /* split: the forget part is computed apart; combine: and kept apart */
+    void **forget;                            /* [n_train] the forget part, or NULL */
+    uint8_t **mask;                           /* [n_train] bit maps of what moves, or NULL */
+    ul_kept *kept, *last_kept;
     double *micro_loss;
     int32_t n_micro;
 };
@@ -44,6 +61,14 @@ ul_status ul_state_index(ul_ctx *ctx, ul_arena *arena, const ul_batch *b, int32_
 ul_status ul_state_micro(ul_trainer *t, const ul_batch *b, const void *ref_state, ul_pass *pass, double *dist,
                          void **diff) UL_MUST;
 ul_status ul_state_seed(ul_trainer *t, const ul_batch *b, const double *ddist, void *diff, void **dx) UL_MUST;
+/* Gradients of these sides of a step are added to the model's g, tied weights joined, its numbers to *out. */
+ul_status ul_trainer_part(ul_trainer *t, int64_t step, unsigned sides, ul_step_result *out) UL_MUST;
+/* wrap.c: wrappers around a step */
+ul_status ul_wraps_begin(ul_trainer *t) UL_MUST;
+ul_status ul_wraps_sample(ul_trainer *t, int64_t step, int32_t i, ul_sample *io) UL_MUST;
+ul_status ul_wraps_before(ul_trainer *t, int64_t step) UL_MUST;
+ul_status ul_wraps_gradients(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;
+ul_status ul_wraps_after(ul_trainer *t, ul_step_result *out) UL_MUST;
 /* The micro-batch as it will be packed: padded when the peer pads. */
 ul_status ul_trainer_pack(ul_trainer *t, const ul_sample *samples, int32_t n, ul_batch **out) UL_MUST;
 #endif

@@ -1,4 +1,4 @@
-/* trainer.c - a step: samples, denominators, micro-batches, gradient norm; then clip (torch.nn.utils.clip_grad_norm_:
+/* trainer.c - a step: samples, denominators, micro-batches, gradient norm; what wrappers do to it (wrap.c); then clip (torch.nn.utils.clip_grad_norm_:
  * g *= min(1, c / (|g| + 1e-6))), schedule and optimizer. */
 #include "train/train_impl.h"
 #include <math.h>
@@ -38,6 +38,7 @@ static void plan_passes(ul_trainer *t)
     if (t->needs & UL_NEED_RETAIN) t->sides |= UL_SIDE_BIT_RETAIN;
     t->blocks = ul_method_blocks(t->o.method, t->o.args, t->o.model);
     t->dual = t->o.method && t->o.method->dual ? t->o.method->dual(t->o.args, 0, 0, -1) : 0;
+    t->now = t->sides;
     if (!t->recipe.match_peer) return;
     if (t->needs & UL_NEED_FORGET_CE) t->all_rows |= UL_SIDE_BIT_FORGET;
     if (t->needs & UL_NEED_RETAIN_KL) t->all_rows |= UL_SIDE_BIT_RETAIN;
@@ -75,11 +76,11 @@ static ul_status init(ul_trainer *t)
     t->micro_loss = UL_NEW(t->arena, double, t->recipe.batch);
     if (!t->m || !t->v || !t->micro_loss) return UL_E_RESOURCE;
     for (int i = 0; i < t->n_train; i++) {
-        const bool first = t->recipe.optim == UL_ADAMW || t->recipe.momentum > 0;
+        const bool second = t->recipe.optim != UL_SGD, first = second || t->recipe.momentum > 0;
         if (first) UL_NEED(t->m[i] = ul_alloc(t->arena, (size_t)t->train[i].n, real));
-        if (t->recipe.optim == UL_ADAMW) UL_NEED(t->v[i] = ul_alloc(t->arena, (size_t)t->train[i].n, real));
+        if (second) UL_NEED(t->v[i] = ul_alloc(t->arena, (size_t)t->train[i].n, real));
     }
-    return UL_OK;
+    return ul_wraps_begin(t);
 }
 
 ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps, ul_trainer **out)
@@ -94,6 +95,10 @@ ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps
     }
     *t = (ul_trainer){.ctx = ctx, .arena = arena, .o = *o, .recipe = *o->recipe, .steps = steps};
     t->be = ul_model_backend(o->model);
+    if (o->args) {
+        t->args = *o->args;
+        t->o.args = &t->args;
+    }
     ul_status s = ul_arena_new(ctx, "step", &t->step);
     if (s == UL_OK) s = init(t);
     if (s != UL_OK) {
@@ -108,6 +113,8 @@ void ul_trainer_free(ul_trainer *t)
 {
     if (!t) return;
     ul_arena_free(t->step);
+    ul_arena_free(t->wrap_arena);
+    ul_arena_free(t->apart);
     ul_arena_free(t->arena);
 }
 
@@ -122,6 +129,7 @@ static ul_status draw(ul_trainer *t, int64_t step, ul_sample **out)
             UL_TRY(ul_pairing_sample(t->ctx, t->o.pairing, step * n + i, &s[i]));
         else
             UL_TRY(t->o.sample(t->o.user, step, i, t->step, &s[i]));
+        UL_TRY(ul_wraps_sample(t, step, i, &s[i]));
         for (int k = 0; k < UL_N_SIDE; k++)
             if (t->sides >> k & 1u && !s[i].doc[k])
                 return ul_fail(t->ctx, UL_E_USAGE, "step %lld, sample %d: the method needs a %s document (give --%s)",
@@ -200,11 +208,6 @@ static ul_status gradient_norm(ul_trainer *t, int64_t step, double *out)
     return ul_fail(t->ctx, UL_E_CRITERION, "step %lld: the norm of the gradient overflows", (long long)step + 1);
 }
 
-static double mean(const ul_sums *s, int side)
-{
-    return s->scored[side] ? s->nll[side] / (double)s->scored[side] : (double)NAN;
-}
-
 static double epoch_of(const ul_trainer *t, int64_t step)
 {
     return (double)step * t->recipe.epochs / (double)t->steps;
@@ -217,61 +220,110 @@ static double dual_after(const ul_trainer *t, int64_t step, double dual, double 
     return m && m->dual ? m->dual(t->o.args, dual, constraint, epoch_of(t, step)) : 0;
 }
 
-ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out)
+static void report(const ul_sums *sums, unsigned sides, ul_step_result *out)
+{
+    double *const mean[UL_N_SIDE] = {&out->forget_loss, &out->alt_loss, &out->retain_loss};
+    for (int k = 0; k < UL_N_SIDE; k++) {
+        out->scored += sums->scored[k];
+        if (sides >> k & 1u && sums->scored[k]) *mean[k] = sums->nll[k] / (double)sums->scored[k];
+    }
+    out->loss += sums->loss;
+    out->tokens += sums->tokens;
+}
+
+ul_status ul_trainer_part(ul_trainer *t, int64_t step, unsigned sides, ul_step_result *out)
 {
     ul_sample *s;
     ul_counts counts;
     ul_sums sums = {0};
     const int32_t n = t->recipe.batch;
+    ul_status status = UL_OK;
     ul_arena_reset(t->step);
     UL_TRY(draw(t, step, &s));
     count(t, s, n, 1, &counts);
     const double times = t->recipe.match_peer ? count_micro(t, s) : 1;
     double dual = t->dual;
-    ul_model_grad_zero(t->o.model);
     t->n_micro = 0;
-    for (int32_t first = 0, k; first < n; first += k) {
+    t->now = sides;
+    for (int32_t first = 0, k; first < n && status == UL_OK; first += k) {
         const ul_mark mark = ul_arena_mark(t->step);
         const double before = sums.loss, constraint = sums.constraint;
         k = cut(t, s + first, n - first);
         if (t->recipe.match_peer) count(t, s + first, k, times, &counts);
         counts.dual = dual;
         counts.epoch = epoch_of(t, step);
-        UL_TRY(ul_trainer_micro(t, step, s + first, k, &counts, &sums));
+        status = ul_trainer_micro(t, step, s + first, k, &counts, &sums);
         if (t->recipe.match_peer) dual = dual_after(t, step, dual, (sums.constraint - constraint) * times);
         t->micro_loss[t->n_micro++] = (sums.loss - before) * times;
         ul_arena_rewind(t->step, mark);
     }
+    t->now = t->sides;
+    UL_TRY(status);
     ul_model_grad_ready(t->o.model);
-    *out = (ul_step_result){.loss = sums.loss,
-                            .forget_loss = mean(&sums, UL_FORGET),
-                            .alt_loss = mean(&sums, UL_ALT),
-                            .retain_loss = mean(&sums, UL_RETAIN),
-                            .tokens = sums.tokens,
-                            .dual = t->recipe.match_peer ? dual : dual_after(t, step, dual, sums.constraint),
+    report(&sums, sides, out);
+    if (sides & UL_SIDE_BIT_RETAIN || sides == t->sides) /* the multiplier weighs the retain side */
+        out->dual = t->recipe.match_peer ? dual : dual_after(t, step, dual, sums.constraint);
+    return UL_OK;
+}
+
+ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out)
+{
+    const double none = (double)NAN;
+    *out = (ul_step_result){.forget_loss = none, .alt_loss = none, .retain_loss = none, .kl = none, .dual = t->dual,
                             .lr = ul_recipe_lr(&t->recipe, step, t->steps)};
-    for (int k = 0; k < UL_N_SIDE; k++) out->scored += sums.scored[k];
+    UL_TRY(ul_trainer_calibrate(t));
+    UL_TRY(ul_wraps_before(t, step));
+    ul_model_grad_zero(t->o.model);
+    UL_TRY(ul_wraps_gradients(t, step, out));
+    for (int i = 0; t->mask && i < t->n_train; i++)
+        t->be->k->mask(t->be, t->train[i].n, t->mask[i], 1, 0, t->train[i].g);
     return gradient_norm(t, step, &out->grad_norm);
+}
+
+/* Weight decay where only some entries may move; what is left for the optimizer to do is none. The bits of those that move
+ * are those of a decay by the optimizer itself. */
+static double decay_masked(ul_trainer *t, int i, double lr, double decay)
+{
+    const ul_kernels *k = t->be->k;
+    const ul_trainable *w = &t->train[i];
+    if (!t->mask || decay == 0) return decay;
+    if (t->recipe.optim == UL_SGD) {
+        k->axpy(t->be, w->n, decay, w->p, w->g);
+        k->mask(t->be, w->n, t->mask[i], 1, 0, w->g);
+    } else {
+        k->mask(t->be, w->n, t->mask[i], 1 - lr * decay, 1, w->p);
+    }
+    return 0;
+}
+
+static void move(ul_trainer *t, int i, int64_t step, double lr)
+{
+    const ul_kernels *k = t->be->k;
+    const ul_recipe *r = &t->recipe;
+    const ul_trainable *w = &t->train[i];
+    const double decay = decay_masked(t, i, lr, w->decays ? r->weight_decay : 0);
+    const ul_adamw adamw = {lr, r->beta1, r->beta2, r->eps, decay, step + 1};
+    const ul_sophia sophia = {lr, r->beta1, r->sophia_beta2, r->sophia_rho * r->sophia_batch, decay,
+                              r->optim == UL_SOPHIA && step % r->sophia_every == 0};
+    if (r->optim == UL_ADAMW)
+        k->adamw(t->be, &adamw, w->n, w->p, w->g, t->m[i], t->v[i]);
+    else if (r->optim == UL_SOPHIA)
+        k->sophia(t->be, &sophia, w->n, w->p, w->g, t->m[i], t->v[i]);
+    else
+        k->sgd(t->be, lr, decay, r->momentum, w->n, w->p, w->g, t->m[i]);
 }
 
 ul_status ul_trainer_update(ul_trainer *t, int64_t step, ul_step_result *out)
 {
-    const ul_kernels *k = t->be->k;
     const ul_recipe *r = &t->recipe;
     const double scale = r->clip > 0 ? r->clip / (out->grad_norm + 1e-6) : 1;
     out->lr = ul_recipe_lr(r, step, t->steps);
     t->dual = out->dual;
     for (int i = 0; i < t->n_train; i++) {
-        const ul_trainable *w = &t->train[i];
-        const double decay = w->decays ? r->weight_decay : 0;
-        const ul_adamw o = {out->lr, r->beta1, r->beta2, r->eps, decay, step + 1};
-        if (scale < 1) k->scale(t->be, w->n, scale, w->g);
-        if (r->optim == UL_ADAMW)
-            k->adamw(t->be, &o, w->n, w->p, w->g, t->m[i], t->v[i]);
-        else
-            k->sgd(t->be, out->lr, decay, r->momentum, w->n, w->p, w->g, t->m[i]);
+        if (scale < 1) t->be->k->scale(t->be, t->train[i].n, scale, t->train[i].g);
+        move(t, i, step, out->lr);
     }
-    return UL_OK;
+    return ul_wraps_after(t, out);
 }
 
 const double *ul_trainer_micro_losses(const ul_trainer *t, int32_t *n)
@@ -313,6 +365,7 @@ ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
             ul_arena_rewind(t->step, mark);
         }
     }
-    out->total = out->pass.total + out->optimizer + out->step;
+    if (t->n_wrap) out->wrap = ul_arena_bytes(t->wrap_arena) + ul_arena_bytes(t->apart);
+    out->total = out->pass.total + out->optimizer + out->step + out->wrap;
     return UL_OK;
 }
