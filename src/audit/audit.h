@@ -98,7 +98,7 @@ ul_status ul_manifest_file(ul_job *job, ul_manifest *m, const char *role, const 
 /* config.json and tokenizer.json of a model directory. */
 ul_status ul_manifest_side_files(ul_job *job, ul_manifest *m, const char *dir) UL_MUST;
 ul_status ul_manifest_seal(ul_job *job, ul_manifest *m) UL_MUST; /* after the inputs: fills recipe_digest */
-ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, const char *dir) UL_MUST;
+ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, const char *dir) UL_MUST; /* be NULL: no model ran */
 extern const char ul_build_id[]; /* generated */
 
 /* ---- columns ---------------------------------------------------------------------------------------------------------- */
@@ -162,6 +162,11 @@ unsigned ul_evaluation_needs(const ul_evaluation *e); /* every column that a wan
 ul_status ul_evaluation_run(ul_evaluation *e, json_t *all, json_t *summary) UL_MUST;
 const ul_result *ul_evaluation_result(const ul_evaluation *e, const char *name); /* NULL: was left out */
 const ul_columns *ul_evaluation_columns(const ul_evaluation *e, const char *set, const char *key);
+
+/* Every column in one SQLite file (store.c says how it looks), atomic, the same bytes for the same columns; `about`: an object of texts. */
+ul_status ul_columns_save(ul_ctx *ctx, const char *path, const ul_data_columns *columns, int n, const json_t *about) UL_MUST;
+ul_status ul_columns_load(ul_ctx *ctx, ul_arena *arena, const char *path, ul_data_columns out[UL_MAX_COLUMNS], int *n,
+                          json_t **about) UL_MUST;
 
 /* Results of a log, every aggregate computed again from its rows (and from the control's, for those that compare); `log` (may be NULL)
  * gets the tree, which the arena owns. UL_E_INPUT: rows that do not fit together, a number that is not finite. */

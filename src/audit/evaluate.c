@@ -108,7 +108,11 @@ static const char *lacking_of(const ul_evaluation *e, const ul_source *f, unsign
 {
     const ul_records *set = find_set(e, f->data);
     const ul_columns *c = ul_evaluation_columns(e, f->data, f->key);
-    if (!set) return c ? ul_columns_lack(c, needs) : ul_format(e->arena, "data set \"%s\" (%s)", f->data, f->key);
+    if (!set && !c) return ul_format(e->arena, "data set \"%s\" (%s)", f->data, f->key);
+    if (!set) {
+        const char *column = ul_columns_lack(c, needs);
+        return column ? ul_format(e->arena, "column %s of \"%s\" (%s)", column, f->data, f->key) : NULL;
+    }
     if (which_of(f->key) == UL_WHICH_PARAPHRASE && !set->at[0].paraphrase) return "paraphrased answer";
     if (which_of(f->key) == UL_WHICH_WRONG && !set->at[0].n_wrong) return "perturbed answer";
     if ((needs & UL_COL_REF_LOSS) && !e->reference) return "reference model (--reference-model)";
@@ -141,10 +145,9 @@ static ul_status unknown_result(ul_evaluation *e, const char *name)
 {
     int n, k = 0;
     const ul_result_spec *spec = ul_tofu_results(&n);
-    const char **names = UL_NEW(e->arena, const char *, n + ul_metric_count() + 2);
+    const char **names = UL_NEW(e->arena, const char *, 2 * n + 2);
     UL_NEED(names);
-    for (int i = 0; i < n; i++) names[k++] = spec[i].name;
-    for (int i = 0; i < ul_metric_count(); i++) names[k++] = ul_metric_id(ul_metric_at(i));
+    for (int i = 0; i < n; i++) names[k++] = spec[i].name, names[k++] = spec[i].metric;
     names[k] = "all";
     const char *near = ul_nearest(name, names);
     return ul_fail(e->ctx, UL_E_USAGE, "--metrics: there is no result or metric \"%s\"%s%s%s", name, near ? "; did you mean \"" : "",
@@ -230,12 +233,16 @@ ul_status ul_evaluation_run(ul_evaluation *e, json_t *all, json_t *summary)
 ul_status ul_evaluation_control(ul_evaluation *e, const char *path)
 {
     const ul_records *forget = find_set(e, "forget");
+    const ul_columns *kept = ul_evaluation_columns(e, "forget", "answer");
     UL_TRY(ul_log_results(e->ctx, e->arena, path, NULL, 0, e->control, &e->n_control, NULL));
-    if (!forget) return UL_OK;
-    const char **answer = UL_NEW(e->arena, const char *, forget->n);
-    UL_NEED(answer);
-    for (int64_t i = 0; i < forget->n; i++) answer[i] = forget->at[i].answer;
-    ul_result own = {.n_part = 1, .part[0].rows = {.name = forget->path, .n_row = forget->n, .ground_truth = answer}};
+    if (!forget && !kept) return UL_OK;
+    ul_result own = {.n_part = 1};
+    if (forget) {
+        const char **answer = UL_NEW(e->arena, const char *, forget->n);
+        UL_NEED(answer);
+        for (int64_t i = 0; i < forget->n; i++) answer[i] = forget->at[i].answer;
+        own.part[0].rows = (ul_columns){.name = forget->path, .n_row = forget->n, .ground_truth = answer};
+    } else own.part[0].rows = *kept;
     const ul_named_result named[2] = {{"forget_truth_ratio", &own}, {"forget_Q_A_ROUGE", &own}};
     return ul_log_same_data(e->ctx, e->arena, path, named, 2, e->control, e->n_control);
 }

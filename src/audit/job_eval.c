@@ -14,6 +14,7 @@ static const ul_param params[] = {
     {"forget", UL_TEXT, 0, 0, 0, NULL, "own data instead of TOFU: what was to be forgotten", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "own data: what was to stay", ""},
     {"logs", UL_TEXT, 0, 0, 0, NULL, "no model: a TOFU_EVAL.json (ours or open-unlearning's), every aggregate computed again from its rows", ""},
+    {"columns", UL_TEXT, 0, 0, 0, NULL, "no model: the columns.sqlite of an evaluation, every metric computed again from its columns", ""},
     {"metrics", UL_TEXT, 0, 0, 0, NULL, "results (forget_Q_A_Prob) or metrics (rouge) to compute, joined with commas; all: also "
      "mia_gradnorm, which takes a gradient a row; default: everything but that", ""},
     {"reference-logs", UL_TEXT, 0, 0, 0, NULL, "TOFU_EVAL.json of the retrained control, for forget quality and privleak", ""},
@@ -22,7 +23,7 @@ static const ul_param params[] = {
     {"max-new", UL_INT, 200, 1, 1 << 20, "tokens", "longest generation", NULL},
     {"batch", UL_INT, 64, 1, 4096, "rows", "rows generated together. Never changes a number", NULL},
     {"batch-tokens", UL_INT, 4096, 16, 1 << 24, "tokens", "tokens scored together. Never changes a number", NULL},
-    {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: TOFU_EVAL.json, TOFU_SUMMARY.json, manifest.json", ""},
+    {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: TOFU_EVAL.json, TOFU_SUMMARY.json, columns.sqlite, manifest.json", ""},
     {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced", NULL},
     {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning", "open-unlearning: a genuine token with the pad id is hidden as a key, and "
      "positions in generation count visible tokens, as the peer's padded batches do", "none"},
@@ -184,15 +185,22 @@ static ul_status set_entities(ul_job *job, ul_evaluation *e)
     return UL_OK;
 }
 
+/* No model, no data: flags that would be passed over are refused. */
+static ul_status refuse(ul_job *job, const char *given, const char *const *names)
+{
+    for (; *names; names++)
+        if (ul_job_given(job, *names))
+            return ul_fail(job->ctx, UL_E_USAGE, "--%s is all that is read; it does not go with --%s", given, *names);
+    return UL_OK;
+}
+
 static ul_status run_log(ul_job *job, ul_evaluation *e)
 {
-    static const char *const alone[] = {"model", "adapter", "tofu", "forget", "retain", "reference-model", "out", "metrics"};
+    static const char *const not_with[] = {"model", "adapter", "tofu", "forget", "retain", "reference-model", "rows", "columns", "out", "metrics", NULL};
     const char *path = ul_job_text(job, "logs"), *control = ul_job_text(job, "reference-logs");
     json_t *log, *intervals = json_object();
     UL_TRY(ul_json_own(job->arena, intervals));
-    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
-        if (ul_job_text(job, alone[i]))
-            return ul_fail(job->ctx, UL_E_USAGE, "--logs computes from a log alone and prints; it takes --reference-logs, not --%s", alone[i]);
+    UL_TRY(refuse(job, "logs", not_with));
     if (control) UL_TRY(ul_log_results(job->ctx, job->arena, control, NULL, 0, e->control, &e->n_control, NULL));
     UL_TRY(ul_log_results(job->ctx, job->arena, path, e->control, e->n_control, e->result, &e->n_result, &log));
     if (control) UL_TRY(ul_log_same_data(job->ctx, job->arena, control, e->result, e->n_result, e->control, e->n_control));
@@ -248,10 +256,48 @@ static ul_status open_data(ul_job *job, ul_evaluation *e, ul_manifest *m)
     return ul_evaluation_control(e, logs);
 }
 
+/* What made the columns, by digests: the paths are in the manifest. */
+static ul_status about(ul_job *job, const ul_manifest *m, json_t **out)
+{
+    const char *role, *precision = ul_job_text(job, "precision");
+    json_t *v, *j = json_pack("{s:s, s:s, s:s}", "program", "unlearn " UL_VERSION, "recipe", m->recipe_digest, "precision", precision ? precision : "f32");
+    UL_TRY(ul_json_own(job->arena, j));
+    json_object_foreach(m->inputs, role, v)
+    {
+        const char *key = ul_format(job->arena, "digest of %s", role);
+        UL_NEED(key);
+        json_object_set(j, key, json_object_get(v, "digest"));
+    }
+    *out = j;
+    return UL_OK;
+}
+
+static ul_status finish(ul_job *job, ul_evaluation *e, ul_manifest *m, const ul_backend *be, const char *out, json_t *origin)
+{
+    const char *from = be ? "model" : "columns";
+    json_t *all = json_object(), *summary = json_object(), *intervals = json_object();
+    UL_TRY(ul_json_own(job->arena, all));
+    UL_TRY(ul_json_own(job->arena, summary));
+    UL_TRY(ul_json_own(job->arena, intervals));
+    UL_TRY(ul_evaluation_run(e, all, summary));
+    UL_TRY(table(job, e, intervals));
+    job->result = json_pack("{s:s, s:s, s:O, s:O}", from, ul_job_text(job, from), "recipe_digest", m->recipe_digest, "results", summary, "intervals",
+                            intervals);
+    if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+    if (!out) return UL_OK;
+    const char *columns = ul_path_join(job->arena, out, "columns.sqlite");
+    UL_NEED(columns);
+    UL_TRY(ul_columns_save(job->ctx, columns, e->columns, e->n_columns, origin));
+    UL_TRY(write_outputs(job, out, all, summary));
+    UL_TRY(ul_manifest_write(job, m, be, out));
+    return ul_buf_printf(&job->text, "written: %s\n", out);
+}
+
 static ul_status run_model(ul_job *job, ul_evaluation *e)
 {
     ul_manifest m;
     ul_backend *be;
+    json_t *origin;
     const char *out = ul_job_text(job, "out");
     if (!ul_job_text(job, "tofu") && !ul_job_text(job, "forget") && !ul_job_text(job, "retain"))
         return ul_fail(job->ctx, UL_E_USAGE, "`eval` needs --tofu DIR, or --forget FILE and --retain FILE");
@@ -264,19 +310,28 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
     UL_TRY(open_data(job, e, &m));
     UL_TRY(ul_manifest_seal(job, &m));
     if (out) UL_TRY(ul_dir_make(job->ctx, out));
-    json_t *all = json_object(), *summary = json_object(), *intervals = json_object();
-    UL_TRY(ul_json_own(job->arena, all));
-    UL_TRY(ul_json_own(job->arena, summary));
-    UL_TRY(ul_json_own(job->arena, intervals));
-    UL_TRY(ul_evaluation_run(e, all, summary));
-    UL_TRY(table(job, e, intervals));
-    job->result = json_pack("{s:s, s:s, s:O, s:O}", "model", ul_job_text(job, "model"), "recipe_digest", m.recipe_digest, "results", summary,
-                            "intervals", intervals);
-    if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
-    if (!out) return UL_OK;
-    UL_TRY(write_outputs(job, out, all, summary));
-    UL_TRY(ul_manifest_write(job, &m, be, out));
-    return ul_buf_printf(&job->text, "written: %s\n", out);
+    UL_TRY(about(job, &m, &origin));
+    return finish(job, e, &m, be, out, origin);
+}
+
+/* ---- from columns ----------------------------------------------------------------------------------------------------------- */
+static ul_status run_columns(ul_job *job, ul_evaluation *e)
+{
+    static const char *const not_with[] = {"model", "adapter", "tofu", "forget", "retain", "reference-model", "rows", "entity-rows", NULL};
+    const char *path = ul_job_text(job, "columns"), *logs = ul_job_text(job, "reference-logs"), *out = ul_job_text(job, "out");
+    ul_manifest m;
+    json_t *origin;
+    UL_TRY(refuse(job, "columns", not_with));
+    if (out) UL_TRY(ul_job_out_name(job, &out));
+    UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
+    UL_TRY(ul_columns_load(job->ctx, job->arena, path, e->columns, &e->n_columns, &origin));
+    UL_TRY(ul_manifest_begin(job, &m));
+    UL_TRY(ul_manifest_file(job, &m, "columns", path));
+    if (logs) UL_TRY(ul_manifest_file(job, &m, "reference-logs", logs));
+    if (logs) UL_TRY(ul_evaluation_control(e, logs));
+    UL_TRY(ul_manifest_seal(job, &m));
+    if (out) UL_TRY(ul_dir_make(job->ctx, out));
+    return finish(job, e, &m, NULL, out, origin);
 }
 
 static ul_status run(ul_job *job)
@@ -285,7 +340,7 @@ static ul_status run(ul_job *job)
     UL_NEED(e);
     e->ctx = job->ctx;
     e->arena = job->arena;
-    return ul_job_text(job, "logs") ? run_log(job, e) : run_model(job, e);
+    return ul_job_text(job, "logs") ? run_log(job, e) : ul_job_text(job, "columns") ? run_columns(job, e) : run_model(job, e);
 }
 
 const ul_job_kind ul_job_eval = {

@@ -7,7 +7,7 @@
 static bool is_free(const ul_job *job, const char *key)
 {
     static const char *const names[] = {"threads", "isa", "out", "force", "resume", "checkpoint", "save-every", "cache",
-                                        "model", "forget", "retain", "data", "alt", "tofu", "reference-logs", "reference-model",
+                                        "model", "forget", "retain", "data", "alt", "tofu", "reference-logs", "reference-model", "columns",
                                         "adapter", "batch-tokens", NULL};
     for (const char *const *n = names; *n; n++)
         if (!strcmp(key, *n)) return true;
@@ -143,7 +143,7 @@ ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, c
     json_t *j = json_pack("{s:s, s:s, s:s, s:O, s:O, s:O, s:{s:s, s:i, s:O}, s:{s:s, s:s, s:f}}",
                           "program", "unlearn " UL_VERSION, "build", ul_build_id, "recipe_digest", m->recipe_digest,
                           "recipe", r, "inputs", m->inputs, "outputs", m->outputs,
-                          "machine", "isa", be->k->name, "threads", be->threads, "parameters", free_values,
+                          "machine", "isa", be ? be->k->name : "none", "threads", be ? be->threads : 1, "parameters", free_values,
                           "time", "started", job->started, "ended", now, "seconds", (double)(ul_now_ns() - job->started_ns) * 1e-9);
     UL_TRY(ul_json_own(job->arena, j));
     const char *path = ul_path_join(job->arena, dir, "manifest.json");

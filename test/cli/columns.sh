@@ -1,0 +1,80 @@
+#!/bin/sh
+# columns.sh - the columns of an evaluation: the same file at batch size 1, 4 and 64 and with 1 and 2 threads, metrics computed again
+# from it are byte for byte those of the run, the shell can read it, broken files are named.
+. "$(dirname "$0")/_lib.sh"
+tiny_world
+for f in forget retain; do
+    sed 's/"answer": "\([a-z]*\)",/"answer": "\1", "paraphrased_answer": "lives \1",/' $f.jsonl > told
+    mv told $f.jsonl
+done
+sed 's/where was/who was/' forget.jsonl > holdout01.jsonl
+mkdir tofu
+cp forget.jsonl tofu/forget01_perturbed.json
+cp retain.jsonl tofu/retain_perturbed.json
+cp retain.jsonl tofu/real_authors_perturbed.json
+cp retain.jsonl tofu/world_facts_perturbed.json
+cp holdout01.jsonl tofu/holdout01.json
+all="eval --model model --reference-model model --tofu tofu --split forget01 --max-new 6 --metrics all --quiet"
+
+run 0 $all --threads 2 --out e
+n=0
+for how in '--batch 1 --batch-tokens 16' '--batch 4 --batch-tokens 64' '--batch 64'; do
+    for threads in 1 2; do
+        n=$((n + 1))
+        run 0 $all $how --threads $threads --out e$n
+        same e/columns.sqlite e$n/columns.sqlite "columns with $how, $threads threads"
+        same e/TOFU_EVAL.json e$n/TOFU_EVAL.json "results with $how, $threads threads"
+    done
+done
+run 0 $all --precision bf16 --out other
+if cmp -s e/columns.sqlite other/columns.sqlite; then fail 'another precision gives the same columns'; fi
+
+# Again without the model: the same results, and the same file of columns.
+mv model hidden
+run 0 eval --columns e/columns.sqlite --metrics all --quiet --out again
+same e/TOFU_EVAL.json again/TOFU_EVAL.json 'results of the run and of its columns'
+same e/TOFU_SUMMARY.json again/TOFU_SUMMARY.json 'aggregates of the run and of its columns'
+same e/columns.sqlite again/columns.sqlite 'columns read and written'
+for name in mia_gradnorm mia_reference forget_Q_A_PARA_ROUGE model_utility privleak; do grep -q "\"$name\"" again/TOFU_SUMMARY.json || fail "no $name"; done
+run 0 eval --columns e/columns.sqlite --reference-logs e/TOFU_EVAL.json --metrics forget_quality,rouge
+says 'forget_quality' 1.0000 forget_Q_A_ROUGE
+mv hidden model
+
+# A run that wrote no perturbed answers has no columns of them.
+run 0 eval --model model --forget forget.jsonl --metrics probability,exact_memorization --quiet --out some
+refuses 2 x forget_Q_A_ROUGE 'no column ground_truth of "forget"' -- eval --columns some/columns.sqlite --metrics forget_Q_A_ROUGE
+refuses 2 x --columns --model -- eval --columns some/columns.sqlite --model model
+
+# Broken files.
+head -c 5000 e/columns.sqlite > cut.sqlite
+refuses 3 - cut.sqlite -- eval --columns cut.sqlite
+printf 'not a database, but long enough to be read as the header of one ...........................................' > no.sqlite
+refuses 3 - no.sqlite 'columns.sqlite of `unlearn eval`' -- eval --columns no.sqlite
+: > empty.sqlite
+refuses 3 - empty.sqlite -- eval --columns empty.sqlite
+refuses 3 - absent.sqlite -- eval --columns absent.sqlite
+
+if command -v sqlite3 > /dev/null 2>&1; then
+    # break NAME SQL
+    break_it() { cp e/columns.sqlite "$1.sqlite" && sqlite3 "$1.sqlite" "$2"; }
+    [ "$(sqlite3 e/columns.sqlite 'SELECT count(*) FROM pass')" -ge 9 ] || fail 'few passes'
+    [ "$(sqlite3 e/columns.sqlite "SELECT count(*) FROM loss WHERE data = 'forget' AND field = 'perturbed_answer'")" = 12 ] || fail 'the view'
+    break_it null 'UPDATE answer SET grad_norm = NULL WHERE pass = 0 AND row = 3'
+    refuses 3 - null.sqlite 'row 3' grad_norm missing -- eval --columns null.sqlite
+    break_it inf 'UPDATE token SET logp = -9e999 WHERE pass = 0 AND row = 2'
+    refuses 3 - inf.sqlite 'row 2' logp -- eval --columns inf.sqlite
+    break_it word "UPDATE token SET logp = 'low' WHERE pass = 0 AND row = 2"
+    refuses 3 - word.sqlite 'row 2' logp -- eval --columns word.sqlite
+    break_it gap 'DELETE FROM row WHERE pass = 0 AND row = 1'
+    refuses 3 - gap.sqlite '5 rows, 6 answers' -- eval --columns gap.sqlite
+    break_it lost 'DELETE FROM answer WHERE pass = 0 AND row = 5'
+    refuses 3 - lost.sqlite -- eval --columns lost.sqlite
+    break_it token 'DELETE FROM token WHERE pass = 0 AND row = 1 AND token = 0'
+    refuses 3 - token.sqlite 'row 1' -- eval --columns token.sqlite
+    break_it version 'PRAGMA user_version = 7'
+    refuses 3 - version.sqlite 'version of its tables is 7' -- eval --columns version.sqlite
+    break_it view 'DROP TABLE token; CREATE VIEW token AS SELECT 1 AS pass'
+    refuses 3 - view.sqlite 'number of its tables' -- eval --columns view.sqlite
+fi
+
+finish
