@@ -148,6 +148,8 @@ void ul_digest_add(ul_digest *d, const void *bytes, size_t n);
 void ul_digest_hex(ul_digest *d, char out[65]);
 
 int64_t ul_now_ns(void); /* monotonic */
+int64_t ul_peak_bytes(void); /* largest resident memory of this process since it began, or since the last reset; 0: unknown */
+void ul_peak_reset(void);
 void ul_utc_text(char out[21]); /* 2026-11-24T08:38:05Z */
 
 /* Faults on demand: from now on the k-th (from 1) event of this kind fails, as when memory or space ran out; once. */

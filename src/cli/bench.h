@@ -45,7 +45,6 @@ bool ul_bench_more(const ul_bench *b, int rounds, int64_t start_ns);
 /* One thread: its processor time, which what else the machine does disturbs less. More: the wall clock. */
 int64_t ul_bench_clock(const ul_bench *b); /* ns */
 double ul_bench_since(const ul_bench *b, int64_t ns);
-int64_t ul_bench_peak(void); /* VmHWM in bytes, 0: unknown */
 
 /* bench_blas.c */
 ul_status ul_blas_open(ul_bench *b) UL_MUST;

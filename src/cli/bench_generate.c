@@ -56,7 +56,7 @@ static ul_status one_batch(ul_bench *b, const char *name, ul_model *m, int32_t b
                                    ul_bench_spread(speed, n), "gflops", ul_bench_spread(gflops, n), "fraction",
                                    ul_bench_spread(share, n), "weight_bytes_per_s", ul_bench_spread(bytes, n),
                                    "memory_bytes_per_s", ul_bench_spread(memory, n), "peak_bytes",
-                                   (json_int_t)ul_bench_peak(), "rounds", n, "note", note));
+                                   (json_int_t)ul_peak_bytes(), "rounds", n, "note", note));
 }
 
 ul_status ul_bench_run_generate(ul_bench *b, const char *name)

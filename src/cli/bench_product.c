@@ -70,7 +70,7 @@ static ul_status one_set(ul_bench *b, const char *name, int set)
         share[r] = geometric_mean(t->ours[r], t->blas[r], n);
     }
     json_t *line = json_pack("{s:o, s:i, s:I, s:o}", "gflops", ul_bench_spread(ours, t->rounds), "rounds", t->rounds,
-                             "peak_bytes", (json_int_t)ul_bench_peak(), "products", details(t, set));
+                             "peak_bytes", (json_int_t)ul_peak_bytes(), "products", details(t, set));
     if (line && b->blas) {
         json_object_set_new(line, "sgemm_gflops", ul_bench_spread(blas, t->rounds));
         json_object_set_new(line, "fraction", ul_bench_spread(share, t->rounds));

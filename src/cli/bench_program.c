@@ -67,5 +67,5 @@ ul_status ul_bench_run_eval(ul_bench *b, const char *name)
     UL_NEED(note);
     return ul_bench_emit(b, name,
                          json_pack("{s:f, s:i, s:I, s:s}", "seconds", seconds, "rounds", 1, "peak_bytes",
-                                   (json_int_t)ul_bench_peak(), "note", note));
+                                   (json_int_t)ul_peak_bytes(), "note", note));
 }

@@ -155,7 +155,7 @@ static ul_status run_steps(bench_run *r, const ul_method *method, const ul_args 
     UL_TRY(ul_trainer_new(r->b->ctx, &o, STEPS, &r->trainer));
     ul_status s = ul_trainer_plan(r->trainer, 0, &plan);
     if (s == UL_OK) s = step(r, 0, &seconds);
-    const int64_t peak = ul_bench_peak(); /* before the yardstick's arrays */
+    const int64_t peak = ul_peak_bytes(); /* before the yardstick's arrays */
     if (s == UL_OK) s = rounds(r);
     if (s == UL_OK) s = result(r, plan.total, peak);
     ul_trainer_free(r->trainer);

@@ -87,22 +87,6 @@ static bool proc_line(const char *path, const char *key, char *out, size_t n)
     return found;
 }
 
-int64_t ul_bench_peak(void)
-{
-    char text[64];
-    if (!proc_line("/proc/self/status", "VmHWM", text, sizeof text)) return 0;
-    return strtoll(text, NULL, 10) * 1024;
-}
-
-/* From here on the peak is that of what follows. */
-static void reset_peak(void)
-{
-    FILE *f = fopen("/proc/self/clear_refs", "w");
-    if (!f) return;
-    fputs("5", f);
-    fclose(f);
-}
-
 /* ---- output ----------------------------------------------------------------------------------------------- */
 static double number(const json_t *line, const char *key, const char *of)
 {
@@ -254,7 +238,7 @@ static ul_status run(ul_cli *cli)
         if (!chosen[i]) continue;
         if (ul_interrupted(cli->ctx)) return ul_fail(cli->ctx, UL_E_CRITERION, "interrupted before %s", cases[i].name);
         UL_TRY(ul_arena_new(cli->ctx, cases[i].name, &b.arena));
-        reset_peak();
+        ul_peak_reset();
         const ul_status s = cases[i].run(&b, cases[i].name);
         ul_arena_free(b.arena);
         UL_TRY(s);

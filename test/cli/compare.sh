@@ -1,0 +1,40 @@
+#!/bin/sh
+# compare.sh - many methods side by side: every method of the build runs to its end on a tiny world, a finished row is not made
+# again by --resume, and what a person gets wrong is told before anything is done.
+. "$(dirname "$0")/_lib.sh"
+tiny_world
+compare="compare --model model --forget forget.jsonl --retain retain.jsonl --max-new 2 --quiet"
+
+refuses 2 out 'no method "npq"' 'did you mean "npo"' -- $compare --methods ga,npq
+refuses 2 out 'needs --model' -- compare --forget forget.jsonl --retain retain.jsonl
+
+run 0 $compare --control model --methods npo,tv --steps 3 --relearn 3 --out out
+for id in control before npo tv; do
+    grep -q "^| $id |" out/table.md || fail "the table has no row for $id"
+    [ -s "out/$id/row.json" ] || fail "no out/$id/row.json"
+done
+[ -s out/npo/model.safetensors ] || fail 'npo left no model'
+grep -q '"after_knows": *[0-9]' out/npo/row.json || fail 'nothing was asked after relearning'
+
+# A row that is there is kept; one that is not is made, with the numbers it had.
+cp out/npo/row.json npo-row
+sed 's/"seconds.*//; s/"peak.*//' out/tv/row.json > tv-row
+rm out/tv/row.json
+run 0 $compare --control model --methods npo,tv --steps 3 --relearn 3 --out out --resume
+same npo-row out/npo/row.json 'a kept row'
+sed 's/"seconds.*//; s/"peak.*//' out/tv/row.json > tv-again
+same tv-row tv-again 'a row made again'
+# Another comparison does not take them over.
+run 0 $compare --control model --methods npo --steps 2 --relearn 3 --out out --resume
+cmp -s npo-row out/npo/row.json && fail 'the row of another comparison was kept'
+
+# Every method of this build, at its defaults but for the steps.
+run 0 $compare --methods all --steps 2 --relearn 0 --out all
+failed=$(grep -l '"failed"' all/*/row.json || true)
+[ -z "$failed" ] || { cat $failed > said; fail "methods that did not run: $failed"; }
+"$UL" methods --json | tr ',' '\n' | sed -n 's/.*"id": *"\([a-z_0-9]*\)".*/\1/p' > ids
+[ "$(wc -l < ids)" -ge 20 ] || fail 'fewer than 20 methods are listed'
+while read -r id; do
+    grep -q "^| $id |" all/table.md || fail "the table has no row for $id"
+done < ids
+finish
