@@ -23,6 +23,7 @@ enum {
     UL_NEED_FORGET_CE_OWN = 256, /* the same under the model's own logits so shifted, held constant             */
     UL_NEED_FORGET_GAP = 512,    /* max z - mean z at the forget rows                                           */
     UL_NEED_FORGET_KL = 2048,    /* KL(reference || model) at the rows of the forget document                   */
+    UL_NEED_FORGET_RIVAL = 8192, /* log p of the most likely token but the label, at the forget rows            */
     UL_NEED_ALT_RETAIN = 4096,   /* unless the user gives some, the alternates are answers of retain rows       */
     UL_NEED_STATE = 1024         /* distances of hidden states after block `layer`, at the scored tokens themselves: of forget
                                     documents to a control vector of length `steer`, of retain documents to the reference's
@@ -49,6 +50,8 @@ typedef struct {
     double *dce;         /* [n] out, zeroed by the caller: d loss / d ce                                       */
     const double *gap;   /* [n] max - mean of the row's logits                                                 */
     double *dgap;        /* [n] out, zeroed by the caller                                                      */
+    const double *rival; /* [n] max over v but the label of log p(v), nats                                     */
+    double *drival;      /* [n] out, zeroed by the caller                                                      */
     const double *dist;  /* [n] |h - target|^2 / C of the token's hidden state                                 */
     double *ddist;       /* [n] out, zeroed by the caller                                                      */
     double token_share;  /* of a token in the mean over documents of the means over their scored tokens        */

@@ -75,6 +75,8 @@ typedef struct {
     double *kl;      /* KL(softmax(z_ref) || softmax(z)) of rows that are UL_SOFT_KL; 0 elsewhere */
     double *ce;      /* -sum_v q_v log p_v of rows with a CE target q; 0 elsewhere */
     double *gap;     /* max z - mean z */
+    double *rival;   /* log p(v), v the most likely entry but the label; -INFINITY: there is no other */
+    int32_t *rival_at; /* v: the lowest index among equals; -1 */
 } ul_score;
 
 /* A row's soft target q: none; softmax(z_ref) and its divergence; softmax(z_ref + shift e_at) or softmax(z + shift e_at),
@@ -88,7 +90,7 @@ typedef struct {
 } ul_soft;
 /* d loss / d score, each [n] or NULL. `soft` is that of the row's kl or ce. */
 typedef struct {
-    const double *logp, *soft, *gap;
+    const double *logp, *soft, *gap, *rival;
 } ul_dscore;
 
 typedef struct {
@@ -140,7 +142,8 @@ typedef struct {
     /* scores of n rows of logits z [n, V]; soft NULL: no row has a target */
     void (*score)(const ul_backend *be, int64_t n, int64_t V, const void *z, const int32_t *label, const ul_soft *soft,
                   const ul_score *out);
-    /* z <- dz = d.logp[i] (e_label - softmax(z)) + d.soft[i] (softmax(z) - q_i) + d.gap[i] (e_argmax - 1/V) */
+    /* z <- dz = d.logp[i] (e_label - softmax(z)) + d.soft[i] (softmax(z) - q_i) + d.gap[i] (e_argmax - 1/V)
+     *         + d.rival[i] (e_v - softmax(z)), v the most likely entry but the label */
     void (*score_bwd)(const ul_backend *be, int64_t n, int64_t V, void *z, const int32_t *label, const ul_dscore *d,
                       const ul_soft *soft);
     double (*dot)(const ul_backend *be, int64_t n, const void *x, const void *y); /* double lanes, as sum_squares */

@@ -123,7 +123,8 @@ static ul_score score_from(const ul_score *s, int64_t i)
 {
     return (ul_score){.logp = s->logp ? s->logp + i : NULL, .argmax = s->argmax ? s->argmax + i : NULL,
                       .mu = s->mu ? s->mu + i : NULL, .sigma2 = s->sigma2 ? s->sigma2 + i : NULL,
-                      .kl = s->kl ? s->kl + i : NULL, .ce = s->ce ? s->ce + i : NULL, .gap = s->gap ? s->gap + i : NULL};
+                      .kl = s->kl ? s->kl + i : NULL, .ce = s->ce ? s->ce + i : NULL, .gap = s->gap ? s->gap + i : NULL,
+                      .rival = s->rival ? s->rival + i : NULL, .rival_at = s->rival_at ? s->rival_at + i : NULL};
 }
 
 /* Scores of the chunk that begins at row i; returns its rows. */
@@ -147,7 +148,7 @@ static int64_t forward_chunk(ul_model *m, ul_pass *pass, ul_run *r, int64_t i, b
 void ul_head_forward(ul_model *m, ul_pass *pass, ul_run *r)
 {
     const ul_score *s = &pass->score;
-    const bool scored = s->logp || s->argmax || s->mu || s->sigma2 || s->kl || s->ce || s->gap;
+    const bool scored = s->logp || s->argmax || s->mu || s->sigma2 || s->kl || s->ce || s->gap || s->rival || s->rival_at;
     for (int64_t i = chunk_rows(r, pass->batch, 0); i < r->n_row;) i += forward_chunk(m, pass, r, i, scored);
     forward_chunk(m, pass, r, 0, scored);
     r->has_logits = scored;
@@ -170,7 +171,7 @@ void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
         const int32_t n_seg = segments(b, i, n, seg);
         const ul_soft soft = pass->soft && pass->kl_coef ? targets(m, pass, r, i, n) : (ul_soft){0};
         const ul_dscore d = {pass->coef ? pass->coef + i : NULL, soft.kind ? pass->kl_coef + i : NULL,
-                             pass->gap_coef ? pass->gap_coef + i : NULL};
+                             pass->gap_coef ? pass->gap_coef + i : NULL, pass->rival_coef ? pass->rival_coef + i : NULL};
         if (i > 0 || !r->has_logits) ul_linear(be, n, h, w, wp, NULL, z);
         r->has_logits = false;
         be->k->score_bwd(be, n, v, z, b->label + i, &d, soft.kind ? &soft : NULL);

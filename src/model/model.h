@@ -154,6 +154,7 @@ typedef struct {
     const double *coef;      /* [n_row] d loss / d logp                                  */
     const double *kl_coef;   /* [n_row] d loss / d kl or ce, or NULL                     */
     const double *gap_coef;  /* [n_row] d loss / d gap, or NULL                          */
+    const double *rival_coef; /* [n_row] d loss / d rival, or NULL                       */
 } ul_pass;
 
 /* Exact bytes that a pass over a batch of this size will hold in the step arena; asked before the run. */

@@ -210,7 +210,7 @@ ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
     UL_TRY(check_sizes(ctx, m, pass));
     char *dy = ul_at(m, r->dx_at), *dx = dy + (r->n_dx > 1 ? r->hidden_bytes : 0);
     bool have = false;
-    if (r->head && (pass->coef || pass->kl_coef || pass->gap_coef)) {
+    if (r->head && (pass->coef || pass->kl_coef || pass->gap_coef || pass->rival_coef)) {
         have = r->n_dx > 0;
         ul_head_backward(m, pass, r, have ? dy : NULL);
     }

@@ -10,6 +10,7 @@ typedef struct {
     double *kl, *ce;      /* [n_row] or NULL                  */
     double *gap, *gap_coef;   /* [n_row] or NULL              */
     double *dist, *ddist;     /* [n_row] or NULL              */
+    double *rival, *rival_coef; /* [n_row] or NULL            */
     double *soft_coef;    /* [n_row] or NULL: of kl or ce     */
     double *ref;          /* [n_row] or NULL                  */
     char *ref_hidden;     /* [n_row, C] real, or NULL         */
@@ -90,6 +91,10 @@ static ul_status rows_new(ul_trainer *t, const ul_batch *b, rows *r)
     if (t->needs & UL_NEED_FORGET_GAP) {
         UL_NEED(r->gap = UL_NEW(t->step, double, n));
         UL_NEED(r->gap_coef = UL_NEW(t->step, double, n));
+    }
+    if (t->needs & UL_NEED_FORGET_RIVAL) {
+        UL_NEED(r->rival = UL_NEW(t->step, double, n));
+        UL_NEED(r->rival_coef = UL_NEW(t->step, double, n));
     }
     if (t->needs & UL_NEED_STATE) {
         UL_NEED(r->dist = UL_NEW(t->step, double, n));
@@ -184,6 +189,7 @@ static void losses(ul_trainer *t, const ul_batch *b, int32_t n, const rows *r, c
             if (r->ref) x->ref = r->ref + first;
             if (r->kl) x->kl = r->kl + first, x->dkl = r->soft_coef + first;
             if (r->gap) x->gap = r->gap + first, x->dgap = r->gap_coef + first;
+            if (r->rival) x->rival = r->rival + first, x->drival = r->rival_coef + first;
             if (r->dist) x->dist = r->dist + first, x->ddist = r->ddist + first;
             x->token_share = counts->token_share[b->doc_side[d]];
             if (x->token_share == 0) x->token_share = 1 / (x->n_seq * x->n);
@@ -252,12 +258,14 @@ ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples
                     .shift_at = r.shift_at,
                     .coef = r.coef,
                     .kl_coef = r.soft_coef,
-                    .gap_coef = r.gap_coef};
+                    .gap_coef = r.gap_coef,
+                    .rival_coef = r.rival_coef};
     if (t->needs & UL_NEED_STATE) return state_micro(t, step, b, n, &r, &pass, counts, sums);
     pass.score.logp = r.logp;
     pass.score.kl = r.kl;
     pass.score.ce = r.ce;
     pass.score.gap = r.gap;
+    pass.score.rival = r.rival;
     UL_TRY(ul_model_forward(t->ctx, t->o.model, &pass));
     losses(t, b, n, &r, counts, sums);
     if (!isfinite(sums->loss)) return bad_loss(t, step, sums->loss);

@@ -7,7 +7,9 @@
  * where the sums of mu, sigma2 and kl (S too) run in 16 double lanes over the same e; products are rounded, not fused.
  *   ce     = log S + sum q (max - z),  q = softmax(source): a constant target
  *   gap    = max - mean z, the sum of the mean in 16 double lanes
- *   dz     = soft (p - q) - logp p, + logp at the label;  p = e / sum, in real; then + gap (e_argmax - 1/V)
+ *   rival  = (z[v] - max) - log(sum), as logp;  v: the lowest of the largest entries but the label
+ *   dz     = soft (p - q) - (logp + rival) p, + logp at the label, + rival at v;  p = e / sum, in real; then
+ *            + gap (e_argmax - 1/V)
  * The source is z_ref, for a CE row shifted at one entry, or z itself so shifted (ul_soft); -inf takes the entry out.
  * A NaN in a row makes its sum NaN, hence every score of it but the argmax. */
 #include "backend/kernel/kernel.h"
@@ -59,7 +61,8 @@ static real source_sum(source s, real max, int64_t V)
     FOR_LANES(i, j, V, l[j] += v_exp(source_at(s, i) - max));
     return lane_sum(l);
 }
-static int32_t first_equal(const real *z, real max, int64_t V)
+/* The first entry but `skip` that is this large; -1: none, which takes a NaN. */
+static int32_t first_equal(const real *z, real max, int64_t V, int64_t skip)
 {
     enum { STEP = 256 };
     for (int64_t lo = 0; lo < V; lo += STEP) {
@@ -67,9 +70,15 @@ static int32_t first_equal(const real *z, real max, int64_t V)
         int any = 0;
         for (int64_t i = lo; i < hi; i++) any |= z[i] == max;
         for (int64_t i = lo; any && i < hi; i++)
-            if (z[i] == max) return (int32_t)i;
+            if (z[i] == max && i != skip) return (int32_t)i;
     }
-    return 0; /* nothing but NaN */
+    return -1;
+}
+/* The largest entry but the label; -1: none. */
+static int32_t runner_up(const real *z, int64_t V, int32_t label)
+{
+    const source s = {z, label, -(real)__builtin_inf()};
+    return first_equal(z, source_max(s, V), V, label);
 }
 
 /* lane_sum's tree in double */
@@ -118,10 +127,18 @@ void KFN(score)(const ul_backend *be, int64_t n, int64_t V, const void *z_, cons
     PARALLEL_WORK(8 * n * V)
     for (int64_t i = 0; i < n; i++) {
         const real *z = (const real *)z_ + i * V, max = row_max(z, V);
-        if (out->argmax) out->argmax[i] = first_equal(z, max, V);
-        if (out->logp)
-            out->logp[i] = label[i] < 0 ? 0
-                                        : ((double)z[label[i]] - (double)max) - ul_log((double)row_sum(z, max, V));
+        const bool likely = out->logp || out->rival;
+        const double log_sum = likely ? ul_log((double)row_sum(z, max, V)) : 0;
+        if (out->argmax) {
+            const int32_t top = first_equal(z, max, V, -1);
+            out->argmax[i] = top < 0 ? 0 : top; /* nothing but NaN */
+        }
+        if (out->logp) out->logp[i] = label[i] < 0 ? 0 : ((double)z[label[i]] - (double)max) - log_sum;
+        if (out->rival || out->rival_at) {
+            const int32_t at = runner_up(z, V, label[i]);
+            if (out->rival_at) out->rival_at[i] = at;
+            if (out->rival) out->rival[i] = ((at < 0 ? -__builtin_inf() : (double)z[at]) - (double)max) - log_sum;
+        }
         if (out->mu || out->sigma2) {
             double mu, sigma2;
             moments(z, max, V, &mu, &sigma2);
@@ -162,19 +179,22 @@ static void softmax_bwd(real *z, real max, int64_t V, real c, source q, real k)
     if (q.at >= 0) z[q.at] = k * (p_at - q_at) - c * p_at;
 }
 
-static void row_bwd(real *z, int64_t V, int32_t label, real c, source q, real k, real g)
+/* c, h: of the label and the runner-up; k: of the soft target; g: of the gap */
+static void row_bwd(real *z, int64_t V, int32_t label, real c, real h, source q, real k, real g)
 {
     const real max = row_max(z, V);
-    const int32_t top = g == 0 ? 0 : first_equal(z, max, V);
-    if (c == 0 && k == 0)
+    const int32_t top = g == 0 ? -1 : first_equal(z, max, V, -1), rival = h == 0 ? -1 : runner_up(z, V, label);
+    if (rival < 0) h = 0;
+    if (c + h == 0 && k == 0)
         for (int64_t j = 0; j < V; j++) z[j] = 0;
     else
-        softmax_bwd(z, max, V, c, q, k);
+        softmax_bwd(z, max, V, c + h, q, k);
     if (label >= 0) z[label] += c;
+    if (rival >= 0) z[rival] += h;
     if (g == 0) return;
     const real each = g / (real)V;
     for (int64_t j = 0; j < V; j++) z[j] -= each;
-    z[top] += g;
+    z[top < 0 ? 0 : top] += g;
 }
 
 void KFN(score_bwd)(const ul_backend *be, int64_t n, int64_t V, void *z_, const int32_t *label, const ul_dscore *d,
@@ -186,10 +206,10 @@ void KFN(score_bwd)(const ul_backend *be, int64_t n, int64_t V, void *z_, const 
         const int32_t y = label ? label[i] : -1;
         const source q = d->soft ? source_of(soft, i, V, z, y) : (source){NULL, -1, 0};
         const real c = d->logp && y >= 0 ? (real)d->logp[i] : 0, k = q.z ? (real)d->soft[i] : 0;
-        const real g = d->gap ? (real)d->gap[i] : 0;
-        if (c == 0 && k == 0 && g == 0)
+        const real g = d->gap ? (real)d->gap[i] : 0, h = d->rival ? (real)d->rival[i] : 0;
+        if (c == 0 && k == 0 && g == 0 && h == 0)
             for (int64_t j = 0; j < V; j++) z[j] = 0;
         else
-            row_bwd(z, V, y, c, q, k, g);
+            row_bwd(z, V, y, c, h, q, k, g);
     }
 }

@@ -13,7 +13,7 @@ typedef struct {
 static const struct {
     const char *id, *retain;
 } kinds[] = {{"npo", "nll"}, {"graddiff", "kl"}, {"dpo", "kl"}, {"idk", "nll"}, {"undial", "kl"}, {"ceu", ""},
-             {"pdu", "nll"}, {"rmu", ""}, {"scrub", ""}, {"llmu", ""}, {"", ""}}; /* "": plain training */
+             {"pdu", "nll"}, {"rmu", ""}, {"scrub", ""}, {"llmu", ""}, {"loku", "nll"}, {"", ""}}; /* "": plain training */
 
 static void begin(tiny *t, const ul_config *config, const tiny_how *how, int kind, const char *out)
 {

@@ -13,8 +13,8 @@ typedef struct {
     int64_t n, c; /* rows and columns; ops with more dimensions derive them */
     int mode;     /* bit 0: add to what is there; bit 1: the op's other form */
     _Alignas(64) char x[N_IN][WIDE * 8], y[N_OUT][WIDE * 8];
-    double s[6][TALL];
-    int32_t index[TALL], label[TALL], argmax[TALL];
+    double s[8][TALL];
+    int32_t index[TALL], label[TALL], argmax[TALL], rival[TALL];
     uint8_t flag[TALL], soft[TALL]; /* soft: every kind of target */
 } op_run;
 
@@ -58,7 +58,7 @@ static inline void op_begin(op_run *r, ul_backend *be, int64_t n, int64_t c, int
         r->label[i] = i % 5 == 4 ? -1 : (int32_t)ul_rng_below(3, UL_STREAM_TEST, 21, (uint64_t)i, (uint64_t)c);
         r->flag[i] = i % 3 == 1;
         r->soft[i] = (uint8_t)(i * 3 % 4);
-        for (int k = 0; k < 6; k++) r->s[k][i] = noise(30 + k, i);
+        for (int k = 0; k < 8; k++) r->s[k][i] = noise(30 + k, i);
     }
 }
 
@@ -120,13 +120,13 @@ static inline ul_soft op_soft(const op_run *r)
 }
 static inline void run_score(op_run *r)
 {
-    const ul_score out = {r->s[0], r->argmax, r->s[1], r->s[2], r->s[3], r->s[4], r->s[5]};
+    const ul_score out = {r->s[0], r->argmax, r->s[1], r->s[2], r->s[3], r->s[4], r->s[5], r->s[6], r->rival};
     const ul_soft soft = op_soft(r);
     RUN(score, r->n, r->c, r->x[0], r->label, OTHER ? NULL : &soft, &out);
 }
 static inline void run_score_bwd(op_run *r)
 {
-    const ul_dscore d = {r->s[0], r->s[1], ADD_MODE ? r->s[2] : NULL};
+    const ul_dscore d = {r->s[0], r->s[1], ADD_MODE ? r->s[2] : NULL, ADD_MODE ? r->s[7] : NULL};
     const ul_soft soft = op_soft(r);
     RUN(score_bwd, r->n, r->c, r->y[0], r->label, &d, OTHER ? NULL : &soft);
 }

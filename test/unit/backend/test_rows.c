@@ -94,7 +94,7 @@ static void scores_by_their_formulas(void **state)
         const double *z = doubles(r.x[0]) + i * C, *ref = doubles(r.x[1]) + i * C;
         const double *from = r.soft[i] == UL_SOFT_CE_OWN ? z : ref;
         double s = 0, sr = 0, st = 0, mu = 0, square = 0, kl = 0, ce = 0, mean = 0, target[C];
-        int top = 0;
+        int top = 0, rival = -1;
         for (int j = 0; j < C; j++) s += exp(z[j]), sr += exp(ref[j]), top = z[j] > z[top] ? j : top, mean += z[j] / C;
         for (int j = 0; j < C; j++) st += target[j] = exp(from[j] - (j == r.label[i] ? 1.5 : 0));
         for (int j = 0; j < C; j++) {
@@ -102,7 +102,10 @@ static void scores_by_their_formulas(void **state)
             mu += p * logp, square += p * logp * logp, kl += q * (log(q) - logp);
             ce -= target[j] / st * logp;
         }
+        for (int j = 0; j < C; j++) rival = j != r.label[i] && (rival < 0 || z[j] > z[rival]) ? j : rival;
         assert_int_equal(r.argmax[i], top);
+        assert_int_equal(r.rival[i], rival);
+        close_to(r.s[6][i], z[rival] - log(s), 1e-13);
         close_to(r.s[0][i], r.label[i] < 0 ? 0 : z[r.label[i]] - log(s), 1e-13);
         close_to(r.s[1][i], mu, 1e-12);
         close_to(r.s[2][i], square - mu * mu, 1e-11);
@@ -228,6 +231,7 @@ static void nan_stays(void **state)
         run_score_bwd(&r);
         for (int i = 0; i < N; i++) {
             for (int k = 0; k < 4; k++) assert_true(isnan(r.s[k][i]));
+            assert_true(isnan(r.s[6][i]));
             for (int j = 0; j < C; j++) assert_true(isnan(floats(r.y[0])[i * C + j]));
         }
         run_norm_fwd(&r);

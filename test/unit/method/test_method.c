@@ -6,7 +6,7 @@
 
 enum { T = 6 };
 typedef struct {
-    double logp[T], ref[T], kl[T], ce[T], gap[T], dist[T], dlogp[T], dkl[T], dce[T], dgap[T], ddist[T];
+    double logp[T], ref[T], kl[T], ce[T], gap[T], dist[T], rival[T], dlogp[T], dkl[T], dce[T], dgap[T], ddist[T], drival[T];
 } doc;
 
 static ul_side side(doc *d, int32_t n, double n_tok, double n_seq)
@@ -16,7 +16,8 @@ static ul_side side(doc *d, int32_t n, double n_tok, double n_seq)
     memset(d->dce, 0, sizeof d->dce);
     memset(d->dgap, 0, sizeof d->dgap);
     memset(d->ddist, 0, sizeof d->ddist);
-    return (ul_side){.gap = d->gap, .dgap = d->dgap, .dist = d->dist, .ddist = d->ddist,
+    memset(d->drival, 0, sizeof d->drival);
+    return (ul_side){.gap = d->gap, .dgap = d->dgap, .dist = d->dist, .ddist = d->ddist, .rival = d->rival, .drival = d->drival,
                      .token_share = 1 / (n_seq * n), .dual = 1, .n = n, .logp = d->logp, .ref = d->ref, .kl = d->kl, .ce = d->ce, .dlogp = d->dlogp,
                      .dkl = d->dkl, .dce = d->dce, .n_tok = n_tok, .n_seq = n_seq};
 }
@@ -28,6 +29,7 @@ static doc some(uint64_t k)
         d.logp[t] = -3 * ul_rng_uniform(1, UL_STREAM_TEST, k, (uint64_t)t);
         d.ref[t] = -3 * ul_rng_uniform(2, UL_STREAM_TEST, k, (uint64_t)t);
         d.kl[t] = ul_rng_uniform(3, UL_STREAM_TEST, k, (uint64_t)t);
+        d.rival[t] = -3 * ul_rng_uniform(5, UL_STREAM_TEST, k, (uint64_t)t);
         d.ce[t] = 2 * ul_rng_uniform(4, UL_STREAM_TEST, k, (uint64_t)t);
     }
     return d;
@@ -296,7 +298,7 @@ static void test_effect(void **state)
                 {"wga", -1, 0, 1},    {"satimp", -1, 0, 1},   {"tnpo", -1, 0, 1},  {"wtnpo", -1, 0, 1},
                 {"kto", -1, 0, 1},    {"flat", -1, 1, 0},     {"klmin", -1, 0, 0}, {"yao", -1, 0, 1},
                 {"gundavarapu", -1, 0, 1}, {"altpo", -1, 1, 1},
-                {"ga_fkl", -1, 0, 0}, {"llmu", -1, 1, 0}};
+                {"ga_fkl", -1, 0, 0}, {"llmu", -1, 1, 0}, {"loku", -1, 0, 1}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         ul_args a;
         const ul_method *m = method(want[i].id, &a);
@@ -338,6 +340,28 @@ static void test_scrub_turns(void **state)
         near(got, want, 1e-15);
         for (int t = 0; t < T; t++) assert_true(f.dlogp[t] == 0);
     }
+}
+
+/* Q7: the inverted hinge lies in [0, 2] for any two probabilities of one distribution, 0 and 2 being its ends, so that its
+ * clamp never acts; the push on the label fades with it. */
+static void test_q7_inverted_hinge(void **state)
+{
+    (void)state;
+    ul_args a;
+    const ul_method *m = method("loku", &a);
+    put(&a, "alpha", 0);
+    doc f = some(80), none = {0};
+    for (int i = 0; i <= 40; i++)
+        for (int k = 0; k <= 40 - i; k++) {
+            const double p = i / 40.0, q = k / 40.0;
+            ul_side s[3] = {side(&f, 1, 1, 1), side(&none, 0, 0, 0), side(&none, 0, 0, 0)};
+            f.logp[0] = p > 0 ? log(p) : -INFINITY, f.rival[0] = q > 0 ? log(q) : -INFINITY;
+            const double got = m->loss(&a, &s[0], &s[1], &s[2]);
+            assert_true(got >= 0 && got <= 2);
+            near(got, 1 + p - q, 1e-15);
+            near(f.dlogp[0], p, 1e-15);
+            near(f.drival[0], -q, 1e-15);
+        }
 }
 
 /* LLMU counts sequences, each of its three terms with its own weight. */
@@ -421,6 +445,6 @@ int main(void)
         cmocka_unit_test(test_flat),             cmocka_unit_test(test_recipes),
         cmocka_unit_test(test_effect),           cmocka_unit_test(test_token_mean_is_global),
         cmocka_unit_test(test_empty_sides),
-        cmocka_unit_test(test_scrub_turns), cmocka_unit_test(test_llmu_is_sequence_means),      cmocka_unit_test(test_registry)};
+        cmocka_unit_test(test_scrub_turns), cmocka_unit_test(test_q7_inverted_hinge), cmocka_unit_test(test_llmu_is_sequence_means),      cmocka_unit_test(test_registry)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
