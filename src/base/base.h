@@ -102,7 +102,10 @@ typedef enum {
     UL_STREAM_TEST,
     UL_STREAM_CONTROL,   /* control vectors of hidden states  */
     UL_STREAM_SMOOTHING, /* noise on weights under a gradient */
-    UL_STREAM_FOLDS      /* which row of which fold comes     */
+    UL_STREAM_FOLDS,     /* which row of which fold comes     */
+    UL_STREAM_DRAW,      /* documents drawn from a set        */
+    UL_STREAM_LABEL,     /* labels drawn from the model       */
+    UL_STREAM_WEIGHTS    /* noise on weights                  */
 } ul_stream;
 uint64_t ul_rng(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index);
 double ul_rng_uniform(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index); /* [0, 1), 53 bits */

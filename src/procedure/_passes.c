@@ -110,3 +110,56 @@ ul_status ul_work_fisher(ul_work *w, ul_model *model, const ul_docs *docs, doubl
     ul_trainer_free(t);
     return s;
 }
+
+ul_status ul_work_draw(ul_work *w, const ul_docs *docs, int64_t n, ul_docs **out)
+{
+    ul_docs *d = UL_NEW(w->arena, ul_docs, 1);
+    int64_t *order = UL_NEW(w->arena, int64_t, docs->n);
+    UL_NEED(d);
+    UL_NEED(order);
+    const bool all = n <= 0 || n >= docs->n;
+    if (all) n = docs->n;
+    for (int64_t i = 0; i < docs->n; i++) order[i] = i;
+    if (!all) ul_rng_permutation(w->recipe->seed, UL_STREAM_DRAW, 0, docs->n, order);
+    *d = (ul_docs){.n = n, .at = UL_NEW(w->arena, ul_doc, n)};
+    UL_NEED(d->at);
+    for (int64_t i = 0; i < n; i++) {
+        d->at[i] = docs->at[order[i]];
+        d->at[i].id = i;
+        d->n_tok += d->at[i].n, d->n_labelled += ul_doc_labelled(&d->at[i]);
+        if (d->at[i].n > d->longest) d->longest = d->at[i].n;
+    }
+    *out = d;
+    return UL_OK;
+}
+
+static ul_status fisher_of(ul_work *w, const ul_docs *docs, double ***out)
+{
+    ul_trainable *train;
+    ul_docs *some;
+    const int n = ul_model_trainables(w->model, &train);
+    UL_NEED(*out = UL_NEW(w->arena, double *, n));
+    for (int i = 0; i < n; i++) UL_NEED((*out)[i] = UL_NEW(w->arena, double, train[i].n));
+    UL_TRY(ul_work_draw(w, docs, (int64_t)ul_num(w->args, "fisher_docs"), &some));
+    return ul_work_fisher(w, w->model, some, *out);
+}
+
+ul_status ul_fisher_pair(ul_work *w, double ***forget, double ***retain)
+{
+    UL_TRY(fisher_of(w, w->forget, forget));
+    return fisher_of(w, w->retain, retain);
+}
+
+ul_status ul_fisher_damped(ul_work *w, const ul_docs *docs, double ***fisher, double *lambda)
+{
+    ul_trainable *train;
+    double sum = 0;
+    int64_t n_all = 0;
+    UL_TRY(fisher_of(w, docs, fisher));
+    const int n = ul_model_trainables(w->model, &train);
+    for (int i = 0; i < n; i++)
+        for (int64_t j = 0; j < train[i].n; j++, n_all++) sum += (*fisher)[i][j];
+    *lambda = ul_num(w->args, "damping") * sum / (double)n_all;
+    if (*lambda > 0) return UL_OK;
+    return ul_fail(w->ctx, UL_E_CRITERION, "%s: the Fisher information is %g everywhere", w->id, sum);
+}

@@ -49,9 +49,16 @@ ul_status ul_work_train(ul_work *w, const char *stage, ul_model *model, const ul
 /* The gradient of `scale` times the mean NLL per scored token over all of `docs`, into the trainables' g (replaced).
  * *loss: that mean, or NULL. */
 ul_status ul_work_gradient(ul_work *w, ul_model *model, const ul_docs *docs, double scale, double *loss) UL_MUST;
+/* `n` of the documents, drawn by the seed of the recipe, with their places as ids; 0 or more than there are: all. */
+ul_status ul_work_draw(ul_work *w, const ul_docs *docs, int64_t n, ul_docs **out) UL_MUST;
 /* Empirical Fisher diagonal: for each trainable the mean over documents of the squared gradient of the document's mean
  * NLL; fisher[i] holds train[i].n doubles. */
 ul_status ul_work_fisher(ul_work *w, ul_model *model, const ul_docs *docs, double *const *fisher) UL_MUST;
+/* The same, allocated, over fisher_docs of the forget and of the retain rows; of one set, with damping times its mean. */
+#define UL_PARAM_FISHER_DOCS                                                                                             \
+    {"fisher_docs", UL_INT, 400, 0, 1e9, "documents", "rows of each set that the information is taken from; 0: all", NULL}
+ul_status ul_fisher_pair(ul_work *w, double ***forget, double ***retain) UL_MUST;
+ul_status ul_fisher_damped(ul_work *w, const ul_docs *docs, double ***fisher, double *lambda) UL_MUST;
 
 /* ---- shared: weights (_weights.c) ----------------------------------------------------------------------------------- */
 /* A copy of all that moves, in real, and the way back; the model's own arrays stay where they are. */
@@ -63,8 +70,48 @@ typedef struct {
 } ul_snapshot;
 ul_status ul_snapshot_take(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_snapshot *out) UL_MUST;
 void ul_snapshot_restore(const ul_snapshot *s);
-/* w <- w0 + a (w - w0) of every entry, w0 the snapshot: a = 0 restores it, a = -1 reflects. In double, rounded once. */
-void ul_snapshot_scale(const ul_snapshot *s, double a);
+/* Refuses adapters: for what changes entries of whole weights. */
+ul_status ul_work_whole(ul_work *w) UL_MUST;
+/* The block that a trainable belongs to, from 0; -1 before the blocks, n_layer after them. */
+int ul_layer_of(ul_model *model, const ul_trainable *t);
+
+/* A direction to go from the weights as they were: w = from + a d, in double, rounded once. */
+typedef struct {
+    ul_snapshot from;
+    void **d; /* [n] real, zero at first */
+} ul_move;
+ul_status ul_move_new(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_move *out) UL_MUST;
+/* d = what training has changed since `from`. Of an adapter that changed from B = 0, d is B's and A stays as trained: so the
+ * merged change is what is scaled, and negated. */
+void ul_move_learned(ul_move *m);
+void ul_move_to(const ul_move *m, double a);
+
+/* ---- shared: how far to go (_budget.c) -------------------------------------------------------------------------------- */
+/* The largest scale that keeps the mean KL(original || model) over the scored tokens of a text within a budget. */
+typedef struct {
+    ul_work *w;
+    ul_docs *docs;
+    ul_reference *ref;
+    double *kl; /* [scored tokens] of the last measurement */
+    int64_t n;
+} ul_budget;
+#define UL_PARAM_SCALE(dflt, help) {"scale", UL_REAL, dflt, -1000, 1e12, NULL, help, NULL}
+#define UL_PARAM_KL(dflt)                                                                                                 \
+    {"kl", UL_REAL, dflt, 0, 100, "nats",                                                                                 \
+     "budget: the scale is searched at which the mean KL of the original to the new model on retain rows is this; 0: scale", NULL}
+#define UL_PARAM_KL_DOCS {"kl_docs", UL_INT, 128, 1, 1e9, "documents", "retain rows that the budget is measured on", NULL}
+unsigned ul_budget_needs(const ul_args *args); /* forget rows, and retain rows where kl is above 0 */
+/* On `docs` (some of them), of the model as it is now: before anything moves. */
+ul_status ul_budget_open(ul_work *w, const ul_docs *docs, int64_t n_docs, ul_budget *out) UL_MUST;
+ul_status ul_budget_measure(ul_budget *b, double *kl) UL_MUST;
+/* Goes to the scale with 0.95 to 1 times the budget: brackets by factors of 8, then halves the ratio; at most 30
+ * measurements. Always from the stored weights. *scale: in, where the search begins (0: where the change is a thousandth of
+ * the weights); out, where the model is now. */
+ul_status ul_budget_search(ul_budget *b, const ul_move *move, double kl, double *scale) UL_MUST;
+/* What a method with the parameters scale, kl and kl_docs does at its end: goes to its scale, or to what `b` (opened where
+ * kl is above 0) allows, and says so in the report. */
+ul_status ul_budget_begin(ul_work *w, ul_budget *b) UL_MUST;
+ul_status ul_budget_go(ul_work *w, ul_budget *b, const ul_move *move) UL_MUST;
 /* Entry i of an array of real, read and written as double. */
 static inline double ul_real_at(const void *x, int64_t i, size_t esize)
 {

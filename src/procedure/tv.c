@@ -1,22 +1,55 @@
 /* tv.c - task-vector negation: the model is fine-tuned on the forget set, and goes as far in the opposite direction.
  *
- *   theta = theta_0 - scale (theta_ft - theta_0)
+ *   theta = theta_0 - scale s_l (theta_ft - theta_0)        s_l: of the block that the weight is in
  *
  * Ilharco et al. 2022, "Editing Models with Task Arithmetic", arXiv:2212.04089; MUSE (arXiv:2407.06460) takes scale 5 after
  * ten epochs at 1e-5. Traps: theta_ft must have learnt the set hard; in bf16 the difference of two close weights loses its
- * bits, so it is taken of f32 masters in double. Scale grows the damage to everything else with the square: search it. */
+ * bits, so it is taken of f32 masters in double. Scale grows the damage to everything else with the square: kl searches it. */
 #include "procedure/procedure.h"
+#include <string.h>
 
 static const ul_param params[] = {
-    {"scale", UL_REAL, 1, 0, 1000, NULL, "how far to go against the task vector; 0 changes nothing", NULL}, {0}};
+    UL_PARAM_SCALE(1, "how far to go against the task vector; 0 changes nothing"),
+    {"layers", UL_TEXT, 0, 0, 0, NULL, "one factor a block, joined with commas; what is outside the blocks goes with 1; empty: all 1", ""},
+    UL_PARAM_KL(0), UL_PARAM_KL_DOCS, {0}};
+
+/* One factor a block from the text; all 1 when it is empty. */
+static ul_status factors(ul_work *w, double *f)
+{
+    const int n = ul_model_shape(w->model)->n_layer;
+    const char *s = ul_txt(w->args, "layers");
+    for (int l = 0; l < n; l++) f[l] = 1;
+    for (int l = 0; s[0]; l++) {
+        char word[32] = "";
+        const size_t k = strcspn(s, ",");
+        if (k < sizeof word) memcpy(word, s, k), word[k] = 0;
+        if (l == n || !ul_parse_real(word, &f[l]) || (l + 1 < n && !s[k]))
+            return ul_fail(w->ctx, UL_E_USAGE, "%s.layers is \"%s\": the model has %d blocks and wants %d numbers joined with commas",
+                           w->id, ul_txt(w->args, "layers"), n, n);
+        s += k + (s[k] == ',');
+    }
+    return UL_OK;
+}
 
 static ul_status run(ul_work *w)
 {
-    ul_snapshot before;
-    UL_TRY(ul_snapshot_take(w->ctx, w->arena, w->model, &before));
+    ul_move move;
+    ul_budget budget;
+    const int n_layer = ul_model_shape(w->model)->n_layer;
+    double *f = UL_NEW(w->arena, double, n_layer);
+    UL_NEED(f);
+    UL_TRY(factors(w, f));
+    UL_TRY(ul_budget_begin(w, &budget));
+    UL_TRY(ul_move_new(w->ctx, w->arena, w->model, &move));
     UL_TRY(ul_work_train(w, "learn", w->model, NULL, NULL, w->recipe, w->forget, NULL));
-    ul_snapshot_scale(&before, -ul_num(w->args, "scale"));
-    return UL_OK;
+    ul_move_learned(&move);
+    for (int i = 0; i < move.from.n; i++) {
+        const ul_trainable *t = &move.from.train[i];
+        const int layer = ul_layer_of(w->model, t);
+        const double s = layer >= 0 && layer < n_layer ? -f[layer] : -1;
+        for (int64_t j = 0; j < t->n; j++) ul_real_put(move.d[i], j, move.from.esize, s * ul_real_at(move.d[i], j, move.from.esize));
+    }
+    return ul_budget_go(w, &budget, &move);
 }
 
 const ul_procedure ul_procedure_tv = {
@@ -26,6 +59,7 @@ const ul_procedure ul_procedure_tv = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET},
+               .needs = UL_NEED_FORGET,
+               .needs_of = ul_budget_needs},
     .run = run,
 };

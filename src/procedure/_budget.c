@@ -1,0 +1,137 @@
+/* _budget.c - how far to go in a direction: as far as a text that shall stay allows.
+ *
+ *   mean over scored tokens of KL(p_0 || p_(from + a d)) = budget, solved for a by bracketing and bisection of log a
+ *
+ * The controller of RepSelect (Sondej, Yang and Mahdi 2026, arXiv:2606.17168: Wikitext, budget 0.01, accepted from 0.95 of it
+ * on, bracket by 8, at most 30 measurements). It serves everything that ends in a direction: one number to give, in nats, with
+ * the same meaning for every method. Trap: steps added to bf16 weights stall, so every trial starts from the stored ones. */
+#include "procedure/procedure.h"
+#include <math.h>
+
+enum { MOST_TOKENS = 4096, MOST_TRIALS = 30 };
+
+unsigned ul_budget_needs(const ul_args *args)
+{
+    return UL_NEED_FORGET | (ul_num(args, "kl") > 0 ? UL_NEED_RETAIN : 0);
+}
+
+ul_status ul_budget_open(ul_work *w, const ul_docs *docs, int64_t n_docs, ul_budget *out)
+{
+    char digest[65];
+    const char *dir = w->out_dir ? ul_format(w->arena, "%s/%s/budget", w->out_dir, UL_STAGES_NAME) : NULL;
+    *out = (ul_budget){.w = w};
+    if (w->out_dir) UL_NEED(dir);
+    UL_TRY(ul_work_draw(w, docs, n_docs, &out->docs));
+    UL_TRY(ul_model_digest(w->ctx, w->model, digest));
+    UL_TRY(ul_reference_open(w->ctx, w->arena, w->model, dir, digest, out->docs, true, &out->ref));
+    for (int64_t i = 0; i < out->docs->n; i++) out->n += ul_reference_rows(out->ref, i);
+    if (out->n == 0) return ul_fail(w->ctx, UL_E_INPUT, "%s: no token of the retain rows is scored, so there is no KL to keep small", w->id);
+    UL_NEED(out->kl = UL_NEW(w->arena, double, out->n));
+    return UL_OK;
+}
+
+/* Documents first .. last-1; their rows begin at `row`. */
+static ul_status measure(ul_budget *b, ul_arena *arena, int64_t first, int64_t last, int64_t row)
+{
+    const ul_doc **docs = UL_NEW(arena, const ul_doc *, last - first);
+    ul_batch *batch;
+    UL_NEED(docs);
+    for (int64_t i = first; i < last; i++) docs[i - first] = &b->docs->at[i];
+    UL_TRY(ul_pack_docs(b->w->ctx, arena, docs, (int32_t)(last - first), false, &batch));
+    if (batch->n_row == 0) return UL_OK;
+    uint8_t *soft = UL_NEW(arena, uint8_t, batch->n_row);
+    UL_NEED(soft);
+    for (int32_t i = 0; i < batch->n_row; i++) soft[i] = UL_SOFT_KL;
+    ul_pass pass = {.batch = batch, .last = -1, .soft = soft, .ref_hidden = ul_reference_hidden(b->ref, first),
+                    .ref_head = ul_reference_head(b->ref), .score = {.kl = b->kl + row}};
+    return ul_model_forward(b->w->ctx, b->w->model, &pass);
+}
+
+ul_status ul_budget_measure(ul_budget *b, double *kl)
+{
+    ul_arena *arena;
+    ul_status s = UL_OK;
+    int64_t row = 0;
+    UL_TRY(ul_arena_new(b->w->ctx, "budget", &arena));
+    for (int64_t i = 0, k; i < b->docs->n && s == UL_OK; i = k) {
+        int64_t tokens = 0, rows = 0;
+        for (k = i; k < b->docs->n && (k == i || tokens + b->docs->at[k].n <= MOST_TOKENS); k++)
+            tokens += b->docs->at[k].n, rows += ul_reference_rows(b->ref, k);
+        s = measure(b, arena, i, k, row);
+        row += rows;
+        ul_arena_reset(arena);
+    }
+    ul_arena_free(arena);
+    double sum = 0;
+    for (int64_t i = 0; i < b->n; i++) sum += b->kl[i];
+    *kl = sum / (double)b->n;
+    return s;
+}
+
+/* ---- search ----------------------------------------------------------------------------------------------------------- */
+typedef struct {
+    ul_budget *b;
+    const ul_move *move;
+    int trials;
+    double lo, lo_kl, hi; /* within, beyond the budget; 0: none yet */
+} search;
+
+/* A model that overflows at this scale is beyond any budget. */
+static ul_status try_at(search *s, double a, double budget, double *kl)
+{
+    ul_move_to(s->move, a);
+    UL_TRY(ul_budget_measure(s->b, kl));
+    s->trials++;
+    if (*kl <= budget) s->lo = a, s->lo_kl = *kl;
+    else s->hi = a;
+    if (!ul_interrupted(s->b->w->ctx)) return UL_OK;
+    return ul_fail(s->b->w->ctx, UL_E_CRITERION, "interrupted in the search for a scale");
+}
+
+static double norm(const ul_snapshot *s, void *const *x)
+{
+    double sum = 0;
+    for (int i = 0; i < s->n; i++)
+        for (int64_t j = 0; j < s->train[i].n; j++) {
+            const double v = ul_real_at(x[i], j, s->esize);
+            sum += v * v;
+        }
+    return sqrt(sum);
+}
+
+ul_status ul_budget_search(ul_budget *b, const ul_move *move, double budget, double *scale)
+{
+    search s = {.b = b, .move = move};
+    const double d = norm(&move->from, move->d), size = norm(&move->from, move->from.p);
+    double kl, a = *scale;
+    if (!(d > 0) || !isfinite(d))
+        return ul_fail(b->w->ctx, UL_E_CRITERION, "%s: the direction to go has the norm %g; there is nowhere to go", b->w->id, d);
+    if (a == 0) a = 1e-3 * (size > 0 ? size : 1) / d;
+    UL_TRY(try_at(&s, a, budget, &kl));
+    while (s.trials < MOST_TRIALS && !(s.lo > 0 && s.lo_kl >= 0.95 * budget)) {
+        a = s.lo > 0 && s.hi > 0 ? sqrt(s.lo) * sqrt(s.hi) : s.lo > 0 ? s.lo * 8 : s.hi / 8;
+        UL_TRY(try_at(&s, a, budget, &kl));
+    }
+    if (!(s.lo > 0))
+        return ul_fail(b->w->ctx, UL_E_CRITERION, "%s: no scale down to %g keeps the KL on the retain rows within %g (it is %g there)",
+                       b->w->id, a, budget, kl);
+    ul_move_to(move, *scale = s.lo);
+    ul_buf_printf(b->w->report, "%s: scale %.4g, where the retain rows' mean KL to the original is %.4g (budget %g, %d measurements)\n",
+                  b->w->id, s.lo, s.lo_kl, budget, s.trials);
+    return UL_OK;
+}
+
+ul_status ul_budget_begin(ul_work *w, ul_budget *b)
+{
+    if (ul_num(w->args, "kl") == 0) return UL_OK;
+    return ul_budget_open(w, w->retain, (int64_t)ul_num(w->args, "kl_docs"), b);
+}
+
+ul_status ul_budget_go(ul_work *w, ul_budget *b, const ul_move *move)
+{
+    double scale = 0;
+    const double kl = ul_num(w->args, "kl");
+    if (kl > 0) return ul_budget_search(b, move, kl, &scale);
+    ul_move_to(move, ul_num(w->args, "scale"));
+    return UL_OK;
+}

@@ -1,0 +1,47 @@
+/* perta.c - task-vector negation with a weight of its own for every parameter.
+ *
+ *   theta = theta_0 - scale w (theta_ft - theta_0)         w = F_f / (F_f + F_r + eps)
+ *
+ * Cai et al. 2026, arXiv:2601.22030 (PerTA-fisher: F the diagonal Fisher information at theta_0). The paper's normalisation of
+ * w could not be read: this ratio, between 0 (only the retain set uses the parameter) and 1, is ours; eps is a share of the
+ * mean of F_f + F_r, so that parameters nobody uses stay. */
+#include "procedure/procedure.h"
+
+static const ul_param params[] = {
+    UL_PARAM_SCALE(1, "how far to go against the weighted task vector; 0 changes nothing"),
+    {"eps", UL_REAL, 1e-6, 1e-12, 1, NULL, "added below, as a share of the mean of both informations", NULL},
+    UL_PARAM_KL(0), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
+
+static ul_status run(ul_work *w)
+{
+    ul_move move;
+    ul_budget budget;
+    double **forget, **retain, eps = 0;
+    int64_t n_all = 0;
+    UL_TRY(ul_work_whole(w));
+    UL_TRY(ul_budget_begin(w, &budget));
+    UL_TRY(ul_fisher_pair(w, &forget, &retain));
+    UL_TRY(ul_move_new(w->ctx, w->arena, w->model, &move));
+    UL_TRY(ul_work_train(w, "learn", w->model, NULL, NULL, w->recipe, w->forget, NULL));
+    ul_move_learned(&move);
+    for (int i = 0; i < move.from.n; i++)
+        for (int64_t j = 0; j < move.from.train[i].n; j++, n_all++) eps += forget[i][j] + retain[i][j];
+    eps *= ul_num(w->args, "eps") / (double)n_all;
+    for (int i = 0; i < move.from.n; i++)
+        for (int64_t j = 0; j < move.from.train[i].n; j++) {
+            const double sum = forget[i][j] + retain[i][j] + eps, weight = sum > 0 ? forget[i][j] / sum : 0;
+            ul_real_put(move.d[i], j, move.from.esize, -weight * ul_real_at(move.d[i], j, move.from.esize));
+        }
+    return ul_budget_go(w, &budget, &move);
+}
+
+const ul_procedure ul_procedure_perta = {
+    .method = {.title = "Per-parameter task arithmetic",
+               .paper = "arXiv:2601.22030",
+               .note = "Task-vector negation, each parameter by its share of forget against retain information.",
+               .intent = UL_REMOVAL,
+               .level = UL_LEVEL_PARAMETERS,
+               .params = params,
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+    .run = run,
+};
