@@ -50,6 +50,7 @@ typedef struct {
     ul_precision precision;
     int threads, micro;
     bool checkpoint, memory; /* memory: reference kept in memory, not on disk */
+    bool whole;              /* without cached prefixes                       */
 } tiny_how;
 
 typedef struct {
@@ -59,7 +60,6 @@ typedef struct {
     ul_docs *docs[UL_N_SIDE];
     ul_args args, recipe_args;
     ul_recipe recipe;
-    ul_reference *ref[UL_N_SIDE];
     ul_run run;
     char digest[65];
 } tiny;
@@ -109,18 +109,9 @@ static inline void tiny_open(tiny *t, const ul_config *config, const tiny_how *h
 /* The caches that the method with these arguments needs, under `dir` (NULL: in memory). */
 static inline void tiny_references(tiny *t, const char *dir)
 {
-    const unsigned needs = ul_method_needs(t->run.options.method, &t->args);
-    for (int s = 0; s < UL_N_SIDE; s++)
-        if (ul_reference_kind(needs, s) == UL_REF_STATE) {
-            const int blocks = ul_method_blocks(t->run.options.method, &t->args, t->model);
-            UL_OK_IN(t->ctx, ul_reference_open_state(t->ctx, ul_ctx_arena(t->ctx), t->model, dir, t->digest, t->docs[s],
-                                                     blocks, &t->ref[s]));
-            t->run.options.ref[s] = t->ref[s];
-        } else if (ul_reference_kind(needs, s)) {
-            UL_OK_IN(t->ctx, ul_reference_open(t->ctx, ul_ctx_arena(t->ctx), t->model, dir, t->digest, t->docs[s],
-                                               ul_reference_kind(needs, s) == UL_REF_HIDDEN, &t->ref[s]));
-            t->run.options.ref[s] = t->ref[s];
-        }
+    const ul_docs *const docs[UL_N_SIDE] = {t->docs[UL_FORGET], t->docs[UL_ALT], t->docs[UL_RETAIN]};
+    UL_OK_IN(t->ctx, ul_trainer_caches(t->ctx, ul_ctx_arena(t->ctx), dir, t->digest, docs, t->recipe.steps * t->recipe.batch,
+                                       &t->run.options));
 }
 
 static inline void tiny_close(tiny *t)

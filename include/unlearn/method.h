@@ -25,10 +25,38 @@ enum {
     UL_NEED_FORGET_KL = 2048,    /* KL(reference || model) at the rows of the forget document                   */
     UL_NEED_FORGET_RIVAL = 8192, /* log p of the most likely token but the label, at the forget rows            */
     UL_NEED_ALT_RETAIN = 4096,   /* unless the user gives some, the alternates are answers of retain rows       */
-    UL_NEED_STATE = 1024         /* distances of hidden states after block `layer`, at the scored tokens themselves: of forget
-                                    documents to a control vector of length `steer`, of retain documents to the reference's
-                                    states. No block above is run, and there is no logp                         */
+    UL_NEED_STATE = 1024,        /* distances of hidden states, as `state` says. No block above them is run     */
+    UL_NEED_STATE_AND_HEAD = 1 << 20, /* beside UL_NEED_STATE: all blocks and the head are run, there is logp too */
+    UL_NEED_FORGET_STATE = 1 << 21,   /* the reference's hidden states of the forget documents, where `state` looks */
+    UL_NEED_ALT_STATE = 1 << 22,      /* of the alternate documents, where it looks at forget documents          */
+    UL_NEED_RETAIN_STATE = 1 << 23    /* of the retain documents                                                 */
 };
+
+/* ---- what is measured of hidden states ---- */
+typedef enum {
+    UL_DISTANCE_NONE,    /* nothing of this side                                                                */
+    UL_DISTANCE_SQUARE,  /* |h - target|^2 / C                                                                  */
+    UL_DISTANCE_NORM,    /* |h - target|; its gradient at the target itself is 0                                */
+    UL_DISTANCE_COSINE,  /* 1 - cos(h, target)                                                                  */
+    UL_DISTANCE_ALIGNED, /* max(0, cos(h, target))                                                              */
+    UL_DISTANCE_MMD      /* a token's share of the maximum mean discrepancy of its document's states and as many rows of
+                            N(0, 1), new ones each step; the target is not read                                 */
+} ul_distance;
+typedef enum {
+    UL_TARGET_CONTROL,   /* steer * u / |u|, u uniform in [0, 1)^C                                              */
+    UL_TARGET_REFERENCE, /* the reference's state of the same token                                             */
+    UL_TARGET_MOVED      /* the same + steer * (mean of the alternates' states - mean of the forget documents'), both under
+                            the reference, at their scored tokens                                               */
+} ul_target;
+/* Of one side's documents: at every scored token itself, the mean over blocks first, first + step .. <= last (from 0; their
+ * outputs). `by_norm`: steer counts in mean lengths |h| of the forget documents of the run's first step. */
+typedef struct {
+    int first, last, step;
+    ul_distance distance;
+    ul_target target;
+    double steer;
+    bool by_norm;
+} ul_state;
 
 /* What a method holds constant, so that its gradient is not the derivative of its loss. */
 typedef enum {
@@ -52,11 +80,12 @@ typedef struct {
     double *dgap;        /* [n] out, zeroed by the caller                                                      */
     const double *rival; /* [n] max over v but the label of log p(v), nats                                     */
     double *drival;      /* [n] out, zeroed by the caller                                                      */
-    const double *dist;  /* [n] |h - target|^2 / C of the token's hidden state                                 */
+    const double *dist;  /* [n] distance of the token's hidden states to their target, as ul_state says         */
     double *ddist;       /* [n] out, zeroed by the caller                                                      */
     double token_share;  /* of a token in the mean over documents of the means over their scored tokens        */
     double dual;         /* the multiplier, of methods that have one                                           */
     double epoch;        /* how far the run is, in its `epochs`; the same for all documents of a step          */
+    double progress;     /* steps done / steps of the run, in [0, 1)                                            */
     double constraint;   /* out: the document's part of what the multiplier weighs                             */
 } ul_side;
 
@@ -70,8 +99,9 @@ typedef struct {
     ul_holds holds;
     double (*shift)(const ul_args *);      /* of the label's logit in a CE target; -INFINITY: no such entry     */
     int32_t (*skip)(const ul_args *);      /* first scored tokens of a forget document that n_tok leaves out    */
-    int (*layer)(const ul_args *, int n_layer); /* UL_NEED_STATE: the block, from 0                             */
-    double (*steer)(const ul_args *);
+    ul_state (*state)(const ul_args *, ul_side_id, int n_layer); /* UL_NEED_STATE: what of this side            */
+    int trains_down; /* UL_NEED_STATE: only the last matrices of the mlps of so many blocks up to the last one looked at move;
+                        0: all weights of the blocks that are run                                               */
     /* The multiplier after a step whose constraint came to this, `epoch` epochs into the run; < 0: the first one. */
     double (*dual)(const ul_args *, double dual, double constraint, double epoch);
     double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain); /* NULL: a procedure (procedure.h) */

@@ -130,15 +130,8 @@ ul_status ul_training_reference(ul_training *t)
     if (!dir) dir = ul_path_join(job->arena, t->out, "reference");
     UL_NEED(dir);
     const ul_docs *const docs[UL_N_SIDE] = {t->forget_docs, t->pairing.alt, t->retain_docs};
-    for (int s = 0; s < UL_N_SIDE; s++) {
-        const ul_ref_kind kind = ul_reference_kind(t->needs, s);
-        if (kind == UL_REF_STATE)
-            UL_TRY(ul_reference_open_state(job->ctx, job->arena, t->model, dir, t->digest, docs[s],
-                                           ul_method_blocks(job->method, &job->method_args, t->model), &t->ref[s]));
-        else if (kind)
-            UL_TRY(ul_reference_open(job->ctx, job->arena, t->model, dir, t->digest, docs[s], kind == UL_REF_HIDDEN, &t->ref[s]));
-    }
-    return UL_OK;
+    t->caches = (ul_trainer_options){.model = t->model, .method = job->method, .args = &job->method_args, .recipe = &t->recipe};
+    return ul_trainer_caches(job->ctx, job->arena, dir, t->digest, docs, t->recipe.steps * t->recipe.batch, &t->caches);
 }
 
 ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
@@ -147,7 +140,8 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
     const ul_run run = {.options = {.model = t->model, .method = job->method, .args = &job->method_args, .recipe = &t->recipe,
                                     .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
                                     .checkpoint = ul_job_flag(job, "checkpoint"), .pairing = &t->pairing,
-                                    .ref = {t->ref[UL_FORGET], t->ref[UL_ALT], t->ref[UL_RETAIN]},
+                                    .ref = {t->caches.ref[UL_FORGET], t->caches.ref[UL_ALT], t->caches.ref[UL_RETAIN]},
+                                    .prefix = {t->caches.prefix[UL_FORGET], t->caches.prefix[UL_ALT], t->caches.prefix[UL_RETAIN]},
                                     .reference = t->reference, .pad_id = ul_tokenizer_special(t->tok).pad},
                         .n_samples = t->forget_docs->n, .out_dir = t->out, .recipe_digest = t->manifest.recipe_digest,
                         .save_every = ul_job_int(job, "save-every"), .resume = ul_job_flag(job, "resume"),

@@ -15,7 +15,7 @@ typedef struct {
     ul_docs *forget_docs, *retain_docs;
     ul_pairing pairing;
     ul_recipe recipe;
-    ul_reference *ref[UL_N_SIDE];
+    ul_trainer_options caches; /* whose ref and prefix the run reads */
     ul_model *reference; /* the peer's divergence over padded batches reads the model itself; else NULL */
     unsigned needs;
     ul_manifest manifest;

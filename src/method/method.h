@@ -22,6 +22,15 @@ double ul_ascend(ul_side *s, int32_t t, double w);
 /* 2 p^beta / (p^beta + p_ref^beta + eps) of token t, by the parameters "beta" and "eps". */
 double ul_npo_token_weight(const ul_args *args, const ul_side *s, int32_t t);
 
+/* Methods of hidden states (_state.c). The block that parameter `key` names; -1: so many sixteenths of the way up. */
+int ul_state_layer(const ul_args *args, const char *key, int n_layer, int sixteenths);
+/* weight * mean over documents of the means of dist over their tokens: this document's part; adds into ddist. */
+double ul_state_term(ul_side *s, double weight);
+
+#define UL_PARAM_LAYER(help)                                                                                           \
+    {                                                                                                                  \
+        "layer", UL_INT, -1, -1, 1000, NULL, help, NULL                                                                \
+    }
 #define UL_PARAM_ALPHA(dflt)                                                                                           \
     {                                                                                                                  \
         "alpha", UL_REAL, dflt, 0, 1000, NULL, "weight of the retain term", NULL                                       \

@@ -12,34 +12,27 @@
 #include "method/method.h"
 
 static const ul_param params[] = {
-    {"layer", UL_INT, -1, -1, 1000, NULL, "block whose output is steered, from 0; -1: a quarter of the way up", NULL},
+    UL_PARAM_LAYER("block whose output is steered, from 0; -1: a quarter of the way up"),
     {"steer", UL_REAL, 6.5, 0, 1e6, NULL, "length c of the control vector", NULL},
     UL_PARAM_GAMMA(1),
     {"alpha", UL_REAL, 1200, 0, 1e6, NULL, "weight of the retain term", NULL},
     {0}};
 
-static int layer(const ul_args *args, int n_layer)
+static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
-    const int l = (int)ul_num(args, "layer");
-    return l < 0 ? n_layer / 4 : l < n_layer ? l : n_layer - 1;
-}
-
-static double steer(const ul_args *args)
-{
-    return ul_num(args, "steer");
-}
-
-static double term(double weight, ul_side *s)
-{
-    if (s->n == 0) return 0;
-    for (int32_t t = 0; t < s->n; t++) s->ddist[t] += weight * s->token_share;
-    return weight * s->token_share * ul_side_sum(s->dist, s->n);
+    const int l = ul_state_layer(args, "layer", n_layer, 4);
+    if (side == UL_ALT) return (ul_state){0};
+    return (ul_state){.first = l,
+                      .last = l,
+                      .distance = UL_DISTANCE_SQUARE,
+                      .target = side == UL_FORGET ? UL_TARGET_CONTROL : UL_TARGET_REFERENCE,
+                      .steer = ul_num(args, "steer")};
 }
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     (void)alt;
-    return term(ul_num(args, "gamma"), forget) + term(ul_num(args, "alpha"), retain);
+    return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_num(args, "alpha"));
 }
 
 const ul_method ul_method_rmu = {
@@ -49,8 +42,8 @@ const ul_method ul_method_rmu = {
     .intent = UL_SUPPRESSION,
     .level = UL_LEVEL_HIDDEN,
     .params = params,
-    .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE,
-    .layer = layer,
-    .steer = steer,
+    .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE | UL_NEED_RETAIN_STATE,
+    .state = state,
+    .trains_down = 3,
     .loss = loss,
 };

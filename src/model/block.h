@@ -152,10 +152,10 @@ struct ul_run {
     ul_block_plan *block; /* [n_layer] */
     bool grad, checkpoint, base, head, ready;
     bool has_logits; /* those of the head's first chunk stand in at_z */
-    int last, low; /* blocks to run; lowest block with a backward (n_layer: none); -1: the embedding trains */
+    int first, last, low; /* blocks to run: first .. last - 1; lowest block with a backward (n_layer: none); -1: the embedding trains */
     int64_t n, n_row, chunk;
     size_t hidden_at, temp_at, dx_at, head_at, total; /* the slab: hidden, kept, temp, dx, head */
-    int n_hidden, n_dx;
+    int n_hidden, n_dx; /* hidden states held: those after first .. last blocks, or the last two in turn */
     size_t hidden_bytes, head_bytes;
     size_t at_seg, at_xr, at_nr, at_dnr, at_stat, at_z, at_zref;
     const ul_cache *cache;

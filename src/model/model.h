@@ -110,8 +110,10 @@ typedef struct {
     void *user;
 } ul_hook;
 typedef struct {
-    int layer;      /* after `layer` blocks (0 = embedding) */
-    const void *dx; /* [n_tok, C] d loss / d hidden state; may be filled between forward and backward */
+    int layer;          /* after `layer` blocks (0 = embedding) */
+    const void *dx;     /* [n_tok, C] d loss / d hidden state; may be filled between forward and backward */
+    const int32_t *row; /* [n_row] tokens, rising: dx is [n_row, C], the gradient of these alone; NULL: of all */
+    int32_t n_row;
 } ul_seed;
 
 /* Sees what the linear layers of the blocks multiply: forwards x [n_tok, w->cols] (dy NULL); backwards x again with
@@ -131,12 +133,15 @@ enum {
     UL_PASS_CHECKPOINT = 2,  /* keep block inputs only; blocks run again in backward      */
     UL_PASS_BASE = 4,        /* adapters off: the reference, for the same weights         */
     UL_PASS_PLAIN_HEAD = 8,  /* logits of all rows at once, where the plan says they fit  */
-    UL_PASS_NO_HEAD = 16     /* hidden states only                                        */
+    UL_PASS_NO_HEAD = 16,    /* hidden states only                                        */
+    UL_PASS_STATES = 32      /* without a backward too, the states after every block stay */
 };
 typedef struct {
     const ul_batch *batch;
     unsigned flags;
-    int last;            /* blocks to run; -1 = all; fewer = early exit: no head         */
+    int first;           /* start after so many blocks, from `start`; no weight below moves. 0: with the embedding */
+    const void *start;   /* [n_tok, C] real: the hidden state there                      */
+    int last;            /* blocks to run, counted from the embedding; -1 = all; fewer = early exit: no head */
     const ul_hook *hook;
     int n_hook;
     const ul_seed *seed;
@@ -166,8 +171,10 @@ ul_status ul_model_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_bytes_
 ul_status ul_model_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass) UL_MUST;
 ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass) UL_MUST; /* adds into the gradients */
 /* A view of the hidden state after `layer` blocks (0 = embedding as the first block reads it; n_layer = before the final norm,
- * n_layer + 1 = after it) of the last forward that kept it (UL_PASS_GRAD without CHECKPOINT keeps all). */
+ * n_layer + 1 = after it) of the last forward that kept it (UL_PASS_GRAD or UL_PASS_STATES keeps all, from where it started). */
 const void *ul_model_hidden(const ul_model *m, int layer);
+/* The lowest block in which a weight moves: -1 when the embedding does, n_layer when none does. */
+int ul_model_lowest(const ul_model *m);
 /* [V, C] of the output matrix as it is now, real. */
 const void *ul_model_head(const ul_model *m);
 /* Logits of all rows of the batch, for tests and small models: out [n_row, V] real. */

@@ -23,16 +23,21 @@ static int lowest(const ul_model *m, bool base)
     return n_layer;
 }
 
+int ul_model_lowest(const ul_model *m) { return lowest(m, false); }
+
 static ul_status check_sizes(ul_ctx *ctx, const ul_model *m, const ul_pass *pass)
 {
     const ul_shape *s = &m->arch.s;
     if (pass->last > s->n_layer)
         return ul_fail(ctx, UL_E_USAGE, "a pass of %d blocks over a model of %d", pass->last, s->n_layer);
+    if (pass->first < 0 || pass->first > (pass->last < 0 ? s->n_layer : pass->last))
+        return ul_fail(ctx, UL_E_USAGE, "a pass that starts after %d blocks and runs %d", pass->first,
+                       pass->last < 0 ? s->n_layer : pass->last);
     for (int i = 0; i < pass->n_hook; i++)
         if (pass->hook[i].layer < 0 || pass->hook[i].layer >= s->n_layer)
             return ul_fail(ctx, UL_E_USAGE, "a hook at layer %d: the model has layers 0 to %d", pass->hook[i].layer, s->n_layer - 1);
     for (int i = 0; i < pass->n_seed; i++)
-        if (pass->seed[i].layer < 0 || pass->seed[i].layer > (pass->last < 0 ? s->n_layer : pass->last))
+        if (pass->seed[i].layer < pass->first || pass->seed[i].layer > (pass->last < 0 ? s->n_layer : pass->last))
             return ul_fail(ctx, UL_E_USAGE, "a gradient enters after %d blocks, the pass runs %d", pass->seed[i].layer,
                            pass->last < 0 ? s->n_layer : pass->last);
     return UL_OK;
@@ -42,7 +47,7 @@ static ul_status plan_blocks(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_r
 {
     bool in_place = true;
     *kept = *temp = 0;
-    for (int l = 0; l < r->last; l++) {
+    for (int l = r->first; l < r->last; l++) {
         ul_block_plan *b = &r->block[l];
         const bool live = r->grad && l >= r->low;
         UL_TRY(ul_block_build(ctx, m, pass, l, b));
@@ -69,18 +74,22 @@ ul_status ul_run_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_run *r)
     r->grad = pass->flags & UL_PASS_GRAD;
     r->checkpoint = r->grad && (pass->flags & UL_PASS_CHECKPOINT);
     r->base = pass->flags & UL_PASS_BASE;
+    r->first = pass->first;
     r->last = pass->last < 0 ? n_layer : pass->last;
     r->head = r->last == n_layer && pass->batch->n_row > 0 && !(pass->flags & UL_PASS_NO_HEAD);
     r->n = pass->batch->n_tok;
     r->n_row = pass->batch->n_row;
     r->low = lowest(m, r->base);
+    if (r->grad && r->first && r->low < r->first)
+        return ul_fail(ctx, UL_E_INTERNAL, "a pass that starts after %d blocks, and a weight of block %d moves", r->first, r->low);
     r->cache = NULL;
     r->hidden_bytes = ul_round64((size_t)(r->n * m->arch.s.C) * m->be->k->esize);
-    r->n_hidden = r->grad ? r->last + 1 : r->last ? 2 : 1;
+    r->n_hidden = r->last - r->first + 1;
+    if (!r->grad && !(pass->flags & UL_PASS_STATES) && r->n_hidden > 2) r->n_hidden = 2;
     UL_TRY(plan_blocks(ctx, m, pass, r, &kept, &temp));
     size_t at = 0;
     r->hidden_at = at, at += (size_t)r->n_hidden * r->hidden_bytes;
-    for (int l = 0; l < r->last; l++) r->block[l].kept_at += at;
+    for (int l = r->first; l < r->last; l++) r->block[l].kept_at += at;
     at += kept;
     r->temp_at = at, at += temp;
     r->dx_at = at, at += (size_t)r->n_dx * r->hidden_bytes;
@@ -119,7 +128,7 @@ ul_status ul_model_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_bytes_
 /* ---- run -------------------------------------------------------------------------------------------------------- */
 void *ul_run_hidden(const ul_model *m, const ul_run *r, int layer)
 {
-    return ul_at(m, r->hidden_at + (size_t)(r->grad ? layer : layer % r->n_hidden) * r->hidden_bytes);
+    return ul_at(m, r->hidden_at + (size_t)((layer - r->first) % r->n_hidden) * r->hidden_bytes);
 }
 
 static ul_status slab(ul_ctx *ctx, ul_model *m, size_t bytes)
@@ -153,8 +162,12 @@ static ul_status check_tokens(ul_ctx *ctx, ul_model *m, const ul_batch *b)
 static void stem_forward(ul_model *m, const ul_pass *pass, const ul_run *r)
 {
     const ul_batch *b = pass->batch;
-    void *x = ul_run_hidden(m, r, 0);
+    void *x = ul_run_hidden(m, r, r->first);
     const int32_t c = m->arch.s.C;
+    if (r->first) {
+        m->be->k->copy(m->be, r->n * c, pass->start, x, false);
+        return;
+    }
     m->be->k->gather(m->be, r->n, c, b->token, ul_weight_p(m->top[W_EMBED], r->base), x, false);
     if (m->top[W_POS]) m->be->k->gather(m->be, r->n, c, b->pos, ul_weight_p(m->top[W_POS], r->base), x, true);
 }
@@ -180,7 +193,7 @@ ul_status ul_run_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass, const ul_cache
     r->cache = cache;
     m->normed = NULL;
     stem_forward(m, pass, r);
-    for (int l = 0; l < r->last && status == UL_OK; l++) ul_block_forward(m, pass, r, l, false, &status);
+    for (int l = r->first; l < r->last && status == UL_OK; l++) ul_block_forward(m, pass, r, l, false, &status);
     UL_TRY(status);
     if (r->head && !cache) ul_head_forward(m, pass, r);
     r->ready = true;
@@ -193,8 +206,14 @@ ul_status ul_model_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass) { return ul_
 static bool enter(ul_model *m, const ul_pass *pass, const ul_run *r, int layer, void *dx, bool have)
 {
     for (int i = 0; i < pass->n_seed; i++) {
-        if (pass->seed[i].layer != layer || !pass->seed[i].dx) continue;
-        m->be->k->copy(m->be, r->n * m->arch.s.C, pass->seed[i].dx, dx, have);
+        const ul_seed *s = &pass->seed[i];
+        if (s->layer != layer || !s->dx) continue;
+        if (s->row) {
+            if (!have) m->be->k->fill_rows(m->be, r->n, m->arch.s.C, NULL, dx);
+            m->be->k->scatter(m->be, s->n_row, m->arch.s.C, s->row, s->dx, dx);
+        } else {
+            m->be->k->copy(m->be, r->n * m->arch.s.C, s->dx, dx, have);
+        }
         have = true;
     }
     return have;
@@ -235,8 +254,8 @@ ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
 const void *ul_model_hidden(const ul_model *m, int layer)
 {
     const ul_run *r = &m->run;
-    if (layer < 0 || !m->slab) return NULL;
-    if (layer <= r->last) return r->grad || layer >= r->last - (r->n_hidden - 1) ? ul_run_hidden(m, r, layer) : NULL;
+    if (layer < r->first || !m->slab) return NULL;
+    if (layer <= r->last) return layer >= r->last - (r->n_hidden - 1) ? ul_run_hidden(m, r, layer) : NULL;
     if (r->last != m->arch.s.n_layer || layer != r->last + 1) return NULL;
     return ul_head_normed((ul_model *)(uintptr_t)m);
 }

@@ -14,6 +14,7 @@ typedef struct {
     double *soft_coef;    /* [n_row] or NULL: of kl or ce     */
     double *ref;          /* [n_row] or NULL                  */
     char *ref_hidden;     /* [n_row, C] real, or NULL         */
+    const void **ref_state; /* [n_doc] the document's reference states, or NULL */
     uint8_t *soft;        /* [n_row] UL_SOFT_*, or NULL       */
     int32_t *shift_at;    /* [n_row] or NULL: the label       */
     const void *ref_head;
@@ -99,7 +100,7 @@ static ul_status rows_new(ul_trainer *t, const ul_batch *b, rows *r)
     if (t->needs & UL_NEED_STATE) {
         UL_NEED(r->dist = UL_NEW(t->step, double, n));
         UL_NEED(r->ddist = UL_NEW(t->step, double, n));
-        UL_NEED(r->ref_hidden = ul_alloc(t->step, n, row));
+        UL_NEED(r->ref_state = UL_NEW(t->step, const void *, b->n_doc));
     }
     if (!t->soft) return UL_OK;
     UL_NEED(r->soft_coef = UL_NEW(t->step, double, n));
@@ -126,6 +127,10 @@ static ul_status ref_from_cache(ul_trainer *t, const ul_sample *samples, const u
         if (ul_reference_rows(ref, id) != n)
             return ul_fail(t->ctx, UL_E_INTERNAL, "document %lld has %d scored tokens, its cached reference %d",
                            (long long)id, (int)n, (int)ul_reference_rows(ref, id));
+        if (kind == UL_REF_STATE) {
+            r->ref_state[d] = ul_reference_hidden(ref, id);
+            continue;
+        }
         if (r->ref) memcpy(r->ref + first, ul_reference_logp(ref, id), (size_t)n * sizeof *r->ref);
         if (kind == UL_REF_LOGP) continue;
         memcpy(r->ref_hidden + (size_t)first * row, ul_reference_hidden(ref, id), (size_t)n * row);
@@ -138,19 +143,41 @@ static ul_status ref_from_cache(ul_trainer *t, const ul_sample *samples, const u
 static ul_status ref_from_model(ul_trainer *t, const ul_batch *b, rows *r)
 {
     ul_model *m = t->o.reference;
-    ul_pass pass = {.batch = b, .flags = m == t->o.model ? UL_PASS_BASE : 0, .last = t->blocks};
-    if (t->needs & UL_NEED_STATE) {
-        int32_t *index;
-        pass.flags |= UL_PASS_NO_HEAD;
-        UL_TRY(ul_state_index(t->ctx, t->step, b, &index));
-        UL_TRY(ul_model_forward(t->ctx, m, &pass));
-        t->be->k->gather(t->be, b->n_row, ul_model_shape(m)->C, index, ul_model_hidden(m, t->blocks), r->ref_hidden, false);
-        return UL_OK;
-    }
+    ul_pass pass = {.batch = b, .flags = UL_PASS_STATES | (m == t->o.model ? UL_PASS_BASE : 0), .last = t->blocks};
+    if (t->blocks >= 0) pass.flags |= UL_PASS_NO_HEAD;
     pass.score.logp = r->ref;
     pass.row_hidden = r->ref_hidden;
     if (r->ref_hidden) r->ref_head = ul_model_head(m);
-    return ul_model_forward(t->ctx, m, &pass);
+    UL_TRY(ul_model_forward(t->ctx, m, &pass));
+    for (int32_t d = 0; d < b->n_doc; d++) {
+        if (ul_reference_kind(t->needs, b->doc_side[d]) != UL_REF_STATE) continue;
+        const ul_state *s = &t->look[b->doc_side[d]];
+        const size_t width = (size_t)ul_state_blocks(s) * (size_t)ul_model_shape(m)->C * t->be->k->esize;
+        void *state = ul_alloc_raw(t->step, (size_t)(b->doc_row[d + 1] - b->doc_row[d]), width);
+        UL_NEED(state);
+        ul_state_copy(m, s, b, d, state);
+        r->ref_state[d] = state;
+    }
+    return UL_OK;
+}
+
+/* What the pass starts with, from the caches of the sides. */
+static ul_status prefix(ul_trainer *t, const ul_sample *samples, const ul_batch *b, const void **out)
+{
+    const size_t row = (size_t)ul_model_shape(t->o.model)->C * t->be->k->esize;
+    char *x = ul_alloc_raw(t->step, (size_t)b->n_tok, row);
+    UL_NEED(x);
+    *out = x;
+    for (int32_t d = 0; d < b->n_doc; d++) {
+        const ul_reference *p = t->o.prefix[b->doc_side[d]];
+        const int32_t n = b->doc_start[d + 1] - b->doc_start[d];
+        const int64_t id = samples[b->doc_sample[d]].doc[b->doc_side[d]]->id;
+        if (!p || ul_reference_rows(p, id) != n)
+            return ul_fail(t->ctx, UL_E_INTERNAL, "document %lld has %d tokens, its cached prefix %d", (long long)id, (int)n,
+                           p ? (int)ul_reference_rows(p, id) : 0);
+        memcpy(x + (size_t)b->doc_start[d] * row, ul_reference_hidden(p, id), (size_t)n * row);
+    }
+    return UL_OK;
 }
 
 /* Mean nll of the forget side: plain training. */
@@ -169,7 +196,7 @@ static void add_up(const ul_batch *b, const rows *r, int32_t doc, ul_sums *sums)
     const int side = b->doc_side[doc];
     for (int32_t i = b->doc_row[doc]; i < b->doc_row[doc + 1]; i++)
         if (b->label[i] >= 0) {
-            sums->nll[side] -= r->dist ? (double)NAN : r->logp[i]; /* no head, no likelihood */
+            sums->nll[side] -= r->logp[i];
             sums->scored[side]++;
         }
 }
@@ -194,6 +221,7 @@ static void losses(ul_trainer *t, const ul_batch *b, int32_t n, const rows *r, c
             x->token_share = counts->token_share[b->doc_side[d]];
             if (x->token_share == 0) x->token_share = 1 / (x->n_seq * x->n);
             x->dual = counts->dual, x->epoch = counts->epoch;
+            x->progress = counts->progress;
             if (r->ce) x->ce = r->ce + first, x->dce = r->soft_coef + first;
             add_up(b, r, d, sums);
         }
@@ -222,33 +250,21 @@ static ul_status bad_loss(ul_trainer *t, int64_t step, double loss)
                    (long long)step + 1, loss);
 }
 
-/* A loss of hidden states: the blocks up to there and back, no head. */
-static ul_status state_micro(ul_trainer *t, int64_t step, const ul_batch *b, int32_t n, rows *r, ul_pass *pass,
-                             const ul_counts *counts, ul_sums *sums)
-{
-    void *diff, *dx;
-    *pass = (ul_pass){.batch = b, .flags = pass->flags | UL_PASS_NO_HEAD, .last = t->blocks, .observer = t->o.observer};
-    UL_TRY(ul_state_micro(t, b, r->ref_hidden, pass, r->dist, &diff));
-    losses(t, b, n, r, counts, sums);
-    if (!isfinite(sums->loss)) return bad_loss(t, step, sums->loss);
-    UL_TRY(ul_state_seed(t, b, r->ddist, diff, &dx));
-    const ul_seed seed = {t->blocks, dx};
-    pass->seed = &seed, pass->n_seed = 1;
-    return ul_model_backward(t->ctx, t->o.model, pass);
-}
-
 ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples, int32_t n, const ul_counts *counts,
                            ul_sums *sums)
 {
     const ul_method *m = t->o.method;
+    const bool headless = t->blocks >= 0, states = t->needs & UL_NEED_STATE;
     ul_batch *b;
     rows r;
     UL_TRY(ul_trainer_pack(t, samples, n, &b));
     if (b->n_row == 0) return UL_OK;
     UL_TRY(rows_new(t, b, &r));
-    if (r.ref || r.ref_hidden) UL_TRY(t->o.reference ? ref_from_model(t, b, &r) : ref_from_cache(t, samples, b, &r));
+    if (r.ref || r.ref_hidden || r.ref_state)
+        UL_TRY(t->o.reference ? ref_from_model(t, b, &r) : ref_from_cache(t, samples, b, &r));
     ul_pass pass = {.batch = b,
-                    .flags = UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0),
+                    .flags = UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0) | (headless ? UL_PASS_NO_HEAD : 0),
+                    .first = t->first,
                     .last = t->blocks,
                     .observer = t->o.observer,
                     .ref_hidden = r.ref_hidden,
@@ -260,14 +276,21 @@ ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples
                     .kl_coef = r.soft_coef,
                     .gap_coef = r.gap_coef,
                     .rival_coef = r.rival_coef};
-    if (t->needs & UL_NEED_STATE) return state_micro(t, step, b, n, &r, &pass, counts, sums);
+    if (t->first) UL_TRY(prefix(t, samples, b, &pass.start));
     pass.score.logp = r.logp;
     pass.score.kl = r.kl;
     pass.score.ce = r.ce;
     pass.score.gap = r.gap;
     pass.score.rival = r.rival;
     UL_TRY(ul_model_forward(t->ctx, t->o.model, &pass));
+    for (int32_t i = 0; headless && i < b->n_row; i++) r.logp[i] = (double)NAN; /* no head, no likelihood */
+    if (states) UL_TRY(ul_state_look(t, b, samples, step, r.ref_state, NULL, r.dist, NULL));
     losses(t, b, n, &r, counts, sums);
     if (!isfinite(sums->loss)) return bad_loss(t, step, sums->loss);
+    ul_seed *seed;
+    if (states) {
+        UL_TRY(ul_state_seeds(t, b, samples, step, r.ref_state, r.ddist, &seed, &pass.n_seed));
+        pass.seed = seed;
+    }
     return ul_model_backward(t->ctx, t->o.model, &pass);
 }

@@ -1,7 +1,7 @@
 /* reference.c - what the model before the run says of a set of documents, kept on disk and mapped.
  *
- * A file is:  header | first row of each document, int64 [n_doc + 1] | hidden rows [n_row, C] real | head [V, C] real |
- *             zeros up to a multiple of 8 bytes | log-probs, double [n_row]
+ * A file is:  header | first row of each document, int64 [n_doc + 1] | hidden rows [n_row, width] real | head [V, width] real |
+ *             zeros up to a multiple of 8 bytes | log-probs, double [n_logp]
  * and its name is the SHA-256 of what decides its numbers: weights, precision, kind, documents. Not the instruction
  * set, threads or packing: they change no bit. A file whose size or header is not what the name promises is made
  * again. */
@@ -10,7 +10,7 @@
 
 typedef struct {
     char magic[8], key[64];
-    int64_t n_doc, n_row, C, V, real; /* C = 0: no hidden rows and no head */
+    int64_t n_doc, n_row, width, V, n_logp, real; /* width, V, n_logp = 0: no hidden rows, no head, no log-probs */
 } header;
 
 struct ul_reference {
@@ -19,6 +19,7 @@ struct ul_reference {
     const double *logp;
     const char *hidden, *head; /* NULL: not kept */
     size_t row;                /* bytes of a hidden row */
+    int blocks;                /* of a prefix */
 };
 
 enum { SWEEP_TOKENS = 8192 };
@@ -30,10 +31,12 @@ typedef struct {
     const ul_docs *docs;
     header h;
     const int64_t *first;
-    double *logp; /* [n_row] */
+    double *logp; /* [n_logp] */
     char *hidden; /* all rows when kept in memory; NULL: written to `out` batch by batch */
     ul_out *out;
-    int blocks; /* -1: what the head reads; else states after so many blocks */
+    const ul_state *state; /* hidden rows: where it looks, at the scored tokens;                */
+    int prefix;            /* or > 0: after so many blocks, of all tokens; or what the head reads */
+    const ul_reference *from; /* a prefix of these documents, where the sweep starts; or NULL */
 } sweep;
 
 static void key_of(const ul_model *m, const char *weights, const ul_docs *docs, const char *kind, char hex[65])
@@ -48,15 +51,23 @@ static void key_of(const ul_model *m, const char *weights, const ul_docs *docs, 
     ul_digest_hex(&d, hex);
 }
 
-/* States at the scored tokens of the batch into `out`. */
-static ul_status sweep_state(sweep *s, ul_arena *arena, const ul_batch *b, void *out)
+/* States of the batch, whose first document is `doc`, into `out`. */
+static ul_status sweep_state(sweep *s, ul_arena *arena, int64_t doc, const ul_batch *b, void *out)
 {
-    ul_pass pass = {.batch = b, .flags = UL_PASS_BASE | UL_PASS_NO_HEAD, .last = s->blocks};
-    const ul_backend *be = ul_model_backend(s->m);
-    int32_t *index;
-    UL_TRY(ul_state_index(s->ctx, arena, b, &index));
+    ul_pass pass = {.batch = b, .flags = UL_PASS_BASE | UL_PASS_NO_HEAD | UL_PASS_STATES, .last = s->prefix};
+    const size_t row = (size_t)ul_model_shape(s->m)->C * (size_t)s->h.real;
+    if (s->from) pass.first = s->from->blocks, pass.start = ul_reference_hidden(s->from, doc);
+    if (s->state) {
+        void **to = UL_NEW(arena, void *, b->n_doc);
+        UL_NEED(to);
+        for (int32_t d = 0; d < b->n_doc; d++) to[d] = (char *)out + (size_t)b->doc_row[d] * (size_t)s->h.width * (size_t)s->h.real;
+        pass.last = s->state->last + 1;
+        UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
+        for (int32_t d = 0; d < b->n_doc; d++) ul_state_copy(s->m, s->state, b, d, to[d]);
+        return UL_OK;
+    }
     UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
-    be->k->gather(be, b->n_row, s->h.C, index, ul_model_hidden(s->m, s->blocks), out, false);
+    memcpy(out, ul_model_hidden(s->m, s->prefix), (size_t)b->n_tok * row);
     return UL_OK;
 }
 
@@ -65,7 +76,7 @@ static ul_status sweep_batch(sweep *s, ul_arena *arena, int64_t first, int64_t l
 {
     const int32_t n = (int32_t)(last - first);
     const int64_t row0 = s->first[first], n_row = s->first[last] - row0;
-    const size_t row = (size_t)(s->h.C * s->h.real);
+    const size_t row = (size_t)(s->h.width * s->h.real);
     const ul_doc **docs = UL_NEW(arena, const ul_doc *, n);
     ul_batch *b;
     UL_NEED(docs);
@@ -73,13 +84,13 @@ static ul_status sweep_batch(sweep *s, ul_arena *arena, int64_t first, int64_t l
     UL_TRY(ul_pack_docs(s->ctx, arena, docs, n, false, &b));
     if (n_row == 0) return UL_OK;
     ul_pass pass = {.batch = b, .flags = UL_PASS_BASE, .last = -1};
-    pass.score.logp = s->logp + row0;
-    if (s->h.C) {
+    if (s->h.n_logp) pass.score.logp = s->logp + row0;
+    if (s->h.width) {
         pass.row_hidden = s->hidden ? s->hidden + (size_t)row0 * row : ul_alloc(arena, (size_t)n_row, row);
         UL_NEED(pass.row_hidden);
     }
-    UL_TRY(s->blocks < 0 ? ul_model_forward(s->ctx, s->m, &pass) : sweep_state(s, arena, b, pass.row_hidden));
-    if (s->out && s->h.C)
+    UL_TRY(s->h.n_logp ? ul_model_forward(s->ctx, s->m, &pass) : sweep_state(s, arena, first, b, pass.row_hidden));
+    if (s->out && s->h.width)
         (void)ul_out_write(s->out, pass.row_hidden, (size_t)n_row * row); /* commit reports a failure */
     return UL_OK;
 }
@@ -110,7 +121,7 @@ static ul_status sweep_all(sweep *s)
 /* Hidden rows and head, and the zeros behind them. */
 static size_t real_bytes(const header *h)
 {
-    return (size_t)((h->n_row + h->V) * h->C * h->real);
+    return (size_t)((h->n_row + h->V) * h->width * h->real);
 }
 
 static size_t zero_bytes(const header *h)
@@ -121,7 +132,7 @@ static size_t zero_bytes(const header *h)
 static size_t file_bytes(const header *h)
 {
     return sizeof *h + (size_t)(h->n_doc + 1) * sizeof(int64_t) + real_bytes(h) + zero_bytes(h) +
-           (size_t)h->n_row * sizeof(double);
+           (size_t)h->n_logp * sizeof(double);
 }
 
 static ul_status write_file(sweep *s, const char *path)
@@ -134,9 +145,9 @@ static ul_status write_file(sweep *s, const char *path)
         ul_out_discard(s->out);
         return status;
     }
-    if (s->h.V) (void)ul_out_write(s->out, ul_model_head(s->m), (size_t)(s->h.V * s->h.C * s->h.real));
+    if (s->h.V) (void)ul_out_write(s->out, ul_model_head(s->m), (size_t)(s->h.V * s->h.width * s->h.real));
     (void)ul_out_write(s->out, "\0\0\0\0\0\0\0", zero_bytes(&s->h));
-    (void)ul_out_write(s->out, s->logp, (size_t)s->h.n_row * sizeof *s->logp);
+    (void)ul_out_write(s->out, s->logp, (size_t)s->h.n_logp * sizeof *s->logp);
     return ul_out_commit(s->out);
 }
 
@@ -149,8 +160,8 @@ static bool read_file(ul_ctx *ctx, ul_arena *arena, const char *path, const head
     const char *p = (const char *)file.p + sizeof *h;
     r->first = (const int64_t *)(const void *)p;
     p += (size_t)(h->n_doc + 1) * sizeof(int64_t);
-    if (h->C) r->hidden = p;
-    if (h->V) r->head = p + (size_t)(h->n_row * h->C * h->real);
+    if (h->width) r->hidden = p;
+    if (h->V) r->head = p + (size_t)(h->n_row * h->width * h->real);
     p += real_bytes(h) + zero_bytes(h);
     r->logp = (const double *)(const void *)p;
     return true;
@@ -158,8 +169,8 @@ static bool read_file(ul_ctx *ctx, ul_arena *arena, const char *path, const head
 
 static ul_status in_memory(sweep *s, ul_arena *arena, ul_reference *r)
 {
-    const size_t row = (size_t)(s->h.C * s->h.real);
-    if (s->h.C) {
+    const size_t row = (size_t)(s->h.width * s->h.real);
+    if (s->h.width) {
         UL_NEED(s->hidden = ul_alloc_raw(arena, (size_t)s->h.n_row, row));
         r->hidden = s->hidden;
     }
@@ -174,50 +185,46 @@ static ul_status in_memory(sweep *s, ul_arena *arena, ul_reference *r)
     return sweep_all(s);
 }
 
-static ul_status begin(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *weights, const ul_docs *docs, bool hidden,
-                       int blocks, sweep *s, char key[65])
+/* What is asked for: the kind's name, the width of a hidden row, and of `s` everything but its header. */
+static ul_status begin(ul_arena *arena, sweep *s, const char *weights, const char *kind, int64_t width, char key[65])
 {
-    const ul_shape *shape = ul_model_shape(m);
+    const ul_docs *docs = s->docs;
     int64_t *first = UL_NEW(arena, int64_t, docs->n + 1);
     UL_NEED(first);
-    for (int64_t i = 0; i < docs->n; i++) first[i + 1] = first[i] + ul_doc_labelled(&docs->at[i]);
-    *s = (sweep){.ctx = ctx, .m = m, .docs = docs, .first = first, .blocks = blocks};
-    s->h = (header){"ULREF1\n",
-                    "",
-                    docs->n,
-                    first[docs->n],
-                    hidden ? shape->C : 0,
-                    hidden && blocks < 0 ? shape->V : 0,
-                    (int64_t)ul_model_backend(m)->k->esize};
-    const char *kind = blocks >= 0 ? ul_format(arena, "state %d", blocks) : hidden ? "hidden" : "logp";
     UL_NEED(kind);
-    key_of(m, weights, docs, kind, key);
+    for (int64_t i = 0; i < docs->n; i++)
+        first[i + 1] = first[i] + (s->prefix ? docs->at[i].n : ul_doc_labelled(&docs->at[i]));
+    const int64_t n_row = first[docs->n];
+    const bool head = !s->state && !s->prefix;
+    s->first = first;
+    s->h = (header){"ULREF2\n", "", docs->n, n_row, width, head && width ? ul_model_shape(s->m)->V : 0, head ? n_row : 0,
+                    (int64_t)ul_model_backend(s->m)->k->esize};
+    key_of(s->m, weights, docs, kind, key);
     memcpy(s->h.key, key, sizeof s->h.key);
-    UL_NEED(s->logp = UL_NEW(arena, double, s->h.n_row));
+    UL_NEED(s->logp = UL_NEW(arena, double, s->h.n_logp));
     return UL_OK;
 }
 
-static ul_status open_reference(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                const ul_docs *docs, bool hidden, int blocks, ul_reference **out)
+static ul_status open_reference(ul_arena *arena, sweep *s, const char *dir, const char *weights, const char *kind,
+                                int64_t width, ul_reference **out)
 {
-    sweep s;
     char key[65];
+    ul_ctx *ctx = s->ctx;
     ul_reference *r = UL_NEW(arena, ul_reference, 1);
     *out = NULL;
     UL_NEED(r);
-    UL_TRY(begin(ctx, arena, m, weights_digest, docs, hidden, blocks, &s, key));
-    r->n_doc = docs->n;
-    r->row = (size_t)(s.h.C * s.h.real);
+    UL_TRY(begin(arena, s, weights, kind, width, key));
+    *r = (ul_reference){.n_doc = s->docs->n, .row = (size_t)(width * s->h.real), .blocks = s->prefix};
     *out = r;
-    if (!dir) return in_memory(&s, arena, r);
+    if (!dir) return in_memory(s, arena, r);
     UL_TRY(ul_dir_make(ctx, dir));
     const char *name = ul_format(arena, "%.32s.ref", key);
     UL_NEED(name);
     const char *path = ul_path_join(arena, dir, name);
     UL_NEED(path);
-    if (read_file(ctx, arena, path, &s.h, r)) return UL_OK;
-    UL_TRY(write_file(&s, path));
-    if (!read_file(ctx, arena, path, &s.h, r))
+    if (read_file(ctx, arena, path, &s->h, r)) return UL_OK;
+    UL_TRY(write_file(s, path));
+    if (!read_file(ctx, arena, path, &s->h, r))
         return ul_fail(ctx, UL_E_RESOURCE, "%s: the file is not what was just written: is the disk sound?", path);
     return UL_OK;
 }
@@ -225,18 +232,38 @@ static ul_status open_reference(ul_ctx *ctx, ul_arena *arena, ul_model *m, const
 ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                             const ul_docs *docs, bool hidden, ul_reference **out)
 {
-    return open_reference(ctx, arena, m, dir, weights_digest, docs, hidden, -1, out);
+    sweep s = {.ctx = ctx, .m = m, .docs = docs};
+    return open_reference(arena, &s, dir, weights_digest, hidden ? "hidden" : "logp", hidden ? ul_model_shape(m)->C : 0, out);
+}
+
+ul_status ul_reference_open_prefix(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                   const ul_docs *docs, int blocks, ul_reference **out)
+{
+    sweep s = {.ctx = ctx, .m = m, .docs = docs, .prefix = blocks};
+    return open_reference(arena, &s, dir, weights_digest, ul_format(arena, "prefix %d", blocks), ul_model_shape(m)->C, out);
 }
 
 ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                  const ul_docs *docs, int blocks, ul_reference **out)
+                                  const ul_docs *docs, const ul_state *state, const ul_reference *prefix, ul_reference **out)
 {
-    return open_reference(ctx, arena, m, dir, weights_digest, docs, true, blocks, out);
+    sweep s = {.ctx = ctx, .m = m, .docs = docs, .state = state, .from = prefix};
+    const char *kind = ul_format(arena, "state %d %d %d", state->first, state->last, state->step);
+    return open_reference(arena, &s, dir, weights_digest, kind, (int64_t)ul_state_blocks(state) * ul_model_shape(m)->C, out);
 }
 
 int32_t ul_reference_rows(const ul_reference *r, int64_t doc)
 {
     return doc < 0 || doc >= r->n_doc ? -1 : (int32_t)(r->first[doc + 1] - r->first[doc]);
+}
+
+int64_t ul_reference_docs(const ul_reference *r)
+{
+    return r->n_doc;
+}
+
+int ul_reference_blocks(const ul_reference *r)
+{
+    return r->blocks;
 }
 
 const double *ul_reference_logp(const ul_reference *r, int64_t doc)

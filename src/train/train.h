@@ -47,12 +47,17 @@ double ul_recipe_lr(const ul_recipe *r, int64_t step, int64_t steps); /* of step
 typedef struct ul_reference ul_reference;
 ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                             const ul_docs *docs, bool hidden, ul_reference **out) UL_MUST;
-/* The hidden states after `blocks` blocks at the scored tokens themselves, instead; no head, no log-probs. */
+/* Hidden states of every token after `blocks` blocks, instead: what a pass that starts there begins with. */
+ul_status ul_reference_open_prefix(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                   const ul_docs *docs, int blocks, ul_reference **out) UL_MUST;
+/* The hidden states at the scored tokens themselves after the blocks that `s` looks at, [rows, blocks, C]. prefix: of the
+ * same documents, where the sweep starts; or NULL. */
 ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                  const ul_docs *docs, int blocks, ul_reference **out) UL_MUST;
-int32_t ul_reference_rows(const ul_reference *r, int64_t doc);       /* scored tokens of the document */
+                                  const ul_docs *docs, const ul_state *s, const ul_reference *prefix,
+                                  ul_reference **out) UL_MUST;
+int32_t ul_reference_rows(const ul_reference *r, int64_t doc);       /* scored tokens (prefix: tokens) of the document */
 const double *ul_reference_logp(const ul_reference *r, int64_t doc); /* [rows] */
-const void *ul_reference_hidden(const ul_reference *r, int64_t doc); /* [rows, C] real; NULL unless asked for */
+const void *ul_reference_hidden(const ul_reference *r, int64_t doc); /* [rows, width] real; NULL unless asked for */
 const void *ul_reference_head(const ul_reference *r);                /* [V, C] real; likewise */
 
 /* ---- one step: for the loop, for replays of recorded training, for the audit's attacks --------------------------- */
@@ -85,6 +90,7 @@ typedef struct {
     ul_sample_fn *sample;
     void *user;
     const ul_reference *ref[UL_N_SIDE]; /* by document id; or NULL and the reference is run each time: */
+    const ul_reference *prefix[UL_N_SIDE]; /* of all sides that are run, or NULL: states below the lowest block that moves */
     ul_model *reference;                /* a second model, or the same one with adapters (UL_PASS_BASE); or NULL */
     const ul_observer *observer; /* of the passes that are trained on, or NULL */
     const double *control; /* [C] control vector of hidden states; NULL: steer * u / |u|, u uniform in [0, 1)^C of the seed */
@@ -96,13 +102,22 @@ ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps
 void ul_trainer_free(ul_trainer *t); /* NULL is fine */
 /* The method's needs with these arguments; 0 for NULL. Callers open data and references by it. */
 unsigned ul_method_needs(const ul_method *m, const ul_args *args);
-/* Blocks that are run: all (-1), or up to the hidden state that the method looks at. */
+/* What the method looks at of a side's hidden states, within the model; of the alternates' at least the layers of the
+ * forget documents'. */
+ul_state ul_method_state(const ul_method *m, const ul_args *args, int side, const ul_model *model);
+int ul_state_blocks(const ul_state *s); /* how many it looks at */
+/* Blocks that are run: all (-1), or up to the last hidden state that the method looks at. */
 int ul_method_blocks(const ul_method *m, const ul_args *args, const ul_model *model);
-/* Which weights move unless something else is said: all, but for losses of a hidden state the last matrices of three mlps. */
+/* Which weights move unless something else is said: all, but for losses of hidden states those of the blocks that are run,
+ * or the last matrices of some mlps. */
 const char *ul_method_train(ul_arena *arena, const ul_method *m, const ul_args *args, ul_model *model);
 /* What these needs ask of the reference's documents of a side. */
 typedef enum { UL_REF_NONE, UL_REF_LOGP, UL_REF_HIDDEN, UL_REF_STATE } ul_ref_kind;
 ul_ref_kind ul_reference_kind(unsigned needs, int side);
+/* The caches that the run reads, of the documents of each side (NULL where it has none): o->ref, and o->prefix where weights
+ * of the lowest blocks stay and the `draws` samples of the run read a document at least once on average. */
+ul_status ul_trainer_caches(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
+                            const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o) UL_MUST;
 /* Gradients of step s into the model's g (before clipping), and the step's numbers. UL_E_CRITERION when the loss or a
  * gradient is not finite: names step and tensor; no weight has moved. */
 ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;

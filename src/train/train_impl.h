@@ -23,7 +23,9 @@ struct ul_trainer {
     unsigned needs, sides, all_rows; /* sides that are run; of these, those whose every position is a row */
     bool soft; /* some rows have a soft target */
     int blocks;        /* that are run; -1: all, and the head */
-    void *control;     /* [C] real, or NULL */
+    int first;         /* blocks before the pass: their result is cached; 0: none */
+    ul_state look[UL_N_SIDE];
+    double *control, *moved; /* [C]; [blocks looked at, C]; or NULL */
     double dual;
     int n_train;
     ul_trainable *train;
@@ -45,7 +47,7 @@ struct ul_trainer {
 typedef struct {
     double n_tok[UL_N_SIDE], n_seq[UL_N_SIDE];
     double token_share[UL_N_SIDE]; /* the peer's: mean of sums times mean of 1 / tokens; 0: each document's own */
-    double dual, epoch;
+    double dual, epoch, progress;
 } ul_counts;
 /* Sums of a step over its micro-batches, in the order of the samples. */
 typedef struct {
@@ -55,12 +57,27 @@ typedef struct {
 /* One micro-batch: pack, reference, forward, losses, backward (trainer_micro.c). */
 ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples, int32_t n, const ul_counts *counts,
                            ul_sums *sums) UL_MUST;
-/* state.c: distances of hidden states, and the gradient that enters there. diff [n_row, C]: state - target. */
-ul_status ul_state_control(ul_trainer *t) UL_MUST;
-ul_status ul_state_index(ul_ctx *ctx, ul_arena *arena, const ul_batch *b, int32_t **out) UL_MUST;
-ul_status ul_state_micro(ul_trainer *t, const ul_batch *b, const void *ref_state, ul_pass *pass, double *dist,
-                         void **diff) UL_MUST;
-ul_status ul_state_seed(ul_trainer *t, const ul_batch *b, const double *ddist, void *diff, void **dx) UL_MUST;
+/* Bits of the sides whose documents are run. */
+unsigned ul_method_sides(const ul_method *m, const ul_args *args, const ul_model *model);
+/* The samples of a step, in the step's arena. */
+ul_status ul_trainer_draw(ul_trainer *t, int64_t step, ul_sample **out) UL_MUST;
+/* state.c: distances of hidden states, and the gradients that enter there. */
+ul_status ul_state_begin(ul_trainer *t) UL_MUST; /* targets that are made once */
+/* The states of document d of the last pass at the scored tokens where `s` looks: [rows, blocks, C]. */
+void ul_state_copy(const ul_model *m, const ul_state *s, const ul_batch *b, int32_t d, void *out);
+void ul_state_read(const ul_backend *be, const void *rows, int64_t i, int32_t C, double *out); /* row i */
+/* doc_ref[d]: the reference's states of document d. ddist NULL: adds distances into dist [n_row], zero before; else writes
+ * the gradients of the rows into dx[block] [n_row, C]. */
+ul_status ul_state_look(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step, const void *const *doc_ref,
+                        const double *ddist, double *dist, void *const *dx) UL_MUST;
+ul_status ul_state_seeds(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step, const void *const *doc_ref,
+                         const double *ddist, ul_seed **seed, int *n_seed) UL_MUST;
+/* mmd.c: part [n]; with w [n], g [n, C] is the gradient of sum w part by x, and part is not meant. */
+enum { UL_MMD_TOKENS = 32 };
+void ul_mmd(int32_t n, int32_t C, const double *x, const double *y, const double *w, double *part, double *g);
+/* reference.c */
+int64_t ul_reference_docs(const ul_reference *r);
+int ul_reference_blocks(const ul_reference *r); /* of a prefix; else 0 */
 /* Gradients of these sides of a step are added to the model's g, tied weights joined, its numbers to *out. */
 ul_status ul_trainer_part(ul_trainer *t, int64_t step, unsigned sides, ul_step_result *out) UL_MUST;
 /* wrap.c: wrappers around a step */

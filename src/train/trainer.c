@@ -22,9 +22,10 @@ unsigned ul_method_needs(const ul_method *m, const ul_args *args)
 
 ul_ref_kind ul_reference_kind(unsigned needs, int side)
 {
+    static const unsigned state[UL_N_SIDE] = {UL_NEED_FORGET_STATE, UL_NEED_ALT_STATE, UL_NEED_RETAIN_STATE};
     static const unsigned logp[UL_N_SIDE] = {UL_NEED_FORGET_REF, UL_NEED_ALT_REF, 0};
     static const unsigned hidden[UL_N_SIDE] = {UL_NEED_FORGET_CE | UL_NEED_FORGET_KL, 0, UL_NEED_RETAIN_KL};
-    if (needs & UL_NEED_STATE) return side == UL_RETAIN ? UL_REF_STATE : UL_REF_NONE;
+    if (needs & state[side]) return UL_REF_STATE;
     return needs & hidden[side] ? UL_REF_HIDDEN : needs & logp[side] ? UL_REF_LOGP : UL_REF_NONE;
 }
 
@@ -33,10 +34,11 @@ static void plan_passes(ul_trainer *t)
 {
     t->needs = ul_method_needs(t->o.method, t->o.args);
     t->soft = t->needs & (UL_NEED_KL | UL_NEED_FORGET_CE | UL_NEED_FORGET_CE_OWN);
-    if (!(t->needs & UL_NEED_NO_FORGET_LOSS)) t->sides |= UL_SIDE_BIT_FORGET;
-    if (t->needs & UL_NEED_ALT) t->sides |= UL_SIDE_BIT_ALT;
-    if (t->needs & UL_NEED_RETAIN) t->sides |= UL_SIDE_BIT_RETAIN;
+    t->sides = ul_method_sides(t->o.method, t->o.args, t->o.model);
     t->blocks = ul_method_blocks(t->o.method, t->o.args, t->o.model);
+    for (int s = 0; s < UL_N_SIDE; s++) t->look[s] = ul_method_state(t->o.method, t->o.args, s, t->o.model);
+    for (int s = 0; s < UL_N_SIDE; s++)
+        if (t->sides >> s & 1u && t->o.prefix[s]) t->first = ul_reference_blocks(t->o.prefix[s]);
     t->dual = t->o.method && t->o.method->dual ? t->o.method->dual(t->o.args, 0, 0, -1) : 0;
     t->now = t->sides;
     if (!t->recipe.match_peer) return;
@@ -67,7 +69,6 @@ static ul_status init(ul_trainer *t)
     const size_t real = t->be->k->esize;
     plan_passes(t);
     UL_TRY(check_reference(t));
-    if (t->needs & UL_NEED_STATE) UL_TRY(ul_state_control(t));
     t->n_train = ul_model_trainables(t->o.model, &t->train);
     if (t->n_train == 0) return ul_fail(t->ctx, UL_E_USAGE, "no weight moves: --train selects nothing");
     if (t->recipe.batch < 1) return ul_fail(t->ctx, UL_E_USAGE, "a batch of %d samples is none", (int)t->recipe.batch);
@@ -80,7 +81,8 @@ static ul_status init(ul_trainer *t)
         if (first) UL_NEED(t->m[i] = ul_alloc(t->arena, (size_t)t->train[i].n, real));
         if (second) UL_NEED(t->v[i] = ul_alloc(t->arena, (size_t)t->train[i].n, real));
     }
-    return ul_wraps_begin(t);
+    UL_TRY(ul_wraps_begin(t));
+    return ul_state_begin(t);
 }
 
 ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps, ul_trainer **out)
@@ -118,7 +120,7 @@ void ul_trainer_free(ul_trainer *t)
     ul_arena_free(t->arena);
 }
 
-static ul_status draw(ul_trainer *t, int64_t step, ul_sample **out)
+ul_status ul_trainer_draw(ul_trainer *t, int64_t step, ul_sample **out)
 {
     static const char *const name[UL_N_SIDE] = {"forget", "alternate", "retain"};
     const int32_t n = t->recipe.batch;
@@ -239,7 +241,7 @@ ul_status ul_trainer_part(ul_trainer *t, int64_t step, unsigned sides, ul_step_r
     const int32_t n = t->recipe.batch;
     ul_status status = UL_OK;
     ul_arena_reset(t->step);
-    UL_TRY(draw(t, step, &s));
+    UL_TRY(ul_trainer_draw(t, step, &s));
     count(t, s, n, 1, &counts);
     const double times = t->recipe.match_peer ? count_micro(t, s) : 1;
     double dual = t->dual;
@@ -252,6 +254,7 @@ ul_status ul_trainer_part(ul_trainer *t, int64_t step, unsigned sides, ul_step_r
         if (t->recipe.match_peer) count(t, s + first, k, times, &counts);
         counts.dual = dual;
         counts.epoch = epoch_of(t, step);
+        counts.progress = (double)step / (double)t->steps;
         status = ul_trainer_micro(t, step, s + first, k, &counts, &sums);
         if (t->recipe.match_peer) dual = dual_after(t, step, dual, (sums.constraint - constraint) * times);
         t->micro_loss[t->n_micro++] = (sums.loss - before) * times;
@@ -342,16 +345,17 @@ ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
     for (int64_t step = 0; step < steps; step++) {
         ul_sample *s;
         ul_arena_reset(t->step);
-        UL_TRY(draw(t, step, &s));
+        UL_TRY(ul_trainer_draw(t, step, &s));
         for (int32_t first = 0, k; first < t->recipe.batch; first += k) {
             ul_batch *b;
             ul_bytes_plan p;
             const ul_mark mark = ul_arena_mark(t->step);
             k = cut(t, s + first, t->recipe.batch - first);
             UL_TRY(ul_trainer_pack(t, s + first, k, &b));
-            const unsigned head = t->needs & UL_NEED_STATE ? UL_PASS_NO_HEAD : 0;
+            const unsigned head = t->blocks >= 0 ? UL_PASS_NO_HEAD : 0;
             const ul_pass pass = {.batch = b,
                                   .flags = UL_PASS_GRAD | head | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0),
+                                  .first = t->first,
                                   .last = t->blocks,
                                   .observer = t->o.observer};
             UL_TRY(ul_model_plan(t->ctx, t->o.model, &pass, &p));

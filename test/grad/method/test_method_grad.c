@@ -46,8 +46,9 @@ static double loss_at(const ul_method *m, const ul_args *a, numbers *x, double e
             side[s] = (ul_side){.n = length[i][s], .ref = x->ref[i][s], .n_tok = n_tok[s], .n_seq = n_seq[s],
                                 .logp = x->x[LOGP][i][s], .dlogp = x->d[LOGP][i][s], .kl = x->x[KL][i][s],
                                 .dkl = x->d[KL][i][s], .ce = x->x[CE][i][s], .dce = x->d[CE][i][s],
-                                .gap = x->x[GAP][i][s], .dgap = x->d[GAP][i][s], .rival = x->x[RIVAL][i][s], .drival = x->d[RIVAL][i][s], .dist = x->x[DIST][i][s],
-                                .ddist = x->d[DIST][i][s], .dual = 0.7, .epoch = epoch,
+                                .gap = x->x[GAP][i][s], .dgap = x->d[GAP][i][s], .rival = x->x[RIVAL][i][s], .drival = x->d[RIVAL][i][s],
+                                .dist = x->x[DIST][i][s],
+                                .ddist = x->d[DIST][i][s], .dual = 0.7, .epoch = epoch, .progress = epoch / 10,
                                 .token_share = length[i][s] ? 1 / (n_seq[s] * length[i][s]) : 0};
         sum += m->loss(a, &side[UL_FORGET], &side[UL_ALT], &side[UL_RETAIN]);
     }
@@ -165,7 +166,10 @@ static double all_of(const ul_method *m, const ul_args *a, numbers *x)
         for (int s = 0; s < UL_N_SIDE; s++)
             for (int t = 0; t < 8; t++) far.x[KL][i][s][t] *= 100;
     double sum = loss(m, a, x) + loss(m, a, &far) + loss_at(m, a, x, 7.2) + (m->shift && isfinite(m->shift(a)) ? m->shift(a) : 0);
-    if (m->layer) sum += m->layer(a, 12) + m->steer(a);
+    for (int s = 0; m->state && s < UL_N_SIDE; s++) {
+        const ul_state look = m->state(a, (ul_side_id)s, 12);
+        sum += look.first + look.last * 3 + look.steer;
+    }
     if (m->dual) sum += m->dual(a, 0, 0, -1) + m->dual(a, 3, 0.7, 5.2);
     return sum;
 }

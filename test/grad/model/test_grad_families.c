@@ -87,7 +87,7 @@ static void prepare(setting *s)
                         .score = {.logp = s->logp}, .coef = s->coef};
     for (int k = 0; k < h->n_hook; k++) s->hook[k] = (ul_hook){1, h->slot[k], h->mode, pattern, s};
     if (h->seed_layer >= 0) {
-        s->seed = (ul_seed){h->seed_layer, s->dx};
+        s->seed = (ul_seed){.layer = h->seed_layer, .dx = s->dx};
         s->pass.seed = &s->seed, s->pass.n_seed = 1;
     }
     if (!h->kl) return;

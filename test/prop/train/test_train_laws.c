@@ -11,9 +11,12 @@ typedef struct {
 } outcome;
 
 static const struct {
-    const char *id, *retain;
-} kinds[] = {{"npo", "nll"}, {"graddiff", "kl"}, {"dpo", "kl"}, {"idk", "nll"}, {"undial", "kl"}, {"ceu", ""},
-             {"pdu", "nll"}, {"rmu", ""}, {"scrub", ""}, {"llmu", ""}, {"loku", "nll"}, {"", ""}}; /* "": plain training */
+    const char *id, *retain, *train;
+} kinds[] = {{"npo", "nll", "all"}, {"graddiff", "kl", "layers 1"}, {"dpo", "kl", "all"}, {"idk", "nll", "all"},
+             {"undial", "kl", "all"}, {"ceu", "", "all"}, {"pdu", "nll", "all"}, {"rmu", "", "layers 1 mlp.down_proj"},
+             {"scrub", "", "all"}, {"llmu", "", "all"}, {"loku", "nll", "all"},
+             {"armu", "", "all"}, {"cosrmu", "", "layers 1"}, {"rr", "", "all"}, {"lunar", "", "layers 1 mlp.down_proj"},
+             {"", "", "all"}}; /* "": plain training */
 
 static void begin(tiny *t, const ul_config *config, const tiny_how *how, int kind, const char *out)
 {
@@ -23,9 +26,13 @@ static void begin(tiny *t, const ul_config *config, const tiny_how *how, int kin
         if (!strcmp(m->params[i].key, "retain")) t->args.text[i] = kinds[kind].retain;
         else if (!strcmp(m->params[i].key, "alpha")) t->args.num[i] = 1;
         else if (!strcmp(m->params[i].key, "dual_warmup")) t->args.num[i] = 0;
+        else if (!strcmp(m->params[i].key, "layer")) t->args.num[i] = 1;
+    UL_OK_IN(t->ctx, ul_model_select(t->ctx, t->model, kinds[kind].train));
     char dir[700];
     snprintf(dir, sizeof dir, "%s/reference", out);
     tiny_references(t, how->memory ? NULL : dir);
+    assert_true(!strcmp(kinds[kind].train, "all") == !t->run.options.prefix[UL_FORGET]);
+    for (int s = 0; how->whole && s < UL_N_SIDE; s++) t->run.options.prefix[s] = NULL;
 }
 
 static outcome finish(tiny *t, const char *out)
@@ -109,6 +116,8 @@ static void laws(ul_precision precision)
         same(&want, whole(&h, k), "checkpointing", k, precision);
         h.checkpoint = false, h.memory = true;
         same(&want, whole(&h, k), "the reference in memory", k, precision);
+        h.whole = true;
+        if (strcmp(kinds[k].train, "all")) same(&want, whole(&h, k), "the pass from the embedding", k, precision);
         for (const char *const *isa = ul_backend_isas(); *isa; isa++) {
             h = plain, h.isa = *isa, h.micro = 16;
             same(&want, whole(&h, k), *isa, k, precision);

@@ -106,7 +106,7 @@ static void misuse(void **state)
     const ul_batch *b = random_batch(ul_ctx_arena(ctx), 0, 1, 23, false);
     static probe p;
     ul_hook h = {3, UL_SLOT_OUT, UL_HOOK_READ, look, &p};
-    ul_seed s = {3, NULL};
+    ul_seed s = {.layer = 3};
     ul_pass pass = {.batch = b, .last = 4};
     UL_FAILS_IN(ctx, UL_E_USAGE, "a pass of 4 blocks over a model of 3", ul_model_forward(ctx, m, &pass));
     pass.last = 2, pass.hook = &h, pass.n_hook = 1;

@@ -80,24 +80,25 @@ static void test_plain_loss(void **state)
     (void)state;
     const tiny_how how = {.precision = UL_PRECISION_DOUBLE, .threads = 1, .micro = 2};
     tiny t;
+    ul_reference *ref;
     ul_trainer *tr;
     ul_step_result r;
     double sum = 0, n = 0;
     tiny_open(&t, NULL, &how, NULL, NULL);
     UL_OK_IN(t.ctx, ul_reference_open(t.ctx, ul_ctx_arena(t.ctx), t.model, NULL, t.digest, t.docs[UL_FORGET], true,
-                                      &t.ref[0]));
+                                      &ref));
     UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, 3, &tr));
     UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 2, &r));
     for (int32_t i = 0; i < t.recipe.batch; i++) {
         ul_sample s;
         UL_OK_IN(t.ctx, tiny_sample(&t, 2, i, NULL, &s));
         const int64_t id = s.doc[UL_FORGET]->id;
-        for (int32_t k = 0; k < ul_reference_rows(t.ref[0], id); k++) sum -= ul_reference_logp(t.ref[0], id)[k], n++;
+        for (int32_t k = 0; k < ul_reference_rows(ref, id); k++) sum -= ul_reference_logp(ref, id)[k], n++;
     }
     close_to(r.loss, sum / n, 1e-13);
     close_to(r.forget_loss, sum / n, 1e-13);
     assert_true(isnan(r.retain_loss) && isnan(r.alt_loss) && r.scored == (int64_t)n);
-    assert_memory_equal(ul_reference_head(t.ref[0]), ul_model_head(t.model), TINY_V * 32 * sizeof(double));
+    assert_memory_equal(ul_reference_head(ref), ul_model_head(t.model), TINY_V * 32 * sizeof(double));
     ul_trainer_free(tr);
     tiny_close(&t);
 }

@@ -1,0 +1,15 @@
+/* _state.c - what methods of hidden states share: a block by its share of the model, a mean over documents. */
+#include "method/method.h"
+
+int ul_state_layer(const ul_args *args, const char *key, int n_layer, int sixteenths)
+{
+    const int l = (int)ul_num(args, key);
+    return l < 0 ? n_layer * sixteenths / 16 : l < n_layer ? l : n_layer - 1;
+}
+
+double ul_state_term(ul_side *s, double weight)
+{
+    if (s->n == 0) return 0;
+    for (int32_t t = 0; t < s->n; t++) s->ddist[t] += weight * s->token_share;
+    return weight * s->token_share * ul_side_sum(s->dist, s->n);
+}

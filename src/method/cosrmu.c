@@ -1,0 +1,46 @@
+/* cosrmu.c - rmu by direction: the angle of forget states to a random direction shrinks, that of retain states to the
+ * reference's stays.
+ *
+ *   L = gamma mean_f (1 - cos(h_l(x), u)) + alpha mean_r (1 - cos(h_l(x), h_l^ref(x)))
+ *
+ * Atil et al. 2026, arXiv:2605.26454. Only its abstract was read: a cosine-based, meta-learned variant of rmu. The two
+ * cosines are what is taken from it; the formula, one layer and alpha = 1 are our reading, and there is no meta-learning.
+ * Traps: lengths are free (the next norm removes them anyway); a state opposite to u gets no gradient, but u lies in the
+ * positive orthant and no state is. Shallow, like rmu. */
+#include "method/method.h"
+
+static const ul_param params[] = {
+    UL_PARAM_LAYER("block whose output is turned, from 0; -1: a quarter of the way up"),
+    UL_PARAM_GAMMA(1),
+    {"alpha", UL_REAL, 1, 0, 1e6, NULL, "weight of the retain term", NULL},
+    {0}};
+
+static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
+{
+    const int l = ul_state_layer(args, "layer", n_layer, 4);
+    if (side == UL_ALT) return (ul_state){0};
+    return (ul_state){.first = l,
+                      .last = l,
+                      .distance = UL_DISTANCE_COSINE,
+                      .target = side == UL_FORGET ? UL_TARGET_CONTROL : UL_TARGET_REFERENCE,
+                      .steer = 1};
+}
+
+static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    (void)alt;
+    return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_num(args, "alpha"));
+}
+
+const ul_method ul_method_cosrmu = {
+    .title = "Representation misdirection by direction",
+    .paper = "arXiv:2605.26454",
+    .note = "rmu with cosines in place of distances (our reading of the abstract): no scale to choose.",
+    .intent = UL_SUPPRESSION,
+    .level = UL_LEVEL_HIDDEN,
+    .params = params,
+    .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE | UL_NEED_RETAIN_STATE,
+    .state = state,
+    .trains_down = 3,
+    .loss = loss,
+};
