@@ -28,7 +28,8 @@ static inline void wrapped_open(wrapped *w, const tiny_how *how, const char *met
 {
     memset(w, 0, sizeof *w);
     tiny_open(&w->t, NULL, how, ul_method_find(method), out);
-    UL_OK_IN(w->t.ctx, ul_pairing_init(w->t.ctx, ul_ctx_arena(w->t.ctx), w->t.docs[UL_FORGET], w->t.docs[UL_RETAIN], 11, true, &w->pairing));
+    UL_OK_IN(w->t.ctx, ul_pairing_init(w->t.ctx, ul_ctx_arena(w->t.ctx), w->t.docs[UL_FORGET], w->t.docs[UL_RETAIN], 11,
+                                       true, &w->pairing));
     w->t.run.options.pairing = &w->pairing;
     w->t.run.options.wrap = w->wrap;
 }

@@ -13,6 +13,7 @@
 #include "train/train.h"
 #include "unlearn/method.h"
 #include "unlearn/run.h"
+#include "wrapper/wrapper.h"
 
 /* ---- job kinds ------------------------------------------------------------------------------------------------------ */
 enum { UL_JOB_TABLES = 6 };
@@ -28,6 +29,15 @@ typedef struct {
 const ul_job_kind *const *ul_job_kinds(void); /* NULL at the end */
 const ul_job_kind *ul_job_kind_find(const char *id);
 
+/* A wrapper that --wrap names, or whose parameters were given. */
+enum { UL_MAX_WRAP = 8 };
+typedef struct {
+    const char *id;
+    const ul_wrapper *wrapper;
+    ul_args args;
+    bool named;
+} ul_job_wrapper;
+
 struct ul_job {
     ul_ctx *ctx;
     ul_arena *arena;
@@ -38,6 +48,8 @@ struct ul_job {
     const ul_procedure *procedure;         /* NULL: the method is a loss   */
     const char *method_id;
     ul_args method_args;
+    ul_job_wrapper wrap[UL_MAX_WRAP]; /* in the order of --wrap, once ul_training_wrappers has read it */
+    int n_wrap;
     const char *pending_owner; /* METHOD of METHOD.PARAMETER keys seen before "method" */
     json_t *result;            /* owned by the job */
     ul_buf text;               /* the same for a person: printed by the program */
@@ -50,6 +62,9 @@ int64_t ul_job_int(const ul_job *job, const char *key);
 bool ul_job_flag(const ul_job *job, const char *key);
 const char *ul_job_text(const ul_job *job, const char *key); /* NULL when empty */
 bool ul_job_given(const ul_job *job, const char *key);
+
+/* WRAPPER.PARAMETER: kept until --wrap names it. */
+ul_status ul_job_wrap_param(ul_job *job, const char *owner, const char *key, const char *value) UL_MUST;
 
 /* Every method that `--method` takes, losses first, then procedures: entry i; false past the end. */
 typedef struct {

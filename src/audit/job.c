@@ -99,15 +99,17 @@ static ul_status set_method(ul_job *job, const char *id)
     return set_recipe(job, e.method);
 }
 
-/* METHOD.PARAMETER: may come before `method`, but must belong to it. */
+/* METHOD.PARAMETER: may come before `method`, but must belong to it; or WRAPPER.PARAMETER. */
 static ul_status set_method_param(ul_job *job, const char *key, const char *dot, const char *value)
 {
     const char *owner = ul_strndup(job->arena, key, (size_t)(dot - key));
     UL_NEED(owner);
     ul_catalogue_entry e;
+    if (ul_wrapper_find(owner)) return ul_job_wrap_param(job, owner, dot + 1, value);
     if (!ul_catalogue_find(owner, &e)) {
         const char *near = ul_catalogue_nearest(owner);
-        return ul_fail(job->ctx, UL_E_USAGE, "--%s: there is no method \"%s\"%s%s%s", key, owner,
+        if (!near) near = ul_wrapper_nearest(owner);
+        return ul_fail(job->ctx, UL_E_USAGE, "--%s: there is no method or wrapper \"%s\"%s%s%s", key, owner,
                        near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     const char *now = job->method_id ? job->method_id : job->pending_owner;

@@ -8,6 +8,7 @@ static const ul_param params[] = {
     {"forget", UL_TEXT, 0, 0, 0, NULL, "what it shall forget: JSON lines, JSON, CSV or text", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "what it shall keep: drawn at random beside the forget rows", ""},
     {"alt", UL_TEXT, 0, 0, 0, NULL, "alternate answers, one a line, for methods that teach one (idk, dpo); default: twelve refusals", ""},
+    UL_PARAM_WRAP,
     {"alt-own", UL_BOOL, 0, 0, 1, NULL, "the lines of --alt belong to the forget rows, in order and as many to each (altpo)", NULL},
     {0}};
 
@@ -59,6 +60,11 @@ static ul_status report(ul_training *t, const ul_step_result *last, int64_t step
         json_object_set_new(job->result, side[i].key, json_real(side[i].nll));
         ul_buf_printf(&job->text, "%s %s answers %.4g", n++ ? "," : " of", side[i].what, side[i].nll);
     }
+    for (int i = 0; i < t->n_wrap; i++) ul_buf_printf(&job->text, "%s %s", i ? "," : "; with", t->wrap[i].id);
+    if (last->stopped) {
+        json_object_set_new(job->result, "stopped", json_true());
+        ul_buf_printf(&job->text, "\nended before step %lld: on its budget", (long long)t->recipe.steps);
+    }
     ul_buf_printf(&job->text, "\nwritten: %s\nnext: unlearn eval --model %s", t->out, t->lora ? t->dir : t->out);
     if (t->lora) ul_buf_printf(&job->text, " --adapter %s", t->out);
     ul_buf_printf(&job->text, " --forget %s", ul_job_text(job, "forget"));
@@ -73,9 +79,10 @@ static ul_status run(ul_job *job)
     if (!job->method)
         return ul_fail(job->ctx, UL_E_USAGE, "`forget` needs --method NAME (`unlearn methods` lists them)");
     t.needs = ul_method_needs(job->method, &job->method_args);
+    UL_TRY(ul_training_wrappers(&t));
     UL_TRY(ul_training_model(&t));
     UL_TRY(ul_training_records(&t, "forget", "forget", &t.forget, &t.forget_docs));
-    if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL))
+    if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) || t.retain_text)
         UL_TRY(ul_training_records(&t, "retain", "retain", &t.retain, &t.retain_docs));
     else if (ul_job_text(job, "retain"))
         ul_note(job->ctx, UL_LOG_WARN, "the method %s reads no retain data; --retain is left unread", job->method_id);

@@ -10,6 +10,7 @@ static const ul_param params[] = {
      "samples in memory at a time; 0: as many as make 512 to 2048 tokens, by the size of the model", NULL},
     {"checkpoint", UL_BOOL, 0, 0, 1, NULL, "keep only the inputs of blocks", NULL},
     {"look", UL_INT, 0, 0, 1e9, "steps", "steps to look at for the largest micro-batch; 0: all", NULL},
+    UL_PARAM_WRAP,
     {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning", "as in `forget`", "none"},
     {0}};
 
@@ -23,13 +24,14 @@ static ul_status run(ul_job *job)
 {
     ul_training t = {.job = job, .dry = true};
     t.needs = ul_method_needs(job->method, &job->method_args);
+    UL_TRY(ul_training_wrappers(&t));
     UL_TRY(ul_training_model(&t));
     UL_TRY(ul_training_records(&t, "forget", "forget", &t.forget, &t.forget_docs));
-    if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL)) UL_TRY(ul_training_records(&t, "retain", "retain", &t.retain, &t.retain_docs));
+    if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) || t.retain_text) UL_TRY(ul_training_records(&t, "retain", "retain", &t.retain, &t.retain_docs));
     UL_TRY(ul_training_recipe(&t));
     const ul_trainer_options o = {.model = t.model, .method = job->procedure ? NULL : job->method, .args = &job->method_args, .recipe = &t.recipe,
                                   .micro_batch = (int32_t)ul_job_int(job, "micro-batch"), .checkpoint = ul_job_flag(job, "checkpoint"),
-                                  .pairing = &t.pairing, .reference = t.model};
+                                  .pairing = &t.pairing, .reference = t.model, .wrap = t.wrap, .n_wrap = t.n_wrap};
     ul_trainer *trainer;
     UL_TRY(ul_trainer_new(job->ctx, &o, t.recipe.steps, &trainer));
     ul_train_plan plan;
@@ -41,6 +43,7 @@ static ul_status run(ul_job *job)
     UL_TRY(line(job, "weights", plan.pass.weights));
     UL_TRY(line(job, "gradients", plan.pass.grads));
     UL_TRY(line(job, "optimizer", plan.optimizer));
+    if (t.n_wrap) UL_TRY(line(job, "wrappers", plan.wrap));
     UL_TRY(line(job, "activations", plan.pass.slots));
     UL_TRY(line(job, "head", plan.pass.head));
     UL_TRY(line(job, "work", plan.pass.work));

@@ -91,6 +91,17 @@ ul_status ul_manifest_side_files(ul_job *job, ul_manifest *m, const char *dir)
     return UL_OK;
 }
 
+static ul_status wrappers(ul_job *job, json_t *into)
+{
+    json_t *list = json_array();
+    bool ok = list != NULL;
+    for (int i = 0; ok && i < job->n_wrap; i++)
+        ok = !json_array_append_new(list, json_pack("{s:s, s:o}", "id", job->wrap[i].id, "parameters", values(job, &job->wrap[i].args, false)));
+    if (ok && !json_object_set_new(into, "wrappers", list)) return UL_OK;
+    if (!ok) json_decref(list);
+    return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the manifest");
+}
+
 /* The recipe as one tree with sorted keys; inputs enter by digest, not by path. */
 static ul_status recipe(ul_job *job, const ul_manifest *m, json_t **out)
 {
@@ -105,6 +116,7 @@ static ul_status recipe(ul_job *job, const ul_manifest *m, json_t **out)
         json_object_set_new(r, "method", json_string(job->method_id));
         json_object_set_new(r, "method_parameters", values(job, &job->method_args, false));
     }
+    if (s == UL_OK && job->n_wrap) s = wrappers(job, r);
     if (s != UL_OK) {
         json_decref(r), json_decref(in), json_decref(p);
         return s;

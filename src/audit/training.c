@@ -142,12 +142,13 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
                                     .checkpoint = ul_job_flag(job, "checkpoint"), .pairing = &t->pairing,
                                     .ref = {t->caches.ref[UL_FORGET], t->caches.ref[UL_ALT], t->caches.ref[UL_RETAIN]},
                                     .prefix = {t->caches.prefix[UL_FORGET], t->caches.prefix[UL_ALT], t->caches.prefix[UL_RETAIN]},
-                                    .reference = t->reference, .pad_id = ul_tokenizer_special(t->tok).pad},
+                                    .reference = t->reference, .wrap = t->wrap, .n_wrap = t->n_wrap,
+                                    .pad_id = ul_tokenizer_special(t->tok).pad},
                         .n_samples = t->forget_docs->n, .out_dir = t->out, .recipe_digest = t->manifest.recipe_digest,
                         .save_every = ul_job_int(job, "save-every"), .resume = ul_job_flag(job, "resume"),
                         .what = job->kind->id};
     UL_TRY(ul_run_train(job->ctx, &run, last, steps));
-    if (*steps >= t->recipe.steps) return UL_OK;
+    if (*steps >= t->recipe.steps || last->stopped) return UL_OK;
     return ul_fail(job->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld; %s", (long long)*steps, (long long)t->recipe.steps,
                    run.save_every < 0 ? "nothing was saved (--save-every -1)"
                                       : "the state is saved: the same command with --resume goes on to the same bits");

@@ -18,11 +18,15 @@ typedef struct {
     ul_trainer_options caches; /* whose ref and prefix the run reads */
     ul_model *reference; /* the peer's divergence over padded batches reads the model itself; else NULL */
     unsigned needs;
+    ul_wrapping wrap[UL_MAX_WRAP];
+    int n_wrap;
+    bool retain_text; /* a wrapper reads the retain documents, whether the method does or not */
     ul_manifest manifest;
     bool lora, dry; /* dry: nothing is written (plan) */
     bool finished;  /* --resume, and OUT is complete already */
 } ul_training;
 
+ul_status ul_training_wrappers(ul_training *t) UL_MUST; /* what --wrap names; before everything else */
 ul_status ul_training_model(ul_training *t) UL_MUST;   /* backend, model, tokenizer, template, adapters, output directory */
 ul_status ul_training_records(ul_training *t, const char *key, const char *role, ul_records **records, ul_docs **docs) UL_MUST;
 /* Recipe, weights that move, pairing; seals the manifest; then (but for a dry run) OUT is there, has room, and is what --resume says. */
@@ -35,4 +39,10 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps) 
 /* The same for a method that is a procedure. */
 ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
 ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest; the checkpoint is removed */
+
+#define UL_PARAM_WRAP                                                                                                  \
+    {"wrap", UL_TEXT, 0, 0, 0, NULL, "wrappers around the method's gradient, joined with commas (`unlearn methods` lists them): gru, "       \
+     "sam, wagle, ...", ""},                                                                                           \
+    {"kl-budget", UL_REAL, 0, 0, 1000, "nats", "stop where the mean divergence from the model before the run, on retain text, reaches this " \
+     "(--wrap budget); 0: never", NULL}
 #endif

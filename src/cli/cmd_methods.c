@@ -1,4 +1,4 @@
-/* cmd_methods.c - `unlearn methods [NAME]`: the registry of methods, or one method with its parameters. */
+/* cmd_methods.c - `unlearn methods [NAME]`: the registries of methods and wrappers, or one of them with its parameters. */
 #include "cli/cli.h"
 #include <string.h>
 
@@ -68,37 +68,82 @@ static void print_one(const ul_catalogue_entry *e)
     ul_help_params(stdout, m->params, prefix);
 }
 
-static ul_status run(ul_cli *cli)
+static json_t *wrapper_json(const ul_wrapper_entry *e)
 {
+    const ul_wrapper *w = e->wrapper;
+    json_t *params = json_array();
+    for (const ul_param *p = w->params; p && p->key; p++) json_array_append_new(params, param_json(p));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "id", e->id, "kind", "wrapper", "title", w->title, "paper", w->paper,
+                     "note", w->note, "needs_retain", w->combine || w->flags & (UL_WRAP_RETAIN | UL_WRAP_RETAIN_TEXT), "parameters", params);
+}
+
+static void print_wrapper(const ul_wrapper_entry *e)
+{
+    const ul_wrapper *w = e->wrapper;
+    char prefix[64];
+    printf("%s - %s\n\n  a wrapper: --wrap %s around any method\n  paper      %s\n\n%s\n", e->id, w->title, e->id, w->paper, w->note);
+    if (w->params && w->params->key) puts("\nparameters:");
+    snprintf(prefix, sizeof prefix, "%s.", e->id);
+    ul_help_params(stdout, w->params, prefix);
+}
+
+/* The wrapper of this name; NULL: there is none. */
+static const ul_wrapper_entry *wrapper_of(const char *id)
+{
+    int n;
+    const ul_wrapper_entry *w = ul_wrappers(&n);
+    for (int i = 0; i < n; i++)
+        if (!strcmp(w[i].id, id)) return &w[i];
+    return NULL;
+}
+
+static void print_table(void)
+{
+    int n;
     ul_catalogue_entry e;
-    if (cli->n_word) {
-        if (!ul_catalogue_find(cli->word[0], &e)) {
-            const char *near = ul_catalogue_nearest(cli->word[0]);
-            return ul_fail(cli->ctx, UL_E_USAGE, "there is no method \"%s\"%s%s%s", cli->word[0],
-                           near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-        }
-        if (!cli->json) return print_one(&e), UL_OK;
-        json_t *j = method_json(&e);
-        const ul_status s = ul_cli_print_json(cli, j);
-        json_decref(j);
-        return s;
-    }
-    if (cli->json) {
-        json_t *all = json_array();
-        for (int i = 0; ul_catalogue_at(i, &e); i++) json_array_append_new(all, method_json(&e));
-        const ul_status s = ul_cli_print_json(cli, all);
-        json_decref(all);
-        return s;
-    }
+    const ul_wrapper_entry *w = ul_wrappers(&n);
     printf("%-12s %-12s %-14s %s\n", "method", "intention", "level", "title");
     for (int i = 0; ul_catalogue_at(i, &e); i++)
         printf("%-12s %-12s %-14s %s (%s)\n", e.id, e.method->intent == UL_REMOVAL ? "removal" : "suppression",
                levels[e.method->level], e.method->title, e.method->paper);
     puts("\nThe intention is the authors' claim. Whether a model has really lost the knowledge must be measured.");
+    printf("\n%-12s %s\n", "wrapper", "around any method that is a loss: --wrap NAME,NAME");
+    for (int i = 0; i < n; i++) printf("%-12s %s (%s)\n", w[i].id, w[i].wrapper->title, w[i].wrapper->paper);
+}
+
+static ul_status run(ul_cli *cli)
+{
+    ul_catalogue_entry e;
+    if (cli->n_word) {
+        const ul_wrapper_entry *w = wrapper_of(cli->word[0]);
+        if (w && !cli->json) return print_wrapper(w), UL_OK;
+        if (!w && !ul_catalogue_find(cli->word[0], &e)) {
+            const char *near = ul_catalogue_nearest(cli->word[0]);
+            if (!near) near = ul_wrapper_nearest(cli->word[0]);
+            return ul_fail(cli->ctx, UL_E_USAGE, "there is no method \"%s\"%s%s%s", cli->word[0],
+                           near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        }
+        if (!cli->json) return print_one(&e), UL_OK;
+        json_t *j = w ? wrapper_json(w) : method_json(&e);
+        const ul_status s = ul_cli_print_json(cli, j);
+        json_decref(j);
+        return s;
+    }
+    if (cli->json) {
+        int n;
+        const ul_wrapper_entry *w = ul_wrappers(&n);
+        json_t *all = json_array();
+        for (int i = 0; ul_catalogue_at(i, &e); i++) json_array_append_new(all, method_json(&e));
+        for (int i = 0; i < n; i++) json_array_append_new(all, wrapper_json(&w[i]));
+        const ul_status s = ul_cli_print_json(cli, all);
+        json_decref(all);
+        return s;
+    }
+    print_table();
     return UL_OK;
 }
 
 const ul_cmd ul_cmd_methods = {
     .id = "methods", .summary = "the methods: intention, level, paper, parameters", .usage = "[NAME]",
-    .about = "Lists every unlearning method of this build, or tells all about one.", .example = "unlearn methods npo",
+    .about = "Lists every unlearning method of this build and the wrappers that go around one, or tells all about one.", .example = "unlearn methods npo",
     .max_words = 1, .run = run};

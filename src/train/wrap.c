@@ -1,8 +1,9 @@
-/* wrap.c - wrappers around a step: the two parts of its gradient, obtained and combined as they say; masks; state that a
- * checkpoint keeps. The trainer calls them by record and never names one.
+/* wrap.c - wrappers around a step: the two parts of its gradient, obtained and combined as they say; masks; state
+ * that a checkpoint keeps. The trainer calls them by record and never names one.
  *
  * A part is the same step run with only the documents of some sides. The denominators stay those of the whole step, and
- * losses are sums over sides, so the parts add up to the step (in exact arithmetic: each part is a chain of its own). */
+ * losses are sums over sides, so the parts add up to the step (in exact arithmetic: each part is a chain of its own).
+ * */
 #include "train/train_impl.h"
 #include <string.h>
 
@@ -29,8 +30,10 @@ ul_status ul_wrap_arrays(ul_wrap *w, const char *kind, void ***out)
         UL_NEED(k);
         *k = (ul_kept){ul_format(w->arena, "%s.%s.%s", w->id, kind, w->train[i].name), (*out)[i], w->train[i].n, NULL};
         UL_NEED(k->name);
-        if (t->last_kept) t->last_kept->next = k;
-        else t->kept = k;
+        if (t->last_kept)
+            t->last_kept->next = k;
+        else
+            t->kept = k;
         t->last_kept = k;
     }
     return UL_OK;
@@ -55,8 +58,9 @@ static ul_status check_pair(ul_trainer *t, int i, int k)
     const ul_wrapper *a = t->wrap[i].wrapper, *b = t->wrap[k].wrapper;
     if (a == b) return ul_fail(t->ctx, UL_E_USAGE, "the wrapper %s is named twice", t->wrap[i].id);
     if ((a->combine && b->combine) || (a->part && b->part))
-        return ul_fail(t->ctx, UL_E_USAGE, "%s and %s both say how the %s: take one of them", t->wrap[i].id, t->wrap[k].id,
-                       a->combine && b->combine ? "forget and the retain gradient become one" : "forget gradient is obtained");
+        return ul_fail(
+            t->ctx, UL_E_USAGE, "%s and %s both say how the %s: take one of them", t->wrap[i].id, t->wrap[k].id,
+            a->combine && b->combine ? "forget and the retain gradient become one" : "forget gradient is obtained");
     return UL_OK;
 }
 
@@ -65,10 +69,11 @@ static ul_status begin(ul_trainer *t, ul_wrap *w)
     const bool apart = w->wrapper->combine || w->wrapper->flags & UL_WRAP_RETAIN;
     if (!t->o.method) return ul_fail(t->ctx, UL_E_USAGE, "%s works around a method, and there is none", w->id);
     if (apart && !(t->sides & UL_SIDE_BIT_RETAIN))
-        return ul_fail(t->ctx, UL_E_USAGE,
-                       "%s sets the forget gradient against the retain gradient, and the method reads no retain documents: "
-                       "take one that does (graddiff, npo, ...) and --retain",
-                       w->id);
+        return ul_fail(
+            t->ctx, UL_E_USAGE,
+            "%s sets the forget gradient against the retain gradient, and the method reads no retain documents: "
+            "take one that does (graddiff, npo, ...) and --retain",
+            w->id);
     if (w->wrapper->begin) UL_TRY(w->wrapper->begin(w));
     return UL_OK;
 }
@@ -83,7 +88,8 @@ static ul_status allocate(ul_trainer *t)
         mask |= (w->flags & UL_WRAP_MASK) != 0;
         t->combine |= w->combine != NULL;
         t->split |= w->combine || w->part;
-        if ((w->combine || w->flags & UL_WRAP_APART) && !t->forget) UL_NEED(t->forget = UL_NEW(t->wrap_arena, void *, t->n_train));
+        if ((w->combine || w->flags & UL_WRAP_APART) && !t->forget)
+            UL_NEED(t->forget = UL_NEW(t->wrap_arena, void *, t->n_train));
     }
     for (int i = 0; t->forget && i < t->n_train; i++)
         UL_NEED(t->forget[i] = ul_alloc(t->apart, (size_t)t->train[i].n, t->be->k->esize));
@@ -110,8 +116,18 @@ ul_status ul_wraps_begin(ul_trainer *t)
     for (int i = 0; i < t->n_train; i++) p[i] = t->train[i].p, g[i] = t->train[i].g;
     for (int i = 0; i < t->o.n_wrap; i++) {
         const ul_wrapping *o = &t->o.wrap[i];
-        t->wrap[i] = (ul_wrap){.wrapper = o->wrapper, .id = o->id, .args = o->args, .ctx = t->ctx, .arena = t->wrap_arena,
-                               .trainer = t, .o = &t->o, .be = t->be, .n_train = t->n_train, .train = t->train, .p = p, .g = g,
+        t->wrap[i] = (ul_wrap){.wrapper = o->wrapper,
+                               .id = o->id,
+                               .args = o->args,
+                               .ctx = t->ctx,
+                               .arena = t->wrap_arena,
+                               .trainer = t,
+                               .o = &t->o,
+                               .be = t->be,
+                               .n_train = t->n_train,
+                               .train = t->train,
+                               .p = p,
+                               .g = g,
                                .steps = t->steps};
         t->n_wrap = i + 1;
         for (int k = 0; k < i; k++) UL_TRY(check_pair(t, k, i));

@@ -1,5 +1,6 @@
-/* _mask.c - which weights move: those with the largest scores. The threshold is exact: the k-th largest of all |x|, found in
- * four rounds of counting 16 bits of the double's pattern (patterns of numbers >= 0 are ordered as the numbers). */
+/* _mask.c - which weights move: those with the largest scores. The threshold is exact: the k-th largest of all |x|,
+ * found in four rounds of counting 16 bits of the double's pattern (patterns of numbers >= 0 are ordered as the
+ * numbers). */
 #include "wrapper/wrapper.h"
 #include <math.h>
 #include <string.h>

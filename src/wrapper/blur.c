@@ -20,7 +20,8 @@ static ul_status combine(ul_wrap *w)
 const ul_wrapper ul_wrapper_blur = {
     .title = "Bi-level unlearning",
     .paper = "arXiv:2506.08164",
-    .note = "Forgetting has priority: retaining moves only across the forget gradient. Costs utility where the two oppose.",
+    .note =
+        "Forgetting has priority: retaining moves only across the forget gradient. Costs utility where the two oppose.",
     .params = params,
     .combine = combine,
 };

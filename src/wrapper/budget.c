@@ -4,14 +4,16 @@
  *   every `every` steps: KL <= limit: remember the weights; else look between the remembered weights and these for the
  *   farthest place within the limit (halving, eight times), stop there
  *
- * The controller of RepSelect (Sondej, Yang and Mahdi 2026, arXiv:2606.17168: limit 0.01 on WikiText), along the path of the
- * run instead of a ray. The documents are spread evenly over the retain set. `--kl-budget X` is `--wrap budget --budget.limit X`. */
+ * The controller of RepSelect (Sondej, Yang and Mahdi 2026, arXiv:2606.17168: limit 0.01 on WikiText), along the path
+ * of the run instead of a ray. The documents are spread evenly over the retain set. `--kl-budget X` is `--wrap budget
+ * --budget.limit X`. */
 #include "wrapper/wrapper.h"
 #include <math.h>
 #include <string.h>
 
 static const ul_param params[] = {
-    {"limit", UL_REAL, 0.01, 1e-9, 1000, "nats", "largest mean divergence of a token from the model before the run", NULL},
+    {"limit", UL_REAL, 0.01, 1e-9, 1000, "nats", "largest mean divergence of a token from the model before the run",
+     NULL},
     {"every", UL_INT, 5, 1, 1e9, "steps", "between measurements; the last step is always measured", NULL},
     {"documents", UL_INT, 64, 1, 1e6, NULL, "retain documents that are measured", NULL},
     {0}};
@@ -75,7 +77,12 @@ static ul_status measure_some(ul_wrap *w, int64_t first, int32_t n, double *kl, 
     for (int32_t i = 0; i < n; i++)
         memcpy(hidden + (size_t)batch->doc_row[i] * row, ul_reference_hidden(b->ref, first + i),
                (size_t)(batch->doc_row[i + 1] - batch->doc_row[i]) * row);
-    ul_pass pass = {.batch = batch, .last = -1, .score = {.kl = out}, .ref_hidden = hidden, .ref_head = ul_reference_head(b->ref), .soft = soft};
+    ul_pass pass = {.batch = batch,
+                    .last = -1,
+                    .score = {.kl = out},
+                    .ref_hidden = hidden,
+                    .ref_head = ul_reference_head(b->ref),
+                    .soft = soft};
     UL_TRY(ul_model_forward(w->ctx, w->o->model, &pass));
     for (int32_t i = 0; i < batch->n_row; i++) *kl += out[i];
     *tokens += batch->n_row;
@@ -124,12 +131,15 @@ static ul_status after(ul_wrap *w, ul_step_result *r)
         const double a = (low + high) / 2;
         place(w, a);
         UL_TRY(measure(w, &kl));
-        if (kl <= limit) low = a, best = kl;
-        else high = a;
+        if (kl <= limit)
+            low = a, best = kl;
+        else
+            high = a;
     }
     place(w, low);
     if (low == 0) UL_TRY(measure(w, &best));
-    ul_note(w->ctx, UL_LOG_INFO, "budget: after step %lld the divergence on retain text was %.4g, above %.4g: stopped at %.4g",
+    ul_note(w->ctx, UL_LOG_INFO,
+            "budget: after step %lld the divergence on retain text was %.4g, above %.4g: stopped at %.4g",
             (long long)w->step + 1, r->kl, limit, best);
     r->kl = best;
     r->stopped = true;

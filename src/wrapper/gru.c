@@ -4,9 +4,9 @@
  *   if <g_f, m> < 0:   g_f <- g_f - (<g_f, m> / |m|^2) m   so that <g_f, m> = 0
  *   g = g_f + g_r      (keep 0: g = g_f, the paper's bare form)
  *
- * One inner product over all tensors. Wang et al. 2025, arXiv:2503.09117; code: tmlr-group/GRU. Traps: the code's moving_avg
- * (0.8 to 0.99) is the share of the *new* gradient, so decay is 1 - moving_avg. Its cosine clip removes no more than a cosine
- * of -0.5 says (floor -0.5). The direction of m alone matters, so m may start at 0. */
+ * One inner product over all tensors. Wang et al. 2025, arXiv:2503.09117; code: tmlr-group/GRU. Traps: the code's
+ * moving_avg (0.8 to 0.99) is the share of the *new* gradient, so decay is 1 - moving_avg. Its cosine clip removes no
+ * more than a cosine of -0.5 says (floor -0.5). The direction of m alone matters, so m may start at 0. */
 #include "wrapper/wrapper.h"
 #include <math.h>
 
@@ -34,15 +34,18 @@ static ul_status combine(ul_wrap *w)
         if (floor > -1 && dot < least) dot = least;
         ul_arrays_axpy(w, -dot / mm, m, w->forget);
     }
-    if (ul_num(w->args, "keep") != 0) ul_arrays_axpy(w, 1, w->forget, w->g);
-    else ul_arrays_copy(w, w->forget, w->g);
+    if (ul_num(w->args, "keep") != 0)
+        ul_arrays_axpy(w, 1, w->forget, w->g);
+    else
+        ul_arrays_copy(w, w->forget, w->g);
     return UL_OK;
 }
 
 const ul_wrapper ul_wrapper_gru = {
     .title = "Gradient rectified unlearning",
     .paper = "arXiv:2503.09117",
-    .note = "Projects the forget gradient off a running mean of retain gradients where the two conflict, over all weights at once.",
+    .note = "Projects the forget gradient off a running mean of retain gradients where the two conflict, over all "
+            "weights at once.",
     .params = params,
     .begin = begin,
     .combine = combine,

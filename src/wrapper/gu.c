@@ -2,10 +2,10 @@
  *
  *   R = [r_1 .. r_k], the retain parts of the last k steps;  g_f <- g_f - R a,  (R'R) a = R' g_f;  g = g_f + g_r
  *
- * To first order such a step leaves every retain loss of the span as it was. Zhou et al. 2025, arXiv:2511.17100. The normal
- * equations are solved in double by Cholesky; a direction that the others nearly hold is left out. Here the inner product is
- * Euclid's; the paper's later version measures it in Adam's second moments. k = 1 is PCGrad over all tensors without the
- * condition that there be a conflict. Memory: k more gradients, kept in checkpoints. */
+ * To first order such a step leaves every retain loss of the span as it was. Zhou et al. 2025, arXiv:2511.17100. The
+ * normal equations are solved in double by Cholesky; a direction that the others nearly hold is left out. Here the
+ * inner product is Euclid's; the paper's later version measures it in Adam's second moments. k = 1 is PCGrad over all
+ * tensors without the condition that there be a conflict. Memory: k more gradients, kept in checkpoints. */
 #include "wrapper/wrapper.h"
 #include <math.h>
 
@@ -15,7 +15,8 @@ static const ul_param params[] = {
 
 static ul_status begin(ul_wrap *w)
 {
-    static const char *const names[MOST] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"};
+    static const char *const names[MOST] = {"0", "1", "2",  "3",  "4",  "5",  "6",  "7",
+                                            "8", "9", "10", "11", "12", "13", "14", "15"};
     void ***r = UL_NEW(w->arena, void **, MOST);
     UL_NEED(r);
     for (int i = 0; i < (int)ul_num(w->args, "rank"); i++) UL_TRY(ul_wrap_arrays(w, names[i], &r[i]));
@@ -67,7 +68,8 @@ static ul_status combine(ul_wrap *w)
 const ul_wrapper ul_wrapper_gu = {
     .title = "Geometric disentanglement",
     .paper = "arXiv:2511.17100",
-    .note = "Makes the forget gradient orthogonal to the retain gradients of the last steps. Memory grows with the rank.",
+    .note =
+        "Makes the forget gradient orthogonal to the retain gradients of the last steps. Memory grows with the rank.",
     .params = params,
     .begin = begin,
     .combine = combine,

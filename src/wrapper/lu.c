@@ -1,10 +1,11 @@
 /* lu.c - layered unlearning: the forget set in k folds; stage i forgets folds 1 .. i and keeps folds i + 1 .. k.
  *
  * Each fold so gets a mechanism of its own, and relearning some folds does not bring back the others. Qian et al. 2025,
- * "Layered Unlearning for Adversarial Relearning", arXiv:2505.09500. Folds are consecutive rows of the forget file (order it
- * as you want it folded; TOFU's is by author). The run's steps are dealt evenly to the stages, so give k times the epochs.
- * A sample of stage i takes its forget row (with its alternate) from the run's shuffled order, rows of later folds passed
- * over; its retain document is with probability `share` one of the folds still to be kept, else of the retain set. */
+ * "Layered Unlearning for Adversarial Relearning", arXiv:2505.09500. Folds are consecutive rows of the forget file
+ * (order it as you want it folded; TOFU's is by author). The run's steps are dealt evenly to the stages, so give k
+ * times the epochs. A sample of stage i takes its forget row (with its alternate) from the run's shuffled order, rows
+ * of later folds passed over; its retain document is with probability `share` one of the folds still to be kept, else
+ * of the retain set. */
 #include "wrapper/wrapper.h"
 
 static const ul_param params[] = {
@@ -20,11 +21,12 @@ static ul_status begin(ul_wrap *w)
     w->off = folds == 1;
     if (!p) return ul_fail(w->ctx, UL_E_INTERNAL, "lu deals out the rows of a forget set, and this run has none");
     if (folds > p->forget->n || folds > w->steps)
-        return ul_fail(w->ctx, UL_E_USAGE, "--lu.folds %lld: the forget set has %lld rows, the run %lld steps", (long long)folds,
-                       (long long)p->forget->n, (long long)w->steps);
+        return ul_fail(w->ctx, UL_E_USAGE, "--lu.folds %lld: the forget set has %lld rows, the run %lld steps",
+                       (long long)folds, (long long)p->forget->n, (long long)w->steps);
     if (!w->off && ul_reference_kind(needs, UL_RETAIN) != UL_REF_NONE)
-        return ul_fail(w->ctx, UL_E_USAGE,
-                       "lu keeps the later folds by their likelihood: take the method's retain term nll, or another method");
+        return ul_fail(
+            w->ctx, UL_E_USAGE,
+            "lu keeps the later folds by their likelihood: take the method's retain term nll, or another method");
     return UL_OK;
 }
 
@@ -36,7 +38,8 @@ static ul_status pick(ul_wrap *w, int64_t epoch, int64_t place, int64_t bound, u
         UL_TRY(ul_pairing_sample(w->ctx, w->o->pairing, epoch * forget->n + i, out));
         if (out->doc[UL_FORGET] - forget->at < bound && place-- == 0) return UL_OK;
     }
-    return ul_fail(w->ctx, UL_E_INTERNAL, "lu: epoch %lld has fewer than %lld rows of the folds", (long long)epoch, (long long)bound);
+    return ul_fail(w->ctx, UL_E_INTERNAL, "lu: epoch %lld has fewer than %lld rows of the folds", (long long)epoch,
+                   (long long)bound);
 }
 
 static ul_status sample(ul_wrap *w, int64_t step, int32_t i, ul_sample *io)
@@ -49,14 +52,16 @@ static ul_status sample(ul_wrap *w, int64_t step, int32_t i, ul_sample *io)
     if (bound == n || !io->doc[UL_RETAIN]) return UL_OK;
     const uint64_t draw = (uint64_t)(step * batch + i), seed = w->o->recipe->seed;
     if (ul_rng_uniform(seed, UL_STREAM_FOLDS, 0, draw) < ul_num(w->args, "share"))
-        io->doc[UL_RETAIN] = &forget->at[bound + (int64_t)ul_rng_below(seed, UL_STREAM_FOLDS, 1, draw, (uint64_t)(n - bound))];
+        io->doc[UL_RETAIN] =
+            &forget->at[bound + (int64_t)ul_rng_below(seed, UL_STREAM_FOLDS, 1, draw, (uint64_t)(n - bound))];
     return UL_OK;
 }
 
 const ul_wrapper ul_wrapper_lu = {
     .title = "Layered unlearning",
     .paper = "arXiv:2505.09500",
-    .note = "Forgets the set fold by fold while the later folds are kept: relearning one part does not bring back the rest.",
+    .note = "Forgets the set fold by fold while the later folds are kept: relearning one part does not bring back the "
+            "rest.",
     .params = params,
     .flags = UL_WRAP_RETAIN,
     .begin = begin,

@@ -2,8 +2,8 @@
  *
  *   x = min(1, s / (over * (steps - 1)));   gamma_s = gamma (gamma_from + (gamma_to - gamma_from) x);   alpha likewise
  *
- * E.g. circuit breakers' schedule (Zou et al. 2024, arXiv:2406.04313): gamma_from 1 gamma_to 0 alpha_from 0 alpha_to 1; or a
- * forget term that sets in slowly: gamma_from 0. With factors of 1 throughout nothing changes. */
+ * E.g. circuit breakers' schedule (Zou et al. 2024, arXiv:2406.04313): gamma_from 1 gamma_to 0 alpha_from 0 alpha_to
+ * 1; or a forget term that sets in slowly: gamma_from 0. With factors of 1 throughout nothing changes. */
 #include "wrapper/wrapper.h"
 
 static const ul_param params[] = {
@@ -18,7 +18,7 @@ typedef struct {
     double *value[2], base[2];
 } coefficients;
 static const char *const names[2] = {"gamma", "alpha"}, *const from[2] = {"gamma_from", "alpha_from"},
-                  *const to[2] = {"gamma_to", "alpha_to"};
+                         *const to[2] = {"gamma_to", "alpha_to"};
 
 static ul_status begin(ul_wrap *w)
 {
@@ -29,7 +29,8 @@ static ul_status begin(ul_wrap *w)
         if (ul_num(w->args, from[i]) == 1 && ul_num(w->args, to[i]) == 1) continue;
         c->value[i] = ul_wrap_method_value(w, names[i]);
         if (!c->value[i] || (i == 1 && w->o->method->dual))
-            return ul_fail(w->ctx, UL_E_USAGE, "ramp: the method has no %s that stays as it is set: give --ramp.%s 1 --ramp.%s 1", names[i],
+            return ul_fail(w->ctx, UL_E_USAGE,
+                           "ramp: the method has no %s that stays as it is set: give --ramp.%s 1 --ramp.%s 1", names[i],
                            from[i], to[i]);
         c->base[i] = *c->value[i];
         w->off = false;
@@ -40,7 +41,8 @@ static ul_status begin(ul_wrap *w)
 static ul_status before(ul_wrap *w)
 {
     const coefficients *c = w->state;
-    const double end = ul_num(w->args, "over") * (double)(w->steps - 1), x = (double)w->step < end ? (double)w->step / end : 1;
+    const double end = ul_num(w->args, "over") * (double)(w->steps - 1),
+                 x = (double)w->step < end ? (double)w->step / end : 1;
     for (int i = 0; i < 2; i++) {
         const double a = ul_num(w->args, from[i]), b = ul_num(w->args, to[i]);
         if (c->value[i]) *c->value[i] = c->base[i] * (a + (b - a) * x);

@@ -1,11 +1,12 @@
 /* rs.c - randomised smoothing: the forget gradient is a mean over weights with noise.
  *
- *   g_f <- (1/K) sum_k gradient of the forget part at theta + sigma n_k,   n_k ~ N(0, 1) an entry;  the retain part at theta
+ *   g_f <- (1/K) sum_k gradient of the forget part at theta + sigma n_k,   n_k ~ N(0, 1) an entry;  the retain part
+ * at theta
  *
- * Fan et al. 2025, arXiv:2502.05374 (K = 3; sigma^2 = 0.1^2 for 7B models). Trap: their code moves the optimizer inside the
- * training step. sigma is in units of a weight: 0.1 drowns small models (weights of tofu-656k have a root mean square of
- * about 0.1), hence a smaller default. Noise is a function of (seed, step, sample, entry). The losses reported are the means
- * over the noisy weights. */
+ * Fan et al. 2025, arXiv:2502.05374 (K = 3; sigma^2 = 0.1^2 for 7B models). Trap: their code moves the optimizer
+ * inside the training step. sigma is in units of a weight: 0.1 drowns small models (weights of tofu-656k have a root
+ * mean square of about 0.1), hence a smaller default. Noise is a function of (seed, step, sample, entry). The losses
+ * reported are the means over the noisy weights. */
 #include "wrapper/wrapper.h"
 
 static const ul_param params[] = {
@@ -23,7 +24,8 @@ static void perturb(ul_wrap *w, uint64_t draw)
 {
     uint64_t first = 0;
     for (int i = 0; i < w->n_train; i++) {
-        w->be->k->noise(w->be, w->train[i].n, ul_num(w->args, "sigma"), w->o->recipe->seed, UL_STREAM_SMOOTHING, draw, first, w->p[i]);
+        w->be->k->noise(w->be, w->train[i].n, ul_num(w->args, "sigma"), w->o->recipe->seed, UL_STREAM_SMOOTHING, draw,
+                        first, w->p[i]);
         first += (uint64_t)w->train[i].n;
     }
 }

@@ -2,8 +2,9 @@
  *
  *   mask = |g_f| among the largest `keep` of all entries, g_f the method's forget gradient before the run
  *
- * Fan et al. 2024, "SalUn", arXiv:2310.12508 (the median: keep 0.5). Weights that do not move keep every bit: neither weight
- * decay nor momentum touches them. Whole layers or matrices are chosen by --train, which also saves their gradients. */
+ * Fan et al. 2024, "SalUn", arXiv:2310.12508 (the median: keep 0.5). Weights that do not move keep every bit: neither
+ * weight decay nor momentum touches them. Whole layers or matrices are chosen by --train, which also saves their
+ * gradients. */
 #include "wrapper/wrapper.h"
 
 static const ul_param params[] = {
@@ -24,7 +25,8 @@ static ul_status calibrate(ul_wrap *w)
 const ul_wrapper ul_wrapper_saliency = {
     .title = "Saliency mask",
     .paper = "arXiv:2310.12508",
-    .note = "Moves only the weights with the largest forget gradients. Localises the change; says nothing of where facts lie.",
+    .note = "Moves only the weights with the largest forget gradients. Localises the change; says nothing of where "
+            "facts lie.",
     .params = params,
     .flags = UL_WRAP_MASK,
     .begin = begin,

@@ -2,9 +2,9 @@
  *
  *   e = rho g_f / |g_f|,   g_f <- gradient of the forget part at theta + e;   the retain part stays at theta
  *
- * Fan et al. 2025, "Towards LLM Unlearning Resilient to Relearning Attacks", arXiv:2502.05374 (rho 0.1 on WMDP, 0.01 on MUSE),
- * after Foret et al. 2021. Traps: their code divides by |g| = 0 unguarded; its GNR and CR penalties go through .item() and
- * have no gradient. The losses reported are those at theta. */
+ * Fan et al. 2025, "Towards LLM Unlearning Resilient to Relearning Attacks", arXiv:2502.05374 (rho 0.1 on WMDP, 0.01
+ * on MUSE), after Foret et al. 2021. Traps: their code divides by |g| = 0 unguarded; its GNR and CR penalties go
+ * through .item() and have no gradient. The losses reported are those at theta. */
 #include "wrapper/wrapper.h"
 #include <math.h>
 
@@ -36,7 +36,8 @@ static ul_status part(ul_wrap *w, ul_step_result *r)
 const ul_wrapper ul_wrapper_sam = {
     .title = "Sharpness-aware forgetting",
     .paper = "arXiv:2502.05374",
-    .note = "Takes the forget gradient at perturbed weights, so that small changes (relearning) do not undo it. One more pass.",
+    .note = "Takes the forget gradient at perturbed weights, so that small changes (relearning) do not undo it. One "
+            "more pass.",
     .params = params,
     .begin = begin,
     .part = part,

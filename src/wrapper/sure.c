@@ -1,11 +1,12 @@
-/* sure.c - saliency against quantisation: only the rows of matrices (output neurons) with the largest forget gradients move,
- * so that a large learning rate can carry them across the bins of a quantiser.
+/* sure.c - saliency against quantisation: only the rows of matrices (output neurons) with the largest forget
+ * gradients move, so that a large learning rate can carry them across the bins of a quantiser.
  *
  *   mask: rows whose |g_f| (2-norm of the row's gradient) is among the largest `keep`; a vector is one row
  *
  * Zhang et al. 2024, "Catastrophic Failure of LLM Unlearning via Quantization", arXiv:2410.16454 (the 90th to 99th
- * percentile). Traps: in the authors' code the mask is never applied (optimizer_step is no hook of their trainer), the forget
- * gradient is counted twice, and the mask is made anew each batch. Take a larger --lr with it: that is its point. */
+ * percentile). Traps: in the authors' code the mask is never applied (optimizer_step is no hook of their trainer),
+ * the forget gradient is counted twice, and the mask is made anew each batch. Take a larger --lr with it: that is its
+ * point. */
 #include "wrapper/wrapper.h"
 #include <math.h>
 #include <string.h>
@@ -46,7 +47,8 @@ static ul_status by_rows(ul_wrap *w, ul_arena *arena)
         rows[i] = w->train[i].n / cols;
         UL_NEED(norm[i] = ul_alloc(arena, (size_t)rows[i], k->esize));
         for (int64_t r = 0; r < rows[i]; r++)
-            ul_array_put(w, norm[i], r, sqrt(k->sum_squares(w->be, cols, (const char *)w->g[i] + (size_t)(r * cols) * k->esize)));
+            ul_array_put(w, norm[i], r,
+                         sqrt(k->sum_squares(w->be, cols, (const char *)w->g[i] + (size_t)(r * cols) * k->esize)));
     }
     return keep_rows(w, arena, rows, norm);
 }

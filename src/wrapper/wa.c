@@ -2,8 +2,8 @@
  *
  *   theta = (1/K) sum over steps s past `from` with (last - s) a multiple of `every` of theta_s
  *
- * Fan et al. 2025, arXiv:2502.05374 (from step 100 of 500, every 5), after Izmailov et al. 2018, arXiv:1803.05407. A run that
- * is ended early averages the steps that it had. */
+ * Fan et al. 2025, arXiv:2502.05374 (from step 100 of 500, every 5), after Izmailov et al. 2018, arXiv:1803.05407. A
+ * run that is ended early averages the steps that it had. */
 #include "wrapper/wrapper.h"
 
 static const ul_param params[] = {
@@ -19,7 +19,8 @@ static ul_status begin(ul_wrap *w)
 static bool counts(const ul_wrap *w, int64_t step)
 {
     const int64_t last = w->steps - 1;
-    return (double)step >= ul_num(w->args, "from") * (double)last && (last - step) % (int64_t)ul_num(w->args, "every") == 0;
+    return (double)step >= ul_num(w->args, "from") * (double)last &&
+           (last - step) % (int64_t)ul_num(w->args, "every") == 0;
 }
 
 static ul_status after(ul_wrap *w, ul_step_result *r)
@@ -42,7 +43,8 @@ static ul_status end(ul_wrap *w)
 const ul_wrapper ul_wrapper_wa = {
     .title = "Weight averaging",
     .paper = "arXiv:2502.05374",
-    .note = "The model written is the mean of the weights after several steps: a flatter place. Keeps one more copy of them.",
+    .note = "The model written is the mean of the weights after several steps: a flatter place. Keeps one more copy of "
+            "them.",
     .params = params,
     .begin = begin,
     .after = after,

@@ -4,15 +4,14 @@
  *   mask  = score among the largest `keep` of all
  *
  * Jia et al. 2024, "WAGLE", arXiv:2410.17509 (mu 1e-6; keep 0.8 to 0.95 on TOFU, 0.4 to 0.6 on WMDP). mu stands for the
- * curvature of the retain loss. g_f and g_r are the parts of the method at hand. Trap: the authors' code keeps a reference to
- * a gradient that goes on changing. */
+ * curvature of the retain loss. g_f and g_r are the parts of the method at hand. Trap: the authors' code keeps a
+ * reference to a gradient that goes on changing. */
 #include "wrapper/wrapper.h"
 
-static const ul_param params[] = {
-    {"keep", UL_REAL, 0.8, 1e-6, 1, NULL, "share of the weights that move", NULL},
-    {"mu", UL_REAL, 1e-6, 1e-12, 1e6, NULL, "curvature of the retain loss", NULL},
-    UL_PARAM_BATCHES,
-    {0}};
+static const ul_param params[] = {{"keep", UL_REAL, 0.8, 1e-6, 1, NULL, "share of the weights that move", NULL},
+                                  {"mu", UL_REAL, 1e-6, 1e-12, 1e6, NULL, "curvature of the retain loss", NULL},
+                                  UL_PARAM_BATCHES,
+                                  {0}};
 
 static ul_status begin(ul_wrap *w)
 {
@@ -30,7 +29,8 @@ static ul_status calibrate(ul_wrap *w)
     for (int i = 0; i < w->n_train; i++)
         for (int64_t j = 0; j < w->train[i].n; j++)
             ul_array_put(w, w->forget[i], j,
-                         (ul_array_at(w, w->p[i], j) - ul_array_at(w, w->g[i], j) / mu) * ul_array_at(w, w->forget[i], j));
+                         (ul_array_at(w, w->p[i], j) - ul_array_at(w, w->g[i], j) / mu) *
+                             ul_array_at(w, w->forget[i], j));
     return ul_mask_largest(w, w->forget, ul_num(w->args, "keep"));
 }
 

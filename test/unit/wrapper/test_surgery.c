@@ -1,5 +1,5 @@
-/* Gradient surgery against its formulas, written again over flat arrays: the forget and retain gradients are those of runs of
- * the method with alpha or gamma 0, not of the trainer's parts. Q12 of the field's invariants. */
+/* Gradient surgery against its formulas, written again over flat arrays: the forget and retain gradients are those of
+ * runs of the method with alpha or gamma 0, not of the trainer's parts. Q12 of the field's invariants. */
 #include "wrapper_test.h"
 
 enum { STEPS = 5 };
@@ -76,7 +76,8 @@ static void near(const double *got, const double *want, const char *what, const 
     for (int64_t i = 0; i < n; i++) most = fmax(most, fabs(want[i]));
     for (int64_t i = 0; i < n; i++)
         if (!(fabs(got[i] - want[i]) <= 1e-12 * most))
-            fail_msg("%s around %s, step %d: g[%lld] is %.17g, should be %.17g", what, method, step, (long long)i, got[i], want[i]);
+            fail_msg("%s around %s, step %d: g[%lld] is %.17g, should be %.17g", what, method, step, (long long)i,
+                     got[i], want[i]);
 }
 
 typedef struct {
@@ -118,7 +119,8 @@ static void test_gru(void **state)
                 const double mm = dot(mean, mean, 0, n), least = floor * sqrt(mm * dot(f, f, 0, n));
                 conflicts += d < 0;
                 if (variant == 2 && d < least) d = least;
-                for (int64_t i = 0; i < n; i++) s.want[i] = f[i] - (d < 0 ? d / mm * mean[i] : 0) + (variant != 1 ? r[i] : 0);
+                for (int64_t i = 0; i < n; i++)
+                    s.want[i] = f[i] - (d < 0 ? d / mm * mean[i] : 0) + (variant != 1 ? r[i] : 0);
                 near(s.got + k * n, s.want, "gru", methods[m], k);
             }
             assert_true(conflicts > 0);
@@ -207,7 +209,8 @@ static void test_gu(void **state)
                 const double d = dot(s.want, q[j], 0, n);
                 for (int64_t i = 0; i < n; i++) s.want[i] -= d * q[j][i];
             }
-            for (int j = 0; j < have; j++) assert_true(fabs(dot(s.want, s.r + (k - j) * n, 0, n)) < 1e-10 * dot(r, r, 0, n));
+            for (int j = 0; j < have; j++)
+                assert_true(fabs(dot(s.want, s.r + (k - j) * n, 0, n)) < 1e-10 * dot(r, r, 0, n));
             for (int64_t i = 0; i < n; i++) s.want[i] += r[i];
             near(s.got + k * n, s.want, "gu", methods[m], k);
         }
@@ -297,8 +300,12 @@ static void test_parts_are_the_step(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gru),  cmocka_unit_test(test_pcgrad), cmocka_unit_test(test_sago),
-                                       cmocka_unit_test(test_blur), cmocka_unit_test(test_gu),     cmocka_unit_test(test_q12),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gru),
+                                       cmocka_unit_test(test_pcgrad),
+                                       cmocka_unit_test(test_sago),
+                                       cmocka_unit_test(test_blur),
+                                       cmocka_unit_test(test_gu),
+                                       cmocka_unit_test(test_q12),
                                        cmocka_unit_test(test_parts_are_the_step)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
