@@ -130,7 +130,8 @@ ul_status ul_training_reference(ul_training *t)
     if (!dir) dir = ul_path_join(job->arena, t->out, "reference");
     UL_NEED(dir);
     const ul_docs *const docs[UL_N_SIDE] = {t->forget_docs, t->pairing.alt, t->retain_docs};
-    t->caches = (ul_trainer_options){.model = t->model, .method = job->method, .args = &job->method_args, .recipe = &t->recipe};
+    t->caches = (ul_trainer_options){.model = t->model, .method = job->method, .args = &job->method_args, .recipe = &t->recipe,
+                                     .wrap = t->wrap, .n_wrap = t->n_wrap};
     return ul_trainer_caches(job->ctx, job->arena, dir, t->digest, docs, t->recipe.steps * t->recipe.batch, &t->caches);
 }
 

@@ -24,6 +24,8 @@ static int prefix_blocks(const ul_trainer_options *o, const ul_docs *const docs[
     const int run = ul_method_blocks(o->method, o->args, o->model), last = run < 0 ? s->n_layer : run;
     int low = ul_model_lowest(o->model);
     if (low > last) low = last;
+    for (int i = 0; i < o->n_wrap; i++)
+        if (o->wrap[i].wrapper->sample) return 0; /* it deals documents of one side to another */
     if (low < 1 || o->recipe->match_peer || adapted_below(o->model, low)) return 0;
     const unsigned sides = ul_method_sides(o->method, o->args, o->model);
     for (int side = 0; side < UL_N_SIDE; side++)
