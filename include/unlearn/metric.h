@@ -24,7 +24,8 @@ enum {
     UL_COL_GENERATION = 1u << 9,
     UL_COL_SCORE = 1u << 10,
     UL_COL_ROUGE = 1u << 11,    /* rouge1_recall, rougeL_f1, rougeL_recall */
-    UL_COL_AGGREGATE = 1u << 12 /* no column: the input's agg_value */
+    UL_COL_AGGREGATE = 1u << 12, /* no column: the input's agg_value */
+    UL_COL_DIVERGENCE = 1u << 13 /* kl, kl_reverse, js, agree */
 };
 
 /* One data set with one kind of answer, row by row; or the rows of a result. A pointer is NULL when nobody filled it.
@@ -42,6 +43,9 @@ typedef struct {
     const uint8_t *hit;   /* 1 = the label has the highest logit                                      */
     const double *mu;     /* mean and variance of log p(v) under p at that position             nat   */
     const double *sigma2; /*                                                                    nat^2 */
+    /* the same against the retrained control, q its distribution: KL(p || q), KL(q || p), JS(p, q), both have one largest logit */
+    const double *kl, *kl_reverse, *js; /* nat */
+    const uint8_t *agree;
     /* one per answer */
     const uint8_t *eos_last;     /* 1 = the last labelled token is the end-of-sequence token; NULL = all 1 */
     const double *avg_loss;      /* -mean of logp over all labelled tokens                      nat   */

@@ -17,6 +17,10 @@ static const column columns[] = {
     {"hit", UL_COL_HIT, FLAG, true, offsetof(ul_columns, hit)},
     {"mu", UL_COL_MOMENTS, NUMBER, true, offsetof(ul_columns, mu)},
     {"sigma2", UL_COL_MOMENTS, NUMBER, true, offsetof(ul_columns, sigma2)},
+    {"kl", UL_COL_DIVERGENCE, NUMBER, true, offsetof(ul_columns, kl)},
+    {"kl_reverse", UL_COL_DIVERGENCE, NUMBER, true, offsetof(ul_columns, kl_reverse)},
+    {"js", UL_COL_DIVERGENCE, NUMBER, true, offsetof(ul_columns, js)},
+    {"agree", UL_COL_DIVERGENCE, FLAG, true, offsetof(ul_columns, agree)},
     {"avg_loss", UL_COL_AVG_LOSS, NUMBER, false, offsetof(ul_columns, avg_loss)},
     {"prob", UL_COL_PROB, NUMBER, false, offsetof(ul_columns, prob)},
     {"ref_loss", UL_COL_REF_LOSS, NUMBER, false, offsetof(ul_columns, ref_loss)},
@@ -160,6 +164,17 @@ ul_status ul_columns_check(ul_arena *a, ul_columns *c, unsigned want)
     for (int i = 0; i < N_COLUMN; i++) {
         if (want & columns[i].bit) UL_TRY(check_column(ctx, c, &columns[i]));
     }
+    return UL_OK;
+}
+
+ul_status ul_chosen_score(ul_arena *a, const ul_args *args, const ul_columns *c, const double **out)
+{
+    ul_columns read;
+    if (!c) return ul_fail(ul_arena_ctx(a), UL_E_INPUT, "the input has no columns");
+    read = *c;
+    const char *name = ul_txt(args, "score");
+    UL_TRY(ul_columns_check(a, &read, strcmp(name, "score") == 0 ? UL_COL_SCORE : UL_COL_ROUGE));
+    *out = *ul_columns_number(&read, name);
     return UL_OK;
 }
 

@@ -7,6 +7,7 @@
 
 static const ul_param params[] = {
     {"k", UL_INT, 1, 1, 1e6, "samples", "how many sampled answers are looked at", NULL},
+    UL_SCORE_PARAM,
     {0},
 };
 
@@ -14,7 +15,9 @@ static ul_status rows(ul_arena *a, const ul_args *args, const ul_input *in, int 
 {
     (void)n_in;
     const ul_columns *c = in[0].columns;
+    const double *sample_score;
     const int64_t k = (int64_t)ul_num(args, "k");
+    UL_TRY(ul_chosen_score(a, args, c, &sample_score));
     double *score = UL_NEW(a, double, c->n_row);
     UL_NEED(score);
     for (int64_t i = 0; i < c->n_row; i++) {
@@ -26,7 +29,7 @@ static ul_status rows(ul_arena *a, const ul_args *args, const ul_input *in, int 
         }
         double *sample = ul_alloc_raw(a, (size_t)n, sizeof *sample);
         UL_NEED(sample);
-        memcpy(sample, c->score + first, (size_t)n * sizeof *sample);
+        memcpy(sample, sample_score + first, (size_t)n * sizeof *sample);
         score[i] = ul_expected_max(sample, n, k);
         ul_arena_rewind(a, mark);
     }
@@ -42,7 +45,7 @@ const ul_metric ul_metric_leak_at_k = {
     .hi = 1,
     .better = UL_BETTER_LOWER,
     .params = params,
-    .needs = {{"data", UL_COL_SCORE, false}},
+    .needs = {{"data", 0, false}},
     .fields = {"score"},
     .rows = rows,
     .aggregate = ul_mean_of_score,

@@ -66,6 +66,29 @@ typedef struct {
 ul_status ul_result_args(ul_arena *a, const ul_result_spec *spec, ul_args *out) UL_MUST;
 ul_status ul_result_compute(ul_arena *a, const ul_result_spec *spec, const ul_known *known, ul_result *out) UL_MUST;
 
+/* ---- numbers about numbers (_protocol.c) -------------------------------------------------------------------------- */
+/* How robust is a metric m of knowledge (OpenUnlearning, arXiv 2506.12618, section 4)? Relearning: (m_ret before - after) / (m_unl before -
+ * after), at most 1: the unlearned model gains no more than the retrained one. Quantisation: before / after, at most 1. */
+double ul_meta_relearning(double retrained_before, double retrained_after, double unlearned_before, double unlearned_after);
+double ul_meta_quantisation(double before, double after);
+/* The symmetric forms (UDS, arXiv 2605.24614): 1 - |x - y| / (|x| + |y|), of the two gains or of before and after; 1 where both are 0. */
+double ul_meta_similarity(double x, double y);
+/* What an attack gains on the forget set beyond what it gains on phantom facts (its sham): difference in differences. */
+double ul_savings(double before, double after, double sham_before, double sham_after);
+double ul_recovered(double attacked, double floor, double ceiling); /* share of the way from floor to ceiling */
+/* Unlearning depth of one example (UDS, arXiv 2605.24614): drops of log-probability of the original when its states after each layer are
+ * replaced by the control's and by the model's. sum_l control_l clip(model_l / control_l, 0, 1) / sum_l control_l over layers with
+ * control_l > tau; 0 intact, 1 as absent as in the control, NaN where no layer holds the fact. Destruction scores 1 too. */
+double ul_depth_score(const double *control, const double *model, int n_layer, double tau);
+/* Requests in a row: residual[t][j] = knowledge of request j after request t (t >= j), 0 = as in a retrained model. */
+typedef struct {
+    double on_arrival;      /* mean of residual[j][j]                                       */
+    double final;           /* mean of residual[n - 1][j]                                   */
+    double resurgence;      /* largest residual[n - 1][j] - residual[j][j], j < n - 1; NaN for one request */
+    double mean_resurgence; /* their mean                                                   */
+} ul_sequence;
+ul_sequence ul_sequence_of(const double *const *residual, int n);
+
 /* ---- intervals -------------------------------------------------------------------------------------------------- */
 typedef struct {
     uint64_t seed;

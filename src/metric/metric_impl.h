@@ -8,6 +8,11 @@
     {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning",                                                                \
      "open-unlearning: leave out the last labelled token even when it is not the end-of-sequence token", "none"}
 
+/* Which column of a result says how much a sampled answer gives away. */
+#define UL_SCORE_PARAM                                                                                                 \
+    {"score", UL_TEXT, 0, 0, 0, "score|rougeL_recall|rougeL_f1|rouge1_recall", "what an answer counts", "score"}
+ul_status ul_chosen_score(ul_arena *a, const ul_args *args, const ul_columns *c, const double **out) UL_MUST;
+
 /* The wanted columns are there (avg_loss and prob are filled where they follow from others), finite, not empty. */
 ul_status ul_columns_check(ul_arena *a, ul_columns *c, unsigned want);
 /* Mean of a column over the answers of a row. */

@@ -37,6 +37,19 @@ double ul_tpr_at_fpr(const double *positive, int64_t n, const double *negative, 
     return (double)above / (double)n;
 }
 
+int64_t ul_roc(const double *positive, int64_t n, const double *negative, int64_t m, double *fpr, double *tpr)
+{
+    int64_t k = 0, i = n, j = m;
+    fpr[k] = tpr[k] = 0, k++;
+    while (i > 0 || j > 0) {
+        const double v = j == 0 || (i > 0 && positive[i - 1] > negative[j - 1]) ? positive[i - 1] : negative[j - 1];
+        while (i > 0 && positive[i - 1] >= v) i--;
+        while (j > 0 && negative[j - 1] >= v) j--;
+        fpr[k] = (double)(m - j) / (double)m, tpr[k] = (double)(n - i) / (double)n, k++;
+    }
+    return k;
+}
+
 /* max |F - G| at the points of both samples, sorted; values compare equal across samples as they do within. */
 static double largest_gap(const double *x, int64_t n, const double *y, int64_t m)
 {

@@ -10,8 +10,9 @@ enum { ROWS = 12, TOKENS = 5 };
 typedef struct {
     int64_t token[ROWS + 1], index[ROWS];
     double logp[ROWS * TOKENS], mu[ROWS * TOKENS], sigma2[ROWS * TOKENS];
+    double kl[ROWS * TOKENS], js[ROWS * TOKENS];
     double ref_loss[ROWS], grad_norm[ROWS], score[ROWS];
-    uint8_t hit[ROWS * TOKENS];
+    uint8_t hit[ROWS * TOKENS], agree[ROWS * TOKENS];
     const char *text[ROWS], *generation[ROWS];
     ul_columns columns;
 } data;
@@ -51,6 +52,9 @@ static void fill(data *d, uint64_t seed, const char *name, bool backwards)
             d->logp[i * TOKENS + t] = -4 * ul_rng_uniform(seed, UL_STREAM_TEST, 0, k);
             d->mu[i * TOKENS + t] = -3 * ul_rng_uniform(seed, UL_STREAM_TEST, 1, k);
             d->sigma2[i * TOKENS + t] = ul_rng_uniform(seed, UL_STREAM_TEST, 2, k);
+            d->kl[i * TOKENS + t] = ul_rng_uniform(seed, UL_STREAM_TEST, 9, k);
+            d->js[i * TOKENS + t] = ul_rng_uniform(seed, UL_STREAM_TEST, 10, k) / 2;
+            d->agree[i * TOKENS + t] = ul_rng_below(seed, UL_STREAM_TEST, 11, k, 2) > 0;
             d->hit[i * TOKENS + t] = ul_rng_below(seed, UL_STREAM_TEST, 3, k, 3) > 0;
         }
         d->ref_loss[i] = ul_rng_uniform(seed, UL_STREAM_TEST, 4, (uint64_t)row);
@@ -63,13 +67,15 @@ static void fill(data *d, uint64_t seed, const char *name, bool backwards)
     d->columns = (ul_columns){.name = name, .n_row = ROWS, .index = d->index, .token = d->token, .logp = d->logp,
                               .hit = d->hit, .mu = d->mu, .sigma2 = d->sigma2, .ref_loss = d->ref_loss,
                               .grad_norm = d->grad_norm, .text = d->text, .ground_truth = d->text,
-                              .generation = d->generation, .score = d->score};
+                              .generation = d->generation, .score = d->score, .kl = d->kl, .kl_reverse = d->kl,
+                              .js = d->js, .agree = d->agree};
 }
 
-static int inputs(const ul_metric *m, const data d[2], ul_input *in)
+static int inputs(const ul_metric *m, data d[2], ul_input *in)
 {
     int n = 0;
     for (const ul_need *need = m->needs; need->role; need++, n++) {
+        for (int i = 0; i < ROWS && strcmp(need->role, "gold") == 0; i++) d[n].score[i] = floor(d[n].score[i]); /* the number of a choice */
         in[n] = (ul_input){strcmp(need->role, "*") ? need->role : "any", &d[n].columns, 0.3 + 0.2 * n};
     }
     return n;
@@ -129,8 +135,9 @@ static void broken_numbers_are_errors(void **state)
                     UL_FAILS_IN(w->ctx, UL_E_INPUT, ul_metric_id(m), ul_metric_compute(w->a, m, NULL, in, n, &r));
                     continue;
                 }
-                if (need & UL_COL_SCORE) d[side].score[7] = bad[b];
+                if (!need || need & UL_COL_SCORE) d[side].score[7] = bad[b];
                 if (need & (UL_COL_LOGP | UL_COL_AVG_LOSS | UL_COL_PROB)) d[side].logp[7 * TOKENS + 1] = bad[b];
+                if (need & UL_COL_DIVERGENCE) d[side].js[7 * TOKENS + 1] = d[side].kl[7 * TOKENS + 1] = bad[b];
                 if (need & UL_COL_GRAD_NORM) d[side].grad_norm[7] = bad[b];
                 if (need & (UL_COL_GENERATION | UL_COL_HIT)) continue;
                 UL_FAILS_IN(w->ctx, UL_E_INPUT, "row 7", ul_metric_compute(w->a, m, NULL, in, n, &r));

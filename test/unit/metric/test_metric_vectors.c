@@ -1,96 +1,9 @@
 /* The numeric test vectors of reference/test-vectors.txt (metrics.md, section 18) that concern metrics and statistics:
- * TV-1 .. TV-13, TV-18, TV-23, TV-24, TV-28. Inputs and expected values are read from the file; inputs that the file
+ * TV-1 .. TV-13, TV-18, TV-23, TV-24, TV-28 (the others: test_protocol_vectors.c). Inputs and expected values are read from the file; inputs that the file
  * names only in words are written here. */
-#include "ul_test.h"
-#include "metric/metric.h"
-#include <ctype.h>
-#include <math.h>
+#include "unit/metric/vectors.h"
 
-typedef struct {
-    ul_ctx *ctx;
-    ul_arena *a;
-    char *text;
-} world;
-
-static int set_up(void **state)
-{
-    static world w;
-    const char *path = ul_test_shared("reference/test-vectors.txt");
-    FILE *f = fopen(path, "rb");
-    if (!f) return -1;
-    w.ctx = ul_test_ctx();
-    UL_OK_IN(w.ctx, ul_arena_new(w.ctx, "test", &w.a));
-    w.text = calloc(1, 1 << 17);
-    w.text[fread(w.text, 1, (1 << 17) - 1, f)] = 0;
-    fclose(f);
-    *state = &w;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    world *w = *state;
-    free(w->text);
-    ul_arena_free(w->a);
-    ul_ctx_free(w->ctx);
-    return 0;
-}
-
-/* The first line of section "### TV-n " that contains `has`, from the place `has` on. */
-static const char *line(const world *w, const char *section, const char *has)
-{
-    static char out[1 << 14];
-    const char *s = strstr(w->text, section);
-    const char *end = s ? strstr(s + 1, "### TV-") : NULL;
-    const char *at = s ? strstr(s, has) : NULL;
-    if (!at || (end && at >= end)) fail_msg("no line \"%s\" in section \"%s\"", has, section);
-    snprintf(out, sizeof out, "%.*s", (int)strcspn(at, "\n"), at);
-    return out;
-}
-
-/* Every number of a text that does not touch a letter, in order. */
-static int numbers(const char *s, double *out, int max)
-{
-    int n = 0;
-    for (const char *p = s; *p;) {
-        const bool starts = isdigit((unsigned char)*p) || ((*p == '-' || *p == '.') && isdigit((unsigned char)p[1]));
-        if (!starts || (p > s && (isalnum((unsigned char)p[-1]) || p[-1] == '@'))) {
-            p++;
-            continue;
-        }
-        char *end;
-        const double x = strtod(p, &end);
-        if (n == max) fail_msg("more than %d numbers in \"%s\"", max, s);
-        out[n++] = x;
-        p = end;
-    }
-    return n;
-}
-
-static void near(double got, double want, const char *what)
-{
-    if (!(fabs(got - want) <= 1e-12 * fabs(want))) fail_msg("%s: %.17g instead of %.17g", what, got, want);
-}
-
-static const ul_metric *metric(world *w, const char *id)
-{
-    const ul_metric *m = NULL;
-    UL_OK_IN(w->ctx, ul_metric_find(w->ctx, id, &m));
-    return m;
-}
-
-/* Compute with parameters "key=value key=value". */
-static ul_result compute(world *w, const char *id, const char *args, const ul_input *in, int n)
-{
-    const ul_result_spec spec = {.name = id, .metric = id, .args = args};
-    ul_args a;
-    ul_result r;
-    UL_OK_IN(w->ctx, ul_result_args(w->a, &spec, &a));
-    UL_OK_IN(w->ctx, ul_metric_compute(w->a, metric(w, id), &a, in, n, &r));
-    return r;
-}
-
-static void tv1_stems(void **state)
+static void tv_1_stems(void **state)
 {
     world *w = *state;
     char all[1 << 14];
@@ -114,7 +27,7 @@ static char *literal(char *p, char **text)
     return p + 1;
 }
 
-static void tv2_rouge(void **state)
+static void tv_2_rouge(void **state)
 {
     world *w = *state;
     char *section = strdup(strstr(w->text, "### TV-2 "));
@@ -142,7 +55,7 @@ static void tv2_rouge(void **state)
     assert_int_equal(n, 14);
 }
 
-static void tv3_probability(void **state)
+static void tv_3_probability(void **state)
 {
     world *w = *state;
     double v[16];
@@ -155,7 +68,7 @@ static void tv3_probability(void **state)
     near(r.agg_value, v[6], "Prob");
 }
 
-static void tv4_truth_ratio(void **state)
+static void tv_4_truth_ratio(void **state)
 {
     world *w = *state;
     double in[8], v[16];
@@ -191,7 +104,7 @@ static void tv4_truth_ratio(void **state)
     near(r.agg_value, over[8], "mean of max(0, 1 - R)");
 }
 
-static void tv5_probability_w_options(void **state)
+static void tv_5_probability_w_options(void **state)
 {
     world *w = *state;
     double v[8];
@@ -202,7 +115,7 @@ static void tv5_probability_w_options(void **state)
     near(compute(w, "probability_w_options", NULL, in, 2).agg_value, v[4], "share");
 }
 
-static void tv6_model_utility(void **state)
+static void tv_6_model_utility(void **state)
 {
     world *w = *state;
     double v[12];
@@ -221,7 +134,7 @@ static double ks(world *w, double *x, int n, double *y, int m, const char *repor
     return compute(w, "ks_test", report, in, 2).agg_value;
 }
 
-static void tv7_kolmogorov_smirnov(void **state)
+static void tv_7_kolmogorov_smirnov(void **state)
 {
     world *w = *state;
     double v[32], x[400], y[400];
@@ -254,7 +167,7 @@ static void tv7_kolmogorov_smirnov(void **state)
     }
 }
 
-static void tv8_auc_and_privleak(void **state)
+static void tv_8_auc_and_privleak(void **state)
 {
     world *w = *state;
     double v[16];
@@ -281,7 +194,7 @@ static void tv8_auc_and_privleak(void **state)
     }
 }
 
-static void tv9_min_k(void **state)
+static void tv_9_min_k(void **state)
 {
     world *w = *state;
     double logp[6], mu[6], sigma2[6], v[16];
@@ -312,7 +225,7 @@ static void tv9_min_k(void **state)
     }
 }
 
-static void tv10_zlib(void **state)
+static void tv_10_zlib(void **state)
 {
     world *w = *state;
     static const char *const text[5] = {"", "a", "Paris", "The author's full name is Hsiao Yun-Hwa.",
@@ -329,7 +242,7 @@ static void tv10_zlib(void **state)
     }
 }
 
-static void tv11_memorization(void **state)
+static void tv_11_memorization(void **state)
 {
     world *w = *state;
     char *section = strdup(strstr(w->text, "### TV-11 "));
@@ -362,7 +275,7 @@ static void tv11_memorization(void **state)
     assert_int_equal(n, 6);
 }
 
-static void tv12_leak_at_k(void **state)
+static void tv_12_leak_at_k(void **state)
 {
     world *w = *state;
     char *section = strdup(strstr(w->text, "### TV-12 "));
@@ -398,7 +311,7 @@ static void tv12_leak_at_k(void **state)
     assert_true(isnan(ul_expected_max((double[]){1, 2}, 2, 3)));
 }
 
-static void tv13_repetition_and_perplexity(void **state)
+static void tv_13_repetition_and_perplexity(void **state)
 {
     world *w = *state;
     static const char *const text[4] = {"a b a b a b a b", "the cat sat on the mat", "x x x x", "x"};
@@ -425,7 +338,7 @@ static void tv13_repetition_and_perplexity(void **state)
     near(compute(w, "perplexity", "weight=row", &(ul_input){"data", &docs, 0}, 1).agg_value, want[2], "row-weighted");
 }
 
-static void tv28_contrastive_accuracy(void **state)
+static void tv_28_contrastive_accuracy(void **state)
 {
     world *w = *state;
     double v[16], right[4], wrong[8];
@@ -445,7 +358,7 @@ static void tv28_contrastive_accuracy(void **state)
     near(compute(w, "contrastive_accuracy", "ties=share", in, 2).agg_value, want[1], "ties shared");
 }
 
-static void tv18_final_ranking(void **state)
+static void tv_18_final_ranking(void **state)
 {
     world *w = *state;
     double v[8];
@@ -469,7 +382,7 @@ static uint64_t below(uint64_t *s, uint64_t n)
     return (hi * n + (lo * n >> 32)) >> 32;
 }
 
-static void tv23_bootstrap(void **state)
+static void tv_23_bootstrap(void **state)
 {
     world *w = *state;
     double v[32], mean[1000], sum = 0;
@@ -493,7 +406,7 @@ static void tv23_bootstrap(void **state)
     near(sum / 1000, want[2], "mean of the replicates");
 }
 
-static void tv24_paired_clusters(void **state)
+static void tv_24_paired_clusters(void **state)
 {
     world *w = *state;
     /* test-vectors.py: O, R, U and the same attacked */
@@ -531,23 +444,23 @@ static void tv24_paired_clusters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tv1_stems),
-        cmocka_unit_test(tv2_rouge),
-        cmocka_unit_test(tv3_probability),
-        cmocka_unit_test(tv4_truth_ratio),
-        cmocka_unit_test(tv5_probability_w_options),
-        cmocka_unit_test(tv6_model_utility),
-        cmocka_unit_test(tv7_kolmogorov_smirnov),
-        cmocka_unit_test(tv8_auc_and_privleak),
-        cmocka_unit_test(tv9_min_k),
-        cmocka_unit_test(tv10_zlib),
-        cmocka_unit_test(tv11_memorization),
-        cmocka_unit_test(tv12_leak_at_k),
-        cmocka_unit_test(tv13_repetition_and_perplexity),
-        cmocka_unit_test(tv18_final_ranking),
-        cmocka_unit_test(tv23_bootstrap),
-        cmocka_unit_test(tv24_paired_clusters),
-        cmocka_unit_test(tv28_contrastive_accuracy),
+        cmocka_unit_test(tv_1_stems),
+        cmocka_unit_test(tv_2_rouge),
+        cmocka_unit_test(tv_3_probability),
+        cmocka_unit_test(tv_4_truth_ratio),
+        cmocka_unit_test(tv_5_probability_w_options),
+        cmocka_unit_test(tv_6_model_utility),
+        cmocka_unit_test(tv_7_kolmogorov_smirnov),
+        cmocka_unit_test(tv_8_auc_and_privleak),
+        cmocka_unit_test(tv_9_min_k),
+        cmocka_unit_test(tv_10_zlib),
+        cmocka_unit_test(tv_11_memorization),
+        cmocka_unit_test(tv_12_leak_at_k),
+        cmocka_unit_test(tv_13_repetition_and_perplexity),
+        cmocka_unit_test(tv_18_final_ranking),
+        cmocka_unit_test(tv_23_bootstrap),
+        cmocka_unit_test(tv_24_paired_clusters),
+        cmocka_unit_test(tv_28_contrastive_accuracy),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
