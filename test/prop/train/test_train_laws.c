@@ -16,6 +16,7 @@ static const struct {
              {"undial", "kl", "all"}, {"ceu", "", "all"}, {"pdu", "nll", "all"}, {"rmu", "", "layers 1 mlp.down_proj"},
              {"scrub", "", "all"}, {"llmu", "", "all"}, {"loku", "nll", "all"},
              {"armu", "", "all"}, {"cosrmu", "", "layers 1"}, {"rr", "", "all"}, {"lunar", "", "layers 1 mlp.down_proj"},
+             {"repnoise", "kl", "layers 1"},
              {"", "", "all"}}; /* "": plain training */
 
 static void begin(tiny *t, const ul_config *config, const tiny_how *how, int kind, const char *out)

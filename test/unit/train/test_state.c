@@ -171,6 +171,60 @@ static void test_formulas(void **state)
     check_formula("lunar");
 }
 
+/* exp(-|a-b|^2 / s), s = C/2 .. 8C */
+static double kernel(const double *a, const double *b)
+{
+    double k = 0;
+    for (int i = 0; i < 5; i++) k += exp(-square(a, b) / (C * 0.5 * (1 << i)));
+    return k;
+}
+
+static void noise(const tiny *t, int64_t step, int64_t id, int l, int i, double *y)
+{
+    for (int c = 0; c < C; c++)
+        y[c] = ul_rng_normal(t->recipe.seed, UL_STREAM_STATE, (uint64_t)step, ((uint64_t)(id * 1024 + l) << 24) + (uint64_t)(i * C + c));
+}
+
+/* Mean over blocks of the biased MMD^2 of a document's states and noise. */
+static double discrepancy(const tiny *t, int64_t step, int64_t id, const states *s)
+{
+    double sum = 0;
+    for (int l = 0; l < L; l++)
+        for (int i = 0; i < s->n; i++)
+            for (int j = 0; j < s->n; j++) {
+                double a[C], b[C];
+                noise(t, step, id, l, i, a), noise(t, step, id, l, j, b);
+                sum += (kernel(s->h[l][i], s->h[l][j]) + kernel(a, b) - kernel(s->h[l][i], b) - kernel(s->h[l][j], a)) / L / s->n / s->n;
+            }
+    return sum;
+}
+
+/* repnoise, with and without its discrepancy: the difference is beta times the naive one. */
+static void test_noise(void **state)
+{
+    (void)state;
+    enum { STEP = 3 };
+    tiny t;
+    open_method(&t, "repnoise");
+    double want = 0;
+    for (int i = 0; i < 3; i++) {
+        ul_sample x;
+        assert_int_equal(tiny_sample(&t, STEP, i, NULL, &x), UL_OK);
+        const states s = states_of(&t, x.doc[UL_FORGET]);
+        want += discrepancy(&t, STEP, x.doc[UL_FORGET]->id, &s) / 3;
+    }
+    set(&t, "beta", 0);
+    const double without = loss_of(&t, STEP);
+    set(&t, "beta", 10);
+    const double got = (loss_of(&t, STEP) - without) / 10;
+    if (!(fabs(want - got) <= 1e-12) || !(want > 0.01)) fail_msg("discrepancy %.15g, by pairs %.15g", got, want);
+    set(&t, "beta", 0); /* the rest needs no state: -log(1 + CE) */
+    set(&t, "alpha", 0);
+    set(&t, "gamma", 0);
+    assert_true(loss_of(&t, STEP) == 0);
+    tiny_close(&t);
+}
+
 /* Every sample: this forget document, and retain document 0. */
 static ul_status one_document(void *user, int64_t step, int32_t i, ul_arena *arena, ul_sample *out)
 {
@@ -252,7 +306,7 @@ static void test_prefix(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formulas), cmocka_unit_test(test_rmu_at_its_target),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formulas), cmocka_unit_test(test_rmu_at_its_target), cmocka_unit_test(test_noise),
                                        cmocka_unit_test(test_prefix)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

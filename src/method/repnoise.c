@@ -1,0 +1,58 @@
+/* repnoise.c - representation noising: hidden states of forget text are made to look like noise at every block, its answers
+ * unlikely, and the retain text is kept.
+ *
+ *   L = alpha L_r + beta mean_f MMD^2(h(x), N(0, 1)) - gamma mean_f log(1 + CE(x)),   CE(x) = -(1/|x|) sum_t log p(y_t)
+ *   d/dlogp_t = gamma / (n_seq |x| (1 + CE))
+ *
+ * means over documents; the discrepancy is a mean over blocks, between a document's states and as many rows of noise.
+ *
+ * Rosati et al. 2024, "Representation Noising", arXiv:2405.14577 (beta 0.001, weight of the ascent 1), and its code. Our
+ * readings: the state is a block's output, where the code takes the mlp's; a sample of the discrepancy is a token (at most
+ * 32 of a document), where the code takes a whole padded sequence of the batch; the logarithm is of one document's CE, where
+ * the code takes it of the batch's; CE is of the last block alone, where the code adds the logit lens of all blocks. Traps: the
+ * ascent is unbounded, though slow; beta so small leaves most of the work to it. */
+#include "method/method.h"
+
+static const ul_param params[] = {
+    {"beta", UL_REAL, 0.001, 0, 1e6, NULL, "weight of the discrepancy between hidden states and noise", NULL},
+    UL_PARAM_GAMMA(1),
+    UL_PARAM_ALPHA(1),
+    UL_PARAM_RETAIN,
+    {0}};
+
+static unsigned needs_of(const ul_args *args)
+{
+    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE | UL_NEED_STATE_AND_HEAD);
+}
+
+static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
+{
+    (void)args;
+    return (ul_state){.last = n_layer - 1, .step = 1, .distance = side == UL_FORGET ? UL_DISTANCE_MMD : UL_DISTANCE_NONE};
+}
+
+static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    const double gamma = ul_num(args, "gamma");
+    double sum = ul_state_term(forget, ul_num(args, "beta"));
+    (void)alt;
+    if (forget->n) {
+        const double ce = -ul_side_sum(forget->logp, forget->n) / forget->n;
+        for (int32_t t = 0; t < forget->n; t++) forget->dlogp[t] += gamma / (forget->n_seq * forget->n * (1 + ce));
+        sum -= gamma * ul_log1p(ce) / forget->n_seq;
+    }
+    return sum + ul_retain_term(args, retain);
+}
+
+const ul_method ul_method_repnoise = {
+    .title = "Representation noising",
+    .paper = "arXiv:2405.14577",
+    .note = "Hidden states of forget text towards noise at all blocks, against relearning; its effect depends on depth.",
+    .intent = UL_REMOVAL,
+    .level = UL_LEVEL_HIDDEN,
+    .params = params,
+    .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE | UL_NEED_STATE_AND_HEAD,
+    .needs_of = needs_of,
+    .state = state,
+    .loss = loss,
+};
