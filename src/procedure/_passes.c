@@ -15,37 +15,62 @@ static ul_status in_range(void *user, int64_t step, int32_t i, ul_arena *arena, 
     return UL_OK;
 }
 
-ul_status ul_work_train(ul_work *w, const char *stage, ul_model *model, const ul_method *method, const ul_args *args,
-                        const ul_recipe *recipe, const ul_docs *forget, const ul_docs *retain)
+/* Caches of the model as it is, where nobody gave any: an earlier stage may have moved it. With samples of its own, or an
+ * observer of all blocks, a stage has no cached prefix. */
+static ul_status caches(ul_work *w, const ul_stage *s, const char *dir, ul_trainer_options *o)
+{
+    char digest[65];
+    const ul_docs *const docs[UL_N_SIDE] = {s->forget, NULL, s->retain};
+    for (int k = 0; k < UL_N_SIDE; k++)
+        if ((o->ref[k] = s->ref[k])) return UL_OK;
+    const int64_t draws = s->sample || s->observer ? 0 : ul_recipe_steps(s->recipe, s->forget->n) * s->recipe->batch;
+    UL_TRY(ul_model_digest(w->ctx, w->model, digest));
+    return ul_trainer_caches(w->ctx, w->arena, dir, digest, docs, draws, o);
+}
+
+ul_status ul_work_stage(ul_work *w, const ul_stage *s)
 {
     ul_pairing pairing;
-    ul_reference *ref[UL_N_SIDE] = {NULL};
     int64_t done = 0;
-    char digest[65]; /* an earlier stage may have moved the model */
-    const unsigned needs = ul_method_needs(method, args);
-    const char *dir = w->out_dir ? ul_format(w->arena, "%s/%s/%s", w->out_dir, UL_STAGES_NAME, stage) : NULL;
+    const char *dir = w->out_dir ? ul_format(w->arena, "%s/%s/%s", w->out_dir, UL_STAGES_NAME, s->name) : NULL;
     if (w->out_dir) UL_NEED(dir);
-    UL_TRY(ul_model_digest(w->ctx, model, digest));
-    UL_TRY(ul_pairing_init(w->ctx, w->arena, forget, retain, recipe->seed, true, &pairing));
-    const ul_docs *const docs[UL_N_SIDE] = {forget, NULL, retain};
-    for (int s = 0; s < UL_N_SIDE; s++) {
-        const ul_ref_kind kind = ul_reference_kind(needs, s);
-        if (kind != UL_REF_NONE)
-            UL_TRY(ul_reference_open(w->ctx, w->arena, model, dir, digest, docs[s], kind == UL_REF_HIDDEN, &ref[s]));
+    ul_run run = {.options = {.model = w->model, .method = s->method, .args = s->args, .recipe = s->recipe,
+                              .micro_batch = w->micro_batch, .checkpoint = w->checkpoint, .sample = s->sample, .user = s->user,
+                              .observer = s->observer, .wrap = s->wrap, .n_wrap = s->n_wrap},
+                  .n_samples = s->forget->n, .out_dir = dir, .recipe_digest = w->recipe_digest, .save_every = w->save_every,
+                  .resume = w->resume, .what = s->name};
+    UL_TRY(caches(w, s, dir, &run.options));
+    if (!s->sample) {
+        UL_TRY(ul_pairing_init(w->ctx, w->arena, s->forget, s->retain, s->recipe->seed, true, &pairing));
+        run.options.pairing = &pairing;
     }
-    const ul_run run = {.options = {.model = model, .method = method, .args = args, .recipe = recipe,
-                                    .micro_batch = w->micro_batch, .checkpoint = w->checkpoint, .pairing = &pairing,
-                                    .ref = {ref[UL_FORGET], ref[UL_ALT], ref[UL_RETAIN]}},
-                        .n_samples = forget->n, .out_dir = dir, .recipe_digest = w->recipe_digest,
-                        .save_every = w->save_every, .resume = w->resume, .what = stage};
     UL_TRY(ul_run_train(w->ctx, &run, &w->last, &done));
     w->steps += done;
-    const int64_t steps = ul_recipe_steps(recipe, forget->n);
-    if (done >= steps) return UL_OK;
+    const int64_t steps = ul_recipe_steps(s->recipe, s->forget->n);
+    if (done >= steps || w->last.stopped) return UL_OK;
     return ul_fail(w->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld of the stage \"%s\"; %s", (long long)done,
-                   (long long)steps, stage,
+                   (long long)steps, s->name,
                    w->save_every < 0 ? "nothing was saved (--save-every -1)"
                                      : "the state is saved: the same command with --resume goes on to the same bits");
+}
+
+ul_status ul_work_loss(ul_work *w, const char *key, const ul_method **method, ul_args *args)
+{
+    const char *id = ul_txt(w->args, key);
+    *method = ul_method_find(id);
+    if (!*method || !(*method)->loss) {
+        const char *near = ul_method_nearest(id);
+        return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which is no method with a loss; %s%s", w->id, key, id,
+                       near ? "did you mean " : "`unlearn methods` lists them", near ? near : "");
+    }
+    ul_args_default((*method)->params, args);
+    const unsigned needs = ul_method_needs(*method, args);
+    if (needs & UL_NEED_ALT)
+        return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which needs alternate answers: take one that does not (npo, graddiff, simnpo)",
+                       w->id, key, id);
+    if (needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) && !w->retain)
+        return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which needs retain rows: give --retain", w->id, key, id);
+    return UL_OK;
 }
 
 /* The trainer's gradient of the mean NLL over documents first .. first+n-1: one step of n samples that is never taken. */

@@ -43,6 +43,15 @@ int ul_layer_of(ul_model *model, const ul_trainable *t)
     return -1;
 }
 
+const ul_weight *ul_matrix_of(ul_model *model, const ul_trainable *t)
+{
+    ul_weight *weight;
+    const int n = ul_model_weights(model, &weight);
+    for (int i = 0; i < n; i++)
+        if (weight[i].p == t->p && !weight[i].is_bias && !weight[i].is_norm && !weight[i].is_embedding) return &weight[i];
+    return NULL;
+}
+
 /* ---- directions ------------------------------------------------------------------------------------------------------- */
 ul_status ul_move_new(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_move *out)
 {
@@ -68,6 +77,12 @@ void ul_move_learned(ul_move *m)
         else
             for (int64_t j = 0; j < s->train[i].n; j++)
                 ul_real_put(m->d[i], j, s->esize, ul_real_at(s->train[i].p, j, s->esize) - ul_real_at(s->p[i], j, s->esize));
+}
+
+void ul_move_negate(ul_move *m)
+{
+    for (int i = 0; i < m->from.n; i++)
+        for (int64_t j = 0; j < m->from.train[i].n; j++) ul_real_put(m->d[i], j, m->from.esize, -ul_real_at(m->d[i], j, m->from.esize));
 }
 
 void ul_move_to(const ul_move *m, double a)

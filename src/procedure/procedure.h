@@ -42,10 +42,26 @@ typedef struct {
 const ul_procedure_entry *ul_procedures(int *n);
 
 /* ---- shared: passes (_passes.c) ------------------------------------------------------------------------------------- */
-/* One training run as a stage: `method` with `args` (NULL: mean NLL of `forget`) over forget (and retain), by `recipe`.
- * Its log and checkpoint lie in out_dir/stages/<stage>; a stage that ended before an interruption is not run again. */
-ul_status ul_work_train(ul_work *w, const char *stage, ul_model *model, const ul_method *method, const ul_args *args,
-                        const ul_recipe *recipe, const ul_docs *forget, const ul_docs *retain) UL_MUST;
+/* One training run as a stage. Its log and checkpoint lie in out_dir/stages/<name>; a stage that ended before an interruption
+ * is not run again. What the model says before the stage is the reference, where none is given. */
+typedef struct {
+    const char *name;
+    const ul_method *method; /* NULL: mean NLL of the forget side */
+    const ul_args *args;
+    const ul_recipe *recipe;
+    const ul_docs *forget, *retain; /* retain NULL: none */
+    ul_sample_fn *sample;           /* instead of the pairing of the two */
+    void *user;
+    const ul_reference *ref[UL_N_SIDE];
+    const ul_wrapping *wrap;
+    int n_wrap;
+    const ul_observer *observer;
+} ul_stage;
+ul_status ul_work_stage(ul_work *w, const ul_stage *stage) UL_MUST;
+/* A method of the registry, named by the parameter `key`, with its defaults: a loss that a procedure builds on. It may need
+ * forget and retain rows, and no alternates. */
+#define UL_PARAM_LOSS(key, dflt, help) {key, UL_TEXT, 0, 0, 0, NULL, help, dflt}
+ul_status ul_work_loss(ul_work *w, const char *key, const ul_method **method, ul_args *args) UL_MUST;
 /* The gradient of `scale` times the mean NLL per scored token over all of `docs`, into the trainables' g (replaced).
  * *loss: that mean, or NULL. */
 ul_status ul_work_gradient(ul_work *w, ul_model *model, const ul_docs *docs, double scale, double *loss) UL_MUST;
@@ -84,6 +100,7 @@ ul_status ul_move_new(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_move *ou
 /* d = what training has changed since `from`. Of an adapter that changed from B = 0, d is B's and A stays as trained: so the
  * merged change is what is scaled, and negated. */
 void ul_move_learned(ul_move *m);
+void ul_move_negate(ul_move *m);
 void ul_move_to(const ul_move *m, double a);
 
 /* ---- shared: how far to go (_budget.c) -------------------------------------------------------------------------------- */
@@ -112,6 +129,35 @@ ul_status ul_budget_search(ul_budget *b, const ul_move *move, double kl, double 
  * kl is above 0) allows, and says so in the report. */
 ul_status ul_budget_begin(ul_work *w, ul_budget *b) UL_MUST;
 ul_status ul_budget_go(ul_work *w, ul_budget *b, const ul_move *move) UL_MUST;
+/* ---- shared: statistics of linear layers (_factors.c) ------------------------------------------------------------------ */
+/* Second moments of what the linear layers that move read (x) and of the gradient that comes back to them (dy): sums over
+ * tokens, from an observer. */
+typedef struct {
+    const ul_weight *w;
+    void *xx, *dd;         /* real [cols, cols], [rows, rows]: sums of x x^T, dy dy^T; NULL: not asked for */
+    double *x_sum, *d_sum; /* [cols], [rows] */
+    int64_t n;             /* tokens */
+} ul_factor;
+typedef struct {
+    ul_factor *at;
+    int n;
+    const ul_backend *be;
+    char *x, *dy; /* room for a batch without its first tokens */
+    int64_t room;
+} ul_factors;
+enum {
+    UL_FACTOR_X = 1, UL_FACTOR_D = 2,
+    UL_FACTOR_SAMPLED = 4, /* dy of labels drawn from the model's own distribution (the true Fisher), not of the answers */
+    UL_FACTOR_NO_FIRST = 8 /* without the first token of each document: its activation is an outlier of all models */
+};
+/* Of the summed NLL of the scored tokens of `docs`, for the linear layers of blocks whose weight moves. */
+ul_status ul_factors_collect(ul_work *w, ul_arena *arena, const ul_docs *docs, unsigned what, ul_factors *out) UL_MUST;
+const ul_factor *ul_factor_of(const ul_factors *f, const ul_weight *w); /* NULL: none */
+/* Rows of x [n_tok, width] without the first token of each document, packed into `to`; returns their number. */
+int64_t ul_skip_first(const ul_backend *be, const ul_batch *b, int64_t width, const void *x, void *to);
+/* The whole matrices among the trainables: the weight whose array this is, or NULL for vectors, embeddings and adapters. */
+const ul_weight *ul_matrix_of(ul_model *model, const ul_trainable *t);
+
 /* Entry i of an array of real, read and written as double. */
 static inline double ul_real_at(const void *x, int64_t i, size_t esize)
 {

@@ -41,7 +41,7 @@ static ul_status run(ul_work *w)
     UL_TRY(factors(w, f));
     UL_TRY(ul_budget_begin(w, &budget));
     UL_TRY(ul_move_new(w->ctx, w->arena, w->model, &move));
-    UL_TRY(ul_work_train(w, "learn", w->model, NULL, NULL, w->recipe, w->forget, NULL));
+    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "learn", .recipe = w->recipe, .forget = w->forget}));
     ul_move_learned(&move);
     for (int i = 0; i < move.from.n; i++) {
         const ul_trainable *t = &move.from.train[i];

@@ -1,0 +1,108 @@
+/* undo.c - UNDO: unlearn, noise, distil: what was suppressed only is not taught again to a damaged copy.
+ *
+ *   1  suppress: a method of the registry gives the teacher theta_t
+ *   2  student = (1 - alpha) theta_t + alpha beta N        N: Xavier uniform for matrices, 0 for vectors
+ *   3  distil: KL(teacher || student) on retain rows (or a general text) until the student has recovered
+ *
+ * Lee et al. 2025, arXiv:2506.06278; code: AddieFoote/distillation-robustify-unlearning (WMDP: alpha 0.25, beta 0; languages:
+ * alpha 0.1 to 0.7, beta 0.1). The teacher is not held in memory: the rows that its head reads are cached. The forget rows are
+ * not among what is distilled. Traps: the larger alpha, the more robust and the longer stage 3; a text that is too small to
+ * carry the model's abilities loses them. */
+#include "procedure/procedure.h"
+#include <math.h>
+
+static const ul_param params[] = {
+    UL_PARAM_LOSS("suppress", "npo", "the method that makes the teacher, with its own defaults"),
+    {"alpha", UL_REAL, 0.3, 0, 1, NULL, "share of the weights that noise replaces", NULL},
+    {"beta", UL_REAL, 0.1, 0, 10, NULL, "size of the noise; 0: the weights only shrink", NULL},
+    {"distil_epochs", UL_REAL, 4, 0.001, 10000, NULL, "passes over the retain rows in stage 3", NULL},
+    {0}};
+
+static double distance(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    double sum = 0;
+    (void)args, (void)forget, (void)alt;
+    for (int32_t i = 0; i < retain->n; i++) {
+        retain->dkl[i] = 1 / retain->n_tok;
+        sum += retain->kl[i];
+    }
+    return retain->n ? sum / retain->n_tok : 0;
+}
+
+static const ul_method distil = {.title = "UNDO, last stage", .paper = "arXiv:2506.06278", .loss = distance, .params = (const ul_param[]){{0}},
+                                 .needs = UL_NEED_RETAIN | UL_NEED_RETAIN_KL | UL_NEED_NO_FORGET_LOSS};
+
+/* Retain documents in the order of a pairing of their own. */
+typedef struct {
+    ul_ctx *ctx;
+    ul_pairing pairing;
+    int32_t batch;
+} order;
+
+static ul_status sample(void *user, int64_t step, int32_t i, ul_arena *arena, ul_sample *out)
+{
+    order *o = user;
+    (void)arena;
+    UL_TRY(ul_pairing_sample(o->ctx, &o->pairing, step * o->batch + i, out));
+    out->doc[UL_RETAIN] = out->doc[UL_FORGET];
+    out->doc[UL_FORGET] = NULL;
+    return UL_OK;
+}
+
+static ul_status noise(ul_work *w)
+{
+    ul_trainable *t;
+    const double alpha = ul_num(w->args, "alpha"), beta = ul_num(w->args, "beta");
+    const size_t esize = ul_model_backend(w->model)->k->esize;
+    const int n = ul_model_trainables(w->model, &t);
+    ul_weight *weight;
+    const int n_weight = ul_model_weights(w->model, &weight);
+    for (int i = 0; i < n; i++) {
+        double bound = 0;
+        for (int k = 0; k < n_weight; k++)
+            if (weight[k].p == t[i].p && !weight[k].is_norm && !weight[k].is_bias)
+                bound = sqrt(6 / (double)(t[i].n / weight[k].cols + weight[k].cols));
+        for (int64_t j = 0; j < t[i].n; j++) {
+            const double u = 2 * ul_rng_uniform(w->recipe->seed, UL_STREAM_WEIGHTS, (uint64_t)i, (uint64_t)j) - 1;
+            ul_real_put(t[i].p, j, esize, (1 - alpha) * ul_real_at(t[i].p, j, esize) + alpha * beta * bound * u);
+        }
+    }
+    return UL_OK;
+}
+
+static ul_status run(ul_work *w)
+{
+    ul_args args;
+    const ul_method *suppress;
+    char digest[65];
+    ul_reference *teacher;
+    order o = {.ctx = w->ctx, .batch = w->recipe->batch};
+    ul_recipe r = *w->recipe;
+    UL_TRY(ul_work_whole(w));
+    UL_TRY(ul_work_loss(w, "suppress", &suppress, &args));
+    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "suppress", .method = suppress, .args = &args, .recipe = w->recipe, .forget = w->forget,
+                                        .retain = w->retain}));
+    UL_TRY(ul_model_digest(w->ctx, w->model, digest));
+    const char *dir = w->out_dir ? ul_format(w->arena, "%s/%s/distil", w->out_dir, UL_STAGES_NAME) : NULL;
+    if (w->out_dir) UL_NEED(dir);
+    UL_TRY(ul_reference_open(w->ctx, w->arena, w->model, dir, digest, w->retain, true, &teacher));
+    UL_TRY(noise(w));
+    UL_TRY(ul_pairing_init(w->ctx, w->arena, w->retain, NULL, r.seed, true, &o.pairing));
+    r.epochs = ul_num(w->args, "distil_epochs");
+    r.steps = 0;
+    r.match_peer = false;
+    ul_args_default(distil.params, &args);
+    return ul_work_stage(w, &(ul_stage){.name = "distil", .method = &distil, .args = &args, .recipe = &r, .forget = w->retain,
+                                        .sample = sample, .user = &o, .ref = {NULL, NULL, teacher}});
+}
+
+const ul_procedure ul_procedure_undo = {
+    .method = {.title = "UNDO: unlearn, noise, distil",
+               .paper = "arXiv:2506.06278",
+               .note = "As robust as its noise is strong; costs a training run on text that carries what shall stay.",
+               .intent = UL_REMOVAL,
+               .level = UL_LEVEL_PARAMETERS,
+               .params = params,
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+    .run = run,
+};
