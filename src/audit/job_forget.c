@@ -63,7 +63,7 @@ static ul_status report(ul_training *t, const ul_step_result *last, int64_t step
     for (int i = 0; i < t->n_wrap; i++) ul_buf_printf(&job->text, "%s %s", i ? "," : "; with", t->wrap[i].id);
     if (last->stopped) {
         json_object_set_new(job->result, "stopped", json_true());
-        ul_buf_printf(&job->text, "\nended before step %lld: on its budget", (long long)t->recipe.steps);
+        ul_buf_printf(&job->text, "\nended after step %lld of %lld: on its budget", (long long)steps, (long long)t->recipe.steps);
     }
     ul_buf_printf(&job->text, "\nwritten: %s\nnext: unlearn eval --model %s", t->out, t->lora ? t->dir : t->out);
     if (t->lora) ul_buf_printf(&job->text, " --adapter %s", t->out);

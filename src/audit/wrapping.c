@@ -72,5 +72,5 @@ ul_status ul_training_wrappers(ul_training *t)
         if (job->wrap[i].wrapper->flags & UL_WRAP_RETAIN_TEXT) t->retain_text = true;
     }
     t->n_wrap = n;
-    return UL_OK;
+    return ul_wrappings_check(job->ctx, job->method, &job->method_args, t->wrap, n);
 }

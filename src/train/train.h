@@ -186,6 +186,9 @@ struct ul_wrap {
     void *state;
     bool off; /* set by begin: at this strength there is nothing to do, nothing more is called */
 };
+/* UL_E_USAGE: two that do the same thing; one without what it needs. The trainer asks too; callers, before they write. */
+ul_status ul_wrappings_check(ul_ctx *ctx, const ul_method *m, const ul_args *args, const ul_wrapping *wrap,
+                             int n) UL_MUST;
 /* Arrays as large as the trainables, zero. kind: kept in checkpoints as "ID.KIND.TENSOR"; NULL: not kept. */
 ul_status ul_wrap_arrays(ul_wrap *w, const char *kind, void ***out) UL_MUST;
 /* The sides of the method's that make up the forget part, or the retain part. */

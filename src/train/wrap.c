@@ -53,28 +53,30 @@ void ul_wrap_keep_only(ul_wrap *w, int i, const uint8_t *bits)
     for (int64_t b = 0; b < (w->train[i].n + 7) / 8; b++) mask[b] &= bits[b];
 }
 
-static ul_status check_pair(ul_trainer *t, int i, int k)
+static ul_status check_pair(ul_ctx *ctx, const ul_wrapping *x, const ul_wrapping *y)
 {
-    const ul_wrapper *a = t->wrap[i].wrapper, *b = t->wrap[k].wrapper;
-    if (a == b) return ul_fail(t->ctx, UL_E_USAGE, "the wrapper %s is named twice", t->wrap[i].id);
-    if ((a->combine && b->combine) || (a->part && b->part))
-        return ul_fail(
-            t->ctx, UL_E_USAGE, "%s and %s both say how the %s: take one of them", t->wrap[i].id, t->wrap[k].id,
-            a->combine && b->combine ? "forget and the retain gradient become one" : "forget gradient is obtained");
-    return UL_OK;
+    const ul_wrapper *a = x->wrapper, *b = y->wrapper;
+    if (a == b) return ul_fail(ctx, UL_E_USAGE, "the wrapper %s is named twice", x->id);
+    if (!(a->combine && b->combine) && !(a->part && b->part)) return UL_OK;
+    return ul_fail(ctx, UL_E_USAGE, "%s and %s both say how the %s: take one of them", x->id, y->id,
+                   a->combine && b->combine ? "forget and the retain gradient become one"
+                                            : "forget gradient is obtained");
 }
 
-static ul_status begin(ul_trainer *t, ul_wrap *w)
+ul_status ul_wrappings_check(ul_ctx *ctx, const ul_method *m, const ul_args *args, const ul_wrapping *wrap, int n)
 {
-    const bool apart = w->wrapper->combine || w->wrapper->flags & UL_WRAP_RETAIN;
-    if (!t->o.method) return ul_fail(t->ctx, UL_E_USAGE, "%s works around a method, and there is none", w->id);
-    if (apart && !(t->sides & UL_SIDE_BIT_RETAIN))
-        return ul_fail(
-            t->ctx, UL_E_USAGE,
-            "%s sets the forget gradient against the retain gradient, and the method reads no retain documents: "
-            "take one that does (graddiff, npo, ...) and --retain",
-            w->id);
-    if (w->wrapper->begin) UL_TRY(w->wrapper->begin(w));
+    const bool retain = ul_method_needs(m, args) & UL_NEED_RETAIN;
+    for (int i = 0; i < n; i++) {
+        const ul_wrapper *w = wrap[i].wrapper;
+        if (!m) return ul_fail(ctx, UL_E_USAGE, "%s works around a method, and there is none", wrap[i].id);
+        for (int k = 0; k < i; k++) UL_TRY(check_pair(ctx, &wrap[k], &wrap[i]));
+        if (!retain && (w->combine || w->flags & UL_WRAP_RETAIN))
+            return ul_fail(
+                ctx, UL_E_USAGE,
+                "%s sets the forget gradient against the retain gradient, and the method reads no retain documents: "
+                "take one that does (graddiff, npo, ...) and --retain",
+                wrap[i].id);
+    }
     return UL_OK;
 }
 
@@ -107,6 +109,7 @@ static ul_status allocate(ul_trainer *t)
 ul_status ul_wraps_begin(ul_trainer *t)
 {
     if (!t->o.n_wrap) return UL_OK;
+    UL_TRY(ul_wrappings_check(t->ctx, t->o.method, t->o.args, t->o.wrap, t->o.n_wrap));
     UL_TRY(ul_arena_new(t->ctx, "wrappers", &t->wrap_arena));
     UL_TRY(ul_arena_new(t->ctx, "forget gradients", &t->apart));
     UL_NEED(t->wrap = UL_NEW(t->wrap_arena, ul_wrap, t->o.n_wrap));
@@ -130,8 +133,7 @@ ul_status ul_wraps_begin(ul_trainer *t)
                                .g = g,
                                .steps = t->steps};
         t->n_wrap = i + 1;
-        for (int k = 0; k < i; k++) UL_TRY(check_pair(t, k, i));
-        UL_TRY(begin(t, &t->wrap[i]));
+        if (o->wrapper->begin) UL_TRY(o->wrapper->begin(&t->wrap[i]));
     }
     return allocate(t);
 }
