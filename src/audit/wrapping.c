@@ -68,7 +68,7 @@ ul_status ul_training_wrappers(ul_training *t)
         return ul_fail(job->ctx, UL_E_USAGE,
                        "--wrap goes around the gradient of a loss, and %s is a procedure of its own", job->method_id);
     for (int i = 0; i < n; i++) {
-        t->wrap[i] = (ul_wrapping){job->wrap[i].id, job->wrap[i].wrapper, &job->wrap[i].args};
+        t->wrap[i] = (ul_wrapping){job->wrap[i].id, job->wrap[i].wrapper, &job->wrap[i].args, NULL};
         if (job->wrap[i].wrapper->flags & UL_WRAP_RETAIN_TEXT) t->retain_text = true;
     }
     t->n_wrap = n;

@@ -34,6 +34,13 @@ ul_status ul_work_whole(ul_work *w)
     return UL_OK;
 }
 
+ul_status ul_work_select_mlp(ul_work *w)
+{
+    const char *spec = w->recipe->train;
+    if (!strcmp(spec, "auto")) UL_NEED(spec = ul_format(w->arena, "layers 0-%d mlp", ul_model_shape(w->model)->n_layer - 1));
+    return ul_model_select(w->ctx, w->model, spec);
+}
+
 int ul_layer_of(ul_model *model, const ul_trainable *t)
 {
     ul_weight *weight;

@@ -88,6 +88,8 @@ ul_status ul_snapshot_take(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_sna
 void ul_snapshot_restore(const ul_snapshot *s);
 /* Refuses adapters: for what changes entries of whole weights. */
 ul_status ul_work_whole(ul_work *w) UL_MUST;
+/* The weights of the mlps move, unless the user chose others (--train). */
+ul_status ul_work_select_mlp(ul_work *w) UL_MUST;
 /* The block that a trainable belongs to, from 0; -1 before the blocks, n_layer after them. */
 int ul_layer_of(ul_model *model, const ul_trainable *t);
 

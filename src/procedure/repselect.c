@@ -24,14 +24,6 @@ static const ul_param params[] = {
     UL_PARAM_SCALE(0.05, "step along the collapsed gradient, where kl is 0"),
     UL_PARAM_KL(0.05), UL_PARAM_KL_DOCS, {0}};
 
-/* The matrices of the mlps, unless the user chose. */
-static ul_status select_weights(ul_work *w)
-{
-    const char *spec = w->recipe->train;
-    if (!strcmp(spec, "auto")) UL_NEED(spec = ul_format(w->arena, "layers 0-%d mlp", ul_model_shape(w->model)->n_layer - 1));
-    return ul_model_select(w->ctx, w->model, spec);
-}
-
 /* The names of the mlps' matrices, joined: what the adversary is put on. */
 static ul_status targets(ul_work *w, const char **out)
 {
@@ -60,7 +52,7 @@ static ul_status adversary(ul_work *w)
     UL_TRY(ul_lora_add(w->ctx, w->model, &lora));
     UL_TRY(ul_work_stage(w, &(ul_stage){.name = "adversary", .recipe = &r, .forget = w->forget}));
     UL_TRY(ul_lora_merge(w->ctx, w->model));
-    return select_weights(w);
+    return ul_work_select_mlp(w);
 }
 
 /* g [m, n] loses the directions of `from` [m, n]. */
@@ -105,7 +97,7 @@ static ul_status run(ul_work *w)
     double **g, **from;
     ul_arena *scratch;
     UL_TRY(ul_work_whole(w));
-    UL_TRY(select_weights(w));
+    UL_TRY(ul_work_select_mlp(w));
     UL_TRY(ul_budget_begin(w, &budget));
     UL_TRY(ul_move_new(w->ctx, w->arena, w->model, &move));
     UL_TRY(adversary(w));

@@ -78,6 +78,7 @@ typedef struct { /* a wrapper in use; order is that of the list where two have t
     const char *id;
     const ul_wrapper *wrapper;
     const ul_args *args;
+    void *user; /* of who put it there; wrappers of the registry have none */
 } ul_wrapping;
 typedef struct {
     ul_model *model;
@@ -183,7 +184,7 @@ struct ul_wrap {
     void **p, **g;  /* [n_train] weights and gradients, those of `train` */
     void **forget;  /* [n_train] the forget part */
     int64_t step, steps;
-    void *state;
+    void *state, *user; /* its own; of the wrapping */
     bool off; /* set by begin: at this strength there is nothing to do, nothing more is called */
 };
 /* UL_E_USAGE: two that do the same thing; one without what it needs. The trainer asks too; callers, before they write. */

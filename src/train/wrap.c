@@ -122,6 +122,7 @@ ul_status ul_wraps_begin(ul_trainer *t)
         t->wrap[i] = (ul_wrap){.wrapper = o->wrapper,
                                .id = o->id,
                                .args = o->args,
+                               .user = o->user,
                                .ctx = t->ctx,
                                .arena = t->wrap_arena,
                                .trainer = t,

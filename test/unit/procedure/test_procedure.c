@@ -29,8 +29,34 @@ static void every_procedure(void **state)
     }
 }
 
+/* Adapters as the moving weights: it works, or one line says that it wants whole weights. */
+static void adapters_work_or_are_refused(void **state)
+{
+    int n, works = 0;
+    (void)state;
+    const ul_procedure_entry *e = ul_procedures(&n);
+    for (int i = 0; i < n; i++) {
+        tiny_work w;
+        char digest[65];
+        tiny_work_open(&w, e[i].procedure, &(tiny_how){.threads = 1});
+        UL_OK_IN(w.t.ctx, ul_lora_add(w.t.ctx, w.t.model, &(ul_lora){.r = 2, .alpha = 4, .targets = "up_proj,v_proj", .seed = 1}));
+        UL_OK_IN(w.t.ctx, ul_model_digest(w.t.ctx, w.t.model, w.t.digest));
+        const ul_status s = e[i].procedure->run(&w.work);
+        if (s == UL_E_USAGE) {
+            if (!strstr(ul_error_text(w.t.ctx), "lora")) fail_msg("%s: %s", e[i].id, ul_error_text(w.t.ctx));
+        } else {
+            if (s != UL_OK) fail_msg("%s: %s", e[i].id, ul_error_text(w.t.ctx));
+            UL_OK_IN(w.t.ctx, ul_model_digest(w.t.ctx, w.t.model, digest));
+            assert_string_not_equal(digest, w.t.digest);
+            works++;
+        }
+        tiny_work_close(&w);
+    }
+    assert_true(works >= 3); /* tv, sku, tar */
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_procedure)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_procedure), cmocka_unit_test(adapters_work_or_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

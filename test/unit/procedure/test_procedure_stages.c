@@ -257,9 +257,9 @@ static ul_status run_in(const ul_procedure *p, const char *dir, int left, bool r
 
 static void resumes_to_the_same_bits(void **state)
 {
-    static const char *const id[] = {"tv", "sku", "undo", "repselect", "kfade"};
+    static const char *const id[] = {"tv", "sku", "undo", "repselect", "kfade", "cir", "mcu", "ilu", "mudman", "tar"};
     (void)state;
-    for (int k = 0; k < 5; k++) {
+    for (size_t k = 0; k < sizeof id / sizeof *id; k++) {
         const ul_procedure *p = procedure_named(id[k]);
         char whole[65], resumed[65];
         char dir[512];

@@ -1,0 +1,20 @@
+/* _components.h - principal components of what linear layers read and of the gradients that come back to them. */
+#ifndef UL_PROCEDURE_COMPONENTS_H
+#define UL_PROCEDURE_COMPONENTS_H
+#include "procedure/procedure.h"
+
+/* Of one linear layer; x_mean and x [cols, kx], d_mean and d [rows, kd]; NULL where not asked for. Components are those of
+ * the centred second moments, largest first; k is at most an eighth of the width. */
+typedef struct {
+    const ul_weight *w;
+    double *x_mean, *x, *d_mean, *d;
+    int64_t kx, kd;
+} ul_component;
+typedef struct {
+    ul_component *at;
+    int n;
+} ul_components;
+/* what: as for ul_factors_collect. */
+ul_status ul_components_find(ul_work *w, const ul_docs *docs, unsigned what, int64_t k, ul_components *out) UL_MUST;
+ul_component *ul_component_of(const ul_components *c, const ul_weight *w);
+#endif

@@ -1,0 +1,114 @@
+/* mudman.c - MUDMAN: meta-unlearning with disruption masking and normalisation.
+ *
+ *   theta' is forked from theta every `every` steps and learns the forget rows: theta' <- theta' - adversary_lr grad NLL_f
+ *   u = grad L_f(theta'),   m <- decay m + (1 - decay) g_r
+ *   theta <- theta - lr (u / |u| where sign u = sign m, else 0)  - lr retain g_r
+ *
+ * Only entries move whose unlearning does not raise the retain loss; the norm is taken before the mask, as in the code. Only
+ * gate projections move (where a model has none: the mlps). filyp, arXiv:2506.12484 (every 32, adversary 1e-3, lr 0.1, retain
+ * lr 1e-3, so retain 0.01; L the negative entropy). Here L is the forget part of any method of the registry, g_r the retain
+ * part of the same. Plain SGD: Adam would undo both the norm and the mask. */
+#include "procedure/_adversary.h"
+#include <math.h>
+#include <string.h>
+
+static const ul_param params[] = {
+    UL_PARAM_LOSS("loss", "npo", "the method that gives both parts, with its own defaults"),
+    {"every", UL_INT, 32, 1, 1e6, "steps", "after which the adversary starts anew from the model", NULL},
+    {"adversary_lr", UL_REAL, 0.1, 0, 100, NULL, "of its SGD", NULL},
+    {"decay", UL_REAL, 0.9, 0, 0.9999, NULL, "share of the past in the mean of retain gradients", NULL},
+    {"retain", UL_REAL, 1, 0, 1e6, NULL, "the retain step, as a multiple of lr", NULL},
+    {0}};
+
+typedef struct {
+    ul_adversary *adversary;
+    void **p, **fork, **mean;
+} state;
+
+static ul_status begin(ul_wrap *w)
+{
+    state *s = UL_NEW(w->arena, state, 1);
+    UL_NEED(w->state = s);
+    UL_TRY(ul_wrap_arrays(w, NULL, &s->p));
+    UL_TRY(ul_wrap_arrays(w, "fork", &s->fork));
+    UL_TRY(ul_wrap_arrays(w, "mean", &s->mean));
+    return ul_adversary_new(w, &s->adversary);
+}
+
+static void copy_all(const ul_wrap *w, void *const *from, void *const *to)
+{
+    for (int i = 0; i < w->n_train; i++) w->be->k->copy(w->be, w->train[i].n, from[i], to[i], false);
+}
+
+static ul_status part(ul_wrap *w, ul_step_result *r)
+{
+    state *s = w->state;
+    if (w->step % (int64_t)ul_num(w->args, "every") == 0) copy_all(w, w->p, s->fork);
+    copy_all(w, w->p, s->p);
+    copy_all(w, s->fork, w->p);
+    UL_TRY(ul_adversary_step(s->adversary, w->step, ul_num(w->args, "adversary_lr")));
+    copy_all(w, w->p, s->fork);
+    UL_TRY(ul_wrap_gradient(w, w->step, ul_wrap_sides(w, false), r));
+    copy_all(w, s->p, w->p);
+    return UL_OK;
+}
+
+static ul_status combine(ul_wrap *w)
+{
+    state *s = w->state;
+    const size_t esize = w->be->k->esize;
+    const double decay = ul_num(w->args, "decay"), retain = ul_num(w->args, "retain");
+    double sum = 0;
+    for (int i = 0; i < w->n_train; i++) sum += w->be->k->sum_squares(w->be, w->train[i].n, w->forget[i]);
+    const double unit = sum > 0 ? 1 / sqrt(sum) : 0;
+    for (int i = 0; i < w->n_train; i++)
+        for (int64_t j = 0; j < w->train[i].n; j++) {
+            const double u = ul_real_at(w->forget[i], j, esize), g = ul_real_at(w->g[i], j, esize);
+            const double m = decay * ul_real_at(s->mean[i], j, esize) + (1 - decay) * g;
+            ul_real_put(s->mean[i], j, esize, m);
+            ul_real_put(w->g[i], j, esize, (u * m > 0 || (u > 0 && m > 0) || (u < 0 && m < 0) ? unit * u : 0) + retain * g);
+        }
+    return UL_OK;
+}
+
+static const ul_wrapper wrapper = {.title = "MUDMAN", .begin = begin, .part = part, .combine = combine};
+
+static ul_status select_gates(ul_work *w)
+{
+    ul_weight *weight;
+    const int n = ul_model_weights(w->model, &weight);
+    if (strcmp(w->recipe->train, "auto")) return ul_model_select(w->ctx, w->model, w->recipe->train);
+    for (int i = 0; i < n; i++)
+        if (strstr(weight[i].module, "mlp.gate_proj")) {
+            const char *spec = ul_format(w->arena, "layers 0-%d mlp.gate_proj", ul_model_shape(w->model)->n_layer - 1);
+            UL_NEED(spec);
+            return ul_model_select(w->ctx, w->model, spec);
+        }
+    return ul_work_select_mlp(w);
+}
+
+static ul_status run(ul_work *w)
+{
+    ul_args args;
+    const ul_method *loss;
+    ul_recipe r = *w->recipe;
+    UL_TRY(ul_work_whole(w));
+    UL_TRY(ul_work_loss(w, "loss", &loss, &args));
+    UL_TRY(select_gates(w));
+    r.optim = UL_SGD, r.momentum = r.weight_decay = r.clip = 0;
+    const ul_wrapping wrap = {w->id, &wrapper, w->args, NULL};
+    return ul_work_stage(w, &(ul_stage){.name = "mudman", .method = loss, .args = &args, .recipe = &r, .forget = w->forget,
+                                        .retain = w->retain, .wrap = &wrap, .n_wrap = 1});
+}
+
+const ul_procedure ul_procedure_mudman = {
+    .method = {.title = "MUDMAN: meta-unlearning with masked, normalised steps",
+               .paper = "arXiv:2506.12484",
+               .note = "Unlearns at the weights of an adversary, only where the retain loss agrees. Gate projections alone move.",
+               .intent = UL_REMOVAL,
+               .level = UL_LEVEL_PARAMETERS,
+               .params = params,
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .lr_scale = 25},
+    .run = run,
+};

@@ -1,0 +1,94 @@
+/* tar.c - tamper-resistant unlearning: the forget loss is to stay where it is while an adversary fine-tunes.
+ *
+ *   1  a safeguard: a method of the registry unlearns
+ *   2  outer steps: theta' <- theta;  K times theta' <- theta' - adversary_lr grad NLL_f(theta')
+ *      g = sum over every `every`-th inner step k of exp(lambda (k - K)) grad L_f(theta'_k), scaled by their sum
+ *      theta moves by g and the retain part of the loss at theta
+ *
+ * First order: the gradient at theta' is applied at theta. Tamirisa et al. 2024, arXiv:2408.00761; code:
+ * rishub-tamirisa/tamper-resistance (K 64 AdamW steps, 750 outer steps, every 4th, lambda 0.0625; L the negative entropy).
+ * Here L is the safeguard's own loss, the adversary plain SGD, and the defaults are for small models: an outer step costs K + K /
+ * every + 1 gradients. Traps: durability as measured depends on the attacks tried (arXiv:2412.07097). */
+#include "procedure/_adversary.h"
+#include <math.h>
+
+static const ul_param params[] = {
+    UL_PARAM_LOSS("loss", "npo", "safeguard and tamper-resistance loss, with its own defaults"),
+    {"inner", UL_INT, 4, 1, 10000, "steps", "of the adversary in an outer step", NULL},
+    {"every", UL_INT, 2, 1, 10000, "steps", "of the adversary between two gradients", NULL},
+    {"lambda", UL_REAL, 0.0625, 0, 100, NULL, "how much more later gradients weigh", NULL},
+    {"adversary_lr", UL_REAL, 0.1, 0, 100, NULL, "of its SGD", NULL},
+    {"outer", UL_INT, 40, 1, 1e6, "steps", "of the second stage", NULL},
+    {0}};
+
+typedef struct {
+    ul_adversary *adversary;
+    void **p, **sum;
+} state;
+
+static ul_status begin(ul_wrap *w)
+{
+    state *s = UL_NEW(w->arena, state, 1);
+    UL_NEED(w->state = s);
+    UL_TRY(ul_wrap_arrays(w, NULL, &s->p));
+    UL_TRY(ul_wrap_arrays(w, NULL, &s->sum));
+    return ul_adversary_new(w, &s->adversary);
+}
+
+static void copy_all(const ul_wrap *w, void *const *from, void *const *to)
+{
+    for (int i = 0; i < w->n_train; i++) w->be->k->copy(w->be, w->train[i].n, from[i], to[i], false);
+}
+
+static ul_status part(ul_wrap *w, ul_step_result *r)
+{
+    state *s = w->state;
+    const ul_kernels *k = w->be->k;
+    const int64_t inner = (int64_t)ul_num(w->args, "inner"), every = (int64_t)ul_num(w->args, "every");
+    double total = 0;
+    copy_all(w, w->p, s->p);
+    for (int i = 0; i < w->n_train; i++) k->fill_rows(w->be, 1, w->train[i].n, NULL, s->sum[i]);
+    for (int64_t j = 1; j <= inner; j++) {
+        UL_TRY(ul_adversary_step(s->adversary, w->step * inner + j - 1, ul_num(w->args, "adversary_lr")));
+        if (j % every && j != inner) continue;
+        ul_step_result unused = {0};
+        const double weight = ul_exp(ul_num(w->args, "lambda") * (double)(j - inner));
+        UL_TRY(ul_wrap_gradient(w, w->step, ul_wrap_sides(w, false), j == inner ? r : &unused));
+        total += weight;
+        for (int i = 0; i < w->n_train; i++) k->axpy(w->be, w->train[i].n, weight, w->g[i], s->sum[i]);
+        ul_model_grad_zero(w->o->model);
+    }
+    copy_all(w, s->p, w->p);
+    for (int i = 0; i < w->n_train; i++) {
+        k->scale(w->be, w->train[i].n, 1 / total, s->sum[i]);
+        k->copy(w->be, w->train[i].n, s->sum[i], w->g[i], false);
+    }
+    return UL_OK;
+}
+
+static const ul_wrapper wrapper = {.title = "TAR", .begin = begin, .part = part};
+
+static ul_status run(ul_work *w)
+{
+    ul_args args;
+    const ul_method *loss;
+    ul_recipe r = *w->recipe;
+    UL_TRY(ul_work_loss(w, "loss", &loss, &args));
+    const ul_wrapping wrap = {w->id, &wrapper, w->args, NULL};
+    const ul_stage safeguard = {.name = "safeguard", .method = loss, .args = &args, .recipe = w->recipe, .forget = w->forget, .retain = w->retain};
+    UL_TRY(ul_work_stage(w, &safeguard));
+    r.steps = (int64_t)ul_num(w->args, "outer");
+    return ul_work_stage(w, &(ul_stage){.name = "tamper", .method = loss, .args = &args, .recipe = &r, .forget = w->forget,
+                                        .retain = w->retain, .wrap = &wrap, .n_wrap = 1});
+}
+
+const ul_procedure ul_procedure_tar = {
+    .method = {.title = "Tamper-resistant unlearning",
+               .paper = "arXiv:2408.00761",
+               .note = "Unlearns against an adversary that fine-tunes at every step. Resists what it has met; costly.",
+               .intent = UL_REMOVAL,
+               .level = UL_LEVEL_PARAMETERS,
+               .params = params,
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+    .run = run,
+};
