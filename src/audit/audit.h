@@ -126,6 +126,10 @@ typedef struct {
     int32_t batch;        /* rows generated together */
     int32_t max_new;
     bool texts;           /* decode the labelled tokens (mia_zlib) */
+    int32_t samples;      /* sampled answers a row, with: */
+    double temperature, top_p;
+    int32_t top_k;
+    uint64_t seed;
     bool peer_positions;  /* generation positions count visible tokens only, as the peer's left-padded batches do */
 } ul_eval_options;
 /* Answers of `which` for every record (data.h); which = UL_WHICH_WRONG: all wrong answers, a list a row. */
@@ -142,6 +146,24 @@ ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_op
 ul_status ul_columns_grad_norm(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, double p,
                                ul_columns *io) UL_MUST;
 
+/* The mean over n tensors of each gradient's own p-norm. */
+double ul_mean_norm(const ul_backend *be, const ul_trainable *t, int n, double p);
+/* o->samples answers a row drawn at o->temperature (a list a row) and, with each, what it is compared with: a function of (seed, row,
+ * place), whatever the batch. */
+ul_status ul_columns_samples(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, ul_columns *io) UL_MUST;
+/* Decoded without special tokens, cleaned up as the peers' tokenizers do, stripped where asked. */
+ul_status ul_decode_answer(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const int32_t *ids, size_t n, bool strip,
+                           const char **out) UL_MUST;
+
+/* ---- distance to a retrained control (distance.c) ---------------------------------------------------------------------------------- */
+/* Adds kl, kl_reverse, js, agree to columns of the true answers. */
+ul_status ul_columns_divergence(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, ul_model *control, const ul_records *records,
+                                ul_columns *io) UL_MUST;
+/* out [n_layer]: linear CKA of the mean states of the true answers after each block; NaN where they do not vary. */
+ul_status ul_control_cka(ul_ctx *ctx, const ul_eval_options *o, ul_model *control, const ul_records *records, double *out) UL_MUST;
+/* |W - W_control| / |W_control| over the tensors of two directories that both have, and of each by name. */
+ul_status ul_control_weights(ul_ctx *ctx, const char *dir, const char *control, double *relative, json_t *by_tensor) UL_MUST;
+
 /* ---- results as JSON ---------------------------------------------------------------------------------------------------- */
 ul_status ul_result_json(ul_ctx *ctx, const ul_metric *metric, const ul_result *r, json_t **out) UL_MUST;
 /* Back from a log file of open-unlearning's shape. */
@@ -151,12 +173,13 @@ ul_status ul_result_from_json(ul_ctx *ctx, ul_arena *arena, const ul_metric *met
 /* ---- evaluation --------------------------------------------------------------------------------------------------------- */
 /* Zero-filled, then ctx, arena, o; sets by name ("forget", "retain", "real_authors", "world_facts", "holdout"), or columns that were
  * kept; then run. Results whose data or inputs are absent are left out. */
-enum { UL_MAX_SET = 8, UL_MAX_COLUMNS = 24, UL_MAX_RESULT = 64 };
+enum { UL_MAX_SET = 8, UL_MAX_COLUMNS = 24, UL_MAX_RESULT = 128 };
 typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;
     ul_eval_options o;
     ul_model *reference; /* for mia_reference, or NULL */
+    ul_model *retrained; /* the retrained control itself, for distances to it; or NULL */
     ul_model *trainable; /* for mia_gradnorm: the model again, opened without panels; or NULL */
     const char *set_name[UL_MAX_SET];
     ul_records *set[UL_MAX_SET];

@@ -70,7 +70,8 @@ static ul_status from_rows(reader *r, const ul_result_spec *spec, const ul_metri
     return s == UL_OK ? s : ul_fail_in(r->ctx, s, "%s", where);
 }
 
-static ul_status one(reader *r, const ul_result_spec *spec, const json_t *j, const ul_named_result *have, int n, ul_result *out)
+static ul_status one(reader *r, const ul_result_spec *spec, const json_t *j, const ul_named_result *have, int n,
+                     ul_result *out)
 {
     const ul_metric *metric;
     const ul_known known = {NULL, 0, have, n, r->control, r->n_control};
@@ -98,8 +99,10 @@ static ul_status same_texts(reader *r, const ul_result *own, const ul_result *ot
         ul_arena_rewind(r->arena, mark);
     }
     if (2 * alike >= a->n_row) return UL_OK;
-    return ul_fail(r->ctx, UL_E_INPUT, "%s: %s: %lld of %lld true answers are those of the control's log: logs of different data "
-                   "sets", r->path, name, (long long)alike, (long long)a->n_row);
+    return ul_fail(r->ctx, UL_E_INPUT,
+                   "%s: %s: %lld of %lld true answers are those of the control's log: logs of different data "
+                   "sets",
+                   r->path, name, (long long)alike, (long long)a->n_row);
 }
 
 ul_status ul_log_same_data(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_named_result *own, int n_own,
@@ -112,7 +115,8 @@ ul_status ul_log_same_data(ul_ctx *ctx, ul_arena *arena, const char *path, const
             const ul_result_spec *spec = ul_tofu_result(own[i].name);
             if (strcmp(own[i].name, control[k].name) || a->n_part != 1 || b->n_part != 1) continue;
             /* other sets than the forget set may be cut at other lengths: nothing is compared across them */
-            const bool forget = !strcmp(own[i].name, "forget_truth_ratio") || (spec->from[0].data && !strcmp(spec->from[0].data, "forget"));
+            const bool forget = !strcmp(own[i].name, "forget_truth_ratio") ||
+                                (spec->from[0].data && !strcmp(spec->from[0].data, "forget"));
             if (!forget) continue;
             if (ul_same_rows(arena, &a->part[0].rows, &b->part[0].rows) != UL_OK)
                 return ul_fail_in(ctx, UL_E_INPUT, "%s: the control's log is not of this data (another split?)", path);
@@ -126,7 +130,8 @@ ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const u
 {
     json_t *j;
     UL_TRY(ul_json_load(ctx, arena, path, &j));
-    if (!json_is_object(j)) return ul_fail(ctx, UL_E_INPUT, "%s: not an object of results (a TOFU_EVAL.json is wanted)", path);
+    if (!json_is_object(j))
+        return ul_fail(ctx, UL_E_INPUT, "%s: not an object of results (a TOFU_EVAL.json is wanted)", path);
     int n_spec, n_named = 0;
     const ul_result_spec *spec = ul_tofu_results(&n_spec);
     reader *r = UL_NEW(arena, reader, 1);

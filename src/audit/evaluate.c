@@ -41,6 +41,11 @@ static int32_t which_of(const char *key)
     return UL_WHICH_ANSWER;
 }
 
+static bool is_sampled(const char *key)
+{
+    return !strcmp(key, "sampled_answer");
+}
+
 /* Columns of (data set, answer) for what a metric needs, run when first asked for. */
 static ul_status need_columns(ul_evaluation *e, const char *data, const char *key, unsigned needs)
 {
@@ -59,7 +64,8 @@ static ul_status need_columns(ul_evaluation *e, const char *data, const char *ke
         *c = (ul_columns){.name = name, .n_row = set->n, .entity = entity};
         e->columns[e->n_columns++] = (ul_data_columns){data, key, c};
     }
-    if ((needs & (UL_COL_LOGP | UL_COL_HIT | UL_COL_MOMENTS | UL_COL_AVG_LOSS | UL_COL_PROB | UL_COL_TEXT)) && !c->logp) {
+    if (is_sampled(key)) return c->generation ? UL_OK : ul_columns_samples(e->ctx, e->arena, &e->o, set, c);
+    if ((needs & (UL_COL_DIVERGENCE | UL_COL_LOGP | UL_COL_HIT | UL_COL_MOMENTS | UL_COL_AVG_LOSS | UL_COL_PROB | UL_COL_TEXT)) && !c->logp) {
         const ul_columns had = *c;
         UL_TRY(ul_columns_score(e->ctx, e->arena, &e->o, set, which, had.name, c));
         c->generation = had.generation;
@@ -67,6 +73,8 @@ static ul_status need_columns(ul_evaluation *e, const char *data, const char *ke
         c->grad_norm = had.grad_norm;
         c->ref_loss = had.ref_loss;
     }
+    if ((needs & UL_COL_DIVERGENCE) && e->retrained && !c->kl)
+        UL_TRY(ul_columns_divergence(e->ctx, e->arena, &e->o, e->retrained, set, c));
     if ((needs & UL_COL_GRAD_NORM) && e->trainable && !c->grad_norm) {
         ul_eval_options o = e->o;
         o.model = e->trainable;
@@ -116,6 +124,8 @@ static const char *lacking_of(const ul_evaluation *e, const ul_source *f, unsign
     if (which_of(f->key) == UL_WHICH_PARAPHRASE && !set->at[0].paraphrase) return "paraphrased answer";
     if (which_of(f->key) == UL_WHICH_WRONG && !set->at[0].n_wrong) return "perturbed answer";
     if ((needs & UL_COL_REF_LOSS) && !e->reference) return "reference model (--reference-model)";
+    if (is_sampled(f->key) && !e->o.samples) return "sampled answer (--samples)";
+    if ((needs & UL_COL_DIVERGENCE) && !e->retrained) return "retrained model (--control)";
     if ((needs & UL_COL_GRAD_NORM) && !e->trainable) return "model to take gradients of";
     return NULL;
 }

@@ -19,6 +19,7 @@ static const ul_param params[] = {
      "mia_gradnorm, which takes a gradient a row; default: everything but that", ""},
     {"reference-logs", UL_TEXT, 0, 0, 0, NULL, "TOFU_EVAL.json of the retrained control, for forget quality and privleak", ""},
     {"reference-model", UL_TEXT, 0, 0, 0, NULL, "model directory for mia_reference", ""},
+    {"control", UL_TEXT, 0, 0, 0, NULL, "the retrained control itself: distances to it, by token, layer and weight", ""},
     {"rows", UL_INT, 0, 0, 1e9, "rows", "only the first rows of every set; 0: all", NULL},
     {"max-new", UL_INT, 200, 1, 1 << 20, "tokens", "longest generation", NULL},
     {"batch", UL_INT, 64, 1, 4096, "rows", "rows generated together. Never changes a number", NULL},
@@ -27,6 +28,14 @@ static const ul_param params[] = {
     {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced", NULL},
     {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning", "open-unlearning: a genuine token with the pad id is hidden as a key, and "
      "positions in generation count visible tokens, as the peer's padded batches do", "none"},
+    {0}};
+
+static const ul_param sampling_params[] = {
+    {"samples", UL_INT, 0, 0, 1 << 16, NULL, "sampled answers a forget row, for leak@k and its bound; 0: none", NULL},
+    {"temperature", UL_REAL, 1, 1e-6, 100, NULL, "of sampled answers", NULL},
+    {"top-p", UL_REAL, 1, 0, 1, NULL, "sample from the smallest set of tokens with this probability", NULL},
+    {"top-k", UL_INT, 0, 0, 1 << 20, "tokens", "sample from this many; 0: all", NULL},
+    {"seed", UL_INT, 0, 0, 9e15, NULL, "of sampling; a function of (seed, row, place), so the batch does not matter", NULL},
     {0}};
 
 static ul_status open_set(ul_job *job, ul_evaluation *e, ul_manifest *m, const char *name, const char *path)
@@ -196,7 +205,7 @@ static ul_status refuse(ul_job *job, const char *given, const char *const *names
 
 static ul_status run_log(ul_job *job, ul_evaluation *e)
 {
-    static const char *const not_with[] = {"model", "adapter", "tofu", "forget", "retain", "reference-model", "rows", "columns", "out", "metrics", NULL};
+    static const char *const not_with[] = {"model", "adapter", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "columns", "out", "metrics", NULL};
     const char *path = ul_job_text(job, "logs"), *control = ul_job_text(job, "reference-logs");
     json_t *log, *intervals = json_object();
     UL_TRY(ul_json_own(job->arena, intervals));
@@ -212,7 +221,8 @@ static ul_status run_log(ul_job *job, ul_evaluation *e)
 /* ---- from a model ----------------------------------------------------------------------------------------------------------- */
 static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_manifest *m)
 {
-    const char *dir = ul_job_text(job, "model"), *adapter = ul_job_text(job, "adapter"), *reference = ul_job_text(job, "reference-model");
+    const char *dir = ul_job_text(job, "model"), *adapter = ul_job_text(job, "adapter"), *reference = ul_job_text(job, "reference-model"),
+               *control = ul_job_text(job, "control");
     char digest[65];
     UL_TRY(ul_job_model(job, be, dir, UL_OPEN_PANELS, &e->o.model, &e->o.tok, digest));
     UL_TRY(ul_manifest_input(job, m, "model", dir, digest, -1));
@@ -228,6 +238,10 @@ static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_ma
         UL_TRY(ul_job_model(job, be, reference, UL_OPEN_PANELS, &e->reference, NULL, digest));
         UL_TRY(ul_manifest_input(job, m, "reference-model", reference, digest, -1));
     }
+    if (control) {
+        UL_TRY(ul_job_model(job, be, control, UL_OPEN_PANELS, &e->retrained, NULL, digest));
+        UL_TRY(ul_manifest_input(job, m, "control", control, digest, -1));
+    }
     if (!(ul_evaluation_needs(e) & UL_COL_GRAD_NORM)) return UL_OK;
     if (adapter) return ul_fail(job->ctx, UL_E_USAGE, "mia_gradnorm is of the model's own weights: merge the adapter first");
     return ul_job_model(job, be, dir, 0, &e->trainable, NULL, NULL);
@@ -240,6 +254,11 @@ static ul_status options(ul_job *job, ul_evaluation *e)
     e->o.batch_tokens = (int32_t)ul_job_int(job, "batch-tokens");
     e->o.max_new = (int32_t)ul_job_int(job, "max-new");
     e->o.texts = true;
+    e->o.samples = (int32_t)ul_job_int(job, "samples");
+    e->o.temperature = ul_job_num(job, "temperature");
+    e->o.top_p = ul_job_num(job, "top-p");
+    e->o.top_k = (int32_t)ul_job_int(job, "top-k");
+    e->o.seed = (uint64_t)ul_job_int(job, "seed");
     e->o.peer_positions = e->o.tpl.hide_pad;
     return UL_OK;
 }
@@ -272,6 +291,30 @@ static ul_status about(ul_job *job, const ul_manifest *m, json_t **out)
     return UL_OK;
 }
 
+/* {"weights": x, "by_tensor": {..}, "cka": {"forget": [one a layer], ...}} and the same in words. */
+static ul_status distances(ul_job *job, const ul_evaluation *e, json_t *out)
+{
+    const char *dir = ul_job_text(job, "model"), *control = ul_job_text(job, "control");
+    json_t *tensors = json_object(), *cka = json_object();
+    double relative;
+    if (json_object_set_new(out, "by_tensor", tensors) || json_object_set_new(out, "cka", cka)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the distances");
+    UL_TRY(ul_control_weights(job->ctx, dir, control, &relative, tensors));
+    json_object_set_new(out, "weights", json_real(relative));
+    ul_buf_printf(&job->text, "\nto the control %s: |W - W_control| / |W_control| = %.3g%s; linear CKA of the answers' states, first and last block:\n", control, relative,
+                  ul_job_text(job, "adapter") ? " (without the adapter)" : "");
+    for (int i = 0; i < e->n_set; i++) {
+        const int n = ul_model_shape(e->o.model)->n_layer;
+        double *x = UL_NEW(job->arena, double, n);
+        json_t *list = json_array();
+        UL_NEED(x);
+        if (json_object_set_new(cka, e->set_name[i], list)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the distances");
+        UL_TRY(ul_control_cka(job->ctx, &e->o, e->retrained, e->set[i], x));
+        for (int l = 0; l < n; l++) json_array_append_new(list, isfinite(x[l]) ? json_real(x[l]) : json_null());
+        ul_buf_printf(&job->text, "  %-14s %.4f %.4f\n", e->set_name[i], x[0], x[n - 1]);
+    }
+    return UL_OK;
+}
+
 static ul_status finish(ul_job *job, ul_evaluation *e, ul_manifest *m, const ul_backend *be, const char *out, json_t *origin)
 {
     const char *from = be ? "model" : "columns";
@@ -284,6 +327,11 @@ static ul_status finish(ul_job *job, ul_evaluation *e, ul_manifest *m, const ul_
     job->result = json_pack("{s:s, s:s, s:O, s:O}", from, ul_job_text(job, from), "recipe_digest", m->recipe_digest, "results", summary, "intervals",
                             intervals);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+    if (e->retrained) {
+        json_t *apart = json_object();
+        if (json_object_set_new(job->result, "distance", apart)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+        UL_TRY(distances(job, e, apart));
+    }
     if (!out) return UL_OK;
     const char *columns = ul_path_join(job->arena, out, "columns.sqlite");
     UL_NEED(columns);
@@ -317,7 +365,7 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
 /* ---- from columns ----------------------------------------------------------------------------------------------------------- */
 static ul_status run_columns(ul_job *job, ul_evaluation *e)
 {
-    static const char *const not_with[] = {"model", "adapter", "tofu", "forget", "retain", "reference-model", "rows", "entity-rows", NULL};
+    static const char *const not_with[] = {"model", "adapter", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "entity-rows", NULL};
     const char *path = ul_job_text(job, "columns"), *logs = ul_job_text(job, "reference-logs"), *out = ul_job_text(job, "out");
     ul_manifest m;
     json_t *origin;
@@ -349,4 +397,4 @@ const ul_job_kind ul_job_eval = {
              "ROUGE, truth ratios, model utility, memorisation and membership scores; forget quality and privleak when the log of a "
              "retrained control is given. The numbers do not depend on batch size, threads or instruction set.",
     .example = "unlearn eval --model demo-out/npo --forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl",
-    .tables = {params, ul_data_params, ul_compute_params}, .run = run};
+    .tables = {params, sampling_params, ul_data_params, ul_compute_params}, .run = run};

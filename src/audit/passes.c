@@ -179,7 +179,7 @@ ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *
 }
 
 /* Decoded without special tokens, cleaned up as the peers' tokenizers do, stripped. */
-static ul_status decode_clean(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const int32_t *ids, size_t n, bool strip,
+ul_status ul_decode_answer(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const int32_t *ids, size_t n, bool strip,
                               const char **out)
 {
     ul_buf b;
@@ -229,7 +229,7 @@ ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_option
     const ul_generation g = {.n = n, .prompt = prompts->at, .max_new = o->max_new, .eos = &eos, .n_eos = eos >= 0,
                              .batch = o->batch, .what = io->name ? io->name : "generate"};
     UL_TRY(ul_model_generate(ctx, o->model, &g, arena, ids, n_ids));
-    for (int32_t i = 0; i < n; i++) UL_TRY(decode_clean(ctx, arena, o->tok, ids[i], (size_t)n_ids[i], true, &text[i]));
+    for (int32_t i = 0; i < n; i++) UL_TRY(ul_decode_answer(ctx, arena, o->tok, ids[i], (size_t)n_ids[i], true, &text[i]));
     io->n_row = n;
     io->generation = text;
     return UL_OK;
@@ -249,8 +249,8 @@ ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_op
     UL_NEED(truth);
     for (int64_t i = 0; i < records->n; i++) {
         const char *all, *prompt;
-        UL_TRY(decode_clean(ctx, arena, o->tok, docs[i].token, (size_t)docs[i].n, false, &all));
-        UL_TRY(decode_clean(ctx, arena, o->tok, prompts->at[i].token, (size_t)prompts->at[i].n, false, &prompt));
+        UL_TRY(ul_decode_answer(ctx, arena, o->tok, docs[i].token, (size_t)docs[i].n, false, &all));
+        UL_TRY(ul_decode_answer(ctx, arena, o->tok, prompts->at[i].token, (size_t)prompts->at[i].n, false, &prompt));
         char *rest = ul_strdup(arena, all);
         UL_NEED(rest);
         char *at = *prompt ? strstr(rest, prompt) : NULL; /* every occurrence goes, as str.replace does */
@@ -277,6 +277,13 @@ static double norm(const ul_backend *be, const ul_trainable *t, double p)
     return isfinite(p) ? (sum > 0 ? ul_pow(sum, 1 / p) : 0) : most;
 }
 
+double ul_mean_norm(const ul_backend *be, const ul_trainable *t, int n, double p)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += norm(be, &t[i], p);
+    return sum / n;
+}
+
 /* Gradient of one document's mean nll (the last scored token left out), then the mean of the parameters' own norms. */
 static ul_status document_norm(ul_ctx *ctx, ul_arena *step, const ul_eval_options *o, const ul_doc *d, double p, double *out)
 {
@@ -295,9 +302,7 @@ static ul_status document_norm(ul_ctx *ctx, ul_arena *step, const ul_eval_option
     ul_model_grad_ready(o->model);
     ul_trainable *t;
     const int n_t = ul_model_trainables(o->model, &t);
-    double sum = 0;
-    for (int i = 0; i < n_t; i++) sum += norm(ul_model_backend(o->model), &t[i], p);
-    *out = sum / n_t;
+    *out = ul_mean_norm(ul_model_backend(o->model), t, n_t, p);
     return UL_OK;
 }
 

@@ -23,7 +23,12 @@ static json_t *field(ul_columns *c, const char *name, int64_t row)
         return list;
     }
     const char *const **text = ul_columns_text(c, name);
-    if (text && *text) return json_string((*text)[row]);
+    if (text && *text && !c->first) return json_string((*text)[row]);
+    if (text && *text) {
+        json_t *list = json_array();
+        for (int64_t k = c->first[row]; list && k < c->first[row + 1]; k++) json_array_append_new(list, json_string((*text)[k]));
+        return list;
+    }
     return json_null();
 }
 
@@ -137,16 +142,25 @@ static ul_status read_number(reader *r, const json_t *v, int64_t row, const char
     return UL_OK;
 }
 
-/* The k-th answer of a row of a field: a list has one number an answer, a number is the only answer. */
-static ul_status read_row(reader *r, const json_t *v, int64_t i, const char *name, double *x)
+static ul_status read_text(reader *r, const json_t *v, int64_t row, const char *name, const char **out)
+{
+    if (!json_is_string(v)) return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld: \"%s\" is not a text", r->where, (long long)row, name);
+    *out = ul_strdup(r->arena, json_string_value(v));
+    return *out ? UL_OK : UL_E_RESOURCE;
+}
+
+/* The answers of a row in one field, numbers x or texts t: a list has one an answer, otherwise there is one answer. */
+static ul_status read_row(reader *r, const json_t *v, int64_t i, const char *name, double *x, const char **t)
 {
     const int64_t at = r->first ? r->first[i] : i, n = r->first ? r->first[i + 1] - at : 1;
     const int64_t has = json_is_array(v) ? (int64_t)json_array_size(v) : 1;
     if (has != n)
-        return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld: \"%s\" has %lld numbers, the row has %lld answers", r->where,
+        return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld: \"%s\" has %lld entries, the row has %lld answers", r->where,
                        (long long)r->index[i], name, (long long)has, (long long)n);
-    for (int64_t k = 0; k < n; k++)
-        UL_TRY(read_number(r, json_is_array(v) ? json_array_get(v, (size_t)k) : v, r->index[i], name, &x[at + k]));
+    for (int64_t k = 0; k < n; k++) {
+        const json_t *one = json_is_array(v) ? json_array_get(v, (size_t)k) : v;
+        UL_TRY(x ? read_number(r, one, r->index[i], name, &x[at + k]) : read_text(r, one, r->index[i], name, &t[at + k]));
+    }
     return UL_OK;
 }
 
@@ -156,17 +170,15 @@ static ul_status read_field(reader *r, const json_t *rows, const char *name, ul_
     const double **number = ul_columns_number(c, name);
     const char *const **text = ul_columns_text(c, name);
     double *x = number ? UL_NEW(r->arena, double, r->n_answer) : NULL;
-    const char **t = text ? UL_NEW(r->arena, const char *, r->n_row) : NULL;
+    const char **t = text ? UL_NEW(r->arena, const char *, r->n_answer) : NULL;
     if (!x && !t) return number || text ? UL_E_RESOURCE : UL_OK;
     const bool there = json_object_get(row_at(rows, r->index[0]), name) != NULL;
     for (int64_t i = 0; i < r->n_row; i++) {
         const json_t *v = json_object_get(row_at(rows, r->index[i]), name);
-        if ((v != NULL) != there || (t && v && !json_is_string(v)))
+        if ((v != NULL) != there)
             return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld: \"%s\" is %s", r->where, (long long)r->index[i], name,
-                           !v ? "missing, other rows have it" : there ? "not a text" : "there, other rows lack it");
-        if (!v) continue;
-        if (x) UL_TRY(read_row(r, v, i, name, x));
-        else UL_NEED(t[i] = ul_strdup(r->arena, json_string_value(v)));
+                           there ? "missing, other rows have it" : "there, other rows lack it");
+        if (v) UL_TRY(read_row(r, v, i, name, x, t));
     }
     if (!there) return UL_OK;
     if (t) *text = t;

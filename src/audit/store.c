@@ -4,7 +4,7 @@
  *   pass  (pass, data, field, lists)            a data set with one kind of answer; lists = 1: a row has a list of answers
  *   row   (pass, row, idx, entity)              idx: the row's key in value_by_index; entity: rows about the same person
  *   answer(pass, row, answer, eos_last, avg_loss, prob, ref_loss, grad_norm, text, ground_truth, generation)
- *   token (pass, row, answer, token, logp, hit, mu, sigma2)
+ *   token (pass, row, answer, token, logp, hit, mu, sigma2, kl, kl_reverse, js, agree)
  *   loss                                        a view: mean negative log-probability of every answer
  *
  * Units and meaning: unlearn/metric.h, ul_columns; a column that was not filled is NULL throughout. A token is a row of its own, not
@@ -19,18 +19,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { APPLICATION = 0x756c636f /* "ulco" */, VERSION = 1, N_NUMBER = 4, N_TEXT = 3 };
+enum { APPLICATION = 0x756c636f /* "ulco" */, VERSION = 2, N_NUMBER = 4, N_TEXT = 3 };
 static const char *const numbers[N_NUMBER] = {"avg_loss", "prob", "ref_loss", "grad_norm"};
 static const char *const texts[N_TEXT] = {"text", "ground_truth", "generation"};
 
 static const char schema[] =
     "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE pass (pass INTEGER PRIMARY KEY, data TEXT NOT NULL, field TEXT NOT NULL, lists INTEGER NOT NULL);"
-    "CREATE TABLE row (pass INTEGER, row INTEGER, idx INTEGER NOT NULL, entity INTEGER, PRIMARY KEY (pass, row)) WITHOUT ROWID;"
-    "CREATE TABLE answer (pass INTEGER, row INTEGER, answer INTEGER, eos_last INTEGER, avg_loss REAL, prob REAL, ref_loss REAL,"
+    "CREATE TABLE row (pass INTEGER, row INTEGER, idx INTEGER NOT NULL, entity INTEGER, PRIMARY KEY (pass, row)) "
+    "WITHOUT ROWID;"
+    "CREATE TABLE answer (pass INTEGER, row INTEGER, answer INTEGER, eos_last INTEGER, avg_loss REAL, prob REAL, "
+    "ref_loss REAL,"
     " grad_norm REAL, text TEXT, ground_truth TEXT, generation TEXT, PRIMARY KEY (pass, row, answer)) WITHOUT ROWID;"
-    "CREATE TABLE token (pass INTEGER, row INTEGER, answer INTEGER, token INTEGER, logp REAL NOT NULL, hit INTEGER NOT NULL,"
-    " mu REAL, sigma2 REAL, PRIMARY KEY (pass, row, answer, token)) WITHOUT ROWID;"
+    "CREATE TABLE token (pass INTEGER, row INTEGER, answer INTEGER, token INTEGER, logp REAL NOT NULL, hit INTEGER NOT "
+    "NULL,"
+    " mu REAL, sigma2 REAL, kl REAL, kl_reverse REAL, js REAL, agree INTEGER, PRIMARY KEY (pass, row, answer, token)) "
+    "WITHOUT ROWID;"
     "CREATE VIEW loss AS SELECT data, field, row, answer, -avg(logp) AS avg_loss, count(*) AS tokens"
     " FROM token JOIN pass USING (pass) GROUP BY pass, row, answer;";
 
@@ -43,7 +47,8 @@ typedef struct {
 
 static ul_status sql_fails(const store *s, int code)
 {
-    if (code == SQLITE_NOMEM || code == SQLITE_FULL) return ul_fail(s->ctx, UL_E_RESOURCE, "%s: no memory for the columns", s->path);
+    if (code == SQLITE_NOMEM || code == SQLITE_FULL)
+        return ul_fail(s->ctx, UL_E_RESOURCE, "%s: no memory for the columns", s->path);
     return ul_fail(s->ctx, UL_E_INPUT, "%s: %s (a columns.sqlite of `unlearn eval` is wanted)", s->path,
                    s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(code));
 }
@@ -75,8 +80,10 @@ static void bind_ints(sqlite3_stmt *st, int n, const int64_t *v)
 
 static void bind_real(sqlite3_stmt *st, int at, const double *x, int64_t i)
 {
-    if (x) sqlite3_bind_double(st, at, x[i]);
-    else sqlite3_bind_null(st, at);
+    if (x)
+        sqlite3_bind_double(st, at, x[i]);
+    else
+        sqlite3_bind_null(st, at);
 }
 
 static ul_status put_tokens(const store *s, const ul_columns *c, const int64_t id[3], int64_t answer)
@@ -87,6 +94,13 @@ static ul_status put_tokens(const store *s, const ul_columns *c, const int64_t i
         sqlite3_bind_int64(s->st[4], 6, c->hit && c->hit[t]);
         bind_real(s->st[4], 7, c->mu, t);
         bind_real(s->st[4], 8, c->sigma2, t);
+        bind_real(s->st[4], 9, c->kl, t);
+        bind_real(s->st[4], 10, c->kl_reverse, t);
+        bind_real(s->st[4], 11, c->js, t);
+        if (c->agree)
+            sqlite3_bind_int64(s->st[4], 12, c->agree[t]);
+        else
+            sqlite3_bind_null(s->st[4], 12);
         UL_TRY(put(s, s->st[4]));
     }
     return UL_OK;
@@ -102,15 +116,19 @@ static ul_status put_pass(const store *s, int64_t pass, const ul_data_columns *d
     UL_TRY(put(s, s->st[1]));
     for (int64_t i = 0; i < c.n_row; i++) {
         bind_ints(s->st[2], 3, (const int64_t[]){pass, i, ul_columns_index(&c, i)});
-        if (c.entity) sqlite3_bind_int64(s->st[2], 4, c.entity[i]);
-        else sqlite3_bind_null(s->st[2], 4);
+        if (c.entity)
+            sqlite3_bind_int64(s->st[2], 4, c.entity[i]);
+        else
+            sqlite3_bind_null(s->st[2], 4);
         UL_TRY(put(s, s->st[2]));
         const int64_t lo = c.first ? c.first[i] : i, hi = c.first ? c.first[i + 1] : i + 1;
         for (int64_t j = lo; j < hi; j++) {
             const int64_t id[3] = {pass, i, j - lo};
             bind_ints(s->st[3], 3, id);
-            if (c.eos_last) sqlite3_bind_int64(s->st[3], 4, c.eos_last[j]);
-            else sqlite3_bind_null(s->st[3], 4);
+            if (c.eos_last)
+                sqlite3_bind_int64(s->st[3], 4, c.eos_last[j]);
+            else
+                sqlite3_bind_null(s->st[3], 4);
             for (int k = 0; k < N_NUMBER; k++) bind_real(s->st[3], 5 + k, *ul_columns_number(&c, numbers[k]), j);
             for (int k = 0; k < N_TEXT; k++) {
                 const char *const *text = *ul_columns_text(&c, texts[k]);
@@ -149,7 +167,9 @@ static ul_status write_all(store *s, const ul_data_columns *columns, int n, cons
 {
     char pragma[160];
     int code = sqlite3_open_v2(":memory:", &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
-    snprintf(pragma, sizeof pragma, "PRAGMA page_size = 4096; PRAGMA secure_delete = ON; PRAGMA application_id = %d; PRAGMA user_version = %d; BEGIN;",
+    snprintf(pragma, sizeof pragma,
+             "PRAGMA page_size = 4096; PRAGMA secure_delete = ON; PRAGMA application_id = %d; PRAGMA user_version = "
+             "%d; BEGIN;",
              APPLICATION, VERSION);
     if (code == SQLITE_OK) code = sqlite3_exec(s->db, pragma, NULL, NULL, NULL);
     if (code == SQLITE_OK) code = sqlite3_exec(s->db, schema, NULL, NULL, NULL);
@@ -158,7 +178,7 @@ static ul_status write_all(store *s, const ul_data_columns *columns, int n, cons
     UL_TRY(prepare(s, 1, "INSERT INTO pass VALUES (?, ?, ?, ?)"));
     UL_TRY(prepare(s, 2, "INSERT INTO row VALUES (?, ?, ?, ?)"));
     UL_TRY(prepare(s, 3, "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-    UL_TRY(prepare(s, 4, "INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
+    UL_TRY(prepare(s, 4, "INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     UL_TRY(put_about(s, about));
     for (int i = 0; i < n; i++) UL_TRY(put_pass(s, i, &columns[i]));
     code = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
@@ -187,15 +207,16 @@ typedef struct {
     int64_t pass, n_row, n_answer, n_token;
     ul_columns c;
     int64_t *index, *entity, *first, *token;
-    uint8_t *eos_last, *hit;
-    double *number[N_NUMBER], *logp, *mu, *sigma2;
+    uint8_t *eos_last, *hit, *agree;
+    double *number[N_NUMBER], *logp, *mu, *sigma2, *kl, *kl_reverse, *js;
     const char **text[N_TEXT];
-    bool has_entity, has_eos, has_number[N_NUMBER], has_text[N_TEXT], has_moments;
+    bool has_entity, has_eos, has_number[N_NUMBER], has_text[N_TEXT], has_moments, has_kl;
 } loader;
 
 static ul_status broken(const loader *l, int64_t row, const char *what)
 {
-    return ul_fail(l->s->ctx, UL_E_INPUT, "%s: %s %s, row %lld: %s", l->s->path, l->data, l->field, (long long)row, what);
+    return ul_fail(l->s->ctx, UL_E_INPUT, "%s: %s %s, row %lld: %s", l->s->path, l->data, l->field, (long long)row,
+                   what);
 }
 
 static int64_t count(const loader *l, int i)
@@ -212,8 +233,9 @@ static ul_status cell(const loader *l, sqlite3_stmt *st, int col, int64_t row, b
     const bool there = sqlite3_column_type(st, col) != SQLITE_NULL;
     if (first) *has = there;
     if (there == *has) return UL_OK;
-    return ul_fail(l->s->ctx, UL_E_INPUT, "%s: %s %s, row %lld: %s is %s (a number that is not finite is kept as NULL)", l->s->path, l->data,
-                   l->field, (long long)row, name, there ? "there, other rows lack it" : "missing, other rows have it");
+    return ul_fail(l->s->ctx, UL_E_INPUT, "%s: %s %s, row %lld: %s is %s (a number that is not finite is kept as NULL)",
+                   l->s->path, l->data, l->field, (long long)row, name,
+                   there ? "there, other rows lack it" : "missing, other rows have it");
 }
 
 static ul_status real(const loader *l, sqlite3_stmt *st, int col, int64_t row, const char *name, double *out)
@@ -221,8 +243,11 @@ static ul_status real(const loader *l, sqlite3_stmt *st, int col, int64_t row, c
     const int type = sqlite3_column_type(st, col);
     *out = sqlite3_column_double(st, col);
     if ((type == SQLITE_FLOAT || type == SQLITE_INTEGER) && isfinite(*out)) return UL_OK;
-    return ul_fail(l->s->ctx, UL_E_INPUT, "%s: %s %s, row %lld: %s is %s, not a finite number", l->s->path, l->data, l->field, (long long)row,
-                   name, type == SQLITE_NULL ? "NULL" : type == SQLITE_FLOAT ? "infinite" : "no number");
+    return ul_fail(l->s->ctx, UL_E_INPUT, "%s: %s %s, row %lld: %s is %s, not a finite number", l->s->path, l->data,
+                   l->field, (long long)row, name,
+                   type == SQLITE_NULL    ? "NULL"
+                   : type == SQLITE_FLOAT ? "infinite"
+                                          : "no number");
 }
 
 static ul_status string(const loader *l, sqlite3_stmt *st, int col, int64_t row, const char **out)
@@ -242,8 +267,9 @@ static ul_status memory(loader *l)
     UL_NEED(l->token = UL_NEW(l->a, int64_t, l->n_answer + 1));
     UL_NEED(l->eos_last = UL_NEW(l->a, uint8_t, l->n_answer));
     UL_NEED(l->hit = UL_NEW(l->a, uint8_t, l->n_token));
-    double **list[] = {&l->logp, &l->mu, &l->sigma2};
-    for (int i = 0; i < 3; i++) UL_NEED(*list[i] = UL_NEW(l->a, double, l->n_token));
+    UL_NEED(l->agree = UL_NEW(l->a, uint8_t, l->n_token));
+    double **list[] = {&l->logp, &l->mu, &l->sigma2, &l->kl, &l->kl_reverse, &l->js};
+    for (int i = 0; i < 6; i++) UL_NEED(*list[i] = UL_NEW(l->a, double, l->n_token));
     for (int k = 0; k < N_NUMBER; k++) UL_NEED(l->number[k] = UL_NEW(l->a, double, l->n_answer));
     for (int k = 0; k < N_TEXT; k++) UL_NEED(l->text[k] = UL_NEW(l->a, const char *, l->n_answer));
     return UL_OK;
@@ -312,9 +338,13 @@ static ul_status read_tokens(loader *l)
         UL_TRY(real(l, st, 3, row, "logp", &l->logp[n]));
         l->hit[n] = sqlite3_column_int64(st, 4) != 0;
         UL_TRY(cell(l, st, 5, row, n == 0, "mu", &l->has_moments));
-        if (!l->has_moments) continue;
-        UL_TRY(real(l, st, 5, row, "mu", &l->mu[n]));
-        UL_TRY(real(l, st, 6, row, "sigma2", &l->sigma2[n]));
+        UL_TRY(cell(l, st, 7, row, n == 0, "kl", &l->has_kl));
+        l->agree[n] = sqlite3_column_int64(st, 10) != 0;
+        if (l->has_moments) UL_TRY(real(l, st, 5, row, "mu", &l->mu[n]));
+        if (l->has_moments) UL_TRY(real(l, st, 6, row, "sigma2", &l->sigma2[n]));
+        if (l->has_kl) UL_TRY(real(l, st, 7, row, "kl", &l->kl[n]));
+        if (l->has_kl) UL_TRY(real(l, st, 8, row, "kl_reverse", &l->kl_reverse[n]));
+        if (l->has_kl) UL_TRY(real(l, st, 9, row, "js", &l->js[n]));
     }
     if (code != SQLITE_DONE) return sql_fails(l->s, code);
     if (answer + 1 != l->n_answer) return broken(l, row, "an answer has no tokens");
@@ -336,17 +366,23 @@ static ul_status read_pass(store *s, ul_arena *a, sqlite3_stmt *at, ul_data_colu
     l->n_row = count(l, 4), l->n_answer = count(l, 5), l->n_token = count(l, 6);
     const bool lists = sqlite3_column_int64(at, 3) != 0;
     if (l->n_row <= 0 || l->n_answer < l->n_row || (!lists && l->n_answer != l->n_row) || l->n_token < 0)
-        return ul_fail(s->ctx, UL_E_INPUT, "%s: %s %s has %lld rows, %lld answers", s->path, data, field, (long long)l->n_row, (long long)l->n_answer);
+        return ul_fail(s->ctx, UL_E_INPUT, "%s: %s %s has %lld rows, %lld answers", s->path, data, field,
+                       (long long)l->n_row, (long long)l->n_answer);
     UL_TRY(memory(l));
     UL_TRY(read_rows(l));
     UL_TRY(read_answers(l));
     if (l->n_token) UL_TRY(read_tokens(l));
     const char *name = ul_format(a, "%s %s", data, field);
     UL_NEED(name);
-    *c = (ul_columns){.name = name, .n_row = l->n_row, .first = lists ? l->first : NULL, .index = l->index,
-                      .entity = l->has_entity ? l->entity : NULL, .eos_last = l->has_eos ? l->eos_last : NULL};
+    *c = (ul_columns){.name = name,
+                      .n_row = l->n_row,
+                      .first = lists ? l->first : NULL,
+                      .index = l->index,
+                      .entity = l->has_entity ? l->entity : NULL,
+                      .eos_last = l->has_eos ? l->eos_last : NULL};
     if (l->n_token) c->token = l->token, c->logp = l->logp, c->hit = l->hit;
     if (l->n_token && l->has_moments) c->mu = l->mu, c->sigma2 = l->sigma2;
+    if (l->n_token && l->has_kl) c->kl = l->kl, c->kl_reverse = l->kl_reverse, c->js = l->js, c->agree = l->agree;
     for (int k = 0; k < N_NUMBER; k++)
         if (l->has_number[k]) *ul_columns_number(c, numbers[k]) = l->number[k];
     for (int k = 0; k < N_TEXT; k++)
@@ -363,8 +399,11 @@ static ul_status number_of(store *s, const char *pragma, int64_t want, const cha
     sqlite3_finalize(s->st[7]);
     s->st[7] = NULL;
     if (code != SQLITE_ROW) return sql_fails(s, code);
-    return has == want ? UL_OK : ul_fail(s->ctx, UL_E_INPUT, "%s: %s is %lld, this program reads %lld (a columns.sqlite of `unlearn eval` is wanted)",
-                                         s->path, what, (long long)has, (long long)want);
+    return has == want
+               ? UL_OK
+               : ul_fail(s->ctx, UL_E_INPUT,
+                         "%s: %s is %lld, this program reads %lld (a columns.sqlite of `unlearn eval` is wanted)",
+                         s->path, what, (long long)has, (long long)want);
 }
 
 static ul_status read_all(store *s, ul_arena *a, const ul_file *f, ul_data_columns *out, int *n, json_t *about)
@@ -372,35 +411,45 @@ static ul_status read_all(store *s, ul_arena *a, const ul_file *f, ul_data_colum
     /* the image is only read: SQLite takes it without const */
     int code = sqlite3_open_v2(":memory:", &s->db, SQLITE_OPEN_READWRITE, NULL);
     if (code == SQLITE_OK)
-        code = sqlite3_deserialize(s->db, "main", (unsigned char *)(uintptr_t)f->p, (sqlite3_int64)f->n, (sqlite3_int64)f->n, SQLITE_DESERIALIZE_READONLY);
+        code = sqlite3_deserialize(s->db, "main", (unsigned char *)(uintptr_t)f->p, (sqlite3_int64)f->n,
+                                   (sqlite3_int64)f->n, SQLITE_DESERIALIZE_READONLY);
     if (code == SQLITE_OK) code = sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     if (code == SQLITE_OK) code = sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     if (code != SQLITE_OK) return sql_fails(s, code);
     UL_TRY(number_of(s, "PRAGMA application_id", APPLICATION, "the kind of file"));
     UL_TRY(number_of(s, "PRAGMA user_version", VERSION, "the version of its tables"));
-    UL_TRY(number_of(s, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('about', 'pass', 'row', 'answer', 'token')", 5,
-                     "the number of its tables"));
+    UL_TRY(number_of(s,
+                     "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('about', 'pass', 'row', "
+                     "'answer', 'token')",
+                     5, "the number of its tables"));
     UL_TRY(prepare(s, 7, "SELECT key, value FROM about ORDER BY key"));
     while ((code = sqlite3_step(s->st[7])) == SQLITE_ROW)
-        json_object_set_new(about, (const char *)sqlite3_column_text(s->st[7], 0), json_string((const char *)sqlite3_column_text(s->st[7], 1)));
+        json_object_set_new(about, (const char *)sqlite3_column_text(s->st[7], 0),
+                            json_string((const char *)sqlite3_column_text(s->st[7], 1)));
     if (code != SQLITE_DONE) return sql_fails(s, code);
     UL_TRY(prepare(s, 0, "SELECT pass, data, field, lists FROM pass ORDER BY pass"));
     UL_TRY(prepare(s, 1, "SELECT row, idx, entity FROM row WHERE pass = ? ORDER BY row"));
-    UL_TRY(prepare(s, 2, "SELECT row, answer, eos_last, avg_loss, prob, ref_loss, grad_norm, text, ground_truth, generation FROM answer "
-                         "WHERE pass = ? ORDER BY row, answer"));
-    UL_TRY(prepare(s, 3, "SELECT row, answer, token, logp, hit, mu, sigma2 FROM token WHERE pass = ? ORDER BY row, answer, token"));
+    UL_TRY(prepare(
+        s, 2,
+        "SELECT row, answer, eos_last, avg_loss, prob, ref_loss, grad_norm, text, ground_truth, generation FROM answer "
+        "WHERE pass = ? ORDER BY row, answer"));
+    UL_TRY(prepare(s, 3,
+                   "SELECT row, answer, token, logp, hit, mu, sigma2, kl, kl_reverse, js, agree FROM token WHERE pass "
+                   "= ? ORDER BY row, answer, token"));
     UL_TRY(prepare(s, 4, "SELECT count(*) FROM row WHERE pass = ?"));
     UL_TRY(prepare(s, 5, "SELECT count(*) FROM answer WHERE pass = ?"));
     UL_TRY(prepare(s, 6, "SELECT count(*) FROM token WHERE pass = ?"));
     for (*n = 0; (code = sqlite3_step(s->st[0])) == SQLITE_ROW; (*n)++) {
-        if (*n == UL_MAX_COLUMNS) return ul_fail(s->ctx, UL_E_INPUT, "%s: more than %d passes", s->path, UL_MAX_COLUMNS);
+        if (*n == UL_MAX_COLUMNS)
+            return ul_fail(s->ctx, UL_E_INPUT, "%s: more than %d passes", s->path, UL_MAX_COLUMNS);
         UL_TRY(read_pass(s, a, s->st[0], &out[*n]));
         for (int i = 1; i < 7; i++) sqlite3_reset(s->st[i]);
     }
     return code == SQLITE_DONE ? UL_OK : sql_fails(s, code);
 }
 
-ul_status ul_columns_load(ul_ctx *ctx, ul_arena *arena, const char *path, ul_data_columns out[UL_MAX_COLUMNS], int *n, json_t **about)
+ul_status ul_columns_load(ul_ctx *ctx, ul_arena *arena, const char *path, ul_data_columns out[UL_MAX_COLUMNS], int *n,
+                          json_t **about)
 {
     store s = {.ctx = ctx, .path = path};
     ul_file f;

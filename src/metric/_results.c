@@ -6,6 +6,7 @@
 
 #define PROB(name, set, key, how) {name, "probability", NULL, how, {{"data", set, key, NULL, NULL}}}
 #define ROUGE(name, set, key, how) {name, "rouge", NULL, how, {{"data", set, key, NULL, NULL}}}
+#define ONE(name, metric, args, set, key, how) {name, metric, args, how, {{"data", set, key, NULL, NULL}}}
 #define OF(role, result) {role, NULL, NULL, result, NULL}
 #define RATIO(name, how, right, wrong, better) {name, "truth_ratio", how, better, {OF("correct", right), OF("wrong", wrong)}}
 #define SHARE(name, right, wrong)                                                                                      \
@@ -71,6 +72,29 @@ static const ul_result_spec tofu[] = {
     CLOSE("s_mia_min_k_plus_plus", "mia_min_k_plus_plus"),
     {"privacy", "hm_aggregate", NULL, UL_BETTER_HIGHER,
      {PART("s_mia_loss"), PART("s_mia_zlib"), PART("s_mia_min_k"), PART("s_mia_min_k_plus_plus")}},
+    /* beyond open-unlearning: sense and refusals of what is generated */
+    ONE("forget_perplexity", "perplexity", NULL, "forget", "answer", UL_BETTER_HIGHER),
+    ONE("retain_perplexity", "perplexity", NULL, "retain", "answer", UL_BETTER_LOWER),
+    ONE("forget_refusal_rate", "refusal_rate", NULL, "forget", "answer", UL_BETTER_LOWER),
+    ONE("retain_refusal_rate", "refusal_rate", NULL, "retain", "answer", UL_BETTER_LOWER),
+    ONE("forget_ngram_entropy", "ngram_entropy", NULL, "forget", "answer", UL_BETTER_HIGHER),
+    ONE("retain_ngram_entropy", "ngram_entropy", NULL, "retain", "answer", UL_BETTER_HIGHER),
+    ONE("forget_distinct_2", "distinct_n", "n=2", "forget", "answer", UL_BETTER_HIGHER),
+    ONE("forget_repetition_4", "repetition", "n=4", "forget", "answer", UL_BETTER_LOWER),
+    ONE("retain_repetition_4", "repetition", "n=4", "retain", "answer", UL_BETTER_LOWER),
+    /* sampled answers */
+    ROUGE("forget_sample_ROUGE", "forget", "sampled_answer", UL_BETTER_LOWER),
+    {"forget_leak_at_1", "leak_at_k", "k=1 score=rougeL_recall", UL_BETTER_LOWER, {OF("data", "forget_sample_ROUGE")}},
+    {"forget_leak_at_all", "leak_at_k", "k=0 score=rougeL_recall", UL_BETTER_LOWER, {OF("data", "forget_sample_ROUGE")}},
+    {"forget_leak_bound", "leak_bound", "score=rougeL_recall", UL_BETTER_LOWER, {OF("data", "forget_sample_ROUGE")}},
+    /* distance to the retrained control itself */
+    ONE("forget_KL", "kl_divergence", NULL, "forget", "answer", UL_BETTER_LOWER),
+    ONE("forget_KL_reverse", "kl_divergence", "direction=reverse", "forget", "answer", UL_BETTER_LOWER),
+    ONE("forget_JS", "js_divergence", NULL, "forget", "answer", UL_BETTER_LOWER),
+    ONE("forget_agreement", "prediction_agreement", NULL, "forget", "answer", UL_BETTER_HIGHER),
+    ONE("retain_KL", "kl_divergence", NULL, "retain", "answer", UL_BETTER_LOWER),
+    ONE("retain_JS", "js_divergence", NULL, "retain", "answer", UL_BETTER_LOWER),
+    ONE("retain_agreement", "prediction_agreement", NULL, "retain", "answer", UL_BETTER_HIGHER),
 };
 enum { N_TOFU = sizeof tofu / sizeof *tofu, MAX_SOURCE = 10 };
 

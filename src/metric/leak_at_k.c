@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"k", UL_INT, 1, 1, 1e6, "samples", "how many sampled answers are looked at", NULL},
+    {"k", UL_INT, 1, 0, 1e6, "samples", "how many sampled answers are looked at; 0: all of a row", NULL},
     UL_SCORE_PARAM,
     {0},
 };
@@ -23,14 +23,14 @@ static ul_status rows(ul_arena *a, const ul_args *args, const ul_input *in, int 
     for (int64_t i = 0; i < c->n_row; i++) {
         const ul_mark mark = ul_arena_mark(a);
         const int64_t first = c->first ? c->first[i] : i, n = (c->first ? c->first[i + 1] : i + 1) - first;
-        if (n < k) {
+        if (n < k || n < 1) {
             return ul_fail(ul_arena_ctx(a), UL_E_USAGE, "%s, row %lld: %lld samples are too few for k = %lld", c->name,
                            (long long)ul_columns_index(c, i), (long long)n, (long long)k);
         }
         double *sample = ul_alloc_raw(a, (size_t)n, sizeof *sample);
         UL_NEED(sample);
         memcpy(sample, sample_score + first, (size_t)n * sizeof *sample);
-        score[i] = ul_expected_max(sample, n, k);
+        score[i] = ul_expected_max(sample, n, k ? k : n);
         ul_arena_rewind(a, mark);
     }
     ul_part_start(out, 0, "", c)->score = score;

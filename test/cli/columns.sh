@@ -14,7 +14,8 @@ cp retain.jsonl tofu/retain_perturbed.json
 cp retain.jsonl tofu/real_authors_perturbed.json
 cp retain.jsonl tofu/world_facts_perturbed.json
 cp holdout01.jsonl tofu/holdout01.json
-all="eval --model model --reference-model model --tofu tofu --split forget01 --max-new 6 --metrics all --quiet"
+run 0 train --fresh --model shape --data retain.jsonl --steps 30 --batch 8 --lr 0.02 --init-std 0.1 --out control --quiet
+all="eval --model model --reference-model model --control control --samples 5 --temperature 1.5 --top-p 0.9 --tofu tofu --split forget01 --max-new 6 --metrics all --quiet"
 
 run 0 $all --threads 2 --out e
 n=0
@@ -29,13 +30,20 @@ done
 run 0 $all --precision bf16 --out other
 if cmp -s e/columns.sqlite other/columns.sqlite; then fail 'another precision gives the same columns'; fi
 
+run 0 $all --seed 1 --out seed
+if cmp -s e/columns.sqlite seed/columns.sqlite; then fail 'another seed samples the same answers'; fi
+run 0 eval --model model --control model --tofu tofu --split forget01 --max-new 6 --metrics kl_divergence,prediction_agreement --json --quiet
+says '"forget_KL": 0.0' '"forget_agreement": 1.0' '"weights": 0.0'
+[ "$(tr -d ' \n' < said | grep -o '"forget":\[[0-9.,]*\]' | head -n 1)" = '"forget":[1.0,1.0]' ] ||
+    grep -q '"forget": \[' said || fail 'no CKA'
+
 # Again without the model: the same results, and the same file of columns.
 mv model hidden
 run 0 eval --columns e/columns.sqlite --metrics all --quiet --out again
 same e/TOFU_EVAL.json again/TOFU_EVAL.json 'results of the run and of its columns'
 same e/TOFU_SUMMARY.json again/TOFU_SUMMARY.json 'aggregates of the run and of its columns'
 same e/columns.sqlite again/columns.sqlite 'columns read and written'
-for name in mia_gradnorm mia_reference forget_Q_A_PARA_ROUGE model_utility privleak; do grep -q "\"$name\"" again/TOFU_SUMMARY.json || fail "no $name"; done
+for name in forget_KL forget_JS retain_agreement forget_leak_at_all forget_leak_bound mia_gradnorm mia_reference forget_Q_A_PARA_ROUGE model_utility privleak; do grep -q "\"$name\"" again/TOFU_SUMMARY.json || fail "no $name"; done
 run 0 eval --columns e/columns.sqlite --reference-logs e/TOFU_EVAL.json --metrics forget_quality,rouge
 says 'forget_quality' 1.0000 forget_Q_A_ROUGE
 mv hidden model

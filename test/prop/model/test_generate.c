@@ -25,11 +25,11 @@ static void make_prompts(prompts *p, bool plain)
     }
 }
 
-static ul_model *model(ul_ctx *ctx, const char *type, ul_precision precision)
+static ul_model *model(ul_ctx *ctx, const char *type, ul_precision precision, int threads)
 {
     ul_backend *be;
     ul_model *m;
-    UL_OK_IN(ctx, ul_backend_open(ctx, ul_ctx_arena(ctx), ul_env("UL_ISA"), precision, 1, &be));
+    UL_OK_IN(ctx, ul_backend_open(ctx, ul_ctx_arena(ctx), ul_env("UL_ISA"), precision, threads, &be));
     UL_OK_IN(ctx, ul_model_fresh(ctx, be, tiny_config(type, true, "float32"), 5, 0.5, &m));
     shake(m, 0.2);
     return m;
@@ -92,7 +92,7 @@ static void one_answer(void **state)
         for (int k = 0; k < 6; k++) {
             ul_ctx *ctx = ul_test_ctx();
             const char *type = ul_family_types(*f)[0];
-            ul_model *m = model(ctx, type, precisions[k / 2]);
+            ul_model *m = model(ctx, type, precisions[k / 2], 1);
             prompts p;
             answer whole, a;
             int64_t n = 0;
@@ -115,7 +115,7 @@ static void sampling(void **state)
 {
     (void)state;
     ul_ctx *ctx = ul_test_ctx();
-    ul_model *m = model(ctx, "llama", UL_PRECISION_F32);
+    ul_model *m = model(ctx, "llama", UL_PRECISION_F32, 1);
     prompts p;
     answer greedy, a, b;
     make_prompts(&p, false);
@@ -129,11 +129,35 @@ static void sampling(void **state)
     ul_ctx_free(ctx);
 }
 
+/* Batch size 1, 4, 64; 1 and 2 threads; every kernel precision: the same draws, which the limits of top_k and top_p do narrow. */
+static void sampling_in_batches_and_threads(void **state)
+{
+    static const ul_precision precisions[] = {UL_PRECISION_F32, UL_PRECISION_BF16};
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        ul_ctx *ctx = ul_test_ctx();
+        prompts p;
+        answer want, a, free_draws;
+        int narrowed = 0;
+        make_prompts(&p, true);
+        for (int threads = 1; threads <= 2; threads++) {
+            ul_model *m = model(ctx, "llama", precisions[k], threads);
+            if (threads == 1) generate(ctx, m, &p, 1, 2, 5, &want), generate(ctx, m, &p, 1, 2, 0, &free_draws);
+            static const int32_t batches[] = {1, 4, 64};
+            for (int b = 0; b < 3; b++) generate(ctx, m, &p, batches[b], 2, 5, &a), same(&want, &a, "llama", "sampled");
+            ul_model_free(m);
+        }
+        for (int i = 0; i < PROMPTS; i++) narrowed += want.n[i] != free_draws.n[i] || memcmp(want.out[i], free_draws.out[i], (size_t)want.n[i] * 4) != 0;
+        assert_true(narrowed > 0);
+        ul_ctx_free(ctx);
+    }
+}
+
 static void context_ends(void **state)
 {
     (void)state;
     ul_ctx *ctx = ul_test_ctx();
-    ul_model *m = model(ctx, "gpt2", UL_PRECISION_F32);
+    ul_model *m = model(ctx, "gpt2", UL_PRECISION_F32, 1);
     int32_t token[40] = {0}, n_out, *out;
     ul_doc d = {.n = 29, .token = token};
     ul_generation g = {.n = 1, .prompt = &d, .max_new = 50, .batch = 1};
@@ -152,6 +176,7 @@ static void context_ends(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_answer), cmocka_unit_test(sampling), cmocka_unit_test(context_ends)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_answer), cmocka_unit_test(sampling),
+                                       cmocka_unit_test(sampling_in_batches_and_threads), cmocka_unit_test(context_ends)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

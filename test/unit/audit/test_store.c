@@ -27,9 +27,20 @@ static ul_columns made(bool lists)
     for (int i = 0; i < ANSWERS; i++) text[i] = i % 5 ? "says \"no\" 'n\xc3\xa9' -- ; DROP TABLE token\n" : "";
     token[0] = 0;
     for (int64_t i = 0; i < n; i++) token[i + 1] = token[i] + 1 + i % 4;
-    return (ul_columns){.name = "x", .n_row = ROWS, .first = lists ? first : NULL, .index = index_of, .entity = entity, .token = token, .logp = number[0],
-                        .hit = flag, .mu = number[1], .sigma2 = number[2], .eos_last = flag, .ref_loss = lists ? NULL : number[3],
-                        .text = text, .generation = lists ? NULL : text};
+    return (ul_columns){.name = "x",
+                        .n_row = ROWS,
+                        .first = lists ? first : NULL,
+                        .index = index_of,
+                        .entity = entity,
+                        .token = token,
+                        .logp = number[0],
+                        .hit = flag,
+                        .mu = number[1],
+                        .sigma2 = number[2],
+                        .eos_last = flag,
+                        .ref_loss = lists ? NULL : number[3],
+                        .text = text,
+                        .generation = lists ? NULL : text};
 }
 
 static void same(const ul_columns *a, const ul_columns *b)
@@ -40,7 +51,8 @@ static void same(const ul_columns *a, const ul_columns *b)
     const size_t t = (size_t)a->token[n];
     if (a->first) assert_memory_equal(a->first, b->first, (ROWS + 1) * 8);
     assert_true((a->first != NULL) == (b->first != NULL) && (a->ref_loss != NULL) == (b->ref_loss != NULL));
-    assert_true(!b->avg_loss && !b->grad_norm && !b->ground_truth && (a->generation != NULL) == (b->generation != NULL));
+    assert_true(!b->avg_loss && !b->grad_norm && !b->ground_truth &&
+                (a->generation != NULL) == (b->generation != NULL));
     assert_memory_equal(a->index, b->index, ROWS * 8);
     assert_memory_equal(a->entity, b->entity, ROWS * 8);
     assert_memory_equal(a->logp, b->logp, t * 8);
@@ -62,7 +74,8 @@ static char *bytes(const char *path, size_t *n)
 static void there_and_back(void **state)
 {
     (void)state;
-    const char *path = ul_format(arena, "%s/columns.sqlite", ul_test_folder("store")), *second = ul_format(arena, "%s.2", path);
+    const char *path = ul_format(arena, "%s/columns.sqlite", ul_test_folder("store")),
+               *second = ul_format(arena, "%s.2", path);
     json_t *about = json_pack("{s:s, s:s}", "recipe", "abc", "digest of model", "def"), *again;
     for (int lists = 0; lists < 2; lists++) {
         const ul_columns c = made(lists);
