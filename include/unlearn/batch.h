@@ -35,6 +35,7 @@ typedef struct {
     const uint8_t *doc_side;                        /* [n_doc] ul_side_id                                        */
     const int32_t *doc_sample;                      /* [n_doc]                                                   */
     const int32_t *doc_row;                         /* [n_doc + 1] in rows                                       */
+    const int64_t *doc_id;                          /* [n_doc] row in its data set, or NULL: nobody asks         */
 } ul_batch;
 
 #endif

@@ -29,6 +29,7 @@ static void count(const ul_doc *d, bool all, totals *sum)
 typedef struct {
     int32_t *token, *pos, *doc_start, *sample_start, *row, *label, *doc_sample, *doc_row;
     uint8_t *hidden, *doc_side;
+    int64_t *doc_id;
     int32_t n_tok, n_doc, n_row;
 } filling;
 
@@ -44,6 +45,7 @@ static void put(filling *f, const ul_doc *d, ul_side_id side, int32_t sample, bo
         f->label[f->n_row++] = scored ? d->token[t + 1] : -1;
     }
     f->doc_side[f->n_doc] = (uint8_t)side;
+    f->doc_id[f->n_doc] = d->id;
     f->doc_sample[f->n_doc++] = sample;
     f->n_tok += d->n;
     f->doc_start[f->n_doc] = f->n_tok;
@@ -74,11 +76,12 @@ ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_
                  UL_NEW(arena, int32_t, sum.n_doc + 1),
                  NULL,
                  UL_NEW(arena, uint8_t, sum.n_doc),
+                 UL_NEW(arena, int64_t, sum.n_doc),
                  0,
                  0,
                  0};
     if (!f.token || !f.pos || !f.doc_start || !f.sample_start || !f.row || !f.label || !f.doc_sample || !f.doc_row ||
-        !f.doc_side)
+        !f.doc_side || !f.doc_id)
         return UL_E_RESOURCE;
     if (sum.hidden) {
         f.hidden = UL_NEW(arena, uint8_t, sum.n_tok);
@@ -90,7 +93,7 @@ ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_
         f.sample_start[i + 1] = f.n_tok;
     }
     *b = (ul_batch){f.n_tok,        f.n_doc,  n,     f.n_row, sum.longest, f.token,      f.pos,    f.doc_start,
-                    f.sample_start, f.hidden, f.row, f.label, f.doc_side,  f.doc_sample, f.doc_row};
+                    f.sample_start, f.hidden, f.row, f.label, f.doc_side,  f.doc_sample, f.doc_row, f.doc_id};
     *out = b;
     return UL_OK;
 }

@@ -231,6 +231,7 @@ void ul_head_forward(ul_model *m, ul_pass *pass, ul_run *r);
 void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx);
 ul_weight *ul_head_weight(const ul_model *m, bool base);
 const void *ul_head_normed(ul_model *m);
+void ul_head_mix(const ul_model *m, const ul_mix *mix, const ul_batch *b, int64_t first, int64_t n, void *z);
 void *ul_head_logits(ul_model *m, const ul_batch *b, int64_t first, int64_t *n);
 /* rope.c */
 ul_status ul_rope_reserve(ul_ctx *ctx, ul_model *m, int32_t positions) UL_MUST;

@@ -127,6 +127,22 @@ static ul_score score_from(const ul_score *s, int64_t i)
                       .rival = s->rival ? s->rival + i : NULL, .rival_at = s->rival_at ? s->rival_at + i : NULL};
 }
 
+/* The other models have run over the batch; all chunks of those without a backward are as long. */
+void ul_head_mix(const ul_model *m, const ul_mix *mix, const ul_batch *b, int64_t first, int64_t n, void *z)
+{
+    for (int64_t i = 0, k = n; i < n; i += k) {
+        ul_mix_rows rows = {.batch = b, .first = first + i, .V = m->arch.s.V, .z = ul_part_of(m->be, z, i * m->arch.s.V)};
+        k = n - i;
+        for (int o = 0; o < mix->n; o++) {
+            int64_t there;
+            rows.other[o] = ul_head_logits(mix->other[o], b, first + i, &there);
+            if (there < k) k = there;
+        }
+        rows.n = k;
+        mix->fn(mix->user, m->be, &rows);
+    }
+}
+
 /* Scores of the chunk that begins at row i; returns its rows. */
 static int64_t forward_chunk(ul_model *m, ul_pass *pass, ul_run *r, int64_t i, bool scored)
 {
@@ -139,6 +155,7 @@ static int64_t forward_chunk(ul_model *m, ul_pass *pass, ul_run *r, int64_t i, b
     if (!scored) return n;
     const ul_score out = score_from(s, i);
     ul_linear(m->be, n, h, w, ul_weight_p(w, r->base), NULL, z);
+    if (pass->mix) ul_head_mix(m, pass->mix, b, i, n, z);
     const ul_soft soft = pass->soft && (s->kl || s->ce) ? targets(m, pass, r, i, n) : (ul_soft){0};
     m->be->k->score(m->be, n, m->arch.s.V, z, b->label + i, soft.kind ? &soft : NULL, &out);
     return n;
@@ -172,9 +189,13 @@ void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
         const ul_soft soft = pass->soft && pass->kl_coef ? targets(m, pass, r, i, n) : (ul_soft){0};
         const ul_dscore d = {pass->coef ? pass->coef + i : NULL, soft.kind ? pass->kl_coef + i : NULL,
                              pass->gap_coef ? pass->gap_coef + i : NULL, pass->rival_coef ? pass->rival_coef + i : NULL};
-        if (i > 0 || !r->has_logits) ul_linear(be, n, h, w, wp, NULL, z);
+        if (i > 0 || !r->has_logits) {
+            ul_linear(be, n, h, w, wp, NULL, z);
+            if (pass->mix) ul_head_mix(m, pass->mix, b, i, n, z);
+        }
         r->has_logits = false;
         be->k->score_bwd(be, n, v, z, b->label + i, &d, soft.kind ? &soft : NULL);
+        if (pass->mix && pass->mix->slope != 1) be->k->scale(be, n * v, pass->mix->slope, z);
         if (dw)
             be->k->gemm(be, &(ul_gemm){.m = v, .n = c, .k = n, .a = z, .a_row = 1, .a_col = v, .b = h, .b_row = c, .b_col = 1,
                                        .c = dw, .c_row = c, .add = true, .seg = seg, .n_seg = n_seg});

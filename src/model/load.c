@@ -253,7 +253,7 @@ static ul_status new_plans(ul_model *m)
     return UL_OK;
 }
 
-static ul_status open_dir(ul_ctx *ctx, ul_model *m, const char *dir)
+static ul_status open_dir(ul_ctx *ctx, ul_model *m, const char *dir, int blocks)
 {
     entry *e;
     int n;
@@ -261,10 +261,14 @@ static ul_status open_dir(ul_ctx *ctx, ul_model *m, const char *dir)
     UL_NEED(m->config_path = ul_path_join(m->arena, dir, "config.json"));
     if (!ul_dir_exists(dir)) return ul_fail(ctx, UL_E_INPUT, "%s: no such folder (a model is a folder with config.json)", dir);
     UL_TRY(ul_config_read(ctx, m->arena, m->config_path, &m->family, &m->arch));
+    if (blocks > m->arch.s.n_layer)
+        return ul_fail(ctx, UL_E_USAGE, "%s: the first %d blocks are asked for, the model has %d", dir, blocks, m->arch.s.n_layer);
+    const bool all = blocks < 1 || blocks == m->arch.s.n_layer;
+    if (!all) m->arch.s.n_layer = blocks;
     UL_TRY(ul_tensors_open(ctx, m->arena, dir, &m->files));
     UL_TRY(list_entries(m, &e, &n));
     UL_TRY(match_file(ctx, m, e, n));
-    UL_TRY(no_strangers(ctx, m, e, n));
+    if (all) UL_TRY(no_strangers(ctx, m, e, n));
     qsort(e, (size_t)n, sizeof *e, by_rank);
     UL_TRY(make(m, e, n));
     UL_TRY(new_plans(m));
@@ -274,11 +278,16 @@ static ul_status open_dir(ul_ctx *ctx, ul_model *m, const char *dir)
 
 ul_status ul_model_open(ul_ctx *ctx, ul_backend *be, const char *dir, unsigned flags, ul_model **out)
 {
+    return ul_model_open_first(ctx, be, dir, 0, flags, out);
+}
+
+ul_status ul_model_open_first(ul_ctx *ctx, ul_backend *be, const char *dir, int blocks, unsigned flags, ul_model **out)
+{
     ul_model *m = NULL;
     *out = NULL;
     ul_status status = new_model(ctx, be, &m);
     if (m) m->flags = flags;
-    if (status == UL_OK) status = open_dir(ctx, m, dir);
+    if (status == UL_OK) status = open_dir(ctx, m, dir, blocks);
     if (status != UL_OK) ul_model_free(m);
     else *out = m;
     return status;

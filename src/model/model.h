@@ -55,6 +55,8 @@ enum {
 /* Opens a Hugging Face directory (config.json + safetensors). Everything is validated: shapes against config.json, NaN and
  * Inf in weights (tensor and index), missing and unknown tensors, unknown model_type (lists the known ones). */
 ul_status ul_model_open(ul_ctx *ctx, ul_backend *be, const char *dir, unsigned flags, ul_model **out) UL_MUST;
+/* The same cut off after its first `blocks` blocks: embedding, those, final norm and head. 0: all of it. */
+ul_status ul_model_open_first(ul_ctx *ctx, ul_backend *be, const char *dir, int blocks, unsigned flags, ul_model **out) UL_MUST;
 /* A new model from a config.json file (path) with weights N(0, std) (norms 1, biases 0), a function of seed. */
 ul_status ul_model_fresh(ul_ctx *ctx, ul_backend *be, const char *config_path, uint64_t seed, double std, ul_model **out) UL_MUST;
 void ul_model_free(ul_model *m);
@@ -127,6 +129,24 @@ typedef struct {
     void *user;
     unsigned when; /* UL_OBSERVE_* */
 } ul_observer;
+/* Logits that other models of the same vocabulary have a part in: each of them is run over the same batch (no hooks, its adapters
+ * on), and chunk by chunk of the head's rows `fn` turns this model's logits into the combined ones. Nothing of the size
+ * rows times vocabulary is kept. A function of each row alone, so that the chunks never change a bit. */
+enum { UL_MIX_MODELS = 2 };
+typedef struct {
+    const ul_batch *batch;
+    int64_t first, n; /* rows of the batch */
+    int32_t V;
+    void *z;                          /* [n, V] real: in and out */
+    const void *other[UL_MIX_MODELS]; /* [n, V] real             */
+} ul_mix_rows;
+typedef struct {
+    ul_model *other[UL_MIX_MODELS];
+    int n; /* of them; may be 0 */
+    void (*fn)(void *user, const ul_backend *be, const ul_mix_rows *rows);
+    double slope; /* d combined / d z, one number: for a backward pass */
+    void *user;
+} ul_mix;
 
 enum {
     UL_PASS_GRAD = 1,        /* a backward will follow                                   */
@@ -147,6 +167,7 @@ typedef struct {
     const ul_seed *seed;
     int n_seed;
     const ul_observer *observer; /* or NULL; the same forwards and backwards */
+    const ul_mix *mix;   /* NULL: the logits are this model's */
     /* head, forward: outputs [n_row] or NULL */
     ul_score score;
     void *row_hidden;        /* [n_row, C] real, out: what the head reads (reference cache), or NULL */
@@ -192,6 +213,9 @@ typedef struct {
     int32_t top_k;
     uint64_t seed;
     const char *what;                /* name in the progress line; NULL = silent            */
+    const ul_hook *hook;             /* in every pass: of prompts and of single new tokens  */
+    int n_hook;
+    const ul_mix *mix;               /* or NULL; the other models get caches of their own   */
 } ul_generation;
 /* out[i] gets row i's new tokens in `arena`; n_out[i] their number. A row stops at the context's end too. */
 ul_status ul_model_generate(ul_ctx *ctx, ul_model *m, const ul_generation *g, ul_arena *arena, int32_t **out,

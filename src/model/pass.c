@@ -200,7 +200,20 @@ ul_status ul_run_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass, const ul_cache
     return UL_OK;
 }
 
-ul_status ul_model_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass) { return ul_run_forward(ctx, m, pass, NULL); }
+static ul_status run_others(ul_ctx *ctx, const ul_mix *mix, const ul_batch *batch)
+{
+    for (int i = 0; i < mix->n; i++) {
+        ul_pass pass = {.batch = batch, .last = -1};
+        UL_TRY(ul_run_forward(ctx, mix->other[i], &pass, NULL));
+    }
+    return UL_OK;
+}
+
+ul_status ul_model_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
+{
+    if (pass->mix) UL_TRY(run_others(ctx, pass->mix, pass->batch));
+    return ul_run_forward(ctx, m, pass, NULL);
+}
 
 /* The gradients that enter after `layer` blocks; true when there is one now. */
 static bool enter(ul_model *m, const ul_pass *pass, const ul_run *r, int layer, void *dx, bool have)

@@ -24,19 +24,26 @@ static ul_status caches(ul_work *w, const ul_stage *s, const char *dir, ul_train
     for (int k = 0; k < UL_N_SIDE; k++)
         if ((o->ref[k] = s->ref[k])) return UL_OK;
     const int64_t draws = s->sample || s->observer ? 0 : ul_recipe_steps(s->recipe, s->forget->n) * s->recipe->batch;
-    UL_TRY(ul_model_digest(w->ctx, w->model, digest));
+    UL_TRY(ul_model_digest(w->ctx, o->model, digest));
     return ul_trainer_caches(w->ctx, w->arena, dir, digest, docs, draws, o);
+}
+
+ul_status ul_work_stage_dir(const ul_work *w, const char *name, const char **dir)
+{
+    *dir = w->out_dir ? ul_format(w->arena, "%s/%s/%s", w->out_dir, UL_STAGES_NAME, name) : NULL;
+    if (w->out_dir) UL_NEED(*dir);
+    return UL_OK;
 }
 
 ul_status ul_work_stage(ul_work *w, const ul_stage *s)
 {
     ul_pairing pairing;
     int64_t done = 0;
-    const char *dir = w->out_dir ? ul_format(w->arena, "%s/%s/%s", w->out_dir, UL_STAGES_NAME, s->name) : NULL;
-    if (w->out_dir) UL_NEED(dir);
-    ul_run run = {.options = {.model = w->model, .method = s->method, .args = s->args, .recipe = s->recipe,
+    const char *dir;
+    UL_TRY(ul_work_stage_dir(w, s->name, &dir));
+    ul_run run = {.options = {.model = s->model ? s->model : w->model, .method = s->method, .args = s->args, .recipe = s->recipe,
                               .micro_batch = w->micro_batch, .checkpoint = w->checkpoint, .sample = s->sample, .user = s->user,
-                              .observer = s->observer, .wrap = s->wrap, .n_wrap = s->n_wrap},
+                              .observer = s->observer, .mix = s->mix, .wrap = s->wrap, .n_wrap = s->n_wrap},
                   .n_samples = s->forget->n, .out_dir = dir, .recipe_digest = w->recipe_digest, .save_every = w->save_every,
                   .resume = w->resume, .what = s->name};
     UL_TRY(caches(w, s, dir, &run.options));

@@ -46,6 +46,7 @@ const ul_procedure_entry *ul_procedures(int *n);
  * is not run again. What the model says before the stage is the reference, where none is given. */
 typedef struct {
     const char *name;
+    ul_model *model;         /* NULL: the work's */
     const ul_method *method; /* NULL: mean NLL of the forget side */
     const ul_args *args;
     const ul_recipe *recipe;
@@ -56,8 +57,11 @@ typedef struct {
     const ul_wrapping *wrap;
     int n_wrap;
     const ul_observer *observer;
+    const ul_mix *mix; /* others that have a part in the logits */
 } ul_stage;
 ul_status ul_work_stage(ul_work *w, const ul_stage *stage) UL_MUST;
+/* Where a stage keeps its files; NULL where nothing is written. */
+ul_status ul_work_stage_dir(const ul_work *w, const char *name, const char **dir) UL_MUST;
 /* A method of the registry, named by the parameter `key`, with its defaults: a loss that a procedure builds on. It may need
  * forget and retain rows, and no alternates. */
 #define UL_PARAM_LOSS(key, dflt, help) {key, UL_TEXT, 0, 0, 0, NULL, help, dflt}

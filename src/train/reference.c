@@ -251,6 +251,27 @@ ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, con
     return open_reference(arena, &s, dir, weights_digest, kind, (int64_t)ul_state_blocks(state) * ul_model_shape(m)->C, out);
 }
 
+/* Hidden rows of zeros have logits of zeros under any head; all documents read the same ones (row 0 bytes apart). */
+ul_status ul_reference_uniform(ul_ctx *ctx, ul_arena *arena, const ul_model *m, const ul_docs *docs, ul_reference **out)
+{
+    ul_reference *r = UL_NEW(arena, ul_reference, 1);
+    int64_t *first = UL_NEW(arena, int64_t, docs->n + 1), longest = 0;
+    (void)ctx;
+    UL_NEED(r);
+    UL_NEED(first);
+    for (int64_t i = 0; i < docs->n; i++) {
+        first[i + 1] = first[i] + ul_doc_labelled(&docs->at[i]);
+        if (first[i + 1] - first[i] > longest) longest = first[i + 1] - first[i];
+    }
+    UL_NEED(r->hidden = ul_alloc(arena, (size_t)(longest * ul_model_shape(m)->C), ul_model_backend(m)->k->esize));
+    double *logp = UL_NEW(arena, double, first[docs->n]);
+    UL_NEED(logp);
+    for (int64_t i = 0; i < first[docs->n]; i++) logp[i] = -ul_log(ul_model_shape(m)->V);
+    r->n_doc = docs->n, r->first = first, r->logp = logp, r->head = ul_model_head(m);
+    *out = r;
+    return UL_OK;
+}
+
 int32_t ul_reference_rows(const ul_reference *r, int64_t doc)
 {
     return doc < 0 || doc >= r->n_doc ? -1 : (int32_t)(r->first[doc + 1] - r->first[doc]);

@@ -55,6 +55,8 @@ ul_status ul_reference_open_prefix(ul_ctx *ctx, ul_arena *arena, ul_model *m, co
 ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                                   const ul_docs *docs, const ul_state *s, const ul_reference *prefix,
                                   ul_reference **out) UL_MUST;
+/* The uniform distribution in the place of a model: KL(uniform || .) is what a method then reads. */
+ul_status ul_reference_uniform(ul_ctx *ctx, ul_arena *arena, const ul_model *m, const ul_docs *docs, ul_reference **out) UL_MUST;
 int32_t ul_reference_rows(const ul_reference *r, int64_t doc);       /* scored tokens (prefix: tokens) of the document */
 const double *ul_reference_logp(const ul_reference *r, int64_t doc); /* [rows] */
 const void *ul_reference_hidden(const ul_reference *r, int64_t doc); /* [rows, width] real; NULL unless asked for */
@@ -93,6 +95,9 @@ typedef struct {
     const ul_reference *ref[UL_N_SIDE]; /* by document id; or NULL and the reference is run each time: */
     const ul_reference *prefix[UL_N_SIDE]; /* of all sides that are run, or NULL: states below the lowest block that moves */
     ul_model *reference;                /* a second model, or the same one with adapters (UL_PASS_BASE); or NULL */
+    const ul_mix *mix;           /* what others have a part in the logits that the loss sees, or NULL */
+    const ul_hook *hook;         /* of the passes that are trained on */
+    int n_hook;
     const ul_observer *observer; /* of the passes that are trained on, or NULL */
     const double *control; /* [C] control vector of hidden states; NULL: steer * u / |u|, u uniform in [0, 1)^C of the seed */
     const ul_wrapping *wrap; /* around the gradient of each step; at most one `part` and one `combine` */
