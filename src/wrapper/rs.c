@@ -1,16 +1,19 @@
 /* rs.c - randomised smoothing: the forget gradient is a mean over weights with noise.
  *
- *   g_f <- (1/K) sum_k gradient of the forget part at theta + sigma n_k,   n_k ~ N(0, 1) an entry;  the retain part
- * at theta
+ *   g_f <- (1/K) sum_k gradient of the forget part at theta + sigma rms n_k,   n_k ~ N(0, 1) an entry
+ *   rms: root mean square of the entry's tensor (`absolute`: 1);   the retain part stays at theta
  *
- * Fan et al. 2025, arXiv:2502.05374 (K = 3; sigma^2 = 0.1^2 for 7B models). Trap: their code moves the optimizer
- * inside the training step. sigma is in units of a weight: 0.1 drowns small models (weights of tofu-656k have a root
- * mean square of about 0.1), hence a smaller default. Noise is a function of (seed, step, sample, entry). The losses
- * reported are the means over the noisy weights. */
+ * Fan et al. 2025, arXiv:2502.05374: K = 3, an absolute sigma of 0.1. Trap: their code moves the optimizer inside the
+ * training step. An absolute sigma means another thing in each model (the weights of 7B models have a root mean square of
+ * about 0.02, those of tofu-656k of 0.5), so here it is a share of a tensor's own size unless said otherwise. Noise is a
+ * function of (seed, step, sample, entry). The losses reported are the means over the noisy weights. */
 #include "wrapper/wrapper.h"
+#include <math.h>
 
 static const ul_param params[] = {
-    {"sigma", UL_REAL, 0.01, 0, 10, NULL, "standard deviation of the noise on a weight; 0: none", NULL},
+    {"sigma", UL_REAL, 0.02, 0, 10, NULL,
+     "standard deviation of the noise on a weight, as a share of its tensor's root mean square; 0: none", NULL},
+    {"absolute", UL_BOOL, 0, 0, 1, NULL, "sigma is in units of a weight", NULL},
     {"samples", UL_INT, 3, 1, 1000, NULL, "noisy copies a step", NULL},
     {0}};
 
@@ -20,13 +23,18 @@ static ul_status begin(ul_wrap *w)
     return w->off ? UL_OK : ul_wrap_arrays(w, NULL, (void ***)&w->state);
 }
 
+/* At theta when it is called. */
 static void perturb(ul_wrap *w, uint64_t draw)
 {
+    const ul_kernels *k = w->be->k;
+    const double sigma = ul_num(w->args, "sigma");
+    const bool absolute = ul_num(w->args, "absolute") != 0;
     uint64_t first = 0;
     for (int i = 0; i < w->n_train; i++) {
-        w->be->k->noise(w->be, w->train[i].n, ul_num(w->args, "sigma"), w->o->recipe->seed, UL_STREAM_SMOOTHING, draw,
-                        first, w->p[i]);
-        first += (uint64_t)w->train[i].n;
+        const int64_t n = w->train[i].n;
+        const double size = absolute ? 1 : sqrt(k->sum_squares(w->be, n, w->p[i]) / (double)n);
+        k->noise(w->be, n, sigma * size, w->o->recipe->seed, UL_STREAM_SMOOTHING, draw, first, w->p[i]);
+        first += (uint64_t)n;
     }
 }
 

@@ -91,6 +91,26 @@ static void test_sam(void **state)
     }
 }
 
+/* The root mean square of the tensor that an entry belongs to. */
+static double *sizes(const double *theta, int64_t n)
+{
+    wrapped w;
+    ul_trainable *train;
+    int64_t at = 0;
+    double *size = malloc((size_t)n * sizeof *size);
+    assert_non_null(size);
+    wrapped_open(&w, &in_double, "npo", NULL);
+    const int count = ul_model_trainables(w.t.model, &train);
+    for (int t = 0; t < count; at += train[t++].n) {
+        double s = 0;
+        for (int64_t i = at; i < at + train[t].n; i++) s += theta[i] * theta[i] / (double)train[t].n;
+        for (int64_t i = at; i < at + train[t].n; i++) size[i] = sqrt(s);
+    }
+    assert_int_equal(at, n);
+    tiny_close(&w.t);
+    return size;
+}
+
 static void test_rs(void **state)
 {
     enum { SAMPLES = 3 };
@@ -101,9 +121,11 @@ static void test_rs(void **state)
     (void)state;
     double *want = gradient("npo", "gamma", NULL, NULL, 0, NULL, &theta, &r), *x = copy_of(theta, n);
     const double retain = r.loss;
+    double *size = sizes(theta, n);
     for (int k = 0; k < SAMPLES; k++) {
         for (int64_t i = 0; i < n; i++)
-            x[i] = theta[i] + sigma * ul_rng_normal(0, UL_STREAM_SMOOTHING, 2 * SAMPLES + (uint64_t)k, (uint64_t)i);
+            x[i] = theta[i] +
+                   sigma * size[i] * ul_rng_normal(0, UL_STREAM_SMOOTHING, 2 * SAMPLES + (uint64_t)k, (uint64_t)i);
         double *g = gradient("npo", "alpha", NULL, NULL, 0, x, NULL, &r);
         for (int64_t i = 0; i < n; i++) want[i] += g[i] / SAMPLES;
         loss += r.loss / SAMPLES;
@@ -112,7 +134,7 @@ static void test_rs(void **state)
     double *got = gradient("npo", NULL, "rs", "sigma", sigma, NULL, NULL, &r);
     near(got, want, n, "rs");
     assert_true(fabs(r.loss - loss - retain) < 1e-11);
-    free(got), free(want), free(theta), free(x);
+    free(got), free(want), free(theta), free(x), free(size);
 }
 
 /* ---- whole runs ---- */
