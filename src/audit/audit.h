@@ -5,6 +5,7 @@
 #ifndef UL_AUDIT_H
 #define UL_AUDIT_H
 #include "data/data.h"
+#include "guard/guard.h"
 #include "io/io.h"
 #include "metric/metric.h"
 #include "model/model.h"
@@ -45,7 +46,8 @@ struct ul_job {
     ul_args args[UL_JOB_TABLES];
     bool set[UL_JOB_TABLES][UL_MAX_PARAM]; /* given by the caller, not a default */
     const ul_method *method;               /* NULL until "method" is set */
-    const ul_procedure *procedure;         /* NULL: the method is a loss   */
+    const ul_procedure *procedure;         /* NULL: the method is no procedure */
+    const ul_guard *guard;                 /* NULL: the method is no guard     */
     const char *method_id;
     ul_args method_args;
     ul_job_wrapper wrap[UL_MAX_WRAP]; /* in the order of --wrap, once ul_training_wrappers has read it */
@@ -66,11 +68,12 @@ bool ul_job_given(const ul_job *job, const char *key);
 /* WRAPPER.PARAMETER: kept until --wrap names it. */
 ul_status ul_job_wrap_param(ul_job *job, const char *owner, const char *key, const char *value) UL_MUST;
 
-/* Every method that `--method` takes, losses first, then procedures: entry i; false past the end. */
+/* Every method that `--method` takes, losses first, then procedures, then guards: entry i; false past the end. */
 typedef struct {
     const char *id;
     const ul_method *method;
-    const ul_procedure *procedure; /* NULL: a loss */
+    const ul_procedure *procedure; /* both NULL: a loss */
+    const ul_guard *guard;
 } ul_catalogue_entry;
 bool ul_catalogue_at(int i, ul_catalogue_entry *out);
 bool ul_catalogue_find(const char *id, ul_catalogue_entry *out);
@@ -90,6 +93,10 @@ ul_status ul_job_backend(ul_job *job, ul_backend **out) UL_MUST;
 /* Model and tokenizer of a directory, checked against each other; `digest` (65 bytes, of ul_job_digest) or NULL. */
 ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned flags, ul_model **m, ul_tokenizer **tok,
                        char *digest) UL_MUST;
+/* The guard that --guard names, around the model of this digest; NULL without the flag. Enters the manifest (m may be NULL). */
+typedef struct ul_manifest ul_manifest;
+ul_status ul_job_guard(ul_job *job, ul_manifest *m, ul_model *model, const ul_tokenizer *tok, const char *model_digest,
+                       ul_guard_file **out) UL_MUST;
 ul_status ul_job_template(ul_job *job, const ul_tokenizer *tok, const ul_shape *shape, ul_template *out) UL_MUST;
 /* Of the tensors as they stand in the files of a directory or file: what manifests name and `inspect` shows. */
 ul_status ul_job_digest(ul_job *job, const char *path, char digest[65]) UL_MUST;
@@ -101,11 +108,11 @@ ul_status ul_job_out_dir(ul_job *job, const char **out) UL_MUST;
 /* ---- manifest --------------------------------------------------------------------------------------------------------- */
 /* Everything that decides the numbers, as JSON: kind, parameters, method, inputs with digests, precision; its SHA-256 is the
  * recipe digest. The manifest adds what does not (ISA, threads, micro-batch, build, times) and the outputs' digests. */
-typedef struct {
+struct ul_manifest {
     json_t *inputs;  /* {"model": {"path", "digest"}, "forget": {"path", "digest", "rows"}, ...} */
     json_t *outputs;
     char recipe_digest[65];
-} ul_manifest;
+};
 ul_status ul_manifest_begin(ul_job *job, ul_manifest *m) UL_MUST;
 ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const char *path, const char *digest, int64_t rows) UL_MUST;
 /* The same for a file, digested here; one that is not there is left out. */
@@ -130,6 +137,7 @@ typedef struct {
     double temperature, top_p;
     int32_t top_k;
     uint64_t seed;
+    ul_guard_file *guard; /* what stands around the model, or NULL */
     bool peer_positions;  /* generation positions count visible tokens only, as the peer's left-padded batches do */
 } ul_eval_options;
 /* Answers of `which` for every record (data.h); which = UL_WHICH_WRONG: all wrong answers, a list a row. */

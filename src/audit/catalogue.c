@@ -1,19 +1,25 @@
-/* catalogue.c - what `--method` takes: losses (room method) and procedures (room procedure) under one roof. */
+/* catalogue.c - what `--method` takes: losses (room method), procedures and guards (rooms of these names) under one roof. */
 #include "audit/audit.h"
 #include <string.h>
 
 bool ul_catalogue_at(int i, ul_catalogue_entry *out)
 {
-    int n_method, n_procedure;
+    int n_method, n_procedure, n_guard;
     const ul_method_entry *m = ul_methods(&n_method);
     const ul_procedure_entry *p = ul_procedures(&n_procedure);
+    const ul_guard_entry *g = ul_guards(&n_guard);
     if (i < n_method) {
-        *out = (ul_catalogue_entry){m[i].id, m[i].method, NULL};
+        *out = (ul_catalogue_entry){m[i].id, m[i].method, NULL, NULL};
         return true;
     }
     i -= n_method;
-    if (i >= n_procedure) return false;
-    *out = (ul_catalogue_entry){p[i].id, &p[i].procedure->method, p[i].procedure};
+    if (i < n_procedure) {
+        *out = (ul_catalogue_entry){p[i].id, &p[i].procedure->method, p[i].procedure, NULL};
+        return true;
+    }
+    i -= n_procedure;
+    if (i >= n_guard) return false;
+    *out = (ul_catalogue_entry){g[i].id, &g[i].guard->method, NULL, g[i].guard};
     return true;
 }
 

@@ -83,6 +83,7 @@ static ul_status need_columns(ul_evaluation *e, const char *data, const char *ke
     if ((needs & UL_COL_REF_LOSS) && e->reference && !c->ref_loss) {
         ul_eval_options o = e->o;
         o.model = e->reference;
+        o.guard = NULL;
         ul_columns r;
         UL_TRY(ul_columns_score(e->ctx, e->arena, &o, set, which, c->name, &r));
         double *loss = UL_NEW(e->arena, double, set->n);

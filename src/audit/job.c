@@ -94,6 +94,7 @@ static ul_status set_method(ul_job *job, const char *id)
     if (!job->pending_owner) ul_args_default(e.method->params, &job->method_args);
     job->method = e.method;
     job->procedure = e.procedure;
+    job->guard = e.guard;
     job->method_id = ul_strdup(job->arena, id);
     UL_NEED(job->method_id);
     return set_recipe(job, e.method);

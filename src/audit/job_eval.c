@@ -9,6 +9,7 @@
 static const ul_param params[] = {
     {"model", UL_TEXT, 0, 0, 0, NULL, "a Hugging Face directory", ""},
     {"adapter", UL_TEXT, 0, 0, 0, NULL, "a PEFT directory to put on it", ""},
+    {"guard", UL_TEXT, 0, 0, 0, NULL, "a guard to put around the model: what `forget` writes with --method filter, prompt, eco and their kin", ""},
     {"tofu", UL_TEXT, 0, 0, 0, NULL, "the directory of TOFU's files", ""},
     {"split", UL_TEXT, 0, 0, 0, NULL, "TOFU's forget split: forget01, forget05, forget10", "forget10"},
     {"forget", UL_TEXT, 0, 0, 0, NULL, "own data instead of TOFU: what was to be forgotten", ""},
@@ -205,7 +206,7 @@ static ul_status refuse(ul_job *job, const char *given, const char *const *names
 
 static ul_status run_log(ul_job *job, ul_evaluation *e)
 {
-    static const char *const not_with[] = {"model", "adapter", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "columns", "out", "metrics", NULL};
+    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "columns", "out", "metrics", NULL};
     const char *path = ul_job_text(job, "logs"), *control = ul_job_text(job, "reference-logs");
     json_t *log, *intervals = json_object();
     UL_TRY(ul_json_own(job->arena, intervals));
@@ -227,6 +228,7 @@ static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_ma
     UL_TRY(ul_job_model(job, be, dir, UL_OPEN_PANELS, &e->o.model, &e->o.tok, digest));
     UL_TRY(ul_manifest_input(job, m, "model", dir, digest, -1));
     UL_TRY(ul_manifest_side_files(job, m, dir));
+    UL_TRY(ul_job_guard(job, m, e->o.model, e->o.tok, digest, &e->o.guard));
     if (adapter) {
         const char *file = ul_path_join(job->arena, adapter, "adapter_model.safetensors");
         UL_NEED(file);
@@ -244,6 +246,7 @@ static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_ma
     }
     if (!(ul_evaluation_needs(e) & UL_COL_GRAD_NORM)) return UL_OK;
     if (adapter) return ul_fail(job->ctx, UL_E_USAGE, "mia_gradnorm is of the model's own weights: merge the adapter first");
+    if (e->o.guard) return ul_fail(job->ctx, UL_E_USAGE, "mia_gradnorm is of the model's own weights: a guard (--guard) has none");
     return ul_job_model(job, be, dir, 0, &e->trainable, NULL, NULL);
 }
 
@@ -365,7 +368,7 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
 /* ---- from columns ----------------------------------------------------------------------------------------------------------- */
 static ul_status run_columns(ul_job *job, ul_evaluation *e)
 {
-    static const char *const not_with[] = {"model", "adapter", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "entity-rows", NULL};
+    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "entity-rows", NULL};
     const char *path = ul_job_text(job, "columns"), *logs = ul_job_text(job, "reference-logs"), *out = ul_job_text(job, "out");
     ul_manifest m;
     json_t *origin;

@@ -98,6 +98,7 @@ static ul_status run(ul_job *job)
     if (t.needs & UL_NEED_ALT) UL_TRY(alternates(&t));
     ul_step_result last = {0};
     int64_t steps = 0;
+    if (job->guard) return ul_training_guard(&t);
     if (job->procedure) {
         UL_TRY(ul_training_procedure(&t, &last, &steps));
     } else {

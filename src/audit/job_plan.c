@@ -23,6 +23,7 @@ static ul_status line(ul_job *job, const char *what, size_t bytes)
 static ul_status run(ul_job *job)
 {
     ul_training t = {.job = job, .dry = true};
+    if (job->guard) return ul_fail(job->ctx, UL_E_USAGE, "`plan` is of a model that is trained; %s changes no weights of it", job->method_id);
     t.needs = ul_method_needs(job->method, &job->method_args);
     UL_TRY(ul_training_wrappers(&t));
     UL_TRY(ul_training_model(&t));

@@ -28,9 +28,16 @@ static ul_status missing(ul_ctx *ctx, const ul_records *records, const ul_record
                                                   : "answer");
 }
 
+/* The data set as the guard makes it: prompts, template, hooks, mix. Without one: as it is. */
+static ul_status guarded(const ul_eval_options *o, ul_arena *arena, const ul_records *records, ul_guarded *out)
+{
+    *out = (ul_guarded){.records = records, .tpl = o->tpl, .max_new = o->max_new, .batch = o->batch};
+    return o->guard ? ul_guard_prepare(o->guard, arena, out) : UL_OK;
+}
+
 /* All documents of the set: row by row, answer by answer; first[row] counts answers. */
-static ul_status build(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, int32_t which,
-                       ul_doc **docs, int64_t **first)
+static ul_status build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl, const ul_records *records,
+                       int32_t which, ul_doc **docs, int64_t **first)
 {
     int64_t n = 0;
     int64_t *f = UL_NEW(arena, int64_t, records->n + 1);
@@ -50,13 +57,12 @@ static ul_status build(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, c
         for (int64_t k = f[i]; k < f[i + 1]; k++) {
             bool truncated = false;
             const ul_record *r = &records->at[i];
-            UL_TRY(ul_doc_build(ctx, arena, o->tok, &o->tpl, r->prompt, answer_text(r, which, (int32_t)(k - f[i])), i,
-                                r->entity, &d[k], &truncated));
+            UL_TRY(ul_doc_build(ctx, arena, tok, tpl, r->prompt, answer_text(r, which, (int32_t)(k - f[i])), i, r->entity, &d[k], &truncated));
             cut += truncated;
         }
     if (cut)
         ul_note(ctx, UL_LOG_WARN, "%s: %lld of %lld answers are longer than %d tokens and were cut (--strict makes this an error)",
-               records->path, (long long)cut, (long long)n, o->tpl.max_length);
+               records->path, (long long)cut, (long long)n, tpl->max_length);
     *docs = d;
     *first = f;
     return UL_OK;
@@ -93,7 +99,7 @@ static ul_status new_columns(ul_arena *arena, const ul_doc *docs, int64_t n, int
 }
 
 /* Documents i .. j-1 as one packed batch: their rows are the columns token[i] .. token[j]-1, in order. */
-static ul_status score_batch(ul_ctx *ctx, ul_arena *step, const ul_eval_options *o, const ul_doc *docs, int64_t i, int64_t j,
+static ul_status score_batch(ul_ctx *ctx, ul_arena *step, ul_model *model, const ul_guarded *how, const ul_doc *docs, int64_t i, int64_t j,
                              const token_columns *c)
 {
     const ul_doc **list = UL_NEW(step, const ul_doc *, j - i);
@@ -107,9 +113,9 @@ static ul_status score_batch(ul_ctx *ctx, ul_arena *step, const ul_eval_options 
     const int64_t at = c->token[i];
     int32_t *argmax = UL_NEW(step, int32_t, batch->n_row);
     UL_NEED(argmax);
-    ul_pass pass = {.batch = batch, .last = -1,
+    ul_pass pass = {.batch = batch, .last = -1, .hook = how->hook, .n_hook = how->n_hook, .mix = how->mix,
                     .score = {.logp = c->logp + at, .argmax = argmax, .mu = c->mu + at, .sigma2 = c->sigma2 + at}};
-    UL_TRY(ul_model_forward(ctx, o->model, &pass));
+    UL_TRY(ul_model_forward(ctx, model, &pass));
     for (int32_t r = 0; r < batch->n_row; r++) c->hit[at + r] = argmax[r] == batch->label[r];
     return UL_OK;
 }
@@ -130,7 +136,9 @@ ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *
 {
     ul_doc *docs;
     int64_t *first;
-    UL_TRY(build(ctx, arena, o, records, which, &docs, &first));
+    ul_guarded how;
+    UL_TRY(guarded(o, arena, records, &how));
+    UL_TRY(build(ctx, arena, o->tok, &how.tpl, how.records, which, &docs, &first));
     const int64_t n = first[records->n];
     token_columns c;
     UL_TRY(new_columns(arena, docs, n, ul_tokenizer_special(o->tok).eos, &c));
@@ -143,7 +151,7 @@ ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *
     for (int64_t i = 0, j; s == UL_OK && i < n; i = j) {
         int64_t held = 0;
         for (j = i; j < n && (j == i || held + docs[j].n <= o->batch_tokens); j++) held += docs[j].n;
-        s = score_batch(ctx, step, o, docs, i, j, &c);
+        s = score_batch(ctx, step, o->model, &how, docs, i, j, &c);
         ul_arena_reset(step);
         tokens += held;
         ul_progress_step(&meter, j, tokens, NULL);
@@ -215,8 +223,10 @@ static ul_status peer_positions(ul_arena *arena, ul_doc *d)
 
 ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, ul_columns *io)
 {
+    ul_guarded how;
     ul_docs *prompts;
-    UL_TRY(ul_docs_prompts(ctx, arena, o->tok, &o->tpl, records, &prompts));
+    UL_TRY(guarded(o, arena, records, &how));
+    UL_TRY(ul_docs_prompts(ctx, arena, o->tok, &how.tpl, how.records, &prompts));
     if (o->peer_positions)
         for (int64_t i = 0; i < prompts->n; i++) UL_TRY(peer_positions(arena, &prompts->at[i]));
     const int32_t n = (int32_t)prompts->n;
@@ -227,7 +237,8 @@ ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_option
     UL_NEED(text);
     const int32_t eos = ul_tokenizer_special(o->tok).eos;
     const ul_generation g = {.n = n, .prompt = prompts->at, .max_new = o->max_new, .eos = &eos, .n_eos = eos >= 0,
-                             .batch = o->batch, .what = io->name ? io->name : "generate"};
+                             .batch = o->batch, .what = io->name ? io->name : "generate",
+                             .hook = how.hook, .n_hook = how.n_hook, .mix = how.mix};
     UL_TRY(ul_model_generate(ctx, o->model, &g, arena, ids, n_ids));
     for (int32_t i = 0; i < n; i++) UL_TRY(ul_decode_answer(ctx, arena, o->tok, ids[i], (size_t)n_ids[i], true, &text[i]));
     io->n_row = n;
@@ -244,7 +255,7 @@ ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_op
     UL_TRY(ul_docs_prompts(ctx, arena, o->tok, &o->tpl, records, &prompts));
     ul_doc *docs;
     int64_t *first;
-    UL_TRY(build(ctx, arena, o, records, which, &docs, &first));
+    UL_TRY(build(ctx, arena, o->tok, &o->tpl, records, which, &docs, &first));
     const char **truth = UL_NEW(arena, const char *, records->n);
     UL_NEED(truth);
     for (int64_t i = 0; i < records->n; i++) {
@@ -310,7 +321,7 @@ ul_status ul_columns_grad_norm(ul_ctx *ctx, ul_arena *arena, const ul_eval_optio
 {
     ul_doc *docs;
     int64_t *first;
-    UL_TRY(build(ctx, arena, o, records, UL_WHICH_ANSWER, &docs, &first));
+    UL_TRY(build(ctx, arena, o->tok, &o->tpl, records, UL_WHICH_ANSWER, &docs, &first));
     double *out = UL_NEW(arena, double, records->n);
     UL_NEED(out);
     UL_TRY(ul_model_select(ctx, o->model, "all"));

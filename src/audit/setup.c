@@ -44,6 +44,21 @@ ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned fl
     return digest ? ul_job_digest(job, dir, digest) : UL_OK;
 }
 
+ul_status ul_job_guard(ul_job *job, ul_manifest *m, ul_model *model, const ul_tokenizer *tok, const char *model_digest,
+                       ul_guard_file **out)
+{
+    const char *path = ul_job_text(job, "guard"), *match = ul_job_text(job, "match");
+    *out = NULL;
+    if (!path) return UL_OK;
+    if (ul_job_text(job, "adapter"))
+        return ul_fail(job->ctx, UL_E_USAGE, "--guard %s belongs to a model without an adapter: merge --adapter first (`forget --lora-merge`), "
+                       "and make the guard for the result", path);
+    if (match && strcmp(match, "none")) return ul_fail(job->ctx, UL_E_USAGE, "--match %s and --guard: the peer has no guards", match);
+    UL_TRY(ul_guard_read(job->ctx, job->arena, path, out));
+    if (m) UL_TRY(ul_manifest_input(job, m, "guard", (*out)->path, (*out)->digest, -1));
+    return ul_guard_around(*out, model, tok, model_digest);
+}
+
 ul_status ul_job_digest(ul_job *job, const char *path, char digest[65])
 {
     ul_tensors *ts;

@@ -16,6 +16,7 @@ ul_status ul_training_model(ul_training *t)
     UL_TRY(ul_job_template(job, t->tok, ul_model_shape(t->model), &t->tpl));
     const char *targets = ul_job_text(job, "lora");
     if (!targets) return UL_OK;
+    if (job->guard) return ul_fail(job->ctx, UL_E_USAGE, "--lora: the method %s changes no weights of the model", job->method_id);
     t->lora = true;
     const ul_lora l = {.r = (int)ul_job_int(job, "lora-r"), .alpha = ul_job_num(job, "lora-alpha"),
                        .rslora = ul_job_flag(job, "lora-rslora"), .targets = targets,
@@ -100,6 +101,7 @@ ul_status ul_training_recipe(ul_training *t)
     const char *match = ul_job_text(job, "match");
     t->recipe.match_peer = match && !strcmp(match, "open-unlearning");
     const char *train = t->recipe.train;
+    if (job->guard) train = "none", parameters = 0;
     if (!strcmp(train, "auto")) UL_NEED(train = ul_method_train(job->arena, job->method, &job->method_args, t->model));
     UL_TRY(ul_model_select(job->ctx, t->model, t->lora ? "lora" : train));
     UL_TRY(ul_pairing_init(job->ctx, job->arena, t->forget_docs, t->retain_docs, t->recipe.seed, true, &t->pairing));
@@ -155,16 +157,21 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
                                       : "the state is saved: the same command with --resume goes on to the same bits");
 }
 
-ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps)
+static ul_work work_of(ul_training *t)
 {
     ul_job *job = t->job;
-    ul_work w = {.ctx = job->ctx, .arena = job->arena, .id = job->method_id, .args = &job->method_args, .model = t->model,
+    return (ul_work){.ctx = job->ctx, .arena = job->arena, .id = job->method_id, .args = &job->method_args, .model = t->model,
                  .recipe = &t->recipe, .tok = t->tok, .tpl = &t->tpl, .forget_rows = t->forget, .retain_rows = t->retain,
                  .forget = t->forget_docs, .retain = t->retain_docs, .out_dir = t->out,
                  .recipe_digest = t->manifest.recipe_digest, .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
                  .checkpoint = ul_job_flag(job, "checkpoint"), .resume = ul_job_flag(job, "resume"),
                  .save_every = ul_job_int(job, "save-every"), .report = &job->text};
-    UL_TRY(job->procedure->run(&w));
+}
+
+ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps)
+{
+    ul_work w = work_of(t);
+    UL_TRY(t->job->procedure->run(&w));
     *last = w.last;
     *steps = w.steps;
     return UL_OK;
@@ -197,6 +204,22 @@ static ul_status remove_state(ul_training *t)
     UL_TRY(ul_path_remove(job->ctx, checkpoint));
     UL_TRY(remove_folder(job, stages));
     return ul_job_text(job, "cache") ? UL_OK : remove_folder(job, reference);
+}
+
+ul_status ul_training_guard(ul_training *t)
+{
+    ul_job *job = t->job;
+    ul_work w = work_of(t);
+    ul_guard_fit f = {.work = &w, .model_digest = t->digest};
+    UL_TRY(ul_guard_make(&f, job->guard));
+    UL_TRY(ul_manifest_write(job, &t->manifest, t->be, t->out));
+    UL_TRY(remove_state(t));
+    job->result = json_pack("{s:s, s:s, s:s}", "method", job->method_id, "out", t->out, "recipe_digest", t->manifest.recipe_digest);
+    if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+    ul_buf_printf(&job->text, "written: %s, a guard; the model is as it was\nnext: unlearn eval --model %s --guard %s --forget %s", t->out, t->dir,
+                  t->out, ul_job_text(job, "forget"));
+    if (t->retain) ul_buf_printf(&job->text, " --retain %s", ul_job_text(job, "retain"));
+    return ul_buf_puts(&job->text, "\n      (it only stands around the model: who has the weights has the knowledge)\n");
 }
 
 ul_status ul_training_save(ul_training *t)

@@ -38,6 +38,8 @@ ul_status ul_training_reference(ul_training *t) UL_MUST;
 ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
 /* The same for a method that is a procedure. */
 ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
+/* A method that is a guard: OUT/guard.json and the manifest are all it writes; ends the job. */
+ul_status ul_training_guard(ul_training *t) UL_MUST;
 ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest; the checkpoint is removed */
 
 #define UL_PARAM_WRAP                                                                                                  \

@@ -64,9 +64,9 @@ ul_status ul_training_wrappers(ul_training *t)
     if (n < job->n_wrap)
         return ul_fail(job->ctx, UL_E_USAGE, "--%s.* was given, but --wrap does not name %s", job->wrap[n].id,
                        job->wrap[n].id);
-    if (n && job->procedure)
+    if (n && (job->procedure || job->guard))
         return ul_fail(job->ctx, UL_E_USAGE,
-                       "--wrap goes around the gradient of a loss, and %s is a procedure of its own", job->method_id);
+                       "--wrap goes around the gradient of a loss, and %s is none", job->method_id);
     for (int i = 0; i < n; i++) {
         t->wrap[i] = (ul_wrapping){job->wrap[i].id, job->wrap[i].wrapper, &job->wrap[i].args, NULL};
         if (job->wrap[i].wrapper->flags & UL_WRAP_RETAIN_TEXT) t->retain_text = true;

@@ -42,7 +42,7 @@ static json_t *method_json(const ul_catalogue_entry *e)
     json_t *params = json_array();
     for (const ul_param *p = m->params; p && p->key; p++) json_array_append_new(params, param_json(p));
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "id", e->id, "kind",
-                     e->procedure ? "procedure" : "loss", "title", m->title, "paper", m->paper,
+                     e->procedure ? "procedure" : e->guard ? "guard" : "loss", "title", m->title, "paper", m->paper,
                      "intention", m->intent == UL_REMOVAL ? "removal" : "suppression", "level", levels[m->level],
                      "note", m->note ? m->note : "", "needs_retain", (m->needs & UL_NEED_RETAIN) != 0,
                      "needs_alternate", (m->needs & UL_NEED_ALT) != 0,
@@ -61,6 +61,7 @@ static void print_one(const ul_catalogue_entry *e)
     for (const char *const *r = m->recipe; r && *r; r += 2) printf(" --%s %s", r[0], r[1]);
     if (m->lr_scale > 0) printf(" --lr %g times what the model's size suggests", m->lr_scale);
     if (m->recipe || m->lr_scale > 0) puts(", unless given");
+    if (e->guard) printf("  writes     a guard, to be put around the model: `unlearn eval --model MODEL --guard OUT`\n");
     if (m->note) printf("\n%s\n", m->note);
     if (m->params && m->params->key) puts("\nparameters:");
     char prefix[64];

@@ -1,0 +1,99 @@
+/* offset.c - delta-unlearning: the difference that unlearning makes to a small model is added to the large one's logits.
+ *
+ *   z = z_0 + strength (z_new - z_old)
+ *
+ * Huang et al. 2024, "Offset Unlearning for Large Language Models", arXiv:2404.11045: strength 1; the small model is trained through the
+ * combined logits with an unlearning loss, and the gradient flows into `new` alone. `old` is a small model of the same vocabulary
+ * (--offset.small DIR) or the model's own first blocks; `new` is it with a low-rank adapter.
+ * Any loss without alternate answers and divergences can train it; its reference is the large model, which the combination equals at the start.
+ * Traps: the small model must know enough of the forget set to push at the right tokens; losses without a bound (ga) run away. */
+#include "guard/guard.h"
+
+static const ul_param params[] = {
+    {"strength", UL_REAL, 1, 0, 100, NULL, "how much of the difference is added; 0: the guard does nothing", NULL},
+    UL_PARAM_LOSS("loss", "npo", "the method whose loss trains the small model, with that method's defaults"),
+    {"small", UL_TEXT, 0, 0, 0, NULL, "directory of a small model of the same vocabulary; default: the model's first blocks", ""},
+    {"blocks", UL_INT, 0, 0, 1000, "blocks", "without --offset.small: how many blocks; 0: a quarter of them", NULL},
+    {"r", UL_INT, 16, 1, 1024, NULL, "rank of the small model's adapter (scale 2)", NULL},
+    {0}};
+
+static const char *const recipe[] = {"lr", "1e-3", "epochs", "5", NULL};
+
+static const char *small_of(const ul_args *args)
+{
+    const char *dir = ul_txt(args, "small");
+    return dir && *dir ? dir : NULL;
+}
+
+/* z = z_0 + strength (z_new - z_old), whichever of the three the pass is of. */
+static double combined(double strength, double z0, double z_new, double z_old)
+{
+    return z0 + strength * (z_new - z_old);
+}
+
+static void in_training(void *user, const ul_backend *be, const ul_mix_rows *rows) /* others: the large model, old */
+{
+    const double strength = ul_num(user, "strength");
+    const size_t esize = be->k->esize;
+    for (int64_t i = 0; i < rows->n * rows->V; i++)
+        ul_real_put(rows->z, i, esize, combined(strength, ul_real_at(rows->other[0], i, esize), ul_real_at(rows->z, i, esize),
+                                                ul_real_at(rows->other[1], i, esize)));
+}
+
+static void in_use(void *user, const ul_backend *be, const ul_mix_rows *rows) /* others: new, old */
+{
+    const double strength = ul_num(user, "strength");
+    const size_t esize = be->k->esize;
+    for (int64_t i = 0; i < rows->n * rows->V; i++)
+        ul_real_put(rows->z, i, esize, combined(strength, ul_real_at(rows->z, i, esize), ul_real_at(rows->other[0], i, esize),
+                                                ul_real_at(rows->other[1], i, esize)));
+}
+
+static ul_status fit(ul_guard_fit *f)
+{
+    ul_work *w = f->work;
+    const char *small = small_of(w->args), *dir;
+    const ul_method *method;
+    ul_mix mix = {.n = 2, .other = {w->model}, .fn = in_training, .slope = ul_num(w->args, "strength"), .user = (void *)(uintptr_t)w->args};
+    ul_reference *ref = NULL;
+    ul_model *new;
+    ul_args args;
+    UL_TRY(ul_work_loss(w, "loss", &method, &args));
+    const unsigned needs = ul_method_needs(method, &args);
+    if ((needs & UL_NEED_STATE) || ul_reference_kind(needs, UL_FORGET) > UL_REF_LOGP || ul_reference_kind(needs, UL_RETAIN))
+        return ul_fail(w->ctx, UL_E_USAGE, "offset.loss is \"%s\", which reads hidden states or whole distributions: take one that does not "
+                       "(npo, simnpo, graddiff)", ul_txt(w->args, "loss"));
+    UL_TRY(ul_guard_assistant_new(f, small, small != NULL, &new));
+    UL_TRY(ul_guard_assistant_base(f, small, small != NULL, &mix.other[1]));
+    UL_TRY(ul_work_stage_dir(w, "small", &dir));
+    if (ul_reference_kind(needs, UL_FORGET)) UL_TRY(ul_reference_open(w->ctx, w->arena, w->model, dir, f->model_digest, w->forget, false, &ref));
+    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "small", .model = new, .method = method, .args = &args, .recipe = w->recipe, .forget = w->forget,
+                                        .retain = needs & UL_NEED_RETAIN ? w->retain : NULL, .ref = {[UL_FORGET] = ref}, .mix = &mix}));
+    return ul_buf_printf(w->report, "the small model was trained %lld steps with %s; mean NLL of forget answers, combined, %.4g\n",
+                         (long long)w->steps, ul_txt(w->args, "loss"), w->last.forget_loss);
+}
+
+static ul_status open(ul_guard_file *g)
+{
+    const char *small = small_of(&g->args);
+    ul_mix *mix = UL_NEW(g->arena, ul_mix, 1);
+    UL_NEED(mix);
+    *mix = (ul_mix){.n = 2, .fn = in_use, .slope = 1, .user = &g->args};
+    g->state = mix;
+    UL_TRY(ul_guard_assistant_open(g, small, small != NULL, true, &mix->other[0]));
+    return ul_guard_assistant_open(g, small, small != NULL, false, &mix->other[1]);
+}
+
+const ul_guard ul_guard_offset = {
+    .method = {.title = "Offset unlearning",
+               .paper = "arXiv:2404.11045",
+               .note = "A small model is unlearned through the combined logits; the change of its logits is added to the large one's.",
+               .intent = UL_SUPPRESSION,
+               .level = UL_LEVEL_LOGITS,
+               .params = params,
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .recipe = recipe},
+    .fit = fit,
+    .open = open,
+    .prepare = ul_guard_prepare_mix,
+};

@@ -1,0 +1,43 @@
+#!/bin/sh
+# guard.sh - methods that change no weights: `forget` writes a guard, `generate` and `eval` put it around the model; what does not
+# fit is refused.
+. "$(dirname "$0")/_lib.sh"
+tiny_world
+data="--forget forget.jsonl --retain retain.jsonl"
+
+run 0 forget --model model $data --method filter --filter.refusal "I don ’ t know ." --out guard
+says "the model is as it was" "--guard guard"
+[ -f guard/guard.json ] && [ -f guard/manifest.json ] || fail "guard.json and manifest.json are not there"
+[ ! -e guard/model.safetensors ] || fail "a guard copies the model"
+
+# Generation: every forget prompt is refused, every retain prompt answered as before, one row at a time or many.
+run 0 generate --model model --data forget.jsonl --guard guard --max-new 8 --quiet
+[ "$(sort -u said)" = "I don ’ t know ." ] || fail "forget prompts are not refused"
+run 0 generate --model model --data retain.jsonl --max-new 8 --quiet
+cp said plain
+run 0 generate --model model --data retain.jsonl --guard guard/guard.json --max-new 8 --batch 1 --quiet
+same plain said "retain prompts under the guard"
+
+# Scores: the forget answers are gone, the retain set's numbers are the same.
+run 0 eval --model model $data --max-new 8 --out bare --quiet
+run 0 eval --model model $data --max-new 8 --guard guard --out guarded --quiet
+number() { sed -n "s/^ *\"$2\": \([-0-9.e]*\).*/\1/p" "$1/TOFU_SUMMARY.json"; }
+[ "$(number bare retain_Q_A_Prob)" = "$(number guarded retain_Q_A_Prob)" ] || fail "retain probabilities changed"
+awk "BEGIN { exit !($(number guarded forget_Q_A_Prob) < 1e-3 && $(number bare forget_Q_A_Prob) > 0.05) }" ||
+    fail "forget probability $(number bare forget_Q_A_Prob), with the guard $(number guarded forget_Q_A_Prob)"
+grep -q '"guard"' guarded/manifest.json || fail "the manifest does not name the guard"
+
+run 0 train --fresh --model shape --data all.jsonl --steps 2 --batch 8 --lr 0.02 --init-std 0.1 --out other --quiet
+
+# What does not fit.
+refuses 2 out --retain -- forget --model model --forget forget.jsonl --method filter
+refuses 2 out --lora filter -- forget --model model $data --method filter --lora all-linear
+refuses 3 - "made for the model of digest" "unlearn forget --method filter" -- generate --model other --prompt "where was ana born ?" --guard guard
+refuses 3 - nowhere -- generate --model model --prompt x --guard nowhere
+sed 's/"filter"/"fliter"/' guard/guard.json > odd.json
+refuses 3 - fliter 'did you mean "filter"' -- eval --model model $data --guard odd.json
+head -c 200 guard/guard.json > half.json
+refuses 3 - half.json -- eval --model model $data --guard half.json
+run 0 methods filter
+says suppression "a guard, to be put around the model"
+finish

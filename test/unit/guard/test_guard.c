@@ -1,0 +1,126 @@
+/* test_guard.c - every guard of the registry: the model is left as it was; scores do not depend on threads or batches; what is
+ * generated greedily is what the scored distribution has on top; another model is refused. */
+#include "guard_test.h"
+
+/* What greedy generation gives for every prompt of a data set. */
+typedef struct {
+    ul_docs *prompts;
+    int32_t *ids[RETAIN_ROWS], n[RETAIN_ROWS];
+} answers;
+
+static void generate(house *h, const ul_guarded *how, int32_t batch, answers *a)
+{
+    const int32_t eos = ul_tokenizer_special(h->tok).eos;
+    UL_OK_IN(h->ctx, ul_docs_prompts(h->ctx, h->arena, h->tok, &how->tpl, how->records, &a->prompts));
+    const ul_generation g = {.n = (int32_t)a->prompts->n, .prompt = a->prompts->at, .max_new = MOST_NEW, .eos = &eos, .n_eos = 1, .batch = batch,
+                             .hook = how->hook, .n_hook = how->n_hook, .mix = how->mix};
+    UL_OK_IN(h->ctx, ul_model_generate(h->ctx, h->model, &g, h->arena, a->ids, a->n));
+}
+
+/* Prompt and generated tokens as documents: at every generated token the scored distribution has that token on top. */
+static void generation_agrees(house *h, ul_guard_file *g, const ul_records *records)
+{
+    const ul_guarded how = house_prepare(h, g, records);
+    answers one, many;
+    generate(h, &how, 1, &one);
+    generate(h, &how, 4, &many);
+    ul_docs docs = {.n = one.prompts->n, .at = UL_NEW(h->arena, ul_doc, one.prompts->n)};
+    for (int64_t i = 0; i < docs.n; i++) {
+        const ul_doc *p = &one.prompts->at[i];
+        const int32_t n = p->n + one.n[i];
+        int32_t *token = UL_NEW(h->arena, int32_t, n);
+        uint8_t *labelled = UL_NEW(h->arena, uint8_t, n);
+        assert_int_equal(one.n[i], many.n[i]);
+        assert_memory_equal(one.ids[i], many.ids[i], (size_t)one.n[i] * sizeof(int32_t));
+        memcpy(token, p->token, (size_t)p->n * sizeof *token);
+        memcpy(token + p->n, one.ids[i], (size_t)one.n[i] * sizeof *token);
+        memset(labelled + p->n, 1, (size_t)one.n[i]);
+        docs.at[i] = (ul_doc){.id = i, .n = n, .token = token, .labelled = labelled};
+    }
+    double *logp;
+    int32_t *best;
+    house_score(h, &how, &docs, 3, &logp, &best);
+    for (int64_t i = 0, at = 0; i < docs.n; i++)
+        for (int32_t t = 0; t < one.n[i]; t++) assert_int_equal(best[at++], one.ids[i][t]);
+}
+
+static int64_t scores_with(const ul_guard *guard, const char *id, int threads, int64_t together, double *out, double *bare)
+{
+    house h;
+    char after[65];
+    double *logp, *plain;
+    house_open(&h, guard, UL_PRECISION_F32, threads);
+    ul_guard_file *g = house_guard(&h, guard, id);
+    UL_OK_IN(h.ctx, ul_model_digest(h.ctx, h.model, after));
+    assert_string_equal(after, h.digest);
+    const int64_t n = house_answers(&h, g, h.forget, together, &logp);
+    assert_int_equal(house_answers(&h, NULL, h.forget, together, &plain), n);
+    memcpy(out, logp, (size_t)n * sizeof *out);
+    memcpy(bare, plain, (size_t)n * sizeof *bare);
+    if (threads == 1) {
+        generation_agrees(&h, g, h.forget);
+        generation_agrees(&h, g, h.retain);
+        h.digest[16] = 0; /* both are named */
+        UL_FAILS_IN(h.ctx, UL_E_INPUT, h.digest, ul_guard_around(g, h.model, h.tok, "00000000000000000000000000000000"));
+        UL_FAILS_IN(h.ctx, UL_E_INPUT, "0000000000000000", ul_guard_around(g, h.model, h.tok, "00000000000000000000000000000000"));
+    }
+    house_close(&h);
+    return n;
+}
+
+static void every_guard(void **state)
+{
+    int n_guard;
+    (void)state;
+    const ul_guard_entry *e = ul_guards(&n_guard);
+    assert_true(n_guard > 0);
+    for (int i = 0; i < n_guard; i++) {
+        static double one[400], two[400], bare[400];
+        print_message("%s\n", e[i].id);
+        assert_null(e[i].guard->method.loss);
+        assert_int_equal(e[i].guard->method.intent, UL_SUPPRESSION);
+        const int64_t n = scores_with(e[i].guard, e[i].id, 1, 1, one, bare);
+        assert_int_equal(scores_with(e[i].guard, e[i].id, 2, 5, two, bare), n);
+        assert_memory_equal(one, two, (size_t)n * sizeof *one);
+        assert_memory_not_equal(one, bare, (size_t)n * sizeof *one); /* it does something */
+    }
+}
+
+/* Q16: without strength, every bit is the bare model's. */
+static void identity(const char *id, const char *const *set)
+{
+    house h;
+    double *with, *without;
+    const ul_guard *guard = guard_named(id);
+    assert_non_null(guard);
+    house_open(&h, guard, UL_PRECISION_F32, 1);
+    for (; *set; set += 2) house_set(&h, set[0], set[1]);
+    ul_guard_file *g = house_guard(&h, guard, id);
+    const ul_records *const sets[] = {h.forget, h.retain};
+    for (int s = 0; s < 2; s++) {
+        const int64_t n = house_answers(&h, g, sets[s], 4, &with);
+        assert_int_equal(house_answers(&h, NULL, sets[s], 4, &without), n);
+        assert_memory_equal(with, without, (size_t)n * sizeof *with);
+    }
+    house_close(&h);
+}
+
+static void q16_no_strength_no_change(void **state)
+{
+    (void)state;
+    identity("prompt", (const char *const[]){"text", "", NULL});
+    identity("icul", (const char *const[]){"k", "0", "s", "0", NULL});
+    identity("filter", (const char *const[]){"most", "0", NULL});
+    identity("filter", (const char *const[]){"most", "0", "side", "both", NULL});
+    identity("eco", (const char *const[]){"strength", "0", NULL});
+    identity("grun", (const char *const[]){"strength", "0", NULL});
+    identity("uld", (const char *const[]){"strength", "0", NULL});
+    identity("offset", (const char *const[]){"strength", "0", NULL});
+    identity("whp_infer", (const char *const[]){"strength", "0", NULL});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_guard), cmocka_unit_test(q16_no_strength_no_change)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
