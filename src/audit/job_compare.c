@@ -84,7 +84,7 @@ static double summary(const json_t *results, const char *name)
 }
 
 /* `unlearn eval`, its log in OUT/<id>/eval. */
-static ul_status evaluate(comparison *c, const char *id, const char *model, json_t *row)
+static ul_status evaluate(comparison *c, const char *id, const char *model, const char *guard, json_t *row)
 {
     static const char *const names[][2] = {
         {"forget_prob", "forget_Q_A_Prob"},       {"forget_rouge", "forget_Q_A_ROUGE"}, {"truth_ratio", "forget_truth_ratio"},
@@ -93,7 +93,7 @@ static ul_status evaluate(comparison *c, const char *id, const char *model, json
     ul_job *job = NULL;
     const char *tofu = ul_job_text(c->job, "tofu"), *out = folder(c, id, "eval");
     UL_NEED(out);
-    const setting s[] = {{"model", model}, {"tofu", tofu}, {"split", tofu ? ul_job_text(c->job, "split") : NULL},
+    const setting s[] = {{"model", model}, {"guard", guard}, {"tofu", tofu}, {"split", tofu ? ul_job_text(c->job, "split") : NULL},
                          {"forget", tofu ? NULL : c->forget}, {"retain", tofu ? NULL : c->retain},
                          {"reference-logs", c->control_log}, {"rows", number(c, "rows")}, {"max-new", number(c, "max-new")},
                          {"out", out}, {"force", "true"}, {NULL, NULL}};
@@ -105,12 +105,13 @@ static ul_status evaluate(comparison *c, const char *id, const char *model, json
 }
 
 /* The forget rows, ranked: how likely the true answers are, and how many stand first. */
-static ul_status ask(comparison *c, ul_arena *arena, ul_model *m, ul_tokenizer *tok, const ul_template *tpl, double *prob, double *knows)
+static ul_status ask(comparison *c, ul_arena *arena, ul_model *m, ul_guard_file *guard, ul_tokenizer *tok, const ul_template *tpl,
+                     double *prob, double *knows)
 {
     const ul_job *job = c->job;
     ul_records *r;
     ul_knowledge k;
-    const ul_eval_options o = {.model = m, .tok = tok, .tpl = *tpl, .batch_tokens = 4096, .batch = 64, .max_new = 1};
+    const ul_eval_options o = {.model = m, .guard = guard, .tok = tok, .tpl = *tpl, .batch_tokens = 4096, .batch = 64, .max_new = 1};
     UL_TRY(ul_records_open(job->ctx, arena, c->asked, ul_job_text(job, "fields"), (int32_t)ul_job_int(job, "entity-rows"), &r));
     const int64_t rows = ul_job_int(job, "rows");
     if (rows && rows < r->n) r->n = rows;
@@ -148,9 +149,11 @@ static ul_status fine_tune(comparison *c, ul_arena *arena, ul_model *m, ul_token
     return ul_run_train(job->ctx, &run, NULL, &done);
 }
 
-/* Asked, fine-tuned on retain rows, asked again. */
-static ul_status relearn(comparison *c, ul_arena *arena, const char *id, const char *dir, json_t *row)
+/* Asked, fine-tuned on retain rows, asked again. Who fine-tunes has the weights, and leaves a guard away. */
+static ul_status relearn(comparison *c, ul_arena *arena, const char *id, const char *dir, const char *guard, json_t *row)
 {
+    ul_guard_file *g = NULL;
+    char digest[65];
     ul_job *job = c->job;
     ul_model *m;
     ul_tokenizer *tok;
@@ -161,24 +164,29 @@ static ul_status relearn(comparison *c, ul_arena *arena, const char *id, const c
     UL_TRY(ul_tokenizer_open(job->ctx, dir, &tok));
     UL_TRY(ul_arena_defer(arena, ul_release_tokenizer, tok));
     UL_TRY(ul_job_template(job, tok, ul_model_shape(m), &tpl));
-    UL_TRY(ask(c, arena, m, tok, &tpl, &prob, &knows));
+    if (guard) {
+        UL_TRY(ul_job_digest(job, dir, digest));
+        UL_TRY(ul_guard_read(job->ctx, arena, guard, &g));
+        UL_TRY(ul_guard_around(g, m, tok, digest));
+    }
+    UL_TRY(ask(c, arena, m, g, tok, &tpl, &prob, &knows));
     put(row, "knows", knows);
     if (ul_job_int(job, "relearn") == 0) return UL_OK;
     const char *what = ul_format(arena, "%s, relearning", id);
     UL_NEED(what);
     UL_TRY(fine_tune(c, arena, m, tok, &tpl, what));
-    UL_TRY(ask(c, arena, m, tok, &tpl, &prob, &knows));
+    UL_TRY(ask(c, arena, m, NULL, tok, &tpl, &prob, &knows));
     put(row, "after_prob", prob);
     put(row, "after_knows", knows);
     return UL_OK;
 }
 
-static ul_status measure(comparison *c, const char *id, const char *dir, json_t *row)
+static ul_status measure(comparison *c, const char *id, const char *dir, const char *guard, json_t *row)
 {
     ul_arena *arena;
-    UL_TRY(evaluate(c, id, dir, row));
+    UL_TRY(evaluate(c, id, dir, guard, row));
     UL_TRY(ul_arena_new(c->job->ctx, "comparison", &arena));
-    const ul_status s = relearn(c, arena, id, dir, row);
+    const ul_status s = relearn(c, arena, id, dir, guard, row);
     ul_arena_free(arena);
     return s;
 }
@@ -232,7 +240,9 @@ static ul_status one(comparison *c, const char *id, const char *dir, const ul_ca
     UL_TRY(ul_json_own(job->arena, row));
     UL_TRY(ul_dir_make(job->ctx, folder(c, id, NULL)));
     ul_status s = e ? forget(c, e, row) : UL_OK;
-    if (s == UL_OK) s = measure(c, id, dir ? dir : folder(c, id, NULL), row);
+    const char *made = folder(c, id, NULL);
+    UL_NEED(made);
+    if (s == UL_OK) s = e && e->guard ? measure(c, id, c->model, made, row) : measure(c, id, dir ? dir : made, NULL, row);
     if (ul_interrupted(job->ctx))
         return ul_fail(job->ctx, UL_E_CRITERION, "interrupted at %s; the same command with --resume keeps the rows that are there", id);
     if (s != UL_OK && !(e && is_a_finding(s))) return s;

@@ -66,7 +66,8 @@ ul_status ul_training_wrappers(ul_training *t)
                        job->wrap[n].id);
     if (n && (job->procedure || job->guard))
         return ul_fail(job->ctx, UL_E_USAGE,
-                       "--wrap goes around the gradient of a loss, and %s is none", job->method_id);
+                       "--wrap goes around the gradient of a loss, and %s is a %s", job->method_id,
+                       job->guard ? "guard" : "procedure of its own");
     for (int i = 0; i < n; i++) {
         t->wrap[i] = (ul_wrapping){job->wrap[i].id, job->wrap[i].wrapper, &job->wrap[i].args, NULL};
         if (job->wrap[i].wrapper->flags & UL_WRAP_RETAIN_TEXT) t->retain_text = true;
