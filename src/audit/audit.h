@@ -140,6 +140,8 @@ typedef struct {
     ul_guard_file *guard; /* what stands around the model, or NULL */
     bool peer_positions;  /* generation positions count visible tokens only, as the peer's left-padded batches do */
 } ul_eval_options;
+/* The data set as the guard makes it: prompts, template, hooks and mix of a pass over it. Without a guard: as it is. */
+ul_status ul_eval_guarded(const ul_eval_options *o, ul_arena *arena, const ul_records *records, ul_guarded *out) UL_MUST;
 /* Answers of `which` for every record (data.h); which = UL_WHICH_WRONG: all wrong answers, a list a row. */
 enum { UL_WHICH_WRONG = -3 };
 ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, int32_t which,

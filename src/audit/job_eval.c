@@ -240,6 +240,8 @@ static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_ma
         UL_TRY(ul_job_model(job, be, reference, UL_OPEN_PANELS, &e->reference, NULL, digest));
         UL_TRY(ul_manifest_input(job, m, "reference-model", reference, digest, -1));
     }
+    if (control && e->o.guard)
+        return ul_fail(job->ctx, UL_E_USAGE, "--control compares the weights, states and logits of two models; leave --guard away with it");
     if (control) {
         UL_TRY(ul_job_model(job, be, control, UL_OPEN_PANELS, &e->retrained, NULL, digest));
         UL_TRY(ul_manifest_input(job, m, "control", control, digest, -1));

@@ -28,8 +28,7 @@ static ul_status missing(ul_ctx *ctx, const ul_records *records, const ul_record
                                                   : "answer");
 }
 
-/* The data set as the guard makes it: prompts, template, hooks, mix. Without one: as it is. */
-static ul_status guarded(const ul_eval_options *o, ul_arena *arena, const ul_records *records, ul_guarded *out)
+ul_status ul_eval_guarded(const ul_eval_options *o, ul_arena *arena, const ul_records *records, ul_guarded *out)
 {
     *out = (ul_guarded){.records = records, .tpl = o->tpl, .max_new = o->max_new, .batch = o->batch};
     return o->guard ? ul_guard_prepare(o->guard, arena, out) : UL_OK;
@@ -137,7 +136,7 @@ ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *
     ul_doc *docs;
     int64_t *first;
     ul_guarded how;
-    UL_TRY(guarded(o, arena, records, &how));
+    UL_TRY(ul_eval_guarded(o, arena, records, &how));
     UL_TRY(build(ctx, arena, o->tok, &how.tpl, how.records, which, &docs, &first));
     const int64_t n = first[records->n];
     token_columns c;
@@ -225,7 +224,7 @@ ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_option
 {
     ul_guarded how;
     ul_docs *prompts;
-    UL_TRY(guarded(o, arena, records, &how));
+    UL_TRY(ul_eval_guarded(o, arena, records, &how));
     UL_TRY(ul_docs_prompts(ctx, arena, o->tok, &how.tpl, how.records, &prompts));
     if (o->peer_positions)
         for (int64_t i = 0; i < prompts->n; i++) UL_TRY(peer_positions(arena, &prompts->at[i]));

@@ -7,7 +7,9 @@ ul_status ul_columns_samples(ul_ctx *ctx, ul_arena *arena, const ul_eval_options
 {
     ul_docs *prompts;
     ul_columns truth = {0};
-    UL_TRY(ul_docs_prompts(ctx, arena, o->tok, &o->tpl, records, &prompts));
+    ul_guarded how;
+    UL_TRY(ul_eval_guarded(o, arena, records, &how));
+    UL_TRY(ul_docs_prompts(ctx, arena, o->tok, &how.tpl, how.records, &prompts));
     UL_TRY(ul_columns_ground_truth(ctx, arena, o, records, UL_WHICH_ANSWER, &truth));
     const int64_t per = o->samples, total = prompts->n * per;
     if (total > INT32_MAX)
@@ -36,6 +38,9 @@ ul_status ul_columns_samples(ul_ctx *ctx, ul_arena *arena, const ul_eval_options
                              .top_p = o->top_p,
                              .top_k = o->top_k,
                              .seed = o->seed,
+                             .hook = how.hook,
+                             .n_hook = how.n_hook,
+                             .mix = how.mix,
                              .what = "sampled answers"};
     UL_TRY(ul_model_generate(ctx, o->model, &g, arena, ids, n_ids));
     for (int32_t i = 0; i < n; i++)
