@@ -39,7 +39,7 @@ static inline ul_docs *tiny_docs(ul_ctx *ctx, int64_t n, uint64_t salt)
             token[t] = (int32_t)ul_rng_below(salt, UL_STREAM_TEST, 2 + (uint64_t)i, (uint64_t)t, TINY_V);
             labelled[t] = t > 0 && t >= len / 3;
         }
-        d->at[i] = (ul_doc){i, len, (int32_t)i, token, labelled, NULL, NULL};
+        d->at[i] = (ul_doc){i, len, (int32_t)i, token, labelled, NULL, NULL, NULL};
     }
     return d;
 }
@@ -106,9 +106,21 @@ static inline void tiny_open(tiny *t, const ul_config *config, const tiny_how *h
                       .save_every = 2};
 }
 
+/* A text as tokens: its bytes, within the vocabulary. */
+static inline ul_status tiny_encode(void *user, ul_arena *arena, const char *text, const int32_t **token, int32_t *n)
+{
+    int32_t *id = UL_NEW(arena, int32_t, strlen(text));
+    (void)user;
+    assert_non_null(id);
+    for (*n = 0; text[*n] && *n < 20; ++*n) id[*n] = (unsigned char)text[*n] % TINY_V;
+    *token = id;
+    return UL_OK;
+}
+
 /* The caches that the method with these arguments needs, under `dir` (NULL: in memory). */
 static inline void tiny_references(tiny *t, const char *dir)
 {
+    t->run.options.encode = tiny_encode, t->run.options.bos = -1;
     const ul_docs *const docs[UL_N_SIDE] = {t->docs[UL_FORGET], t->docs[UL_ALT], t->docs[UL_RETAIN]};
     UL_OK_IN(t->ctx, ul_trainer_caches(t->ctx, ul_ctx_arena(t->ctx), dir, t->digest, docs, t->recipe.steps * t->recipe.batch,
                                        &t->run.options));

@@ -15,6 +15,7 @@ typedef struct {
     const uint8_t *labelled; /* [n] 1 = this token is scored, predicted from the one before; [0] is always 0    */
     const uint8_t *hidden;   /* [n] 1 = no query may see this token as a key; NULL = none hidden                */
     const int32_t *pos;      /* [n] positions where they are not 0, 1, 2, ...; NULL = they are                  */
+    const int32_t *target;   /* [n] what a scored token is scored as, where not itself (relabelling); NULL      */
 } ul_doc;
 
 typedef enum { UL_FORGET, UL_ALT, UL_RETAIN, UL_N_SIDE } ul_side_id;

@@ -24,6 +24,8 @@ enum {
     UL_NEED_FORGET_GAP = 512,    /* max z - mean z at the forget rows                                           */
     UL_NEED_FORGET_KL = 2048,    /* KL(reference || model) at the rows of the forget document                   */
     UL_NEED_FORGET_RIVAL = 8192, /* log p of the most likely token but the label, at the forget rows            */
+    UL_NEED_RANDOM_LABELS = 16384, /* forget documents are scored against random tokens, drawn anew each time   */
+    UL_NEED_RIVAL_LABELS = 32768,  /* ... against the reference's most likely token but the true one            */
     UL_NEED_ALT_RETAIN = 4096,   /* unless the user gives some, the alternates are answers of retain rows       */
     UL_NEED_STATE = 1024,        /* distances of hidden states, as `state` says. No block above them is run     */
     UL_NEED_STATE_AND_HEAD = 1 << 20, /* beside UL_NEED_STATE: all blocks and the head are run, there is logp too */
@@ -65,6 +67,14 @@ typedef enum {
     UL_HOLDS_ALT      /* the alternate document: a level to compare with, it gets no gradient                 */
 } ul_holds;
 
+/* A reading of the forget documents by the reference: behind a text, or bare (NULL); its logits count `from` times at a
+ * document's first scored token and `to` times at its last, in a straight line between them. */
+typedef struct {
+    const char *behind;
+    double from, to;
+} ul_reading;
+enum { UL_READINGS = 4 };
+
 /* One document of a sample. Pointers are NULL where not asked for. n = 0: the sample has no such document. */
 typedef struct {
     int32_t n;           /* scored tokens of this document                                                     */
@@ -102,6 +112,9 @@ typedef struct {
     ul_state (*state)(const ul_args *, ul_side_id, int n_layer); /* UL_NEED_STATE: what of this side            */
     int trains_down; /* UL_NEED_STATE: only the last matrices of the mlps of so many blocks up to the last one looked at move;
                         0: all weights of the blocks that are run                                               */
+    /* What the reference of the forget side's KL is, where it is not the reference's own distribution: the softmax of a
+     * sum of readings. Returns how many. */
+    int (*readings)(const ul_args *, ul_reading out[UL_READINGS]);
     /* The multiplier after a step whose constraint came to this, `epoch` epochs into the run; < 0: the first one. */
     double (*dual)(const ul_args *, double dual, double constraint, double epoch);
     double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain); /* NULL: a procedure (procedure.h) */

@@ -119,33 +119,69 @@ ul_status ul_training_finished(ul_training *t)
     return ul_buf_printf(&job->text, "%s is complete already, with this recipe: there is nothing to resume\n", t->out);
 }
 
+/* The tokens of a text that a method wants the reference to read in front of the documents. */
+static ul_status encode(void *user, ul_arena *arena, const char *text, const int32_t **token, int32_t *n)
+{
+    const ul_training *t = user;
+    ul_ids ids;
+    ul_ids_init(&ids, t->job->ctx);
+    ul_status s = ul_encode(t->job->ctx, t->tok, text, strlen(text), false, &ids);
+    int32_t *copy = s == UL_OK ? UL_NEW(arena, int32_t, ids.n) : NULL;
+    if (copy && ids.n) memcpy(copy, ids.id, ids.n * sizeof *copy);
+    *token = copy, *n = (int32_t)ids.n;
+    ul_ids_release(&ids);
+    return s != UL_OK ? s : copy ? UL_OK : UL_E_RESOURCE;
+}
+
 ul_status ul_training_reference(ul_training *t)
 {
     ul_job *job = t->job;
+    if (t->recipe.match_peer && job->method->readings)
+        return ul_fail(job->ctx, UL_E_USAGE, "the peer has no %s: leave out --match open-unlearning", job->method_id);
     if (t->recipe.match_peer && (t->needs & (UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE))) { /* padding differs from batch to batch: no cache can serve */
         t->reference = t->model;                                  /* with its adapters off */
-        if (t->lora) return UL_OK;
-        UL_TRY(ul_model_open(job->ctx, t->be, t->dir, 0, &t->reference));
-        return ul_arena_defer(job->arena, ul_release_model, t->reference);
+        if (!t->lora) {
+            UL_TRY(ul_model_open(job->ctx, t->be, t->dir, 0, &t->reference));
+            UL_TRY(ul_arena_defer(job->arena, ul_release_model, t->reference));
+        }
+        if (!(t->needs & UL_NEED_RIVAL_LABELS)) return UL_OK;
     }
     const char *dir = ul_job_text(job, "cache");
     if (!dir) dir = ul_path_join(job->arena, t->out, "reference");
     UL_NEED(dir);
     const ul_docs *const docs[UL_N_SIDE] = {t->forget_docs, t->pairing.alt, t->retain_docs};
     t->caches = (ul_trainer_options){.model = t->model, .method = job->method, .args = &job->method_args, .recipe = &t->recipe,
-                                     .wrap = t->wrap, .n_wrap = t->n_wrap};
+                                     .wrap = t->wrap, .n_wrap = t->n_wrap,
+                                     .encode = encode, .encode_user = t, .bos = ul_tokenizer_special(t->tok).bos};
     return ul_trainer_caches(job->ctx, job->arena, dir, t->digest, docs, t->recipe.steps * t->recipe.batch, &t->caches);
+}
+
+/* The tokens that relabelling concerns: all but the special ones. */
+static ul_status ordinary_tokens(ul_training *t, int64_t *n)
+{
+    const int32_t V = ul_model_shape(t->model)->V;
+    int32_t *id = UL_NEW(t->job->arena, int32_t, V);
+    UL_NEED(id);
+    *n = 0;
+    for (int32_t i = 0; i < V; i++)
+        if (ul_token_text(t->tok, i, &(size_t){0}) && !ul_token_special(t->tok, i)) id[(*n)++] = i;
+    t->label = id;
+    if (*n) return UL_OK;
+    return ul_fail(t->job->ctx, UL_E_INPUT, "%s: every token is a special one", ul_tokenizer_path(t->tok));
 }
 
 ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
 {
     ul_job *job = t->job;
+    int64_t n_label = 0;
+    if (t->needs & (UL_NEED_RANDOM_LABELS | UL_NEED_RIVAL_LABELS)) UL_TRY(ordinary_tokens(t, &n_label));
     const ul_run run = {.options = {.model = t->model, .method = job->method, .args = &job->method_args, .recipe = &t->recipe,
                                     .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
                                     .checkpoint = ul_job_flag(job, "checkpoint"), .pairing = &t->pairing,
                                     .ref = {t->caches.ref[UL_FORGET], t->caches.ref[UL_ALT], t->caches.ref[UL_RETAIN]},
                                     .prefix = {t->caches.prefix[UL_FORGET], t->caches.prefix[UL_ALT], t->caches.prefix[UL_RETAIN]},
                                     .reference = t->reference, .wrap = t->wrap, .n_wrap = t->n_wrap,
+                                    .label = t->label, .n_label = n_label,
                                     .pad_id = ul_tokenizer_special(t->tok).pad},
                         .n_samples = t->forget_docs->n, .out_dir = t->out, .recipe_digest = t->manifest.recipe_digest,
                         .save_every = ul_job_int(job, "save-every"), .resume = ul_job_flag(job, "resume"),

@@ -17,6 +17,7 @@ typedef struct {
     ul_recipe recipe;
     ul_trainer_options caches; /* whose ref and prefix the run reads */
     ul_model *reference; /* the peer's divergence over padded batches reads the model itself; else NULL */
+    const int32_t *label; /* tokens that relabelling concerns, or NULL */
     unsigned needs;
     ul_wrapping wrap[UL_MAX_WRAP];
     int n_wrap;

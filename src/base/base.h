@@ -106,7 +106,8 @@ typedef enum {
     UL_STREAM_DRAW,      /* documents drawn from a set        */
     UL_STREAM_LABEL,     /* labels drawn from the model       */
     UL_STREAM_WEIGHTS,   /* noise on weights                  */
-    UL_STREAM_STATE      /* noise that hidden states shall look like */
+    UL_STREAM_STATE,     /* noise that hidden states shall look like */
+    UL_STREAM_RELABEL    /* random labels                     */
 } ul_stream;
 uint64_t ul_rng(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index);
 double ul_rng_uniform(uint64_t seed, ul_stream stream, uint64_t step, uint64_t index); /* [0, 1), 53 bits */

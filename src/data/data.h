@@ -73,9 +73,21 @@ ul_status ul_doc_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, co
 /* The prompts alone, for generation (no EOS, nothing labelled). Records without prompts: UL_E_INPUT. */
 ul_status ul_docs_prompts(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl,
                           const ul_records *records, ul_docs **out) UL_MUST;
-/* SHA-256 over tokens, labels, hidden flags and positions. */
+/* SHA-256 over tokens, labels, hidden flags, positions and targets. */
 void ul_docs_digest(const ul_docs *docs, char hex[65]);
 int32_t ul_doc_labelled(const ul_doc *d); /* how many tokens are scored */
+
+/* A copy that is scored against other tokens (its target). pool: the tokens that take part, rising; NULL: 0 .. n_pool - 1;
+ * a scored token outside it (a special one) stays what it is. Random: each other one becomes a token of the pool, uniform
+ * at (seed, draw, place). As: that of `label`, one for each scored token. */
+ul_status ul_doc_random(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, uint64_t seed, uint64_t draw,
+                        ul_doc *out) UL_MUST;
+ul_status ul_doc_as(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, const double *label,
+                    ul_doc *out) UL_MUST;
+/* The documents behind a text of n tokens, which is read but not scored; a document that begins with `bos` keeps it in
+ * front of the text (-1: none does). The scored tokens stay the same, hence so do the rows. */
+ul_status ul_docs_behind(ul_arena *arena, const ul_docs *docs, const int32_t *text, int32_t n, int32_t bos,
+                         ul_docs **out) UL_MUST;
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
 /* Which documents make sample `index` of a run: a function of the seed and the index alone, hence independent of batch,

@@ -84,7 +84,7 @@ static ul_status make(builder *b, size_t n_prompt, int64_t id, int32_t entity, u
         UL_NEED(hidden);
         hidden[t] = 1;
     }
-    *out = (ul_doc){id, (int32_t)n, entity, token, labelled, hidden, NULL};
+    *out = (ul_doc){id, (int32_t)n, entity, token, labelled, hidden, NULL, NULL};
     return UL_OK;
 }
 
@@ -240,6 +240,7 @@ void ul_docs_digest(const ul_docs *docs, char hex[65])
         ul_digest_add(&d, x->labelled, n);
         if (x->hidden) ul_digest_add(&d, x->hidden, n);
         if (x->pos) ul_digest_add(&d, x->pos, n * sizeof *x->pos);
+        if (x->target) ul_digest_add(&d, x->target, n * sizeof *x->target);
     }
     ul_digest_hex(&d, hex);
 }

@@ -42,7 +42,7 @@ static void put(filling *f, const ul_doc *d, ul_side_id side, int32_t sample, bo
         const bool scored = t + 1 < d->n && d->labelled[t + 1];
         if (!scored && !all) continue;
         f->row[f->n_row] = f->n_tok + t;
-        f->label[f->n_row++] = scored ? d->token[t + 1] : -1;
+        f->label[f->n_row++] = !scored ? -1 : d->target ? d->target[t + 1] : d->token[t + 1];
     }
     f->doc_side[f->n_doc] = (uint8_t)side;
     f->doc_id[f->n_doc] = d->id;
@@ -114,14 +114,16 @@ ul_status ul_doc_pad(ul_ctx *ctx, ul_arena *arena, const ul_doc *d, int32_t n, i
                        (int)d->n, (int)n);
     int32_t *token = UL_NEW(arena, int32_t, n), *pos = UL_NEW(arena, int32_t, n);
     uint8_t *labelled = UL_NEW(arena, uint8_t, n), *hidden = UL_NEW(arena, uint8_t, n);
-    if (!token || !pos || !labelled || !hidden) return UL_E_RESOURCE;
+    int32_t *target = d->target ? UL_NEW(arena, int32_t, n) : NULL;
+    if (!token || !pos || !labelled || !hidden || (d->target && !target)) return UL_E_RESOURCE;
     for (int32_t t = 0; t < n; t++) {
         const bool real = t < d->n;
         token[t] = real ? d->token[t] : pad_id;
         pos[t] = real && d->pos ? d->pos[t] : t;
         labelled[t] = real ? d->labelled[t] : 0;
+        if (target) target[t] = real ? d->target[t] : pad_id;
         hidden[t] = !real || (d->hidden && d->hidden[t]);
     }
-    *out = (ul_doc){d->id, n, d->entity, token, labelled, hidden, pos};
+    *out = (ul_doc){d->id, n, d->entity, token, labelled, hidden, pos, target};
     return UL_OK;
 }

@@ -33,6 +33,27 @@ static int prefix_blocks(const ul_trainer_options *o, const ul_docs *const docs[
     return low;
 }
 
+/* The forget documents as the method wants the reference to read them. */
+static ul_status open_readings(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
+                               const ul_trainer_options *o, const ul_docs *docs, ul_reference **out)
+{
+    ul_reading reading[UL_READINGS];
+    const ul_docs *read[UL_READINGS] = {docs, docs, docs, docs};
+    const int n = o->method->readings(o->args, reading);
+    for (int k = 0; k < n; k++) {
+        const int32_t *token;
+        int32_t n_token;
+        ul_docs *behind;
+        if (!reading[k].behind || !reading[k].behind[0]) continue;
+        if (!o->encode)
+            return ul_fail(ctx, UL_E_INTERNAL, "the method reads documents behind a text, and there is nothing to encode it");
+        UL_TRY(o->encode(o->encode_user, arena, reading[k].behind, &token, &n_token));
+        UL_TRY(ul_docs_behind(arena, docs, token, n_token, o->bos, &behind));
+        read[k] = behind;
+    }
+    return ul_reference_open_readings(ctx, arena, o->model, dir, weights_digest, docs, n, reading, read, out);
+}
+
 ul_status ul_trainer_caches(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
                             const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o)
 {
@@ -47,6 +68,10 @@ ul_status ul_trainer_caches(ul_ctx *ctx, ul_arena *arena, const char *dir, const
             const ul_state s = ul_method_state(o->method, o->args, side, o->model);
             UL_TRY(ul_reference_open_state(ctx, arena, o->model, dir, weights_digest, docs[side], &s,
                                            s.first + 1 >= blocks ? prefix : NULL, &ref));
+        } else if (kind == UL_REF_RIVALS) {
+            UL_TRY(ul_reference_open_rivals(ctx, arena, o->model, dir, weights_digest, docs[side], &ref));
+        } else if (side == UL_FORGET && kind == UL_REF_HIDDEN && o->method->readings) {
+            UL_TRY(open_readings(ctx, arena, dir, weights_digest, o, docs[side], &ref));
         } else if (kind != UL_REF_NONE) {
             UL_TRY(ul_reference_open(ctx, arena, o->model, dir, weights_digest, docs[side], kind == UL_REF_HIDDEN, &ref));
         }

@@ -121,7 +121,7 @@ static ul_status ref_from_cache(ul_trainer *t, const ul_sample *samples, const u
         const int side = b->doc_side[d];
         const ul_reference *ref = t->o.ref[side];
         const ul_ref_kind kind = ul_reference_kind(t->needs, side);
-        if (kind == UL_REF_NONE) continue;
+        if (kind == UL_REF_NONE || kind == UL_REF_RIVALS) continue;
         const int32_t first = b->doc_row[d], n = b->doc_row[d + 1] - first;
         const int64_t id = samples[b->doc_sample[d]].doc[side]->id;
         if (ul_reference_rows(ref, id) != n)

@@ -1,7 +1,7 @@
 /* reference.c - what the model before the run says of a set of documents, kept on disk and mapped.
  *
  * A file is:  header | first row of each document, int64 [n_doc + 1] | hidden rows [n_row, width] real | head [V, width] real |
- *             zeros up to a multiple of 8 bytes | log-probs, double [n_logp]
+ *             zeros up to a multiple of 8 bytes | log-probs (or ids of tokens), double [n_logp]
  * and its name is the SHA-256 of what decides its numbers: weights, precision, kind, documents. Not the instruction
  * set, threads or packing: they change no bit. A file whose size or header is not what the name promises is made
  * again. */
@@ -37,6 +37,10 @@ typedef struct {
     const ul_state *state; /* hidden rows: where it looks, at the scored tokens;                */
     int prefix;            /* or > 0: after so many blocks, of all tokens; or what the head reads */
     const ul_reference *from; /* a prefix of these documents, where the sweep starts; or NULL */
+    bool rivals;              /* ids of the runner-ups instead of log-probs */
+    int n_reading;            /* > 0: hidden rows are a sum of readings     */
+    const ul_reading *reading;
+    const ul_docs *const *read; /* [n_reading] */
 } sweep;
 
 static void key_of(const ul_model *m, const char *weights, const ul_docs *docs, const char *kind, char hex[65])
@@ -71,25 +75,79 @@ static ul_status sweep_state(sweep *s, ul_arena *arena, int64_t doc, const ul_ba
     return UL_OK;
 }
 
+static ul_status pack(sweep *s, ul_arena *arena, const ul_docs *from, int64_t first, int64_t last, ul_batch **out)
+{
+    const int32_t n = (int32_t)(last - first);
+    const ul_doc **docs = UL_NEW(arena, const ul_doc *, n);
+    UL_NEED(docs);
+    for (int32_t i = 0; i < n; i++) docs[i] = &from->at[first + i];
+    return ul_pack_docs(s->ctx, arena, docs, n, false, out);
+}
+
+/* sum (+)= w x of every document's rows, w going from `from` to `to` along them. */
+static void weigh(const sweep *s, const ul_batch *b, ul_reading of, const void *x, double *sum)
+{
+    const int64_t C = s->h.width;
+    for (int32_t d = 0; d < b->n_doc; d++) {
+        const int32_t first = b->doc_row[d], n = b->doc_row[d + 1] - first;
+        for (int32_t i = 0; i < n; i++) {
+            const double w = n > 1 ? of.from + (of.to - of.from) * i / (n - 1) : of.to;
+            for (int64_t c = (first + i) * C; c < (first + i + 1) * C; c++)
+                sum[c] += w * (s->h.real == sizeof(float) ? (double)((const float *)x)[c] : ((const double *)x)[c]);
+        }
+    }
+}
+
+/* The weighted sum of the readings' hidden rows into `out`. */
+static ul_status sweep_readings(sweep *s, ul_arena *arena, int64_t first, int64_t last, int64_t n_row, void *out)
+{
+    double *sum = UL_NEW(arena, double, n_row * s->h.width);
+    UL_NEED(sum);
+    for (int k = 0; k < s->n_reading; k++) {
+        ul_batch *b;
+        const ul_mark mark = ul_arena_mark(arena);
+        UL_TRY(pack(s, arena, s->read[k], first, last, &b));
+        ul_pass pass = {.batch = b, .flags = UL_PASS_BASE, .last = -1, .row_hidden = out};
+        if (b->n_row != n_row)
+            return ul_fail(s->ctx, UL_E_INTERNAL, "reading %d of documents %lld to %lld has %d rows instead of %lld", k,
+                           (long long)first, (long long)last - 1, b->n_row, (long long)n_row);
+        UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
+        weigh(s, b, s->reading[k], out, sum);
+        ul_arena_rewind(arena, mark);
+    }
+    for (int64_t i = 0; i < n_row * s->h.width; i++)
+        if (s->h.real == sizeof(float)) ((float *)out)[i] = (float)sum[i];
+        else ((double *)out)[i] = sum[i];
+    return UL_OK;
+}
+
+static ul_status sweep_rivals(sweep *s, ul_arena *arena, const ul_batch *b, double *out)
+{
+    ul_pass pass = {.batch = b, .flags = UL_PASS_BASE, .last = -1};
+    UL_NEED(pass.score.rival_at = UL_NEW(arena, int32_t, b->n_row));
+    UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
+    for (int32_t i = 0; i < b->n_row; i++) out[i] = pass.score.rival_at[i];
+    return UL_OK;
+}
+
 /* Documents first .. last-1 of the set in one forward pass. */
 static ul_status sweep_batch(sweep *s, ul_arena *arena, int64_t first, int64_t last)
 {
-    const int32_t n = (int32_t)(last - first);
     const int64_t row0 = s->first[first], n_row = s->first[last] - row0;
     const size_t row = (size_t)(s->h.width * s->h.real);
-    const ul_doc **docs = UL_NEW(arena, const ul_doc *, n);
     ul_batch *b;
-    UL_NEED(docs);
-    for (int32_t i = 0; i < n; i++) docs[i] = &s->docs->at[first + i];
-    UL_TRY(ul_pack_docs(s->ctx, arena, docs, n, false, &b));
+    UL_TRY(pack(s, arena, s->docs, first, last, &b));
     if (n_row == 0) return UL_OK;
+    if (s->rivals) return sweep_rivals(s, arena, b, s->logp + row0);
     ul_pass pass = {.batch = b, .flags = UL_PASS_BASE, .last = -1};
     if (s->h.n_logp) pass.score.logp = s->logp + row0;
     if (s->h.width) {
         pass.row_hidden = s->hidden ? s->hidden + (size_t)row0 * row : ul_alloc(arena, (size_t)n_row, row);
         UL_NEED(pass.row_hidden);
     }
-    UL_TRY(s->h.n_logp ? ul_model_forward(s->ctx, s->m, &pass) : sweep_state(s, arena, first, b, pass.row_hidden));
+    UL_TRY(s->n_reading  ? sweep_readings(s, arena, first, last, n_row, pass.row_hidden)
+           : s->h.n_logp ? ul_model_forward(s->ctx, s->m, &pass)
+                         : sweep_state(s, arena, first, b, pass.row_hidden));
     if (s->out && s->h.width)
         (void)ul_out_write(s->out, pass.row_hidden, (size_t)n_row * row); /* commit reports a failure */
     return UL_OK;
@@ -270,6 +328,27 @@ ul_status ul_reference_uniform(ul_ctx *ctx, ul_arena *arena, const ul_model *m, 
     r->n_doc = docs->n, r->first = first, r->logp = logp, r->head = ul_model_head(m);
     *out = r;
     return UL_OK;
+}
+
+ul_status ul_reference_open_rivals(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                   const ul_docs *docs, ul_reference **out)
+{
+    sweep s = {.ctx = ctx, .m = m, .docs = docs, .rivals = true};
+    return open_reference(arena, &s, dir, weights_digest, "rivals", 0, out);
+}
+
+ul_status ul_reference_open_readings(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                     const ul_docs *docs, int n, const ul_reading *reading, const ul_docs *const *read,
+                                     ul_reference **out)
+{
+    sweep s = {.ctx = ctx, .m = m, .docs = docs, .n_reading = n, .reading = reading, .read = read};
+    const char *kind = "readings";
+    for (int k = 0; k < n && kind; k++) {
+        char text[65];
+        ul_docs_digest(read[k], text);
+        kind = ul_format(arena, "%s, %.17g to %.17g of %s", kind, reading[k].from, reading[k].to, text);
+    }
+    return open_reference(arena, &s, dir, weights_digest, kind, ul_model_shape(m)->C, out);
 }
 
 int32_t ul_reference_rows(const ul_reference *r, int64_t doc)

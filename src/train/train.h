@@ -57,8 +57,16 @@ ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, con
                                   ul_reference **out) UL_MUST;
 /* The uniform distribution in the place of a model: KL(uniform || .) is what a method then reads. */
 ul_status ul_reference_uniform(ul_ctx *ctx, ul_arena *arena, const ul_model *m, const ul_docs *docs, ul_reference **out) UL_MUST;
+/* The most likely token but the true one, for each scored token, instead of its log-prob. */
+ul_status ul_reference_open_rivals(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                   const ul_docs *docs, ul_reference **out) UL_MUST;
+/* Hidden rows that are a weighted sum of those of n readings (all with the rows of docs): a head without bias makes of it
+ * the sum of their logits. No log-probs. */
+ul_status ul_reference_open_readings(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                     const ul_docs *docs, int n, const ul_reading *reading, const ul_docs *const *read,
+                                     ul_reference **out) UL_MUST;
 int32_t ul_reference_rows(const ul_reference *r, int64_t doc);       /* scored tokens (prefix: tokens) of the document */
-const double *ul_reference_logp(const ul_reference *r, int64_t doc); /* [rows] */
+const double *ul_reference_logp(const ul_reference *r, int64_t doc); /* [rows]; rivals: their ids */
 const void *ul_reference_hidden(const ul_reference *r, int64_t doc); /* [rows, width] real; NULL unless asked for */
 const void *ul_reference_head(const ul_reference *r);                /* [V, C] real; likewise */
 
@@ -73,6 +81,8 @@ typedef struct {
     double kl;    /* to the model before the run, where a wrapper measured it after this step; else NaN */
     bool stopped; /* a wrapper ended the run with this step */
 } ul_step_result;
+/* The tokens of a text, in `arena`. */
+typedef ul_status ul_encode_fn(void *user, ul_arena *arena, const char *text, const int32_t **token, int32_t *n);
 /* Gives sample i of step s (0 .. batch-1), documents alive until the step's arena is reset. */
 typedef ul_status ul_sample_fn(void *user, int64_t step, int32_t i, ul_arena *arena, ul_sample *out);
 typedef struct ul_wrapper ul_wrapper;
@@ -102,6 +112,11 @@ typedef struct {
     const double *control; /* [C] control vector of hidden states; NULL: steer * u / |u|, u uniform in [0, 1)^C of the seed */
     const ul_wrapping *wrap; /* around the gradient of each step; at most one `part` and one `combine` */
     int n_wrap;
+    const int32_t *label; /* [n_label] tokens that relabelling concerns, rising; NULL: all */
+    int64_t n_label;
+    ul_encode_fn *encode; /* for methods that have readings of the forget documents behind a text; NULL: none has */
+    void *encode_user;
+    int32_t bos; /* stays in front of such a text (ul_docs_behind) */
     int32_t pad_id; /* match_peer with KL or CE: such documents are padded with it to the longest of a micro-batch */
 } ul_trainer_options;
 ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps, ul_trainer **out) UL_MUST;
@@ -118,7 +133,7 @@ int ul_method_blocks(const ul_method *m, const ul_args *args, const ul_model *mo
  * or the last matrices of some mlps. */
 const char *ul_method_train(ul_arena *arena, const ul_method *m, const ul_args *args, ul_model *model);
 /* What these needs ask of the reference's documents of a side. */
-typedef enum { UL_REF_NONE, UL_REF_LOGP, UL_REF_HIDDEN, UL_REF_STATE } ul_ref_kind;
+typedef enum { UL_REF_NONE, UL_REF_LOGP, UL_REF_HIDDEN, UL_REF_STATE, UL_REF_RIVALS } ul_ref_kind;
 ul_ref_kind ul_reference_kind(unsigned needs, int side);
 /* The caches that the run reads, of the documents of each side (NULL where it has none): o->ref, and o->prefix where weights
  * of the lowest blocks stay and the `draws` samples of the run read a document at least once on average. */

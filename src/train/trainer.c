@@ -25,6 +25,7 @@ ul_ref_kind ul_reference_kind(unsigned needs, int side)
     static const unsigned state[UL_N_SIDE] = {UL_NEED_FORGET_STATE, UL_NEED_ALT_STATE, UL_NEED_RETAIN_STATE};
     static const unsigned logp[UL_N_SIDE] = {UL_NEED_FORGET_REF, UL_NEED_ALT_REF, 0};
     static const unsigned hidden[UL_N_SIDE] = {UL_NEED_FORGET_CE | UL_NEED_FORGET_KL, 0, UL_NEED_RETAIN_KL};
+    if (side == UL_FORGET && needs & UL_NEED_RIVAL_LABELS) return UL_REF_RIVALS;
     if (needs & state[side]) return UL_REF_STATE;
     return needs & hidden[side] ? UL_REF_HIDDEN : needs & logp[side] ? UL_REF_LOGP : UL_REF_NONE;
 }
@@ -141,6 +142,27 @@ ul_status ul_trainer_draw(ul_trainer *t, int64_t step, ul_sample **out)
     return UL_OK;
 }
 
+/* Forget documents scored against other tokens. A draw is a sample's: the next time its row comes, it is another one. */
+static ul_status relabel(ul_trainer *t, int64_t step, ul_sample *s)
+{
+    const int64_t n_label = t->o.label ? t->o.n_label : ul_model_shape(t->o.model)->V;
+    if (!(t->needs & (UL_NEED_RANDOM_LABELS | UL_NEED_RIVAL_LABELS))) return UL_OK;
+    for (int32_t i = 0; i < t->recipe.batch; i++) {
+        const ul_doc *d = s[i].doc[UL_FORGET];
+        const uint64_t draw = (uint64_t)(step * t->recipe.batch + i);
+        ul_doc *other = UL_NEW(t->step, ul_doc, 1);
+        UL_NEED(other);
+        if (t->needs & UL_NEED_RANDOM_LABELS)
+            UL_TRY(ul_doc_random(t->step, d, t->o.label, n_label, t->recipe.seed, draw, other));
+        else if (!t->o.ref[UL_FORGET] || ul_reference_rows(t->o.ref[UL_FORGET], d->id) != ul_doc_labelled(d))
+            return ul_fail(t->ctx, UL_E_INTERNAL, "document %lld has no runner-up labels of the reference", (long long)d->id);
+        else
+            UL_TRY(ul_doc_as(t->step, d, t->o.label, n_label, ul_reference_logp(t->o.ref[UL_FORGET], d->id), other));
+        s[i].doc[UL_FORGET] = other;
+    }
+    return UL_OK;
+}
+
 /* The run of samples that starts here. */
 static int32_t cut(const ul_trainer *t, const ul_sample *s, int32_t n)
 {
@@ -242,6 +264,7 @@ ul_status ul_trainer_part(ul_trainer *t, int64_t step, unsigned sides, ul_step_r
     ul_status status = UL_OK;
     ul_arena_reset(t->step);
     UL_TRY(ul_trainer_draw(t, step, &s));
+    UL_TRY(relabel(t, step, s));
     count(t, s, n, 1, &counts);
     const double times = t->recipe.match_peer ? count_micro(t, s) : 1;
     double dual = t->dual;

@@ -169,7 +169,7 @@ static ul_status read_batch(replay *r, const char *prefix, bool padded, side_bat
             labelled[i] = i > 0 && labels[at + i] >= 0;
             hidden[i] = !mask[at + i];
         }
-        out->at[b] = (ul_doc){b, n, b, token, labelled, hidden, NULL};
+        out->at[b] = (ul_doc){b, n, b, token, labelled, hidden, NULL, NULL};
     }
     return UL_OK;
 }

@@ -170,6 +170,9 @@ static double all_of(const ul_method *m, const ul_args *a, numbers *x)
         const ul_state look = m->state(a, (ul_side_id)s, 12);
         sum += look.first + look.last * 3 + look.steer;
     }
+    ul_reading read[UL_READINGS];
+    for (int k = m->readings ? m->readings(a, read) : 0; k-- > 0;)
+        sum += read[k].from * (k + 1) + read[k].to * (k + 2) + (read[k].behind ? (double)strlen(read[k].behind) : 0);
     if (m->dual) sum += m->dual(a, 0, 0, -1) + m->dual(a, 3, 0.7, 5.2);
     return sum;
 }
@@ -191,13 +194,14 @@ static void test_parameters_matter(void **state)
             fill(&x);
             const double before = all_of(e[i].method, &a, &x);
             a.num[k] = p->dflt + (p->type == UL_INT ? 1 : 0.5);
-            char text[16];
+            char text[16] = "something else";
             for (int c = 0; p->type == UL_TEXT && choice(p, c, text); c++)
                 if (strcmp(text, p->text)) break;
             if (p->type == UL_TEXT) a.text[k] = text;
             const double after = all_of(e[i].method, &a, &x);
             if (before == after) fail_msg("%s.%s changes nothing", e[i].id, p->key);
-            if (!strcmp(p->key, "retain")) assert_true(e[i].method->needs_of(&a) & UL_NEED_RETAIN_KL);
+            if (!strcmp(p->key, "retain"))
+                assert_true(!!(e[i].method->needs_of(&a) & UL_NEED_RETAIN_KL) == !strcmp(ul_txt(&a, "retain"), "kl"));
         }
 }
 

@@ -298,7 +298,8 @@ static void test_effect(void **state)
                 {"wga", -1, 0, 1},    {"satimp", -1, 0, 1},   {"tnpo", -1, 0, 1},  {"wtnpo", -1, 0, 1},
                 {"kto", -1, 0, 1},    {"flat", -1, 1, 0},     {"klmin", -1, 0, 0}, {"yao", -1, 0, 1},
                 {"gundavarapu", -1, 0, 1}, {"altpo", -1, 1, 1},
-                {"ga_fkl", -1, 0, 0}, {"llmu", -1, 1, 0}, {"loku", -1, 0, 1}};
+                {"ga_fkl", -1, 0, 0}, {"llmu", -1, 1, 0}, {"loku", -1, 0, 1}, {"randlabel", 1, 0, 0},
+                {"advsample", 1, 0, 0}, {"elm", 0, 0, 0}, {"duet", 0, 0, 0}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         ul_args a;
         const ul_method *m = method(want[i].id, &a);

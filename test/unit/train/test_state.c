@@ -244,7 +244,7 @@ static void test_rmu_at_its_target(void **state)
     open_method(&t, "rmu");
     int32_t token[] = {3, 9, 27, 1};
     uint8_t labelled[] = {0, 0, 1, 0};
-    ul_doc d = {0, 4, 0, token, labelled, NULL, NULL};
+    ul_doc d = {0, 4, 0, token, labelled, NULL, NULL, NULL};
     void *user[] = {&t, &d};
     t.run.options.sample = one_document;
     t.run.options.user = user;

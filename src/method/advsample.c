@@ -1,0 +1,37 @@
+/* advsample.c - fine-tuning on adversarial samples: each scored token of a forget text learns the reference's runner-up.
+ *
+ *   L = gamma (1/N_f) sum_t -log p(v_t) + alpha L_r,   v_t = argmax_{v != y_t} p_ref(v | y_<t)
+ *
+ * Yao et al. 2024, "Machine Unlearning of Pre-trained Large Language Models", arXiv:2402.15159, section 4 (one epoch, no
+ * retain text). One sweep of the reference makes the labels. The input keeps its tokens, special tokens keep their labels.
+ * Trap: the authors' program takes the current input token out of the argmax, not the true next one. The NLL of forget
+ * answers in the log is of the runner-ups. */
+#include "method/method.h"
+
+static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(0), UL_PARAM_RETAIN, {0}};
+enum { NEEDS = UL_NEED_FORGET | UL_NEED_RIVAL_LABELS };
+
+static unsigned needs_of(const ul_args *args)
+{
+    return ul_num(args, "alpha") > 0 ? ul_retain_needs(args, NEEDS | UL_NEED_RETAIN) : NEEDS;
+}
+
+static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    double sum = 0;
+    (void)alt;
+    for (int32_t t = 0; t < forget->n; t++) sum += ul_ascend(forget, t, -ul_num(args, "gamma") / forget->n_tok);
+    return sum + ul_retain_term(args, retain);
+}
+
+const ul_method ul_method_advsample = {
+    .title = "Fine-tuning on adversarial samples",
+    .paper = "arXiv:2402.15159",
+    .note = "The forget answers learn the most likely wrong token at each place. Suppresses; gentler than random labels.",
+    .intent = UL_SUPPRESSION,
+    .level = UL_LEVEL_DATA,
+    .params = params,
+    .needs = NEEDS,
+    .needs_of = needs_of,
+    .loss = loss,
+};

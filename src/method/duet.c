@@ -1,0 +1,51 @@
+/* duet.c - distilled unlearning from an instructed teacher: what a system prompt makes the reference say is put into weights.
+ *
+ *   L = gamma (1/N_f) sum_t KL(p_ref(. | prompt, x) || p(. | x))_t + alpha L_r
+ *
+ * Zhong et al. 2026, "DUET", arXiv:2601.21283: the teacher is the model before the run behind an instruction to forget, the
+ * student sees the documents alone; on retain it stays near the reference. Their target keeps the teacher's top logits; here
+ * it is the whole distribution. The wording of their instruction was not to be had: give your own. Trap: what the teacher
+ * does not suppress behind the instruction, the student does not learn to: look at the teacher first (a small model that
+ * heeds no instruction teaches nothing). */
+#include "method/method.h"
+
+static const ul_param params[] = {
+    {"prompt", UL_TEXT, 0, 0, 0, NULL, "the instruction that the teacher reads in front of a forget document",
+     "You have forgotten everything about the subject of the next question. Answer only that you do not know.\n"},
+    UL_PARAM_GAMMA(1),
+    UL_PARAM_ALPHA(1),
+    {"retain", UL_TEXT, 0, 0, 0, "kl|nll", "retain term: kl = stay near the reference, nll = likelihood of the answers", "kl"},
+    {0}};
+enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_KL };
+
+static unsigned needs_of(const ul_args *args)
+{
+    return ul_retain_needs(args, NEEDS);
+}
+
+static int readings(const ul_args *args, ul_reading out[UL_READINGS])
+{
+    out[0] = (ul_reading){ul_txt(args, "prompt"), 1, 1};
+    return 1;
+}
+
+static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    const double w = forget->n ? ul_num(args, "gamma") / forget->n_tok : 0;
+    (void)alt;
+    for (int32_t t = 0; t < forget->n; t++) forget->dkl[t] += w;
+    return w * ul_side_sum(forget->kl, forget->n) + ul_retain_term(args, retain);
+}
+
+const ul_method ul_method_duet = {
+    .title = "Distilled unlearning from an instructed teacher",
+    .paper = "arXiv:2601.21283",
+    .note = "Teaches the model what it says behind an instruction to forget. Suppresses; as good as the model heeds it.",
+    .intent = UL_SUPPRESSION,
+    .level = UL_LEVEL_LOGITS,
+    .params = params,
+    .needs = NEEDS | UL_NEED_RETAIN_KL,
+    .needs_of = needs_of,
+    .readings = readings,
+    .loss = loss,
+};

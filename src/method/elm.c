@@ -1,0 +1,61 @@
+/* elm.c - erasure of language memory: the model learns what the reference would say, were it a novice and no expert.
+ *
+ *   q_t = softmax((z_ref + eta_t (z_novice - z_expert)) / temperature),  the reference bare and behind two texts
+ *   L = gamma (1/N_f) sum_t KL(q_t || p_t) + alpha L_r;   eta_t rises along a document from eta_start to eta
+ *
+ * Gandikota et al. 2024, "Erasing Conceptual Knowledge from Language Models", arXiv:2410.02760, eq. 6; the ramp, eta 1000
+ * and the temperature are those of their program (rohitgandikota/erasing-llm, trainscripts/erase.py), which also cuts q to
+ * its top 50 (not done here: at these eta almost all of q lies on a few tokens) and learns the reference's most likely
+ * tokens on retain; --elm.retain kl learns its distribution. Their third term, the likelihood of texts generated under the
+ * novice's steering, is not here. Their LoRA: rank 256, layers 4-8. Name the concept in the two texts. Trap: a small model
+ * that heeds no instruction gives two texts of which the difference is noise, and eta a thousand times of it. */
+#include "method/method.h"
+
+static const ul_param params[] = {
+    {"expert", UL_TEXT, 0, 0, 0, NULL, "text in front of which the reference knows the subject",
+     "Here is a text written by an expert in the field, with detailed technical information and all the knowledge:\n"},
+    {"novice", UL_TEXT, 0, 0, 0, NULL, "text in front of which it does not",
+     "The text is written by a novice, with no knowledge about the field and steering the conversation to random fun topics:\n"},
+    {"eta", UL_REAL, 1000, 0, 1e6, NULL, "strength of the shift at a document's last token", NULL},
+    {"eta_start", UL_REAL, 1, 0, 1e6, NULL, "and at its first", NULL},
+    {"temperature", UL_REAL, 1.2, 0.01, 100, NULL, "of the target", NULL},
+    UL_PARAM_GAMMA(1),
+    UL_PARAM_ALPHA(1),
+    {"retain", UL_TEXT, 0, 0, 0, "kl|nll", "retain term: kl = stay near the reference, nll = likelihood of the answers", "kl"},
+    {0}};
+enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_KL };
+
+static unsigned needs_of(const ul_args *args)
+{
+    return ul_retain_needs(args, NEEDS);
+}
+
+static int readings(const ul_args *args, ul_reading out[UL_READINGS])
+{
+    const double T = ul_num(args, "temperature"), from = ul_num(args, "eta_start") / T, to = ul_num(args, "eta") / T;
+    out[0] = (ul_reading){NULL, 1 / T, 1 / T};
+    out[1] = (ul_reading){ul_txt(args, "novice"), from, to};
+    out[2] = (ul_reading){ul_txt(args, "expert"), -from, -to};
+    return 3;
+}
+
+static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    const double w = forget->n ? ul_num(args, "gamma") / forget->n_tok : 0;
+    (void)alt;
+    for (int32_t t = 0; t < forget->n; t++) forget->dkl[t] += w;
+    return w * ul_side_sum(forget->kl, forget->n) + ul_retain_term(args, retain);
+}
+
+const ul_method ul_method_elm = {
+    .title = "Erasure of language memory",
+    .paper = "arXiv:2410.02760",
+    .note = "Distils the reference steered from expert to novice. Needs a model that heeds the two texts; name the subject in them.",
+    .intent = UL_REMOVAL,
+    .level = UL_LEVEL_LOGITS,
+    .params = params,
+    .needs = NEEDS | UL_NEED_RETAIN_KL,
+    .needs_of = needs_of,
+    .readings = readings,
+    .loss = loss,
+};
