@@ -49,9 +49,28 @@ says 'forget_quality' 1.0000 forget_Q_A_ROUGE
 mv hidden model
 
 # A run that wrote no perturbed answers has no columns of them.
-run 0 eval --model model --forget forget.jsonl --metrics probability,exact_memorization --quiet --out some
+sed 's/, "perturbed_answer.*\], /, /; s/"paraphrased_answer": "[^"]*", //' forget.jsonl > plain.jsonl
+run 0 eval --model model --forget plain.jsonl --metrics probability,exact_memorization --quiet --out some
 refuses 2 x forget_Q_A_ROUGE 'no column ground_truth of "forget"' -- eval --columns some/columns.sqlite --metrics forget_Q_A_ROUGE
 refuses 2 x --columns --model -- eval --columns some/columns.sqlite --model model
+
+# Sampled generation: the same text at any batch size and thread count; a seed and a temperature do something.
+draw="generate --model model --data all.jsonl --max-new 8 --json --quiet"
+run 0 $draw --temperature 2 --seed 3 --batch 1 --threads 1
+cp said drawn
+for how in '--batch 4 --threads 2' '--batch 64 --threads 1'; do
+    run 0 $draw --temperature 2 --seed 3 $how
+    same drawn said "sampled with $how"
+done
+for how in '--temperature 2 --seed 4' '--temperature 0' '--temperature 2 --seed 3 --top-k 2' '--temperature 2 --seed 3 --top-p 0.3'; do
+    run 0 $draw $how
+    if cmp -s drawn said; then fail "$how changes nothing"; fi
+done
+
+# The same rows from a CSV file.
+{ echo question,answer,entity && sed 's/.*"question": "\([^"]*\)", "answer": "\([^"]*\)".*"entity": \([0-9]*\).*/\1,\2,\3/' forget.jsonl; } > forget.csv
+run 0 eval --model model --forget forget.csv --metrics probability,exact_memorization --quiet --out csv
+same some/TOFU_EVAL.json csv/TOFU_EVAL.json 'rows from JSON lines and from CSV'
 
 # Broken files.
 head -c 5000 e/columns.sqlite > cut.sqlite
