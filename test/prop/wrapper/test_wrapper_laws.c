@@ -6,7 +6,10 @@
 #include <sys/wait.h>
 
 static const char *const methods[] = {"npo", "graddiff"};
-static const char *const together[] = {"wagle", "sam", "gru", "wa"};
+static const struct {
+    const char *name, *wrap[MOST_WRAP];
+} together[] = {{"surgery", {"wagle", "sam", "gru", "wa"}}, {"stages", {"lu", "rs", "ramp", "budget"}}};
+enum { N_TOGETHER = sizeof together / sizeof *together };
 
 typedef struct {
     char weights[65];
@@ -18,14 +21,15 @@ static void begin(wrapped *w, const tiny_how *how, const char *method, const cha
 {
     char dir[700];
     wrapped_open(w, how, method, out);
-    if (!strcmp(id, "together"))
-        for (int i = 0; i < (int)(sizeof together / sizeof *together); i++) wrap(w, together[i]);
-    else if (*id)
-        wrap(w, id);
+    int named = 0;
+    for (int k = 0; k < N_TOGETHER; k++)
+        for (int i = 0; !strcmp(id, together[k].name) && i < MOST_WRAP; i++)
+            named += wrap(w, together[k].wrap[i]) != NULL;
+    if (*id && !named) wrap(w, id);
     for (int i = 0; i < w->t.run.options.n_wrap; i++) {
         ul_args *a = &w->args[i];
         if (!strcmp(w->wrap[i].id, "wa")) set_number(a, "every", 2);
-        if (!strcmp(w->wrap[i].id, "budget")) set_number(a, "every", 3), set_number(a, "limit", 0.05);
+        if (!strcmp(w->wrap[i].id, "budget")) set_number(a, "every", 3), set_number(a, "limit", named ? 1000 : 0.05);
         if (!strcmp(w->wrap[i].id, "gu")) set_number(a, "rank", 2);
         if (!strcmp(w->wrap[i].id, "lu")) set_number(a, "folds", 2);
         if (!strcmp(w->wrap[i].id, "sam")) set_number(a, "rho", 0.2);
@@ -117,7 +121,7 @@ static void test_laws(void **state)
     (void)state;
     for (int m = 0; m < 2; m++) {
         for (int i = 0; i < n; i++) laws(methods[m], e[i].id);
-        laws(methods[m], "together");
+        for (int k = 0; k < N_TOGETHER; k++) laws(methods[m], together[k].name);
     }
 }
 
