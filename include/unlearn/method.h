@@ -34,6 +34,9 @@ enum {
     UL_NEED_RETAIN_STATE = 1 << 23    /* of the retain documents                                                 */
 };
 
+/* Models of fewer blocks have defaults of their own where the papers' were found on models of billions of parameters. */
+enum { UL_FEW_BLOCKS = 8 };
+
 /* ---- what is measured of hidden states ---- */
 typedef enum {
     UL_DISTANCE_NONE,    /* nothing of this side                                                                */
@@ -46,7 +49,7 @@ typedef enum {
 } ul_distance;
 typedef enum {
     UL_TARGET_CONTROL,   /* steer * u / |u|, u uniform in [0, 1)^C                                              */
-    UL_TARGET_REFERENCE, /* the reference's state of the same token                                             */
+    UL_TARGET_REFERENCE, /* the reference's state of the same token, + steer * |state| * u / |u|                */
     UL_TARGET_MOVED      /* the same + steer * (mean of the alternates' states - mean of the forget documents'), both under
                             the reference, at their scored tokens                                               */
 } ul_target;
@@ -95,6 +98,7 @@ typedef struct {
     double token_share;  /* of a token in the mean over documents of the means over their scored tokens        */
     double dual;         /* the multiplier, of methods that have one                                           */
     double epoch;        /* how far the run is, in its `epochs`; the same for all documents of a step          */
+    int32_t n_layer;     /* blocks of the model                                                                */
     double progress;     /* steps done / steps of the run, in [0, 1)                                            */
     double constraint;   /* out: the document's part of what the multiplier weighs                             */
 } ul_side;
@@ -111,7 +115,7 @@ typedef struct {
     int32_t (*skip)(const ul_args *);      /* first scored tokens of a forget document that n_tok leaves out    */
     ul_state (*state)(const ul_args *, ul_side_id, int n_layer); /* UL_NEED_STATE: what of this side            */
     int trains_down; /* UL_NEED_STATE: only the last matrices of the mlps of so many blocks up to the last one looked at move;
-                        0: all weights of the blocks that are run                                               */
+                        0, or more than one in models of fewer than UL_FEW_BLOCKS: all weights of the blocks that are run */
     /* What the reference of the forget side's KL is, where it is not the reference's own distribution: the softmax of a
      * sum of readings. Returns how many. */
     int (*readings)(const ul_args *, ul_reading out[UL_READINGS]);

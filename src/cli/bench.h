@@ -73,6 +73,7 @@ ul_status ul_bench_run_train_15m(ul_bench *b, const char *name);
 ul_status ul_bench_run_train_124m(ul_bench *b, const char *name);
 ul_status ul_bench_run_train_656k(ul_bench *b, const char *name);
 ul_status ul_bench_run_npo(ul_bench *b, const char *name);
+ul_status ul_bench_run_rmu(ul_bench *b, const char *name);
 ul_status ul_bench_run_generate(ul_bench *b, const char *name);
 ul_status ul_bench_run_eval(ul_bench *b, const char *name);
 ul_status ul_bench_run_startup(ul_bench *b, const char *name);

@@ -23,6 +23,7 @@ static const ul_bench_case cases[] = {
     {"train-15m", "train step, 15M (dim 288, 6 layers, vocabulary 32000), 8 x 256 tokens", ul_bench_run_train_15m},
     {"train-124m", "train step, GPT-2 124M, 4 x 256 tokens", ul_bench_run_train_124m},
     {"npo-tofu", "NPO step, 15M, 8 + 8 documents of TOFU's lengths, reference cached", ul_bench_run_npo},
+    {"rmu-124m", "RMU step at block 7 of 12, GPT-2 124M, 4 + 4 x 128 tokens, prefixes cached", ul_bench_run_rmu},
     {"generate-124m", "greedy decoding, GPT-2 124M, batch 1, 8, 64", ul_bench_run_generate},
     {"eval-tofu", "`unlearn eval --model DIR --tofu DIR`", ul_bench_run_eval},
     {"startup", "`unlearn --version`", ul_bench_run_startup}};

@@ -1,10 +1,22 @@
-/* _state.c - what methods of hidden states share: a block by its share of the model, a mean over documents. */
+/* _state.c - what methods of hidden states share: a block by its share of the model, a mean over documents,
+ * defaults by the size of the model. */
 #include "method/method.h"
 
 int ul_state_layer(const ul_args *args, const char *key, int n_layer, int sixteenths)
 {
     const int l = (int)ul_num(args, key);
     return l < 0 ? n_layer * sixteenths / 16 : l < n_layer ? l : n_layer - 1;
+}
+
+double ul_by_size(const ul_args *args, const char *key, int n_layer, double few, double many)
+{
+    const double x = ul_num(args, key);
+    return x >= 0 ? x : n_layer < UL_FEW_BLOCKS ? few : many;
+}
+
+double ul_state_alpha(const ul_args *args, const ul_side *retain)
+{
+    return ul_by_size(args, "alpha", retain->n_layer, UL_STATE_ALPHA_FEW, 1200);
 }
 
 double ul_state_term(ul_side *s, double weight)

@@ -10,28 +10,29 @@
 #include "method/method.h"
 
 static const ul_param params[] = {
-    UL_PARAM_LAYER("block whose output is steered, from 0; -1: a quarter of the way up"),
-    {"beta", UL_REAL, 5, 0, 1e6, NULL, "length of the control vector, in mean lengths of the forget documents' states", NULL},
+    UL_PARAM_LAYER("block whose output is steered, from 0; -1: a quarter of the way up, of fewer than 8 blocks the last"),
+    {"beta", UL_REAL, -1, -1, 1e6, NULL,
+     "length of the control vector, in mean lengths of the forget documents' states; -1: 5, in models of fewer than 8 blocks 2", NULL},
     UL_PARAM_GAMMA(1),
-    {"alpha", UL_REAL, 1200, 0, 1e6, NULL, "weight of the retain term", NULL},
+    UL_PARAM_STATE_ALPHA,
     {0}};
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
-    const int l = ul_state_layer(args, "layer", n_layer, 4);
+    const int l = ul_state_layer(args, "layer", n_layer, n_layer < UL_FEW_BLOCKS ? 15 : 4);
     if (side == UL_ALT) return (ul_state){0};
     return (ul_state){.first = l,
                       .last = l,
                       .distance = UL_DISTANCE_SQUARE,
                       .target = side == UL_FORGET ? UL_TARGET_CONTROL : UL_TARGET_REFERENCE,
-                      .steer = ul_num(args, "beta"),
+                      .steer = side == UL_FORGET ? ul_by_size(args, "beta", n_layer, 2, 5) : 0,
                       .by_norm = true};
 }
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     (void)alt;
-    return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_num(args, "alpha"));
+    return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_state_alpha(args, retain));
 }
 
 const ul_method ul_method_armu = {

@@ -10,20 +10,20 @@
 #include "method/method.h"
 
 static const ul_param params[] = {
-    UL_PARAM_LAYER("block whose output is turned, from 0; -1: a quarter of the way up"),
+    UL_PARAM_LAYER("block whose output is turned, from 0; -1: a quarter of the way up, of fewer than 8 blocks the last"),
     UL_PARAM_GAMMA(1),
     {"alpha", UL_REAL, 1, 0, 1e6, NULL, "weight of the retain term", NULL},
     {0}};
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
-    const int l = ul_state_layer(args, "layer", n_layer, 4);
+    const int l = ul_state_layer(args, "layer", n_layer, n_layer < UL_FEW_BLOCKS ? 15 : 4);
     if (side == UL_ALT) return (ul_state){0};
     return (ul_state){.first = l,
                       .last = l,
                       .distance = UL_DISTANCE_COSINE,
                       .target = side == UL_FORGET ? UL_TARGET_CONTROL : UL_TARGET_REFERENCE,
-                      .steer = 1};
+                      .steer = side == UL_FORGET};
 }
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)

@@ -27,7 +27,7 @@ static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
                       .last = l,
                       .distance = UL_DISTANCE_SQUARE,
                       .target = side == UL_FORGET ? UL_TARGET_MOVED : UL_TARGET_REFERENCE,
-                      .steer = ul_num(args, "steer")};
+                      .steer = side == UL_FORGET ? ul_num(args, "steer") : 0};
 }
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)

@@ -27,6 +27,15 @@ int ul_state_layer(const ul_args *args, const char *key, int n_layer, int sixtee
 /* weight * mean over documents of the means of dist over their tokens: this document's part; adds into ddist. */
 double ul_state_term(ul_side *s, double weight);
 
+/* The parameter, or where it is negative what suits the model's size; rmu's alpha. */
+double ul_by_size(const ul_args *args, const char *key, int n_layer, double few, double many);
+double ul_state_alpha(const ul_args *args, const ul_side *retain);
+enum { UL_STATE_ALPHA_FEW = 10 };
+
+#define UL_PARAM_STATE_ALPHA                                                                                           \
+    {                                                                                                                  \
+        "alpha", UL_REAL, -1, -1, 1e6, NULL, "weight of the retain term; -1: 1200, in models of fewer than 8 blocks 10", NULL \
+    }
 #define UL_PARAM_LAYER(help)                                                                                           \
     {                                                                                                                  \
         "layer", UL_INT, -1, -1, 1000, NULL, help, NULL                                                                \

@@ -6,33 +6,37 @@
  * means over documents of the means over their scored tokens, at the output of block l. Only the last matrices of the
  * mlps of blocks l-2, l-1, l move unless --train says otherwise; the blocks above l are not run.
  *
- * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200). Traps: c beside
+ * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200: the defaults; on TOFU with 0.65 million
+ * parameters these change nothing, so models of fewer than 8 blocks have others, repro/tofu-rmu.md). Traps: c beside
  * |h_l| decides everything; open-unlearning's means are a product of means (--match open-unlearning). Shallow: a few
  * steps of relearning or one ablated direction bring most of it back. */
 #include "method/method.h"
 
 static const ul_param params[] = {
-    UL_PARAM_LAYER("block whose output is steered, from 0; -1: a quarter of the way up"),
-    {"steer", UL_REAL, 6.5, 0, 1e6, NULL, "length c of the control vector", NULL},
+    UL_PARAM_LAYER("block whose output is steered, from 0; -1: a quarter of the way up, of fewer than 8 blocks the last"),
+    {"steer", UL_REAL, -1, -1, 1e6, NULL,
+     "length c of the control vector; -1: 6.5, in models of fewer than 8 blocks twice the mean |h_l| of forget text", NULL},
     UL_PARAM_GAMMA(1),
-    {"alpha", UL_REAL, 1200, 0, 1e6, NULL, "weight of the retain term", NULL},
+    UL_PARAM_STATE_ALPHA,
     {0}};
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
-    const int l = ul_state_layer(args, "layer", n_layer, 4);
+    const int l = ul_state_layer(args, "layer", n_layer, n_layer < UL_FEW_BLOCKS ? 15 : 4);
+    const bool own = ul_num(args, "steer") < 0 && n_layer < UL_FEW_BLOCKS;
     if (side == UL_ALT) return (ul_state){0};
     return (ul_state){.first = l,
                       .last = l,
                       .distance = UL_DISTANCE_SQUARE,
                       .target = side == UL_FORGET ? UL_TARGET_CONTROL : UL_TARGET_REFERENCE,
-                      .steer = ul_num(args, "steer")};
+                      .steer = side == UL_FORGET ? ul_by_size(args, "steer", n_layer, 2, 6.5) : 0,
+                      .by_norm = own};
 }
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     (void)alt;
-    return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_num(args, "alpha"));
+    return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_state_alpha(args, retain));
 }
 
 const ul_method ul_method_rmu = {

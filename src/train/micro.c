@@ -221,7 +221,7 @@ static void losses(ul_trainer *t, const ul_batch *b, int32_t n, const rows *r, c
             x->token_share = counts->token_share[b->doc_side[d]];
             if (x->token_share == 0) x->token_share = 1 / (x->n_seq * x->n);
             x->dual = counts->dual, x->epoch = counts->epoch;
-            x->progress = counts->progress;
+            x->progress = counts->progress, x->n_layer = ul_model_shape(t->o.model)->n_layer;
             if (r->ce) x->ce = r->ce + first, x->dce = r->soft_coef + first;
             add_up(b, r, d, sums);
         }

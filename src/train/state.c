@@ -7,7 +7,8 @@
  *   aligned  max(0, cos(h, t))   the opposite where it is positive, else 0
  *   mmd      see mmd.c
  *
- * Targets: steer * u / |u|, u uniform in [0, 1)^C (Li et al. 2024, WMDP, arXiv:2403.03218); the reference's state; or that
+ * Targets: steer * u / |u|, u uniform in [0, 1)^C (Li et al. 2024, WMDP, arXiv:2403.03218); the reference's state, perhaps
+ * a little off it along u, for losses that are flat there; or that
  * moved along the difference of two means (Shen et al. 2025, LUNAR, arXiv:2502.07218). */
 #include "train/train_impl.h"
 #include <math.h>
@@ -65,11 +66,12 @@ unsigned ul_method_sides(const ul_method *m, const ul_args *args, const ul_model
 
 const char *ul_method_train(ul_arena *arena, const ul_method *m, const ul_args *args, ul_model *model)
 {
-    const int last = last_block(m, args, model), n = m ? m->trains_down : 0;
+    const bool few = ul_model_shape(model)->n_layer < UL_FEW_BLOCKS;
+    const int last = last_block(m, args, model), n = !m || (few && m->trains_down > 1) ? 0 : m->trains_down;
     const char *name = "mlp.c_proj";
     ul_weight *w;
     if (last < 0 || (!n && ul_method_blocks(m, args, model) < 0)) return "all";
-    if (!n) return ul_format(arena, "layers 0-%d", last);
+    if (!n) return ul_format(arena, few ? "embedding,layers 0-%d" : "layers 0-%d", last);
     for (int i = ul_model_weights(model, &w); i-- > 0;)
         if (strstr(w[i].name, "mlp.down_proj")) name = "mlp.down_proj";
     return ul_format(arena, "layers %d-%d %s", last < n ? 0 : last - n + 1, last, name);
@@ -174,8 +176,12 @@ ul_status ul_state_begin(ul_trainer *t)
         double length = 1;
         if (s->distance == UL_DISTANCE_NONE || s->distance == UL_DISTANCE_MMD) continue;
         if (s->target == UL_TARGET_MOVED) UL_TRY(moved(t, s));
-        if (s->target != UL_TARGET_CONTROL) continue;
+        if (s->target == UL_TARGET_MOVED || (s->target == UL_TARGET_REFERENCE && s->steer == 0)) continue;
         UL_NEED(t->control = UL_NEW(t->arena, double, C));
+        if (s->target == UL_TARGET_REFERENCE) {
+            control(t, 1);
+            continue;
+        }
         if (s->by_norm) UL_TRY(mean_length(t, s, &length));
         control(t, s->steer * length);
         if (t->o.control) memcpy(t->control, t->o.control, (size_t)C * sizeof *t->control);
@@ -213,6 +219,10 @@ static void target(const ul_trainer *t, const ul_state *s, const void *ref, int6
     }
     ul_state_read(t->be, ref, i * ul_state_blocks(s) + k, C, y);
     for (int32_t c = 0; s->target == UL_TARGET_MOVED && c < C; c++) y[c] += t->moved[k * C + c];
+    if (s->target == UL_TARGET_MOVED || s->steer == 0) return;
+    double length = 0;
+    for (int32_t c = 0; c < C; c++) length += y[c] * y[c];
+    for (int32_t c = 0; c < C; c++) y[c] += s->steer * sqrt(length) * t->control[c];
 }
 
 /* Rows of one document at one of its blocks. x, y, g: [C], for mmd [UL_MMD_TOKENS, C]. */

@@ -169,6 +169,7 @@ static double all_of(const ul_method *m, const ul_args *a, numbers *x)
     for (int s = 0; m->state && s < UL_N_SIDE; s++) {
         const ul_state look = m->state(a, (ul_side_id)s, 12);
         sum += look.first + look.last * 3 + look.steer;
+        assert_true(look.first >= 0 && look.last < 12);
     }
     ul_reading read[UL_READINGS];
     for (int k = m->readings ? m->readings(a, read) : 0; k-- > 0;)
@@ -193,7 +194,7 @@ static void test_parameters_matter(void **state)
                 if (!strcmp(a.params[j].key, "alpha")) a.num[j] = 1; /* of some methods no retain term is the default */
             fill(&x);
             const double before = all_of(e[i].method, &a, &x);
-            a.num[k] = p->dflt + (p->type == UL_INT ? 1 : 0.5);
+            a.num[k] = p->dflt + (p->type == UL_INT ? 1 : p->dflt < 0 ? 1.5 : 0.5); /* -1: by the size of the model */
             char text[16] = "something else";
             for (int c = 0; p->type == UL_TEXT && choice(p, c, text); c++)
                 if (strcmp(text, p->text)) break;

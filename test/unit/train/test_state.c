@@ -23,6 +23,12 @@ static void open_method(tiny *t, const char *id)
     tiny_references(t, NULL);
 }
 
+static void at_block_0(tiny *t)
+{
+    set(t, "layer", 0);
+    tiny_references(t, NULL);
+}
+
 static double loss_of(tiny *t, int64_t step)
 {
     ul_trainer *tr;
@@ -113,7 +119,11 @@ static double part(const tiny *t, const char *id, int side, const states *now, c
         return forget ? square(now->h[0][i], u) / C : 1200 * square(now->h[0][i], ref->h[0][i]) / C;
     if (!strcmp(id, "cosrmu")) return 1 - cosine(now->h[0][i], forget ? u : ref->h[0][i]);
     if (!strcmp(id, "rr") && forget) {
-        const double a = cosine(now->h[0][i], ref->h[0][i]), b = cosine(now->h[1][i], ref->h[1][i]);
+        double y[L][C];
+        const double zero[C] = {0};
+        for (int l = 0; l < L; l++)
+            for (int c = 0; c < C; c++) y[l][c] = ref->h[l][i][c] + 0.05 * sqrt(square(ref->h[l][i], zero)) * u[c];
+        const double a = cosine(now->h[0][i], y[0]), b = cosine(now->h[1][i], y[1]);
         return 10 * (1 - tau) * (fmax(a, 0) + fmax(b, 0)) / 2;
     }
     if (!strcmp(id, "rr"))
@@ -130,7 +140,8 @@ static void check_formula(const char *id)
     states ref[3][2];
     double u[C], alt[C];
     open_method(&t, id);
-    const bool lunar = !strcmp(id, "lunar");
+    const bool lunar = !strcmp(id, "lunar"), first = !strcmp(id, "rmu") || !strcmp(id, "armu") || !strcmp(id, "cosrmu");
+    if (first) at_block_0(&t);
     if (!strcmp(id, "rmu")) set(&t, "steer", 6.5), set(&t, "alpha", 1200);
     if (!strcmp(id, "armu")) set(&t, "beta", 5), set(&t, "alpha", 1200);
     if (!strcmp(id, "cosrmu")) set(&t, "alpha", 1);
@@ -169,6 +180,38 @@ static void test_formulas(void **state)
     check_formula("cosrmu");
     check_formula("rr");
     check_formula("lunar");
+}
+
+/* The forget term alone, after six steps: nearer to its target than before. */
+static void check_effect(const char *id, const char *off)
+{
+    tiny t;
+    ul_trainer *tr;
+    ul_step_result before, after;
+    open_method(&t, id);
+    t.recipe.lr = 1e-3;
+    if (off) set(&t, off, 0);
+    UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, t.recipe.steps, &tr));
+    UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 0, &before));
+    for (int64_t s = 0; s < t.recipe.steps; s++) {
+        UL_OK_IN(t.ctx, ul_trainer_gradients(tr, s, &after));
+        UL_OK_IN(t.ctx, ul_trainer_update(tr, s, &after));
+    }
+    UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 0, &after)); /* the same documents again */
+    if (!(after.loss < before.loss - 1e-3 * fabs(before.loss))) fail_msg("%s: loss %g, then %g", id, before.loss, after.loss);
+    ul_trainer_free(tr);
+    tiny_close(&t);
+}
+
+static void test_effect(void **state)
+{
+    (void)state;
+    check_effect("rmu", "alpha");
+    check_effect("armu", "alpha");
+    check_effect("cosrmu", "alpha");
+    check_effect("rr", "ramp");
+    check_effect("lunar", "alpha");
+    check_effect("repnoise", "alpha");
 }
 
 /* exp(-|a-b|^2 / s), s = C/2 .. 8C */
@@ -248,6 +291,7 @@ static void test_rmu_at_its_target(void **state)
     void *user[] = {&t, &d};
     t.run.options.sample = one_document;
     t.run.options.user = user;
+    at_block_0(&t);
     set(&t, "gamma", 0);
     assert_true(loss_of(&t, 0) == 0); /* retain states are the reference's */
     set(&t, "gamma", 1);
@@ -306,7 +350,7 @@ static void test_prefix(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formulas), cmocka_unit_test(test_rmu_at_its_target), cmocka_unit_test(test_noise),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formulas), cmocka_unit_test(test_rmu_at_its_target), cmocka_unit_test(test_noise), cmocka_unit_test(test_effect),
                                        cmocka_unit_test(test_prefix)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
