@@ -32,7 +32,7 @@ static void documents(bench_run *r, int32_t V)
         for (int k = 0; k < N_DOC; k++) {
             for (int32_t i = 0; i < PROMPT + ANSWER; i++)
                 r->token[s][k][i] = (int32_t)ul_rng_below(0, UL_STREAM_TEST, (uint64_t)(s * N_DOC + k), (uint64_t)i, (uint64_t)V);
-            r->doc[s][k] = (ul_doc){k, PROMPT + ANSWER, k, r->token[s][k], r->labelled, NULL, NULL};
+            r->doc[s][k] = (ul_doc){.id = k, .n = PROMPT + ANSWER, .entity = k, .token = r->token[s][k], .labelled = r->labelled};
         }
         r->docs[s] = (ul_docs){.n = N_DOC, .at = r->doc[s], .n_tok = N_DOC * (PROMPT + ANSWER), .longest = PROMPT + ANSWER};
     }
