@@ -88,21 +88,10 @@ static ul_status try_at(search *s, double a, double budget, double *kl)
     return ul_fail(s->b->w->ctx, UL_E_CRITERION, "interrupted in the search for a scale");
 }
 
-static double norm(const ul_snapshot *s, void *const *x)
-{
-    double sum = 0;
-    for (int i = 0; i < s->n; i++)
-        for (int64_t j = 0; j < s->train[i].n; j++) {
-            const double v = ul_real_at(x[i], j, s->esize);
-            sum += v * v;
-        }
-    return sqrt(sum);
-}
-
 ul_status ul_budget_search(ul_budget *b, const ul_move *move, double budget, double *scale)
 {
     search s = {.b = b, .move = move};
-    const double d = norm(&move->from, move->d), size = norm(&move->from, move->from.p);
+    const double d = ul_arrays_norm(&move->from, move->d), size = ul_arrays_norm(&move->from, move->from.p);
     double kl, a = *scale;
     if (!(d > 0) || !isfinite(d))
         return ul_fail(b->w->ctx, UL_E_CRITERION, "%s: the direction to go has the norm %g; there is nowhere to go", b->w->id, d);

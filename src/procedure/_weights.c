@@ -1,5 +1,6 @@
 /* _weights.c - copies of the weights that move, and arithmetic relative to them. */
 #include "procedure/procedure.h"
+#include <math.h>
 #include <string.h>
 
 ul_status ul_snapshot_take(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_snapshot *out)
@@ -22,6 +23,27 @@ ul_status ul_snapshot_take(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_sna
 void ul_snapshot_restore(const ul_snapshot *s)
 {
     for (int i = 0; i < s->n; i++) memcpy(s->train[i].p, s->p[i], (size_t)s->train[i].n * s->esize);
+}
+
+double ul_arrays_norm(const ul_snapshot *s, void *const *x)
+{
+    double sum = 0;
+    for (int i = 0; i < s->n; i++)
+        for (int64_t j = 0; j < s->train[i].n; j++) {
+            const double v = ul_real_at(x[i], j, s->esize);
+            sum += v * v;
+        }
+    return sqrt(sum);
+}
+
+double ul_work_norm(ul_work *w)
+{
+    const ul_backend *be = ul_model_backend(w->model);
+    ul_trainable *t;
+    double sum = 0;
+    const int n = ul_model_trainables(w->model, &t);
+    for (int i = 0; i < n; i++) sum += be->k->sum_squares(be, t[i].n, t[i].p);
+    return sqrt(sum);
 }
 
 ul_status ul_work_whole(ul_work *w)

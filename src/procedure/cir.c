@@ -1,13 +1,14 @@
 /* cir.c - collapse of irrelevant representations: each token's part of a weight's gradient loses what is common to all tokens.
  *
  *   a~ = (I - P_a P_a^T)(a - mu_a),   g~ likewise         of the inputs and output gradients of the mlps' matrices
- *   dW = sum_t g~_t a~_t^T  (+ the retain part),   W <- W - lr dW / |dW|
+ *   dW = sum_t g~_t a~_t^T  (+ the retain part),   W <- W - lr |W_0| dW / |dW|
  *
  * mu and the first k components P are gathered over the forget rows before the run. Both maps are the same for all tokens, so
  * the sum is collapsed once:  sum g~ a~^T = (I - P_g P_g^T)(G - mu_g A^T - B mu_a^T + n mu_g mu_a^T)(I - P_a P_a^T), with
  * G = sum g a^T, A = sum a, B = sum g. Sondej and Yang 2025, arXiv:2509.11816; code: filyp/unlearning. Here the loss is any method
  * of the registry (theirs makes the mlps' outputs orthogonal to what they were), and components are not gathered anew each
- * epoch. Traps: the first token of a document is in neither, or its outlier is the first component; the loss must be bounded,
+ * epoch; and a step is
+ * lr of the weights' norm, where theirs is lr itself, which means nothing on another model. Traps: the first token of a document is in neither, or its outlier is the first component; the loss must be bounded,
  * since steps have one length; SGD, because Adam would scale the collapsed directions up again. */
 #include "procedure/_components.h"
 #include "procedure/_lapack.h"
@@ -29,6 +30,7 @@ typedef struct {
     ul_components c;
     sums *sum;
     bool collapse; /* the forget part is under way */
+    double norm;   /* of all that moves, before the run */
     ul_arena *scratch;
 } state;
 
@@ -96,15 +98,16 @@ static ul_status part(ul_wrap *w, ul_step_result *r)
     return UL_OK;
 }
 
-/* Both parts together, as a direction. */
+/* Both parts together, as a direction as long as the weights were. */
 static ul_status combine(ul_wrap *w)
 {
+    const state *s = w->user;
     double sum = 0;
     for (int i = 0; i < w->n_train; i++) {
         w->be->k->axpy(w->be, w->train[i].n, 1, w->forget[i], w->g[i]);
         sum += w->be->k->sum_squares(w->be, w->train[i].n, w->g[i]);
     }
-    for (int i = 0; sum > 0 && i < w->n_train; i++) w->be->k->scale(w->be, w->train[i].n, 1 / sqrt(sum), w->g[i]);
+    for (int i = 0; sum > 0 && i < w->n_train; i++) w->be->k->scale(w->be, w->train[i].n, s->norm / sqrt(sum), w->g[i]);
     return UL_OK;
 }
 
@@ -120,6 +123,7 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_work_loss(w, "loss", &loss, &args));
     UL_TRY(ul_work_select_mlp(w));
     UL_TRY(ul_components_find(w, w->forget, UL_FACTOR_X | UL_FACTOR_D | UL_FACTOR_NO_FIRST, (int64_t)ul_num(w->args, "components"), &s.c));
+    s.norm = ul_work_norm(w);
     UL_NEED(s.sum = UL_NEW(w->arena, sums, s.c.n));
     for (int i = 0; i < s.c.n; i++) {
         UL_NEED(s.sum[i].x = UL_NEW(w->arena, double, s.c.at[i].w->cols));
@@ -142,7 +146,6 @@ const ul_procedure ul_procedure_cir = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-               .lr_scale = 10},
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
 };

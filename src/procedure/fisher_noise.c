@@ -11,7 +11,7 @@ static const ul_param params[] = {
     UL_PARAM_SCALE(1e-3, "size of the noise, where kl is 0"),
     {"power", UL_REAL, 0.25, 0, 1, NULL, "standard deviation: information to the power of minus this", NULL},
     {"damping", UL_REAL, 1e-3, 1e-9, 1e9, NULL, "added to the information, as a multiple of its mean", NULL},
-    UL_PARAM_KL(0.05), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
+    UL_PARAM_KL(0.1), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
 
 static ul_status run(ul_work *w)
 {

@@ -5,14 +5,13 @@
  *
  * arXiv:2506.01339 (the released program, a copy of another, lacks the term). w is one multiplier a parameter; the paper's text
  * allows one for all, which would be <theta, g>^2. l is the retain part of the step's own loss, on the step's retain rows; the
- * Hessian-vector product is a finite difference, eta such that the weights change by `eta` of their norm. P is the mean over
- * parameters times 1e6, so that lambda is of order one: the raw sum has no scale. */
+ * Hessian-vector product is a finite difference, eta such that the weights change by `eta` of their norm. */
 #include "procedure/procedure.h"
 #include <math.h>
 
 static const ul_param params[] = {
     UL_PARAM_LOSS("loss", "npo", "the method that is made invariant, with its own defaults; one with a retain term"),
-    {"lambda", UL_REAL, 1, 0, 1e9, NULL, "weight of the invariance penalty; 0: the method alone", NULL},
+    {"lambda", UL_REAL, 100, 0, 1e12, NULL, "weight of the invariance penalty; 0: the method alone", NULL},
     {"eta", UL_REAL, 1e-3, 1e-8, 1, NULL, "length of the finite difference, as a share of the weights' norm", NULL},
     {0}};
 
@@ -42,18 +41,16 @@ static ul_status combine(ul_wrap *w)
     const ul_kernels *k = w->be->k;
     const size_t esize = k->esize;
     ul_step_result unused = {0};
-    int64_t n = 0;
     double vv = 0;
     for (int i = 0; i < w->n_train; i++) {
         k->copy(w->be, w->train[i].n, w->p[i], b->p[i], false);
         k->copy(w->be, w->train[i].n, w->g[i], b->r[i], false);
-        n += w->train[i].n;
         for (int64_t j = 0; j < w->train[i].n; j++) {
             const double t = ul_real_at(w->p[i], j, esize), v = t * t * ul_real_at(w->g[i], j, esize);
             vv += v * v;
         }
     }
-    const double lambda = ul_num(w->args, "lambda") * 1e6 / (double)n;
+    const double lambda = ul_num(w->args, "lambda");
     const double eta = vv > 0 ? ul_num(w->args, "eta") * norm_of(w, b->p) / sqrt(vv) : 0;
     if (lambda > 0 && eta > 0) {
         for (int i = 0; i < w->n_train; i++)

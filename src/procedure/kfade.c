@@ -17,7 +17,7 @@ static const ul_param params[] = {
     {"damping", UL_REAL, 1e-2, 1e-12, 1e6, NULL, "of the product of both factors' mean eigenvalues", NULL},
     {"steps", UL_INT, 3, 1, 1000, "steps", "each with the forget gradient where it stands", NULL},
     {"factor_docs", UL_INT, 400, 0, 1e9, "documents", "retain rows that the factors are taken from; 0: all", NULL},
-    UL_PARAM_KL(0.05), UL_PARAM_KL_DOCS, {0}};
+    UL_PARAM_KL(0.1), UL_PARAM_KL_DOCS, {0}};
 
 /* [n, n] of doubles: the mean, and the damping on its diagonal. */
 static double *damped(ul_arena *arena, const void *sum, int64_t n, int64_t tokens, double root, size_t esize)

@@ -2,12 +2,13 @@
  *
  *   theta' is forked from theta every `every` steps and learns the forget rows: theta' <- theta' - adversary_lr grad NLL_f
  *   u = grad L_f(theta'),   m <- decay m + (1 - decay) g_r
- *   theta <- theta - lr (u / |u| where sign u = sign m, else 0)  - lr retain g_r
+ *   theta <- theta - lr |theta_0| (u / |u| where sign u = sign m, else 0)  - lr |theta_0| retain g_r / |g_r|
  *
  * Only entries move whose unlearning does not raise the retain loss; the norm is taken before the mask, as in the code. Only
- * gate projections move (where a model has none: the mlps). filyp, arXiv:2506.12484 (every 32, adversary 1e-3, lr 0.1, retain
- * lr 1e-3, so retain 0.01; L the negative entropy). Here L is the forget part of any method of the registry, g_r the retain
- * part of the same. Plain SGD: Adam would undo both the norm and the mask. */
+ * gate projections move (where a model has none: the mlps). filyp, arXiv:2506.12484 (every 32, adversary 1e-3, lr 0.1,
+ * retain lr 1e-3 times the bare g_r; L the negative entropy). Here L is the forget part of any method of the registry, g_r
+ * the retain part of the same, both steps are directions, and lengths are shares of the weights' norm, so that lr and retain mean
+ * the same on every model. Plain SGD: Adam would undo both the norm and the mask. */
 #include "procedure/_adversary.h"
 #include <math.h>
 #include <string.h>
@@ -17,18 +18,21 @@ static const ul_param params[] = {
     {"every", UL_INT, 32, 1, 1e6, "steps", "after which the adversary starts anew from the model", NULL},
     {"adversary_lr", UL_REAL, 0.1, 0, 100, NULL, "of its SGD", NULL},
     {"decay", UL_REAL, 0.9, 0, 0.9999, NULL, "share of the past in the mean of retain gradients", NULL},
-    {"retain", UL_REAL, 1, 0, 1e6, NULL, "the retain step, as a multiple of lr", NULL},
+    {"retain", UL_REAL, 1, 0, 1e6, NULL, "length of the retain step, as a multiple of the other", NULL},
     {0}};
 
 typedef struct {
     ul_adversary *adversary;
     void **p, **fork, **mean;
+    double norm; /* of all that moves, before the run */
 } state;
 
 static ul_status begin(ul_wrap *w)
 {
     state *s = UL_NEW(w->arena, state, 1);
     UL_NEED(w->state = s);
+    for (int i = 0; i < w->n_train; i++) s->norm += w->be->k->sum_squares(w->be, w->train[i].n, w->p[i]);
+    s->norm = sqrt(s->norm);
     UL_TRY(ul_wrap_arrays(w, NULL, &s->p));
     UL_TRY(ul_wrap_arrays(w, "fork", &s->fork));
     UL_TRY(ul_wrap_arrays(w, "mean", &s->mean));
@@ -58,15 +62,18 @@ static ul_status combine(ul_wrap *w)
     state *s = w->state;
     const size_t esize = w->be->k->esize;
     const double decay = ul_num(w->args, "decay"), retain = ul_num(w->args, "retain");
-    double sum = 0;
-    for (int i = 0; i < w->n_train; i++) sum += w->be->k->sum_squares(w->be, w->train[i].n, w->forget[i]);
-    const double unit = sum > 0 ? 1 / sqrt(sum) : 0;
+    double uu = 0, rr = 0;
+    for (int i = 0; i < w->n_train; i++) {
+        uu += w->be->k->sum_squares(w->be, w->train[i].n, w->forget[i]);
+        rr += w->be->k->sum_squares(w->be, w->train[i].n, w->g[i]);
+    }
+    const double unit = uu > 0 ? s->norm / sqrt(uu) : 0, back = rr > 0 ? retain * s->norm / sqrt(rr) : 0;
     for (int i = 0; i < w->n_train; i++)
         for (int64_t j = 0; j < w->train[i].n; j++) {
             const double u = ul_real_at(w->forget[i], j, esize), g = ul_real_at(w->g[i], j, esize);
             const double m = decay * ul_real_at(s->mean[i], j, esize) + (1 - decay) * g;
             ul_real_put(s->mean[i], j, esize, m);
-            ul_real_put(w->g[i], j, esize, (u * m > 0 || (u > 0 && m > 0) || (u < 0 && m < 0) ? unit * u : 0) + retain * g);
+            ul_real_put(w->g[i], j, esize, ((u > 0 && m > 0) || (u < 0 && m < 0) ? unit * u : 0) + back * g);
         }
     return UL_OK;
 }
@@ -108,7 +115,6 @@ const ul_procedure ul_procedure_mudman = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-               .lr_scale = 25},
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
 };

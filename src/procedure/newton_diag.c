@@ -9,8 +9,8 @@
 
 static const ul_param params[] = {
     UL_PARAM_SCALE(1e-3, "length of the step, where kl is 0"),
-    {"damping", UL_REAL, 1, 1e-9, 1e9, NULL, "added to the information, as a multiple of its mean", NULL},
-    UL_PARAM_KL(0.05), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
+    {"damping", UL_REAL, 0.01, 1e-9, 1e9, NULL, "added to the information, as a multiple of its mean", NULL},
+    UL_PARAM_KL(0.1), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
 
 static ul_status run(ul_work *w)
 {

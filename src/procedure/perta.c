@@ -8,7 +8,7 @@
 #include "procedure/procedure.h"
 
 static const ul_param params[] = {
-    UL_PARAM_SCALE(1, "how far to go against the weighted task vector; 0 changes nothing"),
+    UL_PARAM_SCALE(1.5, "how far to go against the weighted task vector; 0 changes nothing"),
     {"eps", UL_REAL, 1e-6, 1e-12, 1, NULL, "added below, as a share of the mean of both informations", NULL},
     UL_PARAM_KL(0), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
 

@@ -90,6 +90,9 @@ typedef struct {
 } ul_snapshot;
 ul_status ul_snapshot_take(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_snapshot *out) UL_MUST;
 void ul_snapshot_restore(const ul_snapshot *s);
+/* sqrt of the sum of squares of all x[i], arrays as large as the trainables; of what moves now. */
+double ul_arrays_norm(const ul_snapshot *s, void *const *x);
+double ul_work_norm(ul_work *w);
 /* Refuses adapters: for what changes entries of whole weights. */
 ul_status ul_work_whole(ul_work *w) UL_MUST;
 /* The weights of the mlps move, unless the user chose others (--train). */

@@ -22,7 +22,7 @@ static const ul_param params[] = {
     {"lora_r", UL_INT, 8, 1, 4096, NULL, "rank of the adversary", NULL},
     {"lora_lr", UL_REAL, 0.05, 0, 100, NULL, "its SGD learning rate; 0: no adversary", NULL},
     UL_PARAM_SCALE(0.05, "step along the collapsed gradient, where kl is 0"),
-    UL_PARAM_KL(0.05), UL_PARAM_KL_DOCS, {0}};
+    UL_PARAM_KL(0.1), UL_PARAM_KL_DOCS, {0}};
 
 /* The names of the mlps' matrices, joined: what the adversary is put on. */
 static ul_status targets(ul_work *w, const char **out)

@@ -172,7 +172,7 @@ static const ul_weight *weight_named(tiny_work *w, const char *name)
 static void cir_step(void **state)
 {
     static tokens t, all;
-    static double g[MOST], w0[32 * W], want[32 * W], step[32 * W], mx[W], md[W], px[W * 3], pd[W * 3];
+    static double g[MOST], before[MOST], w0[32 * W], want[32 * W], step[32 * W], mx[W], md[W], px[W * 3], pd[W * 3];
     const ul_procedure *p = procedure_named("cir");
     tiny_work w;
     char digest[65];
@@ -201,10 +201,16 @@ static void cir_step(void **state)
     bare(&w, UL_RETAIN, 0, NULL, g);
     for (int i = 0; i < 32 * 48; i++) want[i] += ((double *)x->g)[i];
     memcpy(w0, x->p, sizeof w0);
+    UL_OK_IN(w.t.ctx, ul_model_select(w.t.ctx, w.t.model, "layers 0-1 mlp"));
+    flat(&w, false, before);
     tiny_work_run(&w, p, digest);
     double dot = 0;
     for (int i = 0; i < 32 * 48; i++) step[i] = w0[i] - ((double *)x->p)[i], dot += step[i] * want[i];
-    assert_true(norm(step, 32 * 48) > 1e-4 && norm(step, 32 * 48) < 0.01);
+    const int n = flat(&w, false, g);
+    double moved = 0;
+    for (int i = 0; i < n; i++) moved += (g[i] - before[i]) * (g[i] - before[i]);
+    near(sqrt(moved), 0.01 * norm(before, n), 1);
+    assert_true(norm(step, 32 * 48) > 0.1 * sqrt(moved));
     near(dot / norm(step, 32 * 48) / norm(want, 32 * 48), 1, 1);
     tiny_work_close(&w);
 }
@@ -261,7 +267,7 @@ static double penalty(tiny_work *w, const double *theta, int n)
     put(w, theta);
     bare(w, UL_RETAIN, 0, NULL, g);
     for (int i = 0; i < n; i++) sum += theta[i] * theta[i] * g[i] * g[i];
-    return sum * 1e6 / n;
+    return sum;
 }
 
 /* What the penalty adds to a step is minus lr times its gradient: along a random direction, against central differences. */
@@ -276,7 +282,7 @@ static void ilu_step(void **state)
         tiny_work w;
         char digest[65];
         open(&w, p, 1);
-        set(&w, "lambda", k ? 0.5 : 0), set(&w, "eta", 1e-8);
+        set(&w, "lambda", k ? 0.05 : 0), set(&w, "eta", 1e-8);
         n = flat(&w, false, before);
         tiny_work_run(&w, p, digest);
         flat(&w, false, after[k]);
@@ -287,7 +293,7 @@ static void ilu_step(void **state)
         }
         tiny_work_close(&w);
     }
-    for (int i = 0; i < n; i++) along += (after[1][i] - after[0][i]) / (-0.01 * 0.5) * d[i];
+    for (int i = 0; i < n; i++) along += (after[1][i] - after[0][i]) / (-0.01 * 0.05) * d[i];
     const double want = (value[1] - value[0]) / 2e-5;
     assert_true(fabs(want) > 1e-3);
     if (!(fabs(along - want) < 1e-4 * fabs(want))) fail_msg("%.9g is not %.9g", along, want);
@@ -315,11 +321,11 @@ static void mudman_step(void **state)
     put(&w, before);
     tiny_work_run(&w, p, digest);
     flat(&w, false, after);
-    const double size = norm(u, n);
+    const double size = norm(u, n), back = norm(r, n), all = norm(before, n);
     for (int i = 0; i < n; i++) {
         const bool agree = -u[i] * r[i] > 0;
         masked += !agree, moved += agree;
-        near(after[i], before[i] - 0.01 * ((agree ? -u[i] / size : 0) + 0.25 * r[i]), 1e-2);
+        near(after[i], before[i] - 0.01 * all * ((agree ? -u[i] / size : 0) + 0.25 * r[i] / back), 1e-2);
     }
     assert_true(moved > n / 10 && masked > n / 10);
     tiny_work_close(&w);
