@@ -72,8 +72,9 @@ ul_status ul_work_loss(ul_work *w, const char *key, const ul_method **method, ul
     }
     ul_args_default((*method)->params, args);
     const unsigned needs = ul_method_needs(*method, args);
-    if (needs & UL_NEED_ALT)
-        return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which needs alternate answers: take one that does not (npo, graddiff, simnpo)",
+    if (needs & UL_NEED_ALT || (*method)->readings)
+        return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which needs alternate answers or readings behind a text: take one "
+                       "that does not (npo, graddiff, simnpo)",
                        w->id, key, id);
     if (needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) && !w->retain)
         return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which needs retain rows: give --retain", w->id, key, id);

@@ -185,12 +185,13 @@ static double kl_of(tiny_work *w, double *z0, bool store)
     return sum;
 }
 
+/* Q11: the search ends within [0.95, 1] of the budget. */
 static void budget_is_kept(void **state)
 {
-    static const char *const id[] = {"tv", "perta", "newton_diag", "fisher_noise"};
+    static const char *const id[] = {"tv", "perta", "newton_diag", "fisher_noise", "repselect", "sku", "kfade"};
     static double z0[2000 * TINY_V];
     (void)state;
-    for (int k = 0; k < 4; k++)
+    for (size_t k = 0; k < sizeof id / sizeof *id; k++)
         for (int j = 0; j < 2; j++) {
             const double budget = j ? 0.2 : 0.003;
             tiny_work w;
