@@ -106,9 +106,31 @@ static ul_status put_tokens(const store *s, const ul_columns *c, const int64_t i
     return UL_OK;
 }
 
+/* A number that is not finite fails the run here, and is not kept as NULL. */
+static ul_status check_finite(const store *s, const ul_data_columns *d)
+{
+    static const char *const per_token[] = {"logp", "mu", "sigma2", "kl", "kl_reverse", "js"};
+    enum { N_TOKEN = sizeof per_token / sizeof *per_token };
+    ul_columns c = *d->columns;
+    for (int k = 0; k < N_TOKEN + N_NUMBER; k++) {
+        const char *name = k < N_TOKEN ? per_token[k] : numbers[k - N_TOKEN];
+        const double *x = *ul_columns_number(&c, name);
+        for (int64_t row = 0, j = 0; x && row < c.n_row; row++)
+            for (const int64_t end = c.first ? c.first[row + 1] : row + 1; j < end; j++) {
+                const int64_t lo = k < N_TOKEN ? c.token[j] : j, hi = k < N_TOKEN ? c.token[j + 1] : j + 1;
+                for (int64_t i = lo; i < hi; i++)
+                    if (!isfinite(x[i]))
+                        return ul_fail(s->ctx, UL_E_CRITERION, "%s %s, row %lld: %s is %g (weights diverged?)", d->data,
+                                       d->key, (long long)ul_columns_index(&c, row), name, x[i]);
+            }
+    }
+    return UL_OK;
+}
+
 static ul_status put_pass(const store *s, int64_t pass, const ul_data_columns *d)
 {
     ul_columns c = *d->columns;
+    UL_TRY(check_finite(s, d));
     sqlite3_bind_int64(s->st[1], 1, pass);
     sqlite3_bind_text(s->st[1], 2, d->data, -1, SQLITE_TRANSIENT);
     sqlite3_bind_text(s->st[1], 3, d->key, -1, SQLITE_TRANSIENT);
