@@ -14,7 +14,8 @@ static const struct {
     const char *id, *retain, *train;
 } kinds[] = {{"npo", "nll", "all"}, {"graddiff", "kl", "layers 1"}, {"dpo", "kl", "all"}, {"idk", "nll", "all"},
              {"undial", "kl", "all"}, {"ceu", "", "all"}, {"pdu", "nll", "all"}, {"rmu", "", "layers 1 mlp.down_proj"},
-             {"scrub", "", "all"}, {"llmu", "", "all"}, {"loku", "nll", "all"}, {"randlabel", "nll", "all"}, {"advsample", "kl", "layers 1"},
+             {"scrub", "", "all"}, {"llmu", "", "all"}, {"loku", "nll", "all"}, {"randlabel", "nll", "all"},
+             {"advsample", "kl", "layers 1"},
              {"elm", "kl", "all"},
              {"armu", "", "all"}, {"cosrmu", "", "layers 1"}, {"rr", "", "all"}, {"lunar", "", "layers 1 mlp.down_proj"},
              {"repnoise", "kl", "layers 1"},
@@ -189,10 +190,34 @@ static void test_q5_divergence_at_reference(void **state)
     }
 }
 
+/* Q4: UNDIAL that lowers nothing teaches the reference to be itself: a gradient of exactly 0. */
+static void test_q4_undial_of_nothing(void **state)
+{
+    double norm[2];
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        const tiny_how how = {.threads = 1, .micro = 3};
+        tiny t;
+        ul_trainer *tr;
+        ul_step_result r;
+        tiny_open(&t, NULL, &how, ul_method_find("undial"), NULL);
+        t.args.num[0] = k * 0.5;
+        assert_string_equal(t.args.params[0].key, "beta");
+        tiny_references(&t, NULL);
+        UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, 1, &tr));
+        UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 0, &r));
+        norm[k] = r.grad_norm;
+        ul_trainer_free(tr);
+        tiny_close(&t);
+    }
+    assert_true(norm[0] == 0 && norm[1] > 1e-3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_f32), cmocka_unit_test(test_bf16),
                                        cmocka_unit_test(test_reference_is_policy),
-                                       cmocka_unit_test(test_q5_divergence_at_reference)};
+                                       cmocka_unit_test(test_q5_divergence_at_reference),
+                                       cmocka_unit_test(test_q4_undial_of_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

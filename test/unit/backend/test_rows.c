@@ -115,6 +115,46 @@ static void scores_by_their_formulas(void **state)
     }
 }
 
+/* Q4: the gradient under the model's own distribution without the label is p_y at the label, -p_v p_y / (1 - p_y) at any
+ * other entry: its sizes add up to 2 p_y. */
+static void q4_own_target_without_label(void **state)
+{
+    start(*state, NULL, UL_PRECISION_DOUBLE, 0);
+    static double z[N * C], one[N];
+    static uint8_t kind[N];
+    static int32_t label[N];
+    memcpy(z, r.y[0], sizeof z);
+    for (int i = 0; i < N; i++) one[i] = 1, kind[i] = UL_SOFT_CE_OWN, label[i] = i * 13 % C;
+    const ul_soft soft = {NULL, kind, -INFINITY, NULL};
+    r.be->k->score_bwd(r.be, N, C, r.y[0], label, &(ul_dscore){.soft = one}, &soft);
+    for (int i = 0; i < N; i++) {
+        double sum = 0, size = 0;
+        for (int v = 0; v < C; v++) sum += exp(z[i * C + v]);
+        const double p = exp(z[i * C + label[i]]) / sum;
+        for (int v = 0; v < C; v++) {
+            const double got = doubles(r.y[0])[i * C + v], q = exp(z[i * C + v]) / sum;
+            close_to(got / p, v == label[i] ? 1 : -q / (1 - p), 1e-12);
+            size += fabs(got);
+        }
+        close_to(size / p, 2, 1e-12);
+    }
+}
+
+/* Q7: no score changes when a constant is added to a row of logits, so every row of the gradient sums to 0. */
+static void q7_gradients_sum_to_zero(void **state)
+{
+    for (int mode = 0; mode < 4; mode++) {
+        start(*state, NULL, UL_PRECISION_DOUBLE, mode);
+        run_score_bwd(&r);
+        for (int i = 0; i < N; i++) {
+            double sum = 0, size = 0;
+            for (int v = 0; v < C; v++) sum += doubles(r.y[0])[i * C + v], size += fabs(doubles(r.y[0])[i * C + v]);
+            if (!(fabs(sum) <= 1e-13 * size)) fail_msg("mode %d, row %d: %g of %g", mode, i, sum, size);
+            assert_true(size > 0 || r.label[i] < 0);
+        }
+    }
+}
+
 /* As written in PyTorch: torch/optim/adamw.py (_single_tensor_adamw) and sgd.py, one tensor, three steps. */
 static void optimizers_as_pytorch(void **state)
 {
@@ -292,7 +332,9 @@ static void workspace_grows_as_planned(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
-    const struct CMUnitTest tests[] = {T(sums_have_their_order), T(scores_by_their_formulas), T(optimizers_as_pytorch),
+    const struct CMUnitTest tests[] = {T(sums_have_their_order), T(scores_by_their_formulas),
+                                       T(q4_own_target_without_label),
+                                       T(q7_gradients_sum_to_zero), T(optimizers_as_pytorch),
                                        T(sophia_by_its_formula), T(surgery_by_its_formulas),
                                        T(first_bad_is_the_first), T(nan_stays), T(denormals_are_kept),
                                        T(unknown_isa_is_refused), T(workspace_grows_as_planned)};

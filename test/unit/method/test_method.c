@@ -6,7 +6,8 @@
 
 enum { T = 6 };
 typedef struct {
-    double logp[T], ref[T], kl[T], ce[T], gap[T], dist[T], rival[T], dlogp[T], dkl[T], dce[T], dgap[T], ddist[T], drival[T];
+    double logp[T], ref[T], kl[T], ce[T], gap[T], dist[T], rival[T];
+    double dlogp[T], dkl[T], dce[T], dgap[T], ddist[T], drival[T];
 } doc;
 
 static ul_side side(doc *d, int32_t n, double n_tok, double n_seq)
@@ -17,9 +18,10 @@ static ul_side side(doc *d, int32_t n, double n_tok, double n_seq)
     memset(d->dgap, 0, sizeof d->dgap);
     memset(d->ddist, 0, sizeof d->ddist);
     memset(d->drival, 0, sizeof d->drival);
-    return (ul_side){.gap = d->gap, .dgap = d->dgap, .dist = d->dist, .ddist = d->ddist, .rival = d->rival, .drival = d->drival,
-                     .token_share = 1 / (n_seq * n), .dual = 1, .n = n, .logp = d->logp, .ref = d->ref, .kl = d->kl, .ce = d->ce, .dlogp = d->dlogp,
-                     .dkl = d->dkl, .dce = d->dce, .n_tok = n_tok, .n_seq = n_seq};
+    return (ul_side){.n = n, .n_tok = n_tok, .n_seq = n_seq, .token_share = 1 / (n_seq * n), .dual = 1,
+                     .logp = d->logp, .ref = d->ref, .kl = d->kl, .ce = d->ce, .gap = d->gap, .dist = d->dist,
+                     .rival = d->rival, .dlogp = d->dlogp, .dkl = d->dkl, .dce = d->dce, .dgap = d->dgap,
+                     .ddist = d->ddist, .drival = d->drival};
 }
 
 static doc some(uint64_t k)
@@ -65,7 +67,7 @@ static void near(double got, double want, double eps)
 }
 
 /* Q1: at the reference NPO's loss is (2/beta) log 2 and its gradient that of ascent on the sequence sum. */
-static void test_npo_at_reference(void **state)
+static void test_q1_npo_at_reference(void **state)
 {
     (void)state;
     ul_args a;
@@ -81,7 +83,7 @@ static void test_npo_at_reference(void **state)
 }
 
 /* Q1: NPO becomes ascent as beta goes to 0; the scale lies in (0, 2) and falls with the likelihood. */
-static void test_npo_limits(void **state)
+static void test_q1_npo_limits(void **state)
 {
     (void)state;
     ul_args a;
@@ -103,7 +105,7 @@ static void test_npo_limits(void **state)
 }
 
 /* Q2: NPO against a reference of probability 1, with beta / |y|, is |y| times SimNPO with delta 0. */
-static void test_npo_is_simnpo(void **state)
+static void test_q2_npo_is_simnpo(void **state)
 {
     (void)state;
     ul_args a, b;
@@ -116,7 +118,7 @@ static void test_npo_is_simnpo(void **state)
 }
 
 /* Q6: DPO of an answer against itself: (2/beta) log 2, and the two gradients cancel. */
-static void test_dpo_of_equals(void **state)
+static void test_q6_dpo_of_equals(void **state)
 {
     (void)state;
     ul_args a;
@@ -142,7 +144,7 @@ static void same(const ul_method *m, const ul_args *a, const ul_method *other, c
 }
 
 /* Q3: without their powers the weighted ascents are graddiff; with one of them they are each other. */
-static void test_weights_of_nothing(void **state)
+static void test_q3_weights_of_nothing(void **state)
 {
     (void)state;
     ul_args g, w, s, n, wn;
@@ -183,7 +185,7 @@ static void test_weights(void **state)
 }
 
 /* Q3: at the reference tnpo is ascent; a token that is certain or gone has finite numbers and the weight it should. */
-static void test_weights_at_ends(void **state)
+static void test_q3_weights_at_ends(void **state)
 {
     (void)state;
     ul_args a, b;
@@ -343,8 +345,8 @@ static void test_scrub_turns(void **state)
     }
 }
 
-/* Q7: the inverted hinge lies in [0, 2] for any two probabilities of one distribution, 0 and 2 being its ends, so that its
- * clamp never acts; the push on the label fades with it. */
+/* Q7: the inverted hinge lies in [0, 2] for any two probabilities of one distribution, so that its clamp never acts; the
+ * push on the label fades with it. */
 static void test_q7_inverted_hinge(void **state)
 {
     (void)state;
@@ -365,6 +367,26 @@ static void test_q7_inverted_hinge(void **state)
         }
 }
 
+/* Q13: PDU's multiplier is never negative, grows while the retain loss is above its bound, stays on it and in the
+ * warm-up. */
+static void test_q13_pdu_dual(void **state)
+{
+    (void)state;
+    ul_args a;
+    const ul_method *m = method("pdu", &a);
+    const double eps = ul_num(&a, "eps"), warm = ul_num(&a, "dual_warmup");
+    assert_true(m->dual(&a, 0, 0, -1) == ul_num(&a, "alpha"));
+    for (double lambda = 0; lambda < 10; lambda += 0.7) {
+        assert_true(m->dual(&a, lambda, eps, warm) == lambda);
+        assert_true(m->dual(&a, lambda, 9, warm - 0.01) == lambda);
+        for (double over = 1e-3; over < 10; over *= 3) {
+            near(m->dual(&a, lambda, eps + over, warm + 1), lambda + ul_num(&a, "dual_step") * over, 1e-14);
+            const double below = m->dual(&a, lambda, eps - over, warm + 1);
+            assert_true(below >= 0 && (below < lambda || lambda == 0));
+        }
+    }
+}
+
 /* LLMU counts sequences, each of its three terms with its own weight. */
 static void test_llmu_is_sequence_means(void **state)
 {
@@ -383,9 +405,9 @@ static void test_llmu_is_sequence_means(void **state)
     near(sum, want, 1e-14);
 }
 
-/* The step's loss does not depend on how its samples are grouped: the sum over samples with the step's denominators is
- * the token mean over all of them. */
-static void test_token_mean_is_global(void **state)
+/* Q14: the step's loss does not depend on how its samples are grouped: the sum over samples with the step's
+ * denominators is the token mean over all of them. */
+static void test_q14_token_mean_is_global(void **state)
 {
     (void)state;
     ul_args a;
@@ -439,13 +461,15 @@ static void test_registry(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_npo_at_reference), cmocka_unit_test(test_npo_limits),
-        cmocka_unit_test(test_npo_is_simnpo),    cmocka_unit_test(test_dpo_of_equals),
-        cmocka_unit_test(test_weights_of_nothing), cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_weights_at_ends),  cmocka_unit_test(test_kto_reference_point),
+        cmocka_unit_test(test_q1_npo_at_reference), cmocka_unit_test(test_q1_npo_limits),
+        cmocka_unit_test(test_q2_npo_is_simnpo),    cmocka_unit_test(test_q6_dpo_of_equals),
+        cmocka_unit_test(test_q3_weights_of_nothing), cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_q3_weights_at_ends),  cmocka_unit_test(test_kto_reference_point),
         cmocka_unit_test(test_flat),             cmocka_unit_test(test_recipes),
-        cmocka_unit_test(test_effect),           cmocka_unit_test(test_token_mean_is_global),
+        cmocka_unit_test(test_effect),           cmocka_unit_test(test_q14_token_mean_is_global),
         cmocka_unit_test(test_empty_sides),
-        cmocka_unit_test(test_scrub_turns), cmocka_unit_test(test_q7_inverted_hinge), cmocka_unit_test(test_llmu_is_sequence_means),      cmocka_unit_test(test_registry)};
+        cmocka_unit_test(test_scrub_turns),
+        cmocka_unit_test(test_q7_inverted_hinge), cmocka_unit_test(test_q13_pdu_dual),
+        cmocka_unit_test(test_llmu_is_sequence_means),      cmocka_unit_test(test_registry)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
