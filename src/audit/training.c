@@ -201,12 +201,13 @@ static ul_work work_of(ul_training *t)
                  .forget = t->forget_docs, .retain = t->retain_docs, .out_dir = t->out,
                  .recipe_digest = t->manifest.recipe_digest, .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
                  .checkpoint = ul_job_flag(job, "checkpoint"), .resume = ul_job_flag(job, "resume"),
-                 .save_every = ul_job_int(job, "save-every"), .report = &job->text};
+                 .save_every = ul_job_int(job, "save-every"), .cache = ul_job_text(job, "cache"), .report = &job->text};
 }
 
 ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps)
 {
     ul_work w = work_of(t);
+    if (!w.cache && t->out) UL_NEED(w.cache = ul_path_join(t->job->arena, t->out, "reference"));
     UL_TRY(t->job->procedure->run(&w));
     *last = w.last;
     *steps = w.steps;

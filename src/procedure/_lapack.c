@@ -95,15 +95,21 @@ ul_status ul_svd_top(ul_arena *scratch, const double *g, int64_t m, int64_t n, i
 }
 
 /* ---- symmetric matrices ---------------------------------------------------------------------------------------------- */
+ul_status ul_eigen_all(ul_ctx *ctx, double *a, int64_t n, double *value)
+{
+    openblas_set_num_threads(1);
+    const lapack_int info = LAPACKE_dsyevd(LAPACK_ROW_MAJOR, 'V', 'L', (int)n, a, (int)n, value);
+    return info ? failed(ctx, "principal components", "dsyevd", info) : UL_OK;
+}
+
 ul_status ul_eigen_top(ul_arena *scratch, double *a, int64_t n, int64_t k, double *v)
 {
     const ul_mark mark = ul_arena_mark(scratch);
     double *value = UL_NEW(scratch, double, n);
     UL_NEED(value);
-    openblas_set_num_threads(1);
-    const lapack_int info = LAPACKE_dsyevd(LAPACK_ROW_MAJOR, 'V', 'L', (int)n, a, (int)n, value);
+    const ul_status status = ul_eigen_all(ul_arena_ctx(scratch), a, n, value);
     ul_arena_rewind(scratch, mark);
-    if (info) return failed(ul_arena_ctx(scratch), "principal components", "dsyevd", info);
+    UL_TRY(status);
     for (int64_t i = 0; i < n; i++) /* values rise */
         for (int64_t j = 0; j < k; j++) v[i * k + j] = a[i * n + n - 1 - j];
     return UL_OK;
@@ -122,6 +128,22 @@ ul_status ul_solve_sides(ul_ctx *ctx, const char *what, int64_t m, int64_t n, do
         if (!info) info = LAPACKE_dpotrs(LAPACK_COL_MAJOR, 'L', (int)n, (int)m, a, (int)n, x, (int)n);
     }
     return info ? failed(ctx, what, "Cholesky factorisation", info) : UL_OK;
+}
+
+ul_status ul_solve_lu(ul_ctx *ctx, const char *what, int64_t n, int64_t m, double *a, double *x)
+{
+    lapack_int *pivot = ul_ctx_alloc(ctx, NULL, (size_t)n * sizeof *pivot);
+    if (!pivot) return ul_fail(ctx, UL_E_RESOURCE, "no memory for %lld pivots", (long long)n);
+    openblas_set_num_threads(1);
+    const lapack_int info = LAPACKE_dgesv(LAPACK_ROW_MAJOR, (int)n, (int)m, a, (int)n, pivot, x, (int)m);
+    (void)ul_ctx_alloc(ctx, pivot, 0);
+    return info ? failed(ctx, what, "dgesv", info) : UL_OK;
+}
+
+void ul_product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const double *a, const double *b, double *c)
+{
+    openblas_set_num_threads(1);
+    product(ta, tb, m, n, k, 1, a, b, 0, c);
 }
 
 /* ---- removing directions ---------------------------------------------------------------------------------------------- */

@@ -11,6 +11,12 @@ ul_status ul_svd_top(ul_arena *scratch, const double *g, int64_t m, int64_t n, i
 /* The k eigenvectors of the symmetric a [n, n] with the largest eigenvalues, as columns of v [n, k], largest first; a is
  * overwritten. */
 ul_status ul_eigen_top(ul_arena *scratch, double *a, int64_t n, int64_t k, double *v) UL_MUST;
+/* All eigenvectors of the symmetric a [n, n], as its columns then, and the eigenvalues, rising. */
+ul_status ul_eigen_all(ul_ctx *ctx, double *a, int64_t n, double *value) UL_MUST;
+/* x [n, m] <- a^-1 x for any a [n, n], which is overwritten (LU). */
+ul_status ul_solve_lu(ul_ctx *ctx, const char *what, int64_t n, int64_t m, double *a, double *x) UL_MUST;
+/* c [m, n] = a [m, k] b [k, n]; ta, tb: the operand stands transposed, [k, m] or [n, k]. */
+void ul_product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const double *a, const double *b, double *c);
 /* x [m, n] <- s^-1 x a^-1, for symmetric positive definite s [m, m] and a [n, n], which are overwritten; NULL: identity. */
 ul_status ul_solve_sides(ul_ctx *ctx, const char *what, int64_t m, int64_t n, double *s, double *a, double *x) UL_MUST;
 /* x [m, n] <- x - p d p^T x for columns p [m, q] and d [q]; right: x <- x - x p d p^T, p [n, q]. d NULL: all 1. */

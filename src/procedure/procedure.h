@@ -21,6 +21,7 @@ typedef struct {
     const ul_docs *forget, *retain;
     const char *out_dir;       /* stages keep their log and checkpoint in its folder UL_STAGES_NAME; NULL: nothing is written */
     const char *recipe_digest; /* of the whole run */
+    const char *cache;         /* folder of statistics that another run may use again; NULL: none */
     int32_t micro_batch;
     bool checkpoint, resume;
     int64_t save_every;

@@ -1,0 +1,72 @@
+/* _spread.c - many facts edited over several blocks (Meng et al. 2022, MEMIT, arXiv:2210.07229, section 4.3): see edit.h. */
+#include "procedure/edit.h"
+#include <math.h>
+#include <string.h>
+
+void ul_edit_blocks(const ul_work *w, int *first, int *last)
+{
+    const int n = ul_model_shape(w->model)->n_layer;
+    *first = (int)ul_num(w->args, "first"), *last = (int)ul_num(w->args, "last");
+    if (*last < 0) *last = n / 4;
+    if (*first < 0) *first = n / 8;
+    if (*first > *last) *first = *last;
+}
+
+double ul_edit_by_size(const ul_work *w, const char *key, double paper, double small)
+{
+    enum { SMALL_MODEL = 20000000 };
+    ul_weight *all;
+    int64_t n = 0;
+    for (int i = ul_model_weights(w->model, &all); i-- > 0;) n += all[i].rows * all[i].cols;
+    return ul_num(w->args, key) > 0 ? ul_num(w->args, key) : n > SMALL_MODEL ? paper : small;
+}
+
+/* Arrays of a batch of n facts. */
+typedef struct {
+    double *z, *hidden, *residual, *keys, *delta;
+} arrays;
+
+static ul_status edit_batch(ul_work *w, ul_arena *arena, const ul_facts *f, int first, int last, ul_edit_solve_fn *solve, void *user)
+{
+    const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F, n = f->n * C;
+    const ul_value_search how = {.slot = UL_SLOT_OUT, .steps = (int)ul_num(w->args, "v_steps"), .lr = ul_edit_by_size(w, "v_lr", 0.1, 0.5),
+                                 .kl = ul_num(w->args, "kl"), .decay = ul_num(w->args, "v_decay"), .clamp = ul_edit_by_size(w, "clamp", 0.75, 4),
+                                 .stop = 0.05};
+    const arrays a = {UL_NEW(arena, double, n), UL_NEW(arena, double, n), UL_NEW(arena, double, n), UL_NEW(arena, double, f->n * F),
+                      UL_NEW(arena, double, C * F)};
+    if (!a.z || !a.hidden || !a.residual || !a.keys || !a.delta) return UL_E_RESOURCE;
+    UL_TRY(ul_facts_values(w, f, last, &how, a.z));
+    UL_TRY(ul_facts_read(w, f, last, NULL, a.hidden));
+    for (int64_t i = 0; i < n; i++) a.z[i] += a.hidden[i];
+    for (int l = first; l <= last; l++) {
+        ul_weight *weight;
+        UL_TRY(ul_edit_weight(w, l, &weight));
+        UL_TRY(ul_facts_read(w, f, l, a.keys, NULL));
+        UL_TRY(ul_facts_read(w, f, last, NULL, a.hidden));
+        for (int64_t i = 0; i < n; i++) a.residual[i] = (a.z[i] - a.hidden[i]) / (last - l + 1);
+        UL_TRY(solve(w, user, l, f->n, a.keys, a.residual, a.delta));
+        ul_edit_add(w, weight, a.delta);
+    }
+    return UL_OK;
+}
+
+ul_status ul_edit_spread(ul_work *w, ul_edit_solve_fn *solve, void *user)
+{
+    int first, last;
+    const int64_t all = w->forget_rows->n, at_once = (int64_t)ul_num(w->args, "facts");
+    ul_edit_blocks(w, &first, &last);
+    for (int l = first; l <= last; l++) {
+        ul_weight *weight;
+        UL_TRY(ul_edit_weight(w, l, &weight));
+    }
+    for (int64_t i = 0; i < all; i += at_once) {
+        ul_arena *arena;
+        ul_facts f;
+        UL_TRY(ul_facts_new(w, i, (int32_t)(all - i < at_once ? all - i : at_once), &f));
+        UL_TRY(ul_arena_new(w->ctx, "edits", &arena));
+        const ul_status s = edit_batch(w, arena, &f, first, last, solve, user);
+        ul_arena_free(arena);
+        UL_TRY(s);
+    }
+    return ul_buf_printf(w->report, "%s: %lld facts written into blocks %d to %d\n", w->id, (long long)all, first, last);
+}

@@ -1,0 +1,62 @@
+/* edit.h - what the editing procedures share. An MLP's last matrix W [C, F] is read as a linear memory: key k [F], what enters
+ * it at the last token of a fact's subject; value v = W k [C]. Editing makes the value of a key one under which the model gives
+ * the target instead of the fact (Meng et al. 2022, ROME, arXiv:2202.05262; MEMIT, arXiv:2210.07229). Solved in double
+ * (_lapack.h). */
+#ifndef UL_EDIT_H
+#define UL_EDIT_H
+#include "procedure/_lapack.h"
+#include "procedure/procedure.h"
+
+/* n facts: the prompt with the target as its answer, and "SUBJECT is a" to see how far the subject itself drifts. */
+typedef struct {
+    int32_t n;
+    ul_doc *doc, *drift; /* [n] */
+    int32_t *at;         /* [n] the subject's last token, in both */
+} ul_facts;
+#define UL_PARAM_EDIT_FACTS                                                                                            \
+    {"target", UL_TEXT, 0, 0, 0, NULL, "the answer that takes the place of the forgotten one", "I don't know."},       \
+    {"subject", UL_TEXT, 0, 0, 0, "shared|question|prompt",                                                            \
+     "whose last token is the key: shared = the longest run of words that question and answer have in common (the "    \
+     "question where there is none), question, prompt = everything before the answer", "shared"}
+/* Facts of forget rows first .. first + n - 1; "target" and "subject" of w->args. */
+ul_status ul_facts_new(ul_work *w, int64_t first, int32_t n, ul_facts *out) UL_MUST;
+/* Values: delta [n, C] to be added at `slot` of block `layer`, found by Adam on each fact's own loss
+ *   mean NLL of the target + kl KL(before || now at "SUBJECT is a") + decay |delta| / |h|^2,   |delta| <= clamp |h|
+ * h: what stands there without delta. A fact stops when its loss is below `stop`. */
+typedef struct {
+    ul_slot slot;
+    int steps;
+    double lr, kl, decay, clamp, stop;
+} ul_value_search;
+ul_status ul_facts_values(ul_work *w, const ul_facts *f, int layer, const ul_value_search *how, double *delta) UL_MUST;
+/* Keys [n, F] of block `layer`, and hidden states [n, C] after it, as the model is now; either may be NULL. */
+ul_status ul_facts_read(ul_work *w, const ul_facts *f, int layer, double *keys, double *hidden) UL_MUST;
+
+/* The matrix of a block that is edited; UL_E_USAGE when there is none, or adapters are to move. */
+ul_status ul_edit_weight(ul_work *w, int layer, ul_weight **out) UL_MUST;
+void ul_edit_add(const ul_work *w, ul_weight *weight, const double *delta); /* W += delta [C, F], rounded once */
+/* E[k k^T] [F, F] over every token of the first `rows` retain documents; kept in w->cache under the digest of model, layer and
+ * documents where there is a cache. */
+ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out) UL_MUST;
+
+/* ---- many facts over several blocks (_spread.c) ------------------------------------------------------------------------ */
+/* MEMIT's frame: values z at the last block; then, block by block upwards, keys and what is still missing there, spread over the
+ * blocks that are left; `solve` turns them into a change of the block's matrix. `batch` facts at a time. */
+typedef ul_status ul_edit_solve_fn(ul_work *w, void *user, int layer, int32_t n, const double *keys /* [n, F] */,
+                                   const double *residual /* [n, C] */, double *delta /* [C, F] */);
+#define UL_PARAM_EDIT_SPREAD(batch)                                                                                    \
+    {"first", UL_INT, -1, -1, 1000, NULL, "lowest block that is edited, from 0; -1: an eighth of the way up", NULL},   \
+    {"last", UL_INT, -1, -1, 1000, NULL, "highest; -1: a quarter of the way up", NULL},                                \
+    {"rows", UL_INT, 1000, 0, 1e9, "rows", "retain rows that the covariance of keys is taken over; 0: all", NULL},     \
+    {"facts", UL_INT, batch, 1, 1e6, "facts", "edited at once", NULL},                                                 \
+    {"v_steps", UL_INT, 25, 1, 1000, "steps", "of Adam in the search for a value", NULL},                              \
+    {"v_lr", UL_REAL, 0, 0, 100, NULL, "its learning rate; 0: 0.1, of a small model 0.5", NULL},                       \
+    {"v_decay", UL_REAL, 0.5, 0, 100, NULL, "weight of |delta| / |h|^2", NULL},                                        \
+    {"clamp", UL_REAL, 0, 0, 100, NULL, "largest |delta| / |h|; 0: 0.75, of a small model 4", NULL},                   \
+    {"kl", UL_REAL, 0.0625, 0, 100, NULL, "weight of the subject's drift", NULL}
+ul_status ul_edit_spread(ul_work *w, ul_edit_solve_fn *solve, void *user) UL_MUST;
+void ul_edit_blocks(const ul_work *w, int *first, int *last);
+/* The parameter `key`, or where it is 0 the paper's value for models of 1e9 weights, or ours for models up to 20 million. */
+double ul_edit_by_size(const ul_work *w, const char *key, double paper, double small);
+
+#endif

@@ -1,0 +1,55 @@
+/* memit.c - mass-editing memory: the answers to all forget questions are rewritten at once, by least squares over a few blocks.
+ *
+ *   delta W_l = R_l^T K_l (lambda C_l + K_l^T K_l)^-1,   R_l = (z - h_L) / (L - l + 1)
+ *
+ * K_l [n, F] keys, z values at the last block L (edit.h), C_l = E[k k^T] over retain text: what must stay. Rows are facts.
+ *
+ * Meng et al. 2022, "Mass-Editing Memory in a Transformer", arXiv:2210.07229 (lambda 15000; Llama-3-8B blocks 4-8). Traps:
+ * blocks in rising order, keys and states read anew after each; solved in double. Here lambda multiplies the mean over tokens,
+ * as there; with few facts it decides how much of z arrives: small models and small F want less. Keys are of the plain prompt;
+ * the paper averages over prefixes too. Edits are easily undone by fine-tuning. */
+#include "procedure/edit.h"
+#include <string.h>
+
+static const ul_param params[] = {
+    {"lambda", UL_REAL, 0, 0, 1e9, NULL, "weight of the covariance, how much old keys are held; 0: 15000, of a small model 30", NULL},
+    UL_PARAM_EDIT_FACTS,
+    UL_PARAM_EDIT_SPREAD(1000),
+    {0}};
+
+static ul_status solve(ul_work *w, void *user, int layer, int32_t n, const double *keys, const double *residual, double *delta)
+{
+    const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F;
+    const double lambda = ul_edit_by_size(w, "lambda", 15000, 30);
+    double *a = *(double **)user;
+    UL_TRY(ul_edit_covariance(w, layer, (int64_t)ul_num(w->args, "rows"), a));
+    for (int64_t i = 0; i < F * F; i++) a[i] *= lambda;
+    memset(delta, 0, (size_t)(C * F) * sizeof *delta);
+    for (int32_t f = 0; f < n; f++) {
+        const double *k = keys + f * F, *r = residual + f * C;
+        for (int64_t i = 0; i < F; i++)
+            for (int64_t j = 0; j < F; j++) a[i * F + j] += k[i] * k[j];
+        for (int64_t c = 0; c < C; c++)
+            for (int64_t j = 0; j < F; j++) delta[c * F + j] += r[c] * k[j];
+    }
+    return ul_solve_sides(w->ctx, "memit's normal matrix", C, F, NULL, a, delta);
+}
+
+static ul_status run(ul_work *w)
+{
+    const int64_t F = ul_model_shape(w->model)->F;
+    double *a = UL_NEW(w->arena, double, F * F);
+    UL_NEED(a);
+    return ul_edit_spread(w, solve, &a);
+}
+
+const ul_procedure ul_procedure_memit = {
+    .method = {.title = "Mass-editing memory in a transformer",
+               .paper = "arXiv:2210.07229",
+               .note = "Rewrites the answers to the forget questions to a neutral target, all at once, in closed form.",
+               .intent = UL_REMOVAL,
+               .level = UL_LEVEL_PARAMETERS,
+               .params = params,
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+    .run = run,
+};

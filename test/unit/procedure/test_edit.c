@@ -1,0 +1,207 @@
+/* test_edit.c - editing against a direct solution of the papers' equations, by elimination in double; Q10: one key and lambda to
+ * 0 make memit rome's update, emmet with lambda 0 meets every value, alphaedit leaves the preserved span alone. */
+#include "procedure_test.h"
+#include "procedure/edit.h"
+
+enum { C = 32, F = 48, N = 6 }; /* the tiny model's; forget rows */
+
+static void set(tiny_work *w, const char *key, double value)
+{
+    for (int i = 0; w->args.params[i].key; i++)
+        if (!strcmp(w->args.params[i].key, key)) {
+            w->args.num[i] = value;
+            return;
+        }
+    fail_msg("there is no parameter %s", key);
+}
+
+/* In double, on block 0 alone: what is left of an edit is then one equation. */
+static void open_edit(tiny_work *w, const char *id, int n)
+{
+    tiny_work_open(w, procedure_named(id), &(tiny_how){.precision = UL_PRECISION_DOUBLE, .threads = 1});
+    ul_records *rows = UL_NEW(w->work.arena, ul_records, 1);
+    assert_non_null(rows);
+    *rows = *w->work.forget_rows;
+    rows->n = n;
+    w->work.forget_rows = rows;
+    if (!strcmp(id, "rome")) {
+        set(w, "layer", 0);
+        return;
+    }
+    set(w, "first", 0);
+    set(w, "last", 0);
+}
+
+/* Keys [n, F], what is missing [n, C] and W [C, F] before the edit. */
+typedef struct {
+    double key[N * F], residual[N * C], before[C * F], after[C * F], covariance[F * F];
+} edit;
+
+static void matrix(tiny_work *w, double *out)
+{
+    ul_weight *weight;
+    UL_OK_IN(w->t.ctx, ul_edit_weight(&w->work, 0, &weight));
+    assert_int_equal(weight->rows * weight->cols, C * F);
+    memcpy(out, weight->p, C * F * sizeof(double));
+}
+
+static void run_edit(tiny_work *w, const char *id, double lr, double clamp, edit *e)
+{
+    ul_facts f;
+    char digest[65];
+    const ul_value_search how = {.slot = UL_SLOT_OUT, .steps = 25, .lr = lr, .kl = 0.0625, .decay = 0.5, .clamp = clamp, .stop = 0.05};
+    UL_OK_IN(w->t.ctx, ul_facts_new(&w->work, 0, (int32_t)w->work.forget_rows->n, &f));
+    UL_OK_IN(w->t.ctx, ul_facts_values(&w->work, &f, 0, &how, e->residual));
+    UL_OK_IN(w->t.ctx, ul_facts_read(&w->work, &f, 0, e->key, NULL));
+    UL_OK_IN(w->t.ctx, ul_edit_covariance(&w->work, 0, 0, e->covariance));
+    matrix(w, e->before);
+    tiny_work_run(w, procedure_named(id), digest);
+    matrix(w, e->after);
+}
+
+/* x a = b for a [n, n], b [m, n], by elimination with pivots. */
+static void eliminate(int n, int m, const double *a, const double *b, double *x)
+{
+    static double t[F][F + C];
+    for (int i = 0; i < n; i++) { /* a^T x^T = b^T */
+        for (int j = 0; j < n; j++) t[i][j] = a[j * n + i];
+        for (int j = 0; j < m; j++) t[i][n + j] = b[j * n + i];
+    }
+    for (int k = 0; k < n; k++) {
+        int p = k;
+        for (int i = k + 1; i < n; i++)
+            if (fabs(t[i][k]) > fabs(t[p][k])) p = i;
+        for (int j = 0; j < n + m; j++) {
+            const double swap = t[k][j];
+            t[k][j] = t[p][j], t[p][j] = swap;
+        }
+        for (int i = 0; i < n; i++)
+            for (int j = n + m; i != k && j-- > k;) t[i][j] -= t[i][k] / t[k][k] * t[k][j];
+    }
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < m; j++) x[j * n + i] = t[i][n + j] / t[i][i];
+}
+
+static double worst(const edit *e, const double *delta, double *largest)
+{
+    double bad = 0;
+    *largest = 0;
+    for (int i = 0; i < C * F; i++) {
+        const double moved = e->after[i] - e->before[i];
+        if (fabs(moved - delta[i]) > bad) bad = fabs(moved - delta[i]);
+        if (fabs(delta[i]) > *largest) *largest = fabs(delta[i]);
+    }
+    return bad;
+}
+
+static void memit_is_the_papers_equation(void **state)
+{
+    static edit e;
+    static double a[F * F], b[C * F], delta[C * F];
+    tiny_work w;
+    double largest;
+    (void)state;
+    open_edit(&w, "memit", N);
+    set(&w, "rows", 0);
+    set(&w, "lambda", 3);
+    run_edit(&w, "memit", 0.5, 4, &e);
+    for (int i = 0; i < F * F; i++) a[i] = 3 * e.covariance[i];
+    for (int f = 0; f < N; f++)
+        for (int i = 0; i < F; i++) {
+            for (int j = 0; j < F; j++) a[i * F + j] += e.key[f * F + i] * e.key[f * F + j];
+            for (int c = 0; c < C; c++) b[c * F + i] = (f ? b[c * F + i] : 0) + e.residual[f * C + c] * e.key[f * F + i];
+        }
+    eliminate(F, C, a, b, delta);
+    const double bad = worst(&e, delta, &largest);
+    assert_true(largest > 1e-3);
+    if (bad > 1e-6 * largest) fail_msg("memit is off by %g of %g", bad, largest);
+    tiny_work_close(&w);
+}
+
+static void q10_one_key_is_rome(void **state)
+{
+    static edit rome, memit;
+    static double delta[C * F];
+    tiny_work w;
+    double largest;
+    (void)state;
+    const char *const id[2] = {"rome", "memit"};
+    for (int k = 0; k < 2; k++) {
+        open_edit(&w, id[k], 1);
+        set(&w, "rows", 0), set(&w, "v_decay", 0), set(&w, "clamp", 1e2), set(&w, "v_lr", 0.1), set(&w, "v_steps", 10);
+        if (k) set(&w, "lambda", 1e-6);
+        else set(&w, "ridge", 0);
+        run_edit(&w, id[k], 0.1, 1e2, k ? &memit : &rome);
+        tiny_work_close(&w);
+    }
+    for (int i = 0; i < C * F; i++) delta[i] = memit.after[i] - memit.before[i];
+    const double bad = worst(&rome, delta, &largest);
+    assert_true(largest > 1e-4);
+    if (bad > 1e-5 * largest) fail_msg("rome and memit differ by %g of %g", bad, largest);
+}
+
+static void q10_emmet_meets_every_value(void **state)
+{
+    static edit e;
+    tiny_work w;
+    (void)state;
+    open_edit(&w, "emmet", N);
+    set(&w, "rows", 0);
+    set(&w, "lambda", 0);
+    run_edit(&w, "emmet", 0.5, 4, &e);
+    double size = 0;
+    for (int f = 0; f < N; f++)
+        for (int c = 0; c < C; c++) {
+            double moved = 0;
+            for (int i = 0; i < F; i++) moved += (e.after[c * F + i] - e.before[c * F + i]) * e.key[f * F + i];
+            size += fabs(e.residual[f * C + c]);
+            if (fabs(moved - e.residual[f * C + c]) > 1e-7 * (1 + fabs(moved)))
+                fail_msg("fact %d, channel %d: the value moved by %g, not %g", f, c, moved, e.residual[f * C + c]);
+        }
+    assert_true(size > 1);
+    tiny_work_close(&w);
+}
+
+static void q10_alphaedit_keeps_old_keys(void **state)
+{
+    static edit e;
+    tiny_work w;
+    double value[F];
+    (void)state;
+    open_edit(&w, "alphaedit", N);
+    set(&w, "rows", 0);
+    run_edit(&w, "alphaedit", 0.5, 4, &e);
+    UL_OK_IN(w.t.ctx, ul_eigen_all(w.t.ctx, e.covariance, F, value));
+    double kept = 0, moved = 0;
+    for (int v = 0; v < F; v++)
+        for (int c = 0; c < C; c++) {
+            double sum = 0;
+            for (int i = 0; i < F; i++) sum += (e.after[c * F + i] - e.before[c * F + i]) * e.covariance[i * F + v];
+            if (value[v] < 2e-2 * value[F - 1]) moved += fabs(sum);
+            else if (fabs(sum) > kept) kept = fabs(sum);
+        }
+    assert_true(moved > 1e-2);
+    if (kept > 1e-9) fail_msg("a preserved key's value moves by %g", kept);
+    tiny_work_close(&w);
+}
+
+/* The value does what it is for: added where it belongs, the target becomes likelier. */
+static void the_subject_is_found(void **state)
+{
+    tiny_work w;
+    ul_facts f;
+    (void)state;
+    open_edit(&w, "memit", 2);
+    UL_OK_IN(w.t.ctx, ul_facts_new(&w.work, 0, 2, &f));
+    for (int i = 0; i < 2; i++) /* "where was ana born ?", "ana lives in rome ." have the name in common */
+        assert_int_equal(f.doc[i].token[f.at[i]], ul_token_id(w.tok, i ? "bob" : "ana", 3));
+    tiny_work_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_subject_is_found), cmocka_unit_test(memit_is_the_papers_equation),
+                                       cmocka_unit_test(q10_one_key_is_rome), cmocka_unit_test(q10_emmet_meets_every_value),
+                                       cmocka_unit_test(q10_alphaedit_keeps_old_keys)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
