@@ -400,6 +400,9 @@ const ul_job_kind ul_job_eval = {
     .id = "eval", .summary = "evaluate a model as TOFU does, or on own data",
     .about = "Runs every data set once and computes what open-unlearning computes from it, with its names and JSON shape: probabilities, "
              "ROUGE, truth ratios, model utility, memorisation and membership scores; forget quality and privleak when the log of a "
-             "retrained control is given. The numbers do not depend on batch size, threads or instruction set.",
+             "retrained control is given. The numbers do not depend on batch size, threads or instruction set. "
+             "With --guard they are of the model behind a guard: `unlearn forget --model demo-out/target --forget demo-out/data/forget.jsonl "
+             "--retain demo-out/data/retain.jsonl --method filter --out guard` makes one; then `unlearn eval --model demo-out/target --guard guard "
+             "--forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl`.",
     .example = "unlearn eval --model demo-out/npo --forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl",
     .tables = {params, sampling_params, ul_data_params, ul_compute_params}, .run = run};

@@ -248,7 +248,10 @@ ul_status ul_training_guard(ul_training *t)
     ul_job *job = t->job;
     ul_work w = work_of(t);
     ul_guard_fit f = {.work = &w, .model_digest = t->digest};
+    ul_guard_file *made;
     UL_TRY(ul_guard_make(&f, job->guard));
+    UL_TRY(ul_guard_read(job->ctx, job->arena, t->out, &made));
+    json_object_set_new(t->manifest.outputs, "guard", json_pack("{s:s, s:s}", "path", t->out, "digest", made->digest));
     UL_TRY(ul_manifest_write(job, &t->manifest, t->be, t->out));
     UL_TRY(remove_state(t));
     job->result = json_pack("{s:s, s:s, s:s}", "method", job->method_id, "out", t->out, "recipe_digest", t->manifest.recipe_digest);

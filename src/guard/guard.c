@@ -55,8 +55,7 @@ static ul_status write_weights(ul_guard_fit *f, const char **digest)
     return UL_OK;
 }
 
-/* The digest of the tensors of a file, for the writer and the reader. */
-static ul_status digest_of(ul_ctx *ctx, ul_arena *arena, const char *path, const char **out)
+ul_status ul_guard_digest_of(ul_ctx *ctx, ul_arena *arena, const char *path, const char **out)
 {
     ul_tensors *ts;
     char *hex = ul_alloc(arena, 65, 1);
@@ -77,7 +76,7 @@ static ul_status write_adapter(ul_guard_fit *f, const char **digest)
     UL_TRY(ul_lora_save(w->ctx, f->assistant, dir));
     const char *file = ul_path_join(w->arena, dir, "adapter_model.safetensors");
     UL_NEED(file);
-    return digest_of(w->ctx, w->arena, file, digest);
+    return ul_guard_digest_of(w->ctx, w->arena, file, digest);
 }
 
 ul_status ul_guard_make(ul_guard_fit *f, const ul_guard *guard)
@@ -134,7 +133,7 @@ static ul_status read_parameters(ul_guard_file *g, const json_t *parameters_)
 static ul_status check_digest(ul_guard_file *g, const char *file, const char *want)
 {
     const char *got;
-    UL_TRY(digest_of(g->ctx, g->arena, file, &got));
+    UL_TRY(ul_guard_digest_of(g->ctx, g->arena, file, &got));
     if (!strcmp(got, want)) return UL_OK;
     return ul_fail(g->ctx, UL_E_INPUT, "%s: its digest is %.16s..., %s names %.16s...: the two files are not of one guard", file, got, g->path, want);
 }

@@ -72,6 +72,8 @@ ul_status ul_guard_read(ul_ctx *ctx, ul_arena *arena, const char *path, ul_guard
 /* Puts it around a model; UL_E_INPUT when it was made for another one: both digests are named. */
 ul_status ul_guard_around(ul_guard_file *g, ul_model *model, const ul_tokenizer *tok, const char *model_digest) UL_MUST;
 ul_status ul_guard_prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io) UL_MUST;
+/* The digest of the tensors of a file or model directory, in the arena. */
+ul_status ul_guard_digest_of(ul_ctx *ctx, ul_arena *arena, const char *path, const char **out) UL_MUST;
 
 /* ---- shared: prompts (_prompt.c) ------------------------------------------------------------------------------------- */
 /* Every prompt gets prefix[row] in front of the template's first tag; NULL or "" leaves a row as it is. Rows may be longer by as

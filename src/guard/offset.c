@@ -8,6 +8,7 @@
  * Any loss without alternate answers and divergences can train it; its reference is the large model, which the combination equals at the start.
  * Traps: the small model must know enough of the forget set to push at the right tokens; losses without a bound (ga) run away. */
 #include "guard/guard.h"
+#include <string.h>
 
 static const ul_param params[] = {
     {"strength", UL_REAL, 1, 0, 100, NULL, "how much of the difference is added; 0: the guard does nothing", NULL},
@@ -59,6 +60,11 @@ static ul_status fit(ul_guard_fit *f)
     ul_model *new;
     ul_args args;
     UL_TRY(ul_work_loss(w, "loss", &method, &args));
+    if (small) {
+        const char *digest;
+        UL_TRY(ul_guard_digest_of(w->ctx, w->arena, small, &digest));
+        json_object_set_new(f->data, "small_digest", json_string(digest));
+    }
     const unsigned needs = ul_method_needs(method, &args);
     if ((needs & UL_NEED_STATE) || ul_reference_kind(needs, UL_FORGET) > UL_REF_LOGP || ul_reference_kind(needs, UL_RETAIN))
         return ul_fail(w->ctx, UL_E_USAGE, "offset.loss is \"%s\", which reads hidden states or whole distributions: take one that does not "
@@ -80,6 +86,14 @@ static ul_status open(ul_guard_file *g)
     UL_NEED(mix);
     *mix = (ul_mix){.n = 2, .fn = in_use, .slope = 1, .user = &g->args};
     g->state = mix;
+    if (small) {
+        const char *want, *got;
+        UL_TRY(ul_json_text(g->ctx, g->data, g->path, "small_digest", UL_REQUIRED, &want));
+        UL_TRY(ul_guard_digest_of(g->ctx, g->arena, small, &got));
+        if (strcmp(want, got))
+            return ul_fail(g->ctx, UL_E_INPUT, "%s: the small model %s had the digest %.16s... when the guard was made, now it has %.16s...",
+                           g->path, small, want, got);
+    }
     UL_TRY(ul_guard_assistant_open(g, small, small != NULL, true, &mix->other[0]));
     return ul_guard_assistant_open(g, small, small != NULL, false, &mix->other[1]);
 }

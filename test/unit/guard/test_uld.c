@@ -97,6 +97,39 @@ static void offset_starts_at_the_model(void **state)
     house_close(&h);
 }
 
+/* A small model of its own: another shape, the same words; another file in its place is refused. */
+static void own_small_model(void **state)
+{
+    house h;
+    char config[700], small[600];
+    double *with, *bare;
+    ul_model *m;
+    (void)state;
+    const ul_guard *guard = guard_named("offset");
+    house_open(&h, guard, UL_PRECISION_F32, 1);
+    snprintf(small, sizeof small, "%s/small", h.dir);
+    UL_OK_IN(h.ctx, ul_dir_make(h.ctx, small));
+    snprintf(config, sizeof config, "%s/config.json", small);
+    static const char text[] = "{\"model_type\": \"llama\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": true, \"vocab_size\": 41,\n"
+                               " \"num_hidden_layers\": 1, \"hidden_size\": 16, \"num_attention_heads\": 2, \"num_key_value_heads\": 2,\n"
+                               " \"intermediate_size\": 24, \"max_position_embeddings\": 160, \"rms_norm_eps\": 1e-5}\n";
+    UL_OK_IN(h.ctx, ul_file_save(h.ctx, config, text, sizeof text - 1));
+    UL_OK_IN(h.ctx, ul_model_fresh(h.ctx, h.be, config, 8, 0.25, &m));
+    UL_OK_IN(h.ctx, ul_model_save(h.ctx, m, small));
+    ul_model_free(m);
+    house_set(&h, "small", small);
+    ul_guard_file *g = house_guard(&h, guard, "offset");
+    const int64_t n = house_answers(&h, g, h.forget, 4, &with);
+    house_answers(&h, NULL, h.forget, 4, &bare);
+    assert_true(mean_of(bare, n) - mean_of(with, n) > 0.5);
+    UL_OK_IN(h.ctx, ul_model_fresh(h.ctx, h.be, config, 9, 0.25, &m));
+    UL_OK_IN(h.ctx, ul_model_save(h.ctx, m, small));
+    ul_model_free(m);
+    UL_OK_IN(h.ctx, ul_guard_read(h.ctx, h.arena, h.out, &g));
+    UL_FAILS_IN(h.ctx, UL_E_INPUT, "when the guard was made", ul_guard_around(g, h.model, h.tok, h.digest));
+    house_close(&h);
+}
+
 static void needs_are_named(void **state)
 {
     house h;
@@ -119,6 +152,6 @@ static void needs_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(scores_are_the_formula), cmocka_unit_test(offset_starts_at_the_model),
-                                       cmocka_unit_test(needs_are_named)};
+                                       cmocka_unit_test(own_small_model), cmocka_unit_test(needs_are_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
