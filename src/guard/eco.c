@@ -1,7 +1,7 @@
 /* eco.c - embedding-corrupted prompts: a classifier reads the prompt; where it sees the forget set, the prompt's embeddings are
  * spoilt before the first block.
  *
- *   corrupted = p(forget | prompt) > threshold, p = sigmoid(w x + b), x = mean hidden state of the prompt after `layer` blocks
+ *   corrupted = p(forget | prompt) > threshold (one half, or what holds `fpr` on the retain prompts), p = sigmoid(w x + b), x = mean hidden state of the prompt after `layer` blocks
  *   noise:  e <- e + strength rms n,  n ~ N(0, 1) at (seed, position, channel), rms of the embedding matrix
  *   zero:   e <- (1 - strength) e          flip:  e <- (1 - 2 strength) e       of the first `first` channels (0: all)
  *
@@ -12,6 +12,7 @@
  * Traps: with learned positions (gpt2) the embedding that is spoilt has them in it; the classifier only knows prompts that look
  * like those it has seen. */
 #include "guard/guard.h"
+#include "stat/stat.h"
 #include <math.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ static const ul_param params[] = {
     {"kind", UL_TEXT, 0, 0, 0, "noise|zero|flip", "what is done to the embeddings", "noise"},
     {"first", UL_INT, 0, 0, 1 << 20, "channels", "only the first channels; 0: all", NULL},
     {"layer", UL_INT, 1, 0, 1000, "blocks", "the classifier reads hidden states after so many blocks", NULL},
-    {"threshold", UL_REAL, 0.5, 0, 1, NULL, "probability above which a prompt is corrupted", NULL},
+    {"fpr", UL_REAL, 0.01, 0, 1, NULL, "share of the retain prompts that is corrupted: it sets the threshold", NULL},
     {"seed", UL_INT, 0, 0, 9e15, NULL, "of the noise", NULL},
     {0}};
 
@@ -35,34 +36,38 @@ typedef struct {
 } spoiling;
 
 /* ---- the classifier -------------------------------------------------------------------------------------------------- */
-/* Weights of a logistic regression over the rows of x [n + m, c], the first n of class 1; classes weigh the same. x is
- * standardised in place; w [c + 1] is for the raw numbers, the bias last. Gradient descent from 0, its step the inverse of a bound
- * of the curvature (a quarter of the weighted mean of |x|^2 + 1): it cannot diverge; the number of steps is the regulariser. */
+/* Weights of a logistic regression over the rows of x [n + m, c], the first n of class 1; classes weigh the same, a ridge keeps
+ * the weights finite where the classes come apart. x is standardised in place; w [c + 1] is for the raw numbers, the bias last.
+ * Nesterov's accelerated gradient descent from 0, its step the inverse of a bound of the curvature (a quarter of the weighted
+ * mean of |x|^2 + 1, and the ridge): nothing to tune, nothing random. */
 static ul_status regress(ul_arena *arena, double *x, int64_t n, int64_t m, int64_t c, double *w)
 {
-    enum { STEPS = 400 };
+    enum { STEPS = 500 };
+    const double ridge = 1e-3;
     double *mean = UL_NEW(arena, double, c), *scale = UL_NEW(arena, double, c), *grad = UL_NEW(arena, double, c + 1);
-    UL_NEED(mean && scale && grad ? grad : NULL);
+    double *ahead = UL_NEW(arena, double, c + 1), bound = 0.25 + ridge;
+    UL_NEED(mean && scale && grad && ahead ? grad : NULL);
     for (int64_t j = 0; j < c; j++) {
         for (int64_t i = 0; i < n + m; i++) mean[j] += x[i * c + j] / (double)(n + m);
         for (int64_t i = 0; i < n + m; i++) x[i * c + j] -= mean[j], scale[j] += x[i * c + j] * x[i * c + j] / (double)(n + m);
         scale[j] = scale[j] > 0 ? 1 / sqrt(scale[j]) : 0;
-        for (int64_t i = 0; i < n + m; i++) x[i * c + j] *= scale[j];
+        for (int64_t i = 0; i < n + m; i++) x[i * c + j] *= scale[j], bound += x[i * c + j] * x[i * c + j] / (8 * (double)(i < n ? n : m));
     }
-    double bound = 0.25;
-    for (int64_t i = 0; i < n + m; i++)
-        for (int64_t j = 0; j < c; j++) bound += x[i * c + j] * x[i * c + j] / (8 * (double)(i < n ? n : m));
     memset(w, 0, (size_t)(c + 1) * sizeof *w);
     for (int step = 0; step < STEPS; step++) {
         memset(grad, 0, (size_t)(c + 1) * sizeof *grad);
         for (int64_t i = 0; i < n + m; i++) {
-            double s = w[c];
-            for (int64_t j = 0; j < c; j++) s += w[j] * x[i * c + j];
+            double s = ahead[c];
+            for (int64_t j = 0; j < c; j++) s += ahead[j] * x[i * c + j];
             const double g = i < n ? (ul_sigmoid(s) - 1) / (2 * (double)n) : ul_sigmoid(s) / (2 * (double)m);
             for (int64_t j = 0; j < c; j++) grad[j] += g * x[i * c + j];
             grad[c] += g;
         }
-        for (int64_t j = 0; j <= c; j++) w[j] -= grad[j] / bound;
+        for (int64_t j = 0; j <= c; j++) {
+            const double before = w[j];
+            w[j] = ahead[j] - (grad[j] + ridge * ahead[j]) / bound;
+            ahead[j] = w[j] + step / (step + 3.0) * (w[j] - before);
+        }
     }
     for (int64_t j = 0; j < c; j++) w[j] *= scale[j], w[c] -= w[j] * mean[j];
     return UL_OK;
@@ -89,9 +94,14 @@ static ul_status fit(ul_guard_fit *f)
     memcpy(x, a, (size_t)(n * c) * sizeof *x);
     memcpy(x + n * c, b, (size_t)(m * c) * sizeof *x);
     UL_TRY(regress(w->arena, x, n, m, c, weight));
-    const double threshold = ul_num(w->args, "threshold");
+    double *score = UL_NEW(w->arena, double, m);
+    UL_NEED(score);
+    for (int64_t i = 0; i < m; i++) score[i] = probability(weight, b + i * c, c);
+    ul_sort(score, m);
+    const double threshold = fmax(ul_quantile(score, m, 1 - ul_num(w->args, "fpr")), 0.5);
     for (int64_t i = 0; i < n; i++) hit += probability(weight, a + i * c, c) > threshold;
-    for (int64_t i = 0; i < m; i++) wrong += probability(weight, b + i * c, c) > threshold;
+    for (int64_t i = 0; i < m; i++) wrong += score[i] > threshold;
+    json_object_set_new(f->data, "threshold", json_real(threshold));
     f->tensor[f->n_tensor++] = (ul_tensor){.name = "classifier", .dtype = UL_DT_F64, .n_dim = 1, .dim = {c + 1}, .data = weight,
                                            .bytes = (size_t)(c + 1) * sizeof *weight};
     return ul_buf_printf(w->report, "the classifier corrupts %lld of %lld forget prompts and %lld of %lld retain prompts (those it was made of)\n",
@@ -103,8 +113,9 @@ static ul_status open(ul_guard_file *g)
 {
     const int64_t c = ul_model_shape(g->model)->C;
     const ul_tensor *t;
-    double *w = UL_NEW(g->arena, double, c + 1);
+    double *w = UL_NEW(g->arena, double, c + 2); /* the threshold behind them */
     UL_NEED(w);
+    UL_TRY(ul_json_real(g->ctx, g->data, g->path, "threshold", UL_REQUIRED, &w[c + 1]));
     if (!g->weights) return ul_fail(g->ctx, UL_E_INPUT, "%s: names no weights, and eco has a classifier", g->path);
     UL_TRY(ul_tensors_need(g->ctx, g->weights, "classifier", &t));
     if (ul_tensor_count(t) != c + 1)
@@ -153,12 +164,13 @@ static ul_status prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)
     spoiling *s = UL_NEW(arena, spoiling, 1);
     uint8_t *spoilt = UL_NEW(arena, uint8_t, n);
     int32_t *n_prompt;
+    const double *w = g->state;
     double *x;
     UL_NEED(s);
     UL_NEED(spoilt);
     if (ul_num(&g->args, "strength") == 0) return UL_OK;
     UL_TRY(ul_guard_states(g->ctx, arena, g->model, g->tok, &io->tpl, io->records, (int)ul_num(&g->args, "layer"), &x));
-    for (int64_t i = 0; i < n; i++) spoilt[i] = probability(g->state, x + i * c, c) > ul_num(&g->args, "threshold");
+    for (int64_t i = 0; i < n; i++) spoilt[i] = probability(w, x + i * c, c) > w[c + 1];
     UL_TRY(ul_guard_prompt_lengths(g, arena, io, &n_prompt));
     *s = (spoiling){&g->args, spoilt, n_prompt, embedding_rms(g->model), (int32_t)c, ul_model_backend(g->model)->k->esize};
     io->hook[io->n_hook++] = (ul_hook){.layer = 0, .slot = UL_SLOT_IN, .mode = UL_HOOK_REPLACE, .fn = spoil, .user = s};
