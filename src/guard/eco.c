@@ -9,7 +9,9 @@
  * classifies prompts and a second one picks the tokens (without it: all but the last, as here), and strength is searched so that a
  * retrained model's outputs are matched; here the classifier is a logistic regression and strength is given. Tokens of the
  * answer are never touched: the guard acts when the prompt is read.
- * Traps: with learned positions (gpt2) the embedding that is spoilt has them in it; the classifier only knows prompts that look
+ * By words instead, a prompt is corrupted when it holds a word of two forget rows or more that no retain row has (as filter does).
+ * Traps: the regression is linear in a mean over all tokens: in a small model one name among twenty tokens hardly moves it. With
+ * learned positions (gpt2) the embedding that is spoilt has them in it; the classifier only knows prompts that look
  * like those it has seen. */
 #include "guard/guard.h"
 #include "stat/stat.h"
@@ -20,6 +22,7 @@ static const ul_param params[] = {
     {"strength", UL_REAL, 1, 0, 1e6, NULL, "of the corruption; 0: the guard does nothing", NULL},
     {"kind", UL_TEXT, 0, 0, 0, "noise|zero|flip", "what is done to the embeddings", "noise"},
     {"first", UL_INT, 0, 0, 1 << 20, "channels", "only the first channels; 0: all", NULL},
+    {"by", UL_TEXT, 0, 0, 0, "states|words", "the classifier: a regression on hidden states, or words of the forget set that no retain row has", "states"},
     {"layer", UL_INT, 1, 0, 1000, "blocks", "the classifier reads hidden states after so many blocks", NULL},
     {"fpr", UL_REAL, 0.01, 0, 1, NULL, "share of the retain prompts that is corrupted: it sets the threshold", NULL},
     {"seed", UL_INT, 0, 0, 9e15, NULL, "of the noise", NULL},
@@ -80,9 +83,26 @@ static double probability(const double *w, const double *x, int64_t c)
     return ul_sigmoid(s);
 }
 
+static bool by_words(const ul_args *a)
+{
+    return !strcmp(ul_txt(a, "by"), "words");
+}
+
+static ul_status fit_words(ul_guard_fit *f)
+{
+    enum { LEAST = 2, MOST = 2000 };
+    ul_work *w = f->work;
+    const char **words;
+    int64_t n;
+    UL_TRY(ul_guard_subjects(w->arena, w->forget_rows, w->retain_rows, false, LEAST, MOST, &words, &n));
+    UL_TRY(ul_guard_texts_put(w->ctx, f->data, "words", words, n));
+    return ul_buf_printf(w->report, "prompts that hold one of %lld words are corrupted\n", (long long)n);
+}
+
 static ul_status fit(ul_guard_fit *f)
 {
     ul_work *w = f->work;
+    if (by_words(w->args)) return fit_words(f);
     const int layer = (int)ul_num(w->args, "layer");
     const int64_t c = ul_model_shape(w->model)->C, n = w->forget_rows->n, m = w->retain_rows->n;
     double *a, *b, *x = UL_NEW(w->arena, double, (n + m) * c), *weight = UL_NEW(w->arena, double, c + 1);
@@ -109,8 +129,22 @@ static ul_status fit(ul_guard_fit *f)
 }
 
 /* ---- use ------------------------------------------------------------------------------------------------------------- */
+typedef struct {
+    const char **word;
+    int64_t n;
+} known_words;
+
+static ul_status open_words(ul_guard_file *g)
+{
+    known_words *k = UL_NEW(g->arena, known_words, 1);
+    UL_NEED(k);
+    g->state = k;
+    return ul_guard_texts_get(g, "words", &k->word, &k->n);
+}
+
 static ul_status open(ul_guard_file *g)
 {
+    if (by_words(&g->args)) return open_words(g);
     const int64_t c = ul_model_shape(g->model)->C;
     const ul_tensor *t;
     double *w = UL_NEW(g->arena, double, c + 2); /* the threshold behind them */
@@ -164,13 +198,18 @@ static ul_status prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)
     spoiling *s = UL_NEW(arena, spoiling, 1);
     uint8_t *spoilt = UL_NEW(arena, uint8_t, n);
     int32_t *n_prompt;
-    const double *w = g->state;
-    double *x;
     UL_NEED(s);
     UL_NEED(spoilt);
     if (ul_num(&g->args, "strength") == 0) return UL_OK;
-    UL_TRY(ul_guard_states(g->ctx, arena, g->model, g->tok, &io->tpl, io->records, (int)ul_num(&g->args, "layer"), &x));
-    for (int64_t i = 0; i < n; i++) spoilt[i] = probability(w, x + i * c, c) > w[c + 1];
+    if (by_words(&g->args)) {
+        const known_words *k = g->state;
+        for (int64_t i = 0; i < n; i++) spoilt[i] = ul_guard_mentions(io->records->at[i].prompt, k->word, k->n);
+    } else {
+        const double *w = g->state;
+        double *x;
+        UL_TRY(ul_guard_states(g->ctx, arena, g->model, g->tok, &io->tpl, io->records, (int)ul_num(&g->args, "layer"), &x));
+        for (int64_t i = 0; i < n; i++) spoilt[i] = probability(w, x + i * c, c) > w[c + 1];
+    }
     UL_TRY(ul_guard_prompt_lengths(g, arena, io, &n_prompt));
     *s = (spoiling){&g->args, spoilt, n_prompt, embedding_rms(g->model), (int32_t)c, ul_model_backend(g->model)->k->esize};
     io->hook[io->n_hook++] = (ul_hook){.layer = 0, .slot = UL_SLOT_IN, .mode = UL_HOOK_REPLACE, .fn = spoil, .user = s};

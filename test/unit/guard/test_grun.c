@@ -30,7 +30,7 @@ static void eco_spoils_forget_prompts_only(void **state)
     (void)state;
     for (int k = 0; k < 3; k++) {
         double moved[2];
-        lost("eco", 1, (const char *const[]){"kind", kinds[k], "layer", "0", NULL}, moved);
+        lost("eco", 1, (const char *const[]){"kind", kinds[k], "layer", "0", "by", k ? "states" : "words", NULL}, moved);
         assert_true(moved[0] > 0.02);
         assert_true(moved[1] == 0); /* to the bit */
     }
