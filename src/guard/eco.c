@@ -10,8 +10,8 @@
  * retrained model's outputs are matched; here the classifier is a logistic regression and strength is given. Tokens of the
  * answer are never touched: the guard acts when the prompt is read.
  * By words instead, a prompt is corrupted when it holds a word of two forget rows or more that no retain row has (as filter does).
- * Traps: the regression is linear in a mean over all tokens: in a small model one name among twenty tokens hardly moves it. With
- * learned positions (gpt2) the embedding that is spoilt has them in it; the classifier only knows prompts that look
+ * Traps: the regression is linear in a mean over all tokens: in a small model one name among twenty tokens hardly moves it
+ * (tofu-656k: 15 % of the forget prompts at 1 % of the retain prompts), so words are the default. With learned positions (gpt2) the embedding that is spoilt has them in it; the classifier only knows prompts that look
  * like those it has seen. */
 #include "guard/guard.h"
 #include "stat/stat.h"
@@ -22,7 +22,7 @@ static const ul_param params[] = {
     {"strength", UL_REAL, 1, 0, 1e6, NULL, "of the corruption; 0: the guard does nothing", NULL},
     {"kind", UL_TEXT, 0, 0, 0, "noise|zero|flip", "what is done to the embeddings", "noise"},
     {"first", UL_INT, 0, 0, 1 << 20, "channels", "only the first channels; 0: all", NULL},
-    {"by", UL_TEXT, 0, 0, 0, "states|words", "the classifier: a regression on hidden states, or words of the forget set that no retain row has", "states"},
+    {"by", UL_TEXT, 0, 0, 0, "states|words", "the classifier: a regression on hidden states, or words of the forget set that no retain row has", "words"},
     {"layer", UL_INT, 1, 0, 1000, "blocks", "the classifier reads hidden states after so many blocks", NULL},
     {"fpr", UL_REAL, 0.01, 0, 1, NULL, "share of the retain prompts that is corrupted: it sets the threshold", NULL},
     {"seed", UL_INT, 0, 0, 9e15, NULL, "of the noise", NULL},
