@@ -17,6 +17,8 @@ static const ul_param params[] = {
     UL_PARAM_STATE_ALPHA,
     {0}};
 
+static const char *const recipe[] = {"epochs", "5", NULL}; /* with ten, tofu-656k keeps 0.71 of its retain probability */
+
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
     const int l = ul_state_layer(args, "layer", n_layer, n_layer < UL_FEW_BLOCKS ? 15 : 4);
@@ -46,4 +48,5 @@ const ul_method ul_method_armu = {
     .state = state,
     .trains_down = 3,
     .loss = loss,
+    .recipe = recipe,
 };

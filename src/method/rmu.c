@@ -6,8 +6,9 @@
  * means over documents of the means over their scored tokens, at the output of block l. Only the last matrices of the
  * mlps of blocks l-2, l-1, l move unless --train says otherwise; the blocks above l are not run.
  *
- * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200: the defaults; on TOFU with 0.65 million
- * parameters these change nothing, so models of fewer than 8 blocks have others, repro/tofu-rmu.md). Traps: c beside
+ * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200: the defaults). With
+ * 0.65 million parameters an alpha of 100 on those matrices already changes nothing; models of fewer than 8 blocks have
+ * defaults tested there: l the last block, c twice the mean |h_l|, alpha 10, all weights (repro/tofu-rmu.md). Traps: c beside
  * |h_l| decides everything; open-unlearning's means are a product of means (--match open-unlearning). Shallow: a few
  * steps of relearning or one ablated direction bring most of it back. */
 #include "method/method.h"
@@ -19,6 +20,8 @@ static const ul_param params[] = {
     UL_PARAM_GAMMA(1),
     UL_PARAM_STATE_ALPHA,
     {0}};
+
+static const char *const recipe[] = {"epochs", "5", NULL}; /* with ten, tofu-656k keeps 0.71 of its retain probability */
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
@@ -50,4 +53,5 @@ const ul_method ul_method_rmu = {
     .state = state,
     .trains_down = 3,
     .loss = loss,
+    .recipe = recipe,
 };
