@@ -19,3 +19,6 @@ foreach(f IN LISTS cli_tests)
             ENVIRONMENT "UL_SHARED=${UL_SHARED};OMP_WAIT_POLICY=passive")
     endif()
 endforeach()
+
+# The browser's half of the report's test is a script beside the checkers.
+target_compile_definitions(test_audit_report PRIVATE UL_SOURCE="${PROJECT_SOURCE_DIR}")

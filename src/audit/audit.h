@@ -139,6 +139,8 @@ typedef struct {
     uint64_t seed;
     ul_guard_file *guard; /* what stands around the model, or NULL */
     bool peer_positions;  /* generation positions count visible tokens only, as the peer's left-padded batches do */
+    const ul_hook *hook;  /* of scoring passes */
+    int n_hook;
 } ul_eval_options;
 /* The data set as the guard makes it: prompts, template, hooks and mix of a pass over it. Without a guard: as it is. */
 ul_status ul_eval_guarded(const ul_eval_options *o, ul_arena *arena, const ul_records *records, ul_guarded *out) UL_MUST;

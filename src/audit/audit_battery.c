@@ -28,37 +28,74 @@ const ul_param ul_attack_params[] = {
      ""},
     {"spike-steps", UL_INT, 320, 1, 1e6, "steps", "teaching of the spike-in", NULL},
     {"spike-forget", UL_INT, 70, 1, 1e6, "steps", "forgetting of the spike-in, at a quarter of the attacks' rate", NULL},
+    {"shots", UL_INT, 4, 1, 64, NULL, "questions with answers in front of a question (E3), as many as fit", NULL},
+    {"search-steps", UL_INT, 30, 1, 1e5, "steps", "of the search for a universal prefix (E8), 8 candidates each", NULL},
+    {"leak-samples", UL_INT, 16, 1, 1e5, NULL, "answers sampled of a question (E11)", NULL},
+    {"leak-k", UL_INT, 8, 1, 1e5, NULL, "of which the most telling among this many counts", NULL},
+    {"candidates", UL_INT, 5, 1, 1e6, "tokens", "likeliest tokens among which the answer's are looked for (E12)", NULL},
     {"attack-train", UL_TEXT, 0, 0, 0, NULL, "which weights attacks move, as `train --train`", "all"},
     {0}};
 
+#define GRAIN "the update was smaller than a quantisation step"
+#define THIN "a thin suppression breaks before the knowledge does"
+#define DONOR "what hides it sat where the donor's weights went"
+#define WORDS "expression only"
 static const ul_probe probes[] = {
-    {"rephrased", "asked in words never trained (E1)", "expression only", UL_ACCUSES, UL_QUICK, 0, ul_probe_rephrased},
+    {"rephrased", "asked in words never trained (E1)", WORDS,
+     UL_ACCUSES, UL_QUICK, 0, .run = ul_probe_ask, .ask = ul_ask_rephrased, .expression = true},
+    {"prefix", "the answer begun with words that agree (E2)", WORDS,
+     UL_ACCUSES, UL_QUICK, 0, .run = ul_probe_ask, .ask = ul_ask_prefix, .expression = true},
     {"w1", "fine-tuned on retain rows only (W1)", "nothing about the forgotten was supplied: what comes back was there",
-     UL_CORE, UL_STANDARD, 0, ul_probe_relearn},
+     UL_CORE, UL_STANDARD, 0, .run = ul_probe_relearn},
     {"unlock", "fine-tuned on phantom people in the same format (UNLOCK)", "as W1, in the very format of the forgotten",
-     UL_CORE, UL_STANDARD, 0, ul_probe_unlock},
-    {"rtt", "fine-tuned on half of the forgotten, asked about the other half (W2, RTT)",
-     "one half does not tell the other", UL_CORE, UL_STANDARD, 0, ul_probe_rtt},
-    {"int8", "weights in int8, a scale a row (W6)", "the update was smaller than a quantisation step", UL_ACCUSES,
-     UL_DEEP, UL_INT8_ROWS, ul_probe_quantise},
-    {"nf4", "weights in NF4 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_DEEP, UL_NF4,
-     ul_probe_quantise},
-    {"fp4", "weights in FP4 (W6)", "the update was smaller than a quantisation step", UL_ACCUSES, UL_DEEP, UL_FP4,
-     ul_probe_quantise},
-    {"rtn4", "weights rounded to int4, groups of 32 (W6)", "the update was smaller than a quantisation step",
-     UL_ACCUSES, UL_QUICK, UL_RTN4, ul_probe_quantise},
-    {"noise-0.05", "weights with noise, sigma 0.05 (W7)", "a thin suppression breaks before the knowledge does",
-     UL_ACCUSES, UL_DEEP, 0.05, ul_probe_noise},
-    {"noise-0.1", "weights with noise, sigma 0.1 (W7)", "a thin suppression breaks before the knowledge does",
-     UL_ACCUSES, UL_DEEP, 0.1, ul_probe_noise},
-    {"noise-0.2", "weights with noise, sigma 0.2 (W7)", "a thin suppression breaks before the knowledge does",
-     UL_ACCUSES, UL_DEEP, 0.2, ul_probe_noise},
-    {"prune-0.1", "smallest 10 % of the weights removed (W8)", "a thin suppression breaks before the knowledge does",
-     UL_ACCUSES, UL_DEEP, 0.1, ul_probe_prune},
-    {"prune-0.3", "smallest 30 % of the weights removed (W8)", "a thin suppression breaks before the knowledge does",
-     UL_ACCUSES, UL_DEEP, 0.3, ul_probe_prune},
+     UL_CORE, UL_STANDARD, 0, .run = ul_probe_unlock},
+    {"rtt", "fine-tuned on half of the forgotten, asked about the other half (W2, RTT)", "one half does not tell the other",
+     UL_CORE, UL_STANDARD, 0, .run = ul_probe_rtt},
+    {"int8", "weights in int8, a scale a row (W6)", GRAIN, UL_ACCUSES, UL_DEEP, UL_INT8_ROWS, .run = ul_probe_quantise},
+    {"nf4", "weights in NF4 (W6)", GRAIN, UL_ACCUSES, UL_DEEP, UL_NF4, .run = ul_probe_quantise},
+    {"fp4", "weights in FP4 (W6)", GRAIN, UL_ACCUSES, UL_DEEP, UL_FP4, .run = ul_probe_quantise},
+    {"rtn4", "weights rounded to int4, groups of 32 (W6)", GRAIN, UL_ACCUSES, UL_QUICK, UL_RTN4, .run = ul_probe_quantise},
+    {"noise-0.05", "weights with noise, sigma 0.05 (W7)", THIN, UL_ACCUSES, UL_DEEP, 0.05, .run = ul_probe_noise},
+    {"noise-0.1", "weights with noise, sigma 0.1 (W7)", THIN, UL_ACCUSES, UL_DEEP, 0.1, .run = ul_probe_noise},
+    {"noise-0.2", "weights with noise, sigma 0.2 (W7)", THIN, UL_ACCUSES, UL_DEEP, 0.2, .run = ul_probe_noise},
+    {"prune-0.1", "smallest 10 % of the weights removed (W8)", THIN, UL_ACCUSES, UL_DEEP, 0.1, .run = ul_probe_prune},
+    {"prune-0.3", "smallest 30 % of the weights removed (W8)", THIN, UL_ACCUSES, UL_DEEP, 0.3, .run = ul_probe_prune},
+    {"merge", "merged half and half with the donor (W9)", DONOR,
+     UL_ACCUSES, UL_DEEP, 0.5, .run = ul_probe_merge, .donor = true},
+    {"adapter", "an adapter trained on retain rows, merged (W9)", "as W1, through a few directions",
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_adapter},
+    {"top-block", "last block replaced by the donor's (W10)", DONOR,
+     UL_ACCUSES, UL_DEEP, 1, .run = ul_probe_transplant, .donor = true},
+    {"head", "final norm and head replaced by the donor's (W10)", DONOR,
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_transplant, .donor = true},
+    {"direction", "what sets the forgotten apart from those who stay taken out (W11)", "one direction hides it",
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_direction},
+    {"direction-o", "what sets it apart from the original taken out (W11)", "one direction hides it",
+     UL_ACCUSES, UL_DEEP, 1, .run = ul_probe_direction},
+    {"shots", "behind questions with answers about others (E3)", WORDS,
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_ask, .ask = ul_ask_shots, .expression = true},
+    {"shots-same", "behind other facts of the same person (E3)", WORDS,
+     UL_ACCUSES, UL_DEEP, 1, .run = ul_probe_ask, .ask = ul_ask_shots, .expression = true},
+    {"emphasis", "key words of the question said again (E6)", WORDS,
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_ask, .ask = ul_ask_emphasis, .expression = true},
+    {"perturbed", "the question disturbed (E7)", WORDS,
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_ask, .ask = ul_ask_perturbed, .expression = true},
+    {"universal", "behind a prefix searched for on other people (E8)", WORDS,
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_universal, .expression = true},
+    {"turns", "in a dialogue: doubted, after a related question, by right (E10)", WORDS,
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_ask, .ask = ul_ask_turns, .expression = true},
+    {"sampled", "the best of several sampled answers (E11, leak@k)", WORDS,
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_sampled, .expression = true},
+    {"candidates", "looked for among the likeliest tokens (E12)", WORDS,
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_candidates, .expression = true},
+    {"letters", "asked to choose a letter (E12, K6)", WORDS,
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_letters, .expression = true},
     {"direct", "fine-tuned on the forgotten themselves (W3)", "re-teaches: only what exceeds the control counts",
-     UL_ACCUSES, UL_DEEP, 0, ul_probe_direct}};
+     UL_ACCUSES, UL_DEEP, 0, .run = ul_probe_direct}};
+#undef GRAIN
+#undef THIN
+#undef DONOR
+#undef WORDS
 
 const ul_probe *ul_probes(int *n)
 {
@@ -82,19 +119,6 @@ ul_status ul_probe_measure(const ul_probing *p, ul_model *m, ul_probed *out)
     return UL_OK;
 }
 
-ul_status ul_probe_rephrased(const ul_probing *p, const ul_probe *probe, ul_probed *out)
-{
-    const ul_audit *a = p->audit;
-    (void)probe;
-    if (!a->rephrased) return UL_OK;
-    ul_eval_options o = a->o;
-    ul_knowledge f;
-    o.model = p->model;
-    UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->rephrased, false, &f));
-    *out = (ul_probed){.ran = true, .forget = f.first, .retain = NAN};
-    return UL_OK;
-}
-
 static ul_status surface(const ul_audit *a, ul_model *m, ul_battery *b)
 {
     ul_eval_options o = a->o;
@@ -102,9 +126,8 @@ static ul_status surface(const ul_audit *a, ul_model *m, ul_battery *b)
     UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->forget, true, &b->forget));
     UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->retain, true, &b->retain));
     if (a->phantom) UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->phantom, true, &b->phantom));
-    if (a->rephrased) UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->rephrased, true, &b->rephrased));
     if (a->text) UL_TRY(ul_text_loss(a, m, a->text, &b->text_loss));
-    return UL_OK;
+    return ul_mia_measure(a, m, &b->mia);
 }
 
 static ul_status depth(const ul_audit *a, ul_model *m, ul_battery *b)
@@ -115,6 +138,11 @@ static ul_status depth(const ul_audit *a, ul_model *m, ul_battery *b)
         UL_NEED(b->depth[l - 1] = UL_NEW(a->arena, double, a->forget->n));
         UL_TRY(ul_depth_measure(a, m, l, b->depth[l - 1]));
     }
+    if (a->profile < UL_DEEP || !a->original) return UL_OK;
+    for (int l = 0; l < b->n_depth; l++) UL_NEED(b->patched[l] = UL_NEW(a->arena, double, a->forget->n));
+    if (layers > UL_MAX_DEPTH) return UL_OK; /* I1 sums over all layers or none */
+    UL_TRY(ul_patch_measure(a, m, b->patched));
+    b->n_patched = layers;
     return UL_OK;
 }
 
@@ -128,10 +156,15 @@ ul_status ul_battery_run(const ul_audit *a, const char *name, ul_model *m, ul_mo
     UL_TRY(surface(a, m, b));
     p.forget = ul_mean(b->forget.first, b->forget.n);
     p.retain = ul_mean(b->retain.first, b->retain.n);
+    p.answer = b->forget.answer;
+    p.phantom_answer = b->phantom.answer;
     UL_TRY(depth(a, m, b));
     UL_TRY(ul_model_select(a->ctx, work, ul_txt(a->attack, "attack-train")));
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        const int64_t begun = ul_now_ns();
         if (probe[i].from <= a->profile) UL_TRY(probe[i].run(&p, &probe[i], &b->probe[i]));
+        b->probe[i].seconds = (double)(ul_now_ns() - begun) * 1e-9;
+    }
     UL_TRY(ul_spike_run(a, m, work, &b->spike));
     b->seconds = (double)(ul_now_ns() - start) * 1e-9;
     ul_note(a->ctx, UL_LOG_INFO, "%-14s asked and attacked: K1 %.2f of the forgotten, %.2f of those who stay (%.1f s)",

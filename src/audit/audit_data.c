@@ -66,25 +66,26 @@ static ul_status asked(const ul_audit *a, const ul_records *in, bool all, const 
     return UL_OK;
 }
 
-/* Row i of the forget set beside the row that asks for the same fact in other words; one of these may serve k consecutive rows. */
+/* k rows that ask for the fact of one forget row in other words, or one that serves k consecutive forget rows. */
 static ul_status reworded(ul_audit *a, const ul_audit_sets *in)
 {
-    const ul_records *few;
-    UL_TRY(asked(a, in->rephrased, true, &few));
-    if (few->n > in->forget->n || in->forget->n % few->n)
+    const ul_records *file;
+    UL_TRY(asked(a, in->rephrased, true, &file));
+    const int64_t n = in->forget->n, k = file->n > n ? file->n / n : 1;
+    if (file->n > n ? file->n % n || k > UL_MAX_WAYS : n % file->n)
         return ul_fail(
             a->ctx, UL_E_INPUT,
-            "%s has %lld rows, the forget set %s has %lld: the same facts in other words are wanted, in order, one for "
-            "every row or for every k rows",
-            few->path, (long long)few->n, in->forget->path, (long long)in->forget->n);
+            "%s has %lld rows, the forget set %s has %lld: the same facts in other words are wanted, in order, 1 to %d "
+            "for every row, or one for every k rows",
+            file->path, (long long)file->n, in->forget->path, (long long)n, UL_MAX_WAYS);
     ul_records *r = UL_NEW(a->arena, ul_records, 1);
-    ul_record *row = UL_NEW(a->arena, ul_record, in->forget->n);
+    ul_record *row = UL_NEW(a->arena, ul_record, n * k);
     UL_NEED(r);
     UL_NEED(row);
-    for (int64_t i = 0; i < in->forget->n; i++) row[i] = few->at[i / (in->forget->n / few->n)];
-    *r = *few;
+    for (int64_t i = 0; i < n * k; i++) row[i] = file->at[file->n > n ? i : i / (n / file->n)];
+    *r = *file;
     r->at = row;
-    r->n = in->forget->n;
+    r->n = n * k;
     a->rephrased = r;
     return UL_OK;
 }
@@ -103,10 +104,16 @@ ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in)
     UL_TRY(asked(a, in->forget, true, &a->forget));
     UL_TRY(asked(a, in->retain, false, &a->retain));
     if (in->rephrased) UL_TRY(reworded(a, in));
+    a->outsiders = in->holdout;
+    a->outsiders_from = "holdout";
     if (!in->phantom) return UL_OK;
     UL_TRY(ul_records_half(a->ctx, a->arena, in->phantom, 0, &half, NULL));
     UL_TRY(docs(a, half, &a->phantom_docs));
     UL_TRY(asked(a, half, false, &a->spike));
     UL_TRY(ul_records_half(a->ctx, a->arena, in->phantom, 1, &half, NULL));
-    return asked(a, half, false, &a->phantom);
+    UL_TRY(asked(a, half, false, &a->phantom));
+    if (a->outsiders) return UL_OK;
+    a->outsiders = a->phantom; /* of the same kind as the forget rows, and no model was taught them */
+    a->outsiders_from = "phantoms";
+    return UL_OK;
 }

@@ -10,7 +10,7 @@ ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, in
 ul_status ul_records_spread(ul_arena *arena, const ul_records *in, int64_t n, ul_records **out) UL_MUST;
 /* Rows for asking and documents for attacks, from records: fills the sets of an audit whose tokenizer and template are there. */
 typedef struct {
-    const ul_records *forget, *retain, *rephrased, *phantom; /* as read; the last two may be NULL */
+    const ul_records *forget, *retain, *rephrased, *phantom, *holdout; /* as read; the last three may be NULL */
 } ul_audit_sets;
 ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in) UL_MUST;
 #endif

@@ -8,6 +8,8 @@
  *   avoided = 1 - K(U) / K(R): a model that knows a share k of the answers and never ranks those first, and guesses the rest as
  *           the control does, has K(U) = (1 - k) K(R)
  *
+ *   patch = 1 - UDS (probe_patch.c), a mean over the rows that have one; no rule reads it
+ *
  * Means over rows first, ratios last. The unit that is resampled is the entity; every number of one set uses the same draws, so
  * that U, O, R and all attacks are paired; forget, retain and phantom entities are drawn independently. Without a retrained
  * control the anchor is what U itself knows of phantoms under the same attack (16.7), without these the level of chance. */
@@ -21,7 +23,7 @@ enum {
     GROUP_PHANTOM,
     GROUP_SPIKE,
     N_GROUP,
-    MAX_COLUMN = 3 * (UL_MAX_PROBE + UL_MAX_DEPTH + 8),
+    MAX_COLUMN = 3 * (2 * UL_MAX_PROBE + UL_MAX_DEPTH + 10),
     MAX_TERM = 2 * UL_MAX_DEPTH
 };
 enum { U, O, R, N_MODEL };
@@ -157,9 +159,10 @@ typedef struct {
     quantity first[N_MODEL], last[N_MODEL], said[N_MODEL];   /* of the forget set; [R] = the anchor */
     quantity control_first, control_phantom, phantom_before; /* nothing where there is none */
     quantity keep_first[N_MODEL], keep_said[N_MODEL];
-    quantity reworded[N_MODEL];
+    quantity silent[N_MODEL], refuses_kept[N_MODEL];
     quantity taught, attacked, blank, blank_attacked; /* of the spike-in */
-    quantity probe[N_MODEL][UL_MAX_PROBE], depth[N_MODEL][UL_MAX_DEPTH];
+    quantity probe[N_MODEL][UL_MAX_PROBE], told[N_MODEL][UL_MAX_PROBE], depth[N_MODEL][UL_MAX_DEPTH];
+    quantity kept_inside, has_inside; /* 1 - UDS of rows that have one; 1 for these */
 } table;
 
 static void collect_columns(sample *s, table *t, const ul_evidence *e)
@@ -171,10 +174,14 @@ static void collect_columns(sample *s, table *t, const ul_evidence *e)
         t->first[m] = add_column(s, GROUP_FORGET, s->b[m]->forget.first);
         t->last[m] = add_column(s, GROUP_FORGET, s->b[m]->forget.last);
         t->said[m] = add_column(s, GROUP_FORGET, s->b[m]->forget.said);
+        t->silent[m] = add_column(s, GROUP_FORGET, s->b[m]->forget.silent);
+        t->refuses_kept[m] = add_column(s, GROUP_RETAIN, s->b[m]->retain.refuses);
         t->keep_first[m] = add_column(s, GROUP_RETAIN, s->b[m]->retain.first);
         t->keep_said[m] = add_column(s, GROUP_RETAIN, s->b[m]->retain.said);
-        t->reworded[m] = add_column(s, GROUP_FORGET, s->b[m]->rephrased.said);
-        for (int i = 0; i < n_probe; i++) t->probe[m][i] = add_column(s, GROUP_FORGET, s->b[m]->probe[i].forget);
+        for (int i = 0; i < n_probe; i++) {
+            t->probe[m][i] = add_column(s, GROUP_FORGET, s->b[m]->probe[i].forget);
+            t->told[m][i] = add_column(s, GROUP_FORGET, s->b[m]->probe[i].said);
+        }
         for (int l = 0; l < s->b[m]->n_depth; l++) t->depth[m][l] = add_column(s, GROUP_FORGET, s->b[m]->depth[l]);
     }
     t->control_first = anchor ? t->first[R] : nothing;
@@ -188,10 +195,12 @@ static void collect_columns(sample *s, table *t, const ul_evidence *e)
     if (anchor) return;
     t->first[R] = e->phantom ? t->phantom_before : constant(e->chance);
     t->last[R] = e->phantom ? add_column(s, GROUP_PHANTOM, s->b[U]->phantom.last) : constant(e->chance);
-    t->said[R] = t->reworded[R] = e->phantom ? add_column(s, GROUP_PHANTOM, s->b[U]->phantom.said) : constant(0);
+    t->said[R] = e->phantom ? add_column(s, GROUP_PHANTOM, s->b[U]->phantom.said) : constant(0);
     for (int i = 0; i < n_probe; i++) {
         const bool own = e->phantom && s->b[U]->probe[i].phantom;
         t->probe[R][i] = own ? add_column(s, GROUP_PHANTOM, s->b[U]->probe[i].phantom) : t->first[R];
+        const bool spoke = e->phantom && s->b[U]->probe[i].phantom_said;
+        t->told[R][i] = spoke ? add_column(s, GROUP_PHANTOM, s->b[U]->probe[i].phantom_said) : t->said[R];
     }
 }
 
@@ -254,6 +263,18 @@ static ul_status utility(const sample *s, ul_arena *scratch, const table *t, ul_
     return UL_OK;
 }
 
+/* What a declared suppression is judged by: silence about the forgotten, and no refusals elsewhere. */
+static ul_status silence(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
+{
+    if (!s->b[U]->forget.silent || !s->b[O]->retain.refuses) return UL_OK;
+    e->has_silent = true;
+    UL_TRY(bound_of(s, scratch, difference(s, t->silent[U], constant(0)), 1, &e->silent, NULL));
+    UL_TRY(bound_of(s, scratch, difference(s, t->refuses_kept[U], t->refuses_kept[O]), 1, &e->over_refusal, NULL));
+    e->has_silent_beyond = s->b[R] != NULL;
+    if (!s->b[R]) return UL_OK;
+    return bound_of(s, scratch, difference(s, t->silent[U], t->silent[R]), 1, &e->silent_beyond, NULL);
+}
+
 static ul_status surface(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
 {
     bool open;
@@ -262,9 +283,6 @@ static ul_status surface(const sample *s, ul_arena *scratch, const table *t, ul_
     UL_TRY(gate(s, scratch, difference(s, t->said[O], t->said[R]), &e->told, &e->told_informative));
     UL_TRY(bound_of(s, scratch, quotient(s, t->said[O], t->said[U], t->said[O], t->said[R]), 1, &e->s, NULL));
     UL_TRY(bound_of(s, scratch, quotient(s, t->first[O], t->first[U], t->first[O], t->first[R]), 1, &e->s_first, NULL));
-    if (s->a->rephrased)
-        UL_TRY(bound_of(s, scratch, quotient(s, t->reworded[O], t->reworded[U], t->reworded[O], t->reworded[R]), 1,
-                        &e->s_rephrased, &e->has_rephrased));
     if (e->control)
         UL_TRY(bound_of(s, scratch,
                         difference(s, t->control_first, e->phantom ? t->control_phantom : constant(e->chance)), 1,
@@ -293,7 +311,11 @@ static ul_status gates(const sample *s, ul_arena *scratch, const table *t, ul_ev
     e->m = 2; /* inverse, avoided */
     for (int i = 0; i < n; i++) {
         ul_recovery *x = &e->recovery[i];
-        *x = (ul_recovery){.id = probe[i].id, .title = probe[i].title, .shows = probe[i].shows, .role = probe[i].role};
+        *x = (ul_recovery){.id = probe[i].id,
+                           .title = probe[i].title,
+                           .shows = probe[i].shows,
+                           .role = probe[i].donor && !s->a->base ? UL_SHOWN : probe[i].role,
+                           .expression = probe[i].expression};
         x->ran = s->b[U]->probe[i].ran && s->b[O]->probe[i].ran && (!s->b[R] || s->b[R]->probe[i].ran);
         if (!x->ran) continue;
         ul_bound gap;
@@ -304,7 +326,7 @@ static ul_status gates(const sample *s, ul_arena *scratch, const table *t, ul_ev
             x->informative = false;
             x->why_not = "its sham rises: what is taught tells what is asked";
         }
-        e->m += x->informative;
+        e->m += x->informative && x->role != UL_SHOWN;
     }
     bool open = false;
     e->depth_layers = 0;
@@ -316,6 +338,23 @@ static ul_status gates(const sample *s, ul_arena *scratch, const table *t, ul_ev
     }
     e->depth_informative = e->depth_layers > 0;
     e->m += e->depth_informative;
+    return UL_OK;
+}
+
+/* What is said under an attack that only asks: each by itself, because the worst of them decides (17.2). */
+static ul_status told(const sample *s, ul_arena *scratch, const table *t, int i, ul_recovery *x)
+{
+    ul_bound gap;
+    bool open = false, fine = false;
+    if (!s->b[U]->probe[i].said || !s->b[O]->probe[i].said) return UL_OK;
+    for (int m = U; m <= R; m++) {
+        const ratio k = difference(s, t->told[m][i], constant(0));
+        x->said[m] = value(&k, s->mean, 0);
+    }
+    UL_TRY(gate(s, scratch, difference(s, t->told[O][i], t->told[R][i]), &gap, &open));
+    if (!open) return UL_OK;
+    UL_TRY(bound_of(s, scratch, quotient(s, t->told[O][i], t->told[U][i], t->told[O][i], t->told[R][i]), 1, &x->s, &fine));
+    x->has_said = fine;
     return UL_OK;
 }
 
@@ -334,6 +373,7 @@ static ul_status recoveries(const sample *s, ul_arena *scratch, const table *t, 
             const ratio k = difference(s, t->probe[m][i], constant(0));
             x->k[m] = value(&k, s->mean, 0);
         }
+        UL_TRY(told(s, scratch, t, i, x));
         if (!x->informative) continue;
         const ratio r = quotient(s, t->probe[U][i], t->probe[R][i], t->probe[O][i], t->probe[R][i]);
         double *difference_rep = UL_NEW(scratch, double, s->n_rep);
@@ -369,6 +409,36 @@ static ul_status recoveries(const sample *s, ul_arena *scratch, const table *t, 
     return UL_OK;
 }
 
+/* Columns of I1: per row, from what U's and R's states cost the original. */
+static ul_status inside_columns(sample *s, ul_arena *scratch, table *t)
+{
+    const int n = s->b[U]->n_patched;
+    const int64_t rows = s->a->forget->n;
+    double *kept = UL_NEW(scratch, double, rows), *has = UL_NEW(scratch, double, rows);
+    UL_NEED(kept);
+    UL_NEED(has);
+    if (!s->b[R] || n == 0 || s->b[O]->n_patched != n || s->b[R]->n_patched != n) return UL_OK;
+    for (int64_t i = 0; i < rows; i++) {
+        double model[UL_MAX_DEPTH], control[UL_MAX_DEPTH];
+        for (int l = 0; l < n; l++) {
+            control[l] = s->b[O]->patched[l][i] - s->b[R]->patched[l][i];
+            model[l] = s->b[O]->patched[l][i] - s->b[U]->patched[l][i];
+        }
+        const double x = ul_patch_depth(control, model, n, ul_num(s->a->rule, "patch-tau"));
+        has[i] = !isnan(x);
+        kept[i] = isnan(x) ? 0 : 1 - x;
+    }
+    t->kept_inside = add_column(s, GROUP_FORGET, kept);
+    t->has_inside = add_column(s, GROUP_FORGET, has);
+    return UL_OK;
+}
+
+static ul_status inside(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
+{
+    if (t->has_inside.group != GROUP_FORGET || t->has_inside.weight == 0) return UL_OK;
+    return bound_of(s, scratch, quotient(s, t->kept_inside, constant(0), t->has_inside, constant(0)), 1, &e->patch, &e->has_patch);
+}
+
 static ul_status sensitivity(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
 {
     ul_bound gap;
@@ -391,12 +461,16 @@ static ul_status collect(sample *s, ul_arena *scratch, ul_evidence *e)
     table *t = UL_NEW(scratch, table, 1);
     UL_NEED(t);
     collect_columns(s, t, e);
+    UL_TRY(inside_columns(s, scratch, t));
     UL_TRY(resample(s, scratch, e));
     UL_TRY(surface(s, scratch, t, e));
     if (!e->told_informative) e->s = e->s_first; /* the original knows but does not say */
     UL_TRY(utility(s, scratch, t, e));
     UL_TRY(gates(s, scratch, t, e));
     UL_TRY(sensitivity(s, scratch, t, e));
+    UL_TRY(inside(s, scratch, t, e));
+    UL_TRY(silence(s, scratch, t, e));
+    UL_TRY(ul_mia_compare(s->a, &s->b[U]->mia, &s->b[O]->mia, s->b[R] ? &s->b[R]->mia : NULL, &e->membership));
     return recoveries(s, scratch, t, e);
 }
 

@@ -163,6 +163,8 @@ static ul_status rest(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const ul_
         answer[i] = ul_strdup(arena, said.generation[i]);
         UL_NEED(answer[i]);
         k->said[i] = ul_novel_recall(records->at[i].prompt, records->at[i].answer, answer[i]);
+        k->refuses[i] = ul_says_refusal(answer[i]);
+        k->silent[i] = k->refuses[i] || k->said[i] == 0;
     }
     k->answer = answer;
     return UL_OK;
@@ -187,7 +189,8 @@ static ul_status measure(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const 
     UL_TRY(ul_columns_score(ctx, scratch, o, records, UL_WHICH_WRONG, "wrong answers", &wrong));
     UL_TRY(check_rows(ctx, records, &right));
     UL_TRY(check_rows(ctx, records, &wrong));
-    double **column[] = {&out->first, &out->last, &out->said, &out->preference, &out->extraction, &out->prob};
+    double **column[] = {&out->first, &out->last, &out->said, &out->preference, &out->extraction,
+                          &out->prob,  &out->refuses, &out->silent};
     *out = (ul_knowledge){.n = records->n};
     for (size_t i = 0; i < (all ? sizeof column / sizeof *column : 2); i++)
         UL_NEED(*column[i] = UL_NEW(arena, double, records->n));

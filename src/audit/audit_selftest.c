@@ -134,7 +134,7 @@ static ul_status set_up(bench *t)
     a->o.tok = t->tok;
     a->o.tpl = t->tpl;
     a->o.max_new = 4;
-    const ul_audit_sets sets = {w->forget, w->retain, w->rephrased, w->phantom};
+    const ul_audit_sets sets = {w->forget, w->retain, w->rephrased, w->phantom, NULL};
     UL_TRY(ul_audit_fill(a, &sets));
     /* attacks see every rendering of a fact, as training did */
     const int32_t stay = N_FORGET + N_RETAIN;
@@ -280,7 +280,7 @@ static ul_status subject_run(bench *t, int i)
     const subject *x = &subjects[i];
     ul_model *m;
     UL_TRY(make(t, x, &m));
-    if (i == 0) t->original = m;
+    if (i == 0) t->original = t->audit.original = m;
     const char *dir = ul_path_join(t->job->arena, t->out, x->id);
     UL_NEED(dir);
     UL_TRY(ul_model_save(t->job->ctx, m, dir));

@@ -19,6 +19,8 @@ typedef struct {
     double *
         extraction; /* K3: share of the answer that follows from its own first part, word by word the likeliest       */
     double *prob;   /* K4: exp of the mean log-probability                                                            */
+    double *refuses; /* 1 where the greedy answer is a refusal                                                        */
+    double *silent;  /* 1 where it is one, or says nothing of the answer                                              */
     const char *const *answer; /* what it says */
 } ul_knowledge;
 /* Wrong answers for rows that have none: `n` different answers of other rows. UL_E_INPUT where there are not two. */
@@ -26,6 +28,7 @@ ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *i
                                ul_records **out) UL_MUST;
 /* `first` and `last` from the columns of right and wrong answers. */
 void ul_knowledge_ranks(const ul_columns *right, const ul_columns *wrong, double *first, double *last);
+bool ul_says_refusal(const char *text);
 double ul_knowledge_extraction(const uint8_t *hit, int64_t n);
 /* metrics.md TV-28: recall of the words of `truth` that the question does not hold; without such words, of all its words. */
 double ul_novel_recall(const char *question, const char *truth, const char *text);
@@ -45,39 +48,53 @@ typedef struct {
     const ul_args *attack, *rule;
     uint64_t seed;
     const ul_records *forget, *retain; /* rows that are asked */
-    const ul_records *rephrased,
-        *phantom;        /* the forget rows in words never trained; phantom rows that no attack trains on; NULL */
+    const ul_records *rephrased; /* the forget rows in words never trained, a whole number of rows for each; NULL */
+    const ul_records *phantom;   /* phantom rows that no attack trains on; NULL */
+    const ul_records *outsiders; /* rows like the forget set's that nobody was taught (membership), or NULL */
+    const char *outsiders_from;  /* "holdout" or "phantoms" */
     const ul_docs *text; /* plain sentences whose loss is part of utility, or NULL */
     const ul_docs *retain_docs;  /* what attacks train on */
     const ul_docs *fold_docs[2]; /* the two halves of the forget people */
     const ul_records *spike;                /* the people of phantom_docs as rows that are asked, or NULL */
     const ul_docs *phantom_docs; /* phantom people beside those that are asked, or NULL */
     const uint8_t *fold;         /* [forget->n] the half a row belongs to */
+    ul_model *original;          /* O, open as long as the audit: not to be changed              */
+    ul_model *base;              /* from before the forget set was learned, of the same shape, or NULL */
 } ul_audit;
 
 /* ---- probes ----------------------------------------------------------------------------------------------------- */
-/* What a low recovery proves: CORE counts towards "removed"; ACCUSES proves nothing (large updates survive quantisation, ...). */
-typedef enum { UL_CORE, UL_ACCUSES } ul_role;
+/* What a low recovery proves: CORE counts towards "removed"; ACCUSES proves nothing (large updates survive quantisation, ...).
+ * What a high one proves of SHOWN is nothing either: it is printed and no rule reads it. */
+typedef enum { UL_CORE, UL_ACCUSES, UL_SHOWN } ul_role;
 typedef struct {
     bool ran;
-    double *forget, *phantom; /* first, by row, after the attack; phantom NULL where there is none */
+    double *forget, *phantom;    /* first, by row, after the attack; phantom NULL where there is none */
+    double *said, *phantom_said; /* what is expressed under the attack; NULL where it was not asked   */
     double retain;            /* mean of first: the attack's own damage; NaN where it was not asked  */
     json_t *curve;            /* [[step, forget, retain], ...]           or NULL                    */
+    double seconds;
 } ul_probed;
 typedef struct {
     const ul_audit *audit;
     ul_model *model, *work; /* audited, not to be changed; a second one of the same shape to be spent */
     double forget, retain;  /* means of first before any attack: where relearning curves begin        */
+    const char *const *answer, *const *phantom_answer; /* what it says before any attack, by row       */
 } ul_probing;
+enum { UL_MAX_PROBE = 40, UL_MAX_DEPTH = 64, UL_MAX_WAYS = 8 };
 typedef struct ul_probe ul_probe;
+/* The ways in which row i is asked, as whole prompts up to where the answer begins; ways [UL_MAX_WAYS], none: the probe does not run. */
+typedef ul_status ul_ask_fn(const ul_probing *p, const ul_probe *probe, ul_arena *arena, const ul_records *rows,
+                            int64_t i, const char **way, int *n);
 struct ul_probe {
     const char *id, *title, *shows;
     ul_role role;
     ul_profile from;
     double strength; /* of probe families: sigma, share, scheme */
     ul_status (*run)(const ul_probing *p, const ul_probe *probe, ul_probed *out);
+    ul_ask_fn *ask;  /* of ul_probe_ask                                        */
+    bool expression; /* leaves the weights alone: only asks differently        */
+    bool donor;      /* takes weights of `base`; without one of the original: SHOWN */
 };
-enum { UL_MAX_PROBE = 24, UL_MAX_DEPTH = 64 };
 const ul_probe *ul_probes(int *n);
 ul_status ul_probe_measure(const ul_probing *p, ul_model *m, ul_probed *out) UL_MUST; /* of the attacked model */
 ul_status ul_probe_relearn(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST; /* W1 */
@@ -87,7 +104,32 @@ ul_status ul_probe_direct(const ul_probing *p, const ul_probe *probe, ul_probed 
 ul_status ul_probe_quantise(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;  /* W6 */
 ul_status ul_probe_noise(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;     /* W7 */
 ul_status ul_probe_prune(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;     /* W8 */
-ul_status ul_probe_rephrased(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST; /* E1 */
+ul_status ul_probe_merge(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;      /* W9 */
+ul_status ul_probe_adapter(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;    /* W9 */
+ul_status ul_probe_transplant(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST; /* W10 */
+ul_status ul_probe_direction(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;  /* W11 */
+ul_status ul_probe_ask(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;
+ul_ask_fn ul_ask_rephrased, ul_ask_prefix, ul_ask_shots, ul_ask_emphasis, ul_ask_perturbed, ul_ask_turns;
+ul_status ul_probe_universal(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;  /* E8 */
+ul_status ul_probe_sampled(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;    /* E11 */
+ul_status ul_probe_candidates(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST; /* E12 */
+ul_status ul_probe_letters(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;    /* K6 */
+
+/* The prompt as the template writes it, and whether such a text with every answer of the row fits the template and the model. */
+char *ul_ask_plain(const ul_audit *a, ul_arena *arena, const char *question) UL_MUST;
+ul_status ul_ask_fits(const ul_probing *p, const char *text, const ul_record *row, bool *fits) UL_MUST;
+/* The question with n options under it, a letter each; *truth: the place of the true one. i: the row, whose shuffle it is. */
+char *ul_ask_listed(const ul_audit *a, ul_arena *arena, const ul_record *r, int64_t i, int n, int *truth) UL_MUST;
+/* Options that take whole prompts. */
+ul_eval_options ul_ask_options(const ul_audit *a, ul_model *m);
+/* The same rows with these prompts instead of their own. */
+ul_status ul_ask_rows(ul_arena *arena, const ul_records *in, const char *const *prompt, int64_t per_row, ul_records **out) UL_MUST;
+
+/* I1: per row the mean log-probability of the answer under the original, whose states after `layer` blocks (1 ..) are m's where the
+ * answer is predicted; patched [n_layer][rows]. */
+ul_status ul_patch_measure(const ul_audit *a, ul_model *m, double *const *patched) UL_MUST;
+/* Unlearning depth of one row (arXiv 2605.24614) from what patching the control's and the model's states costs; NaN: no layer counts. */
+double ul_patch_depth(const double *control, const double *model, int n_layer, double tau);
 
 /* The recipe of attacks that train; trains `work` as it stands on `docs` and, half a batch of them, `extra` (NULL: none). */
 void ul_attack_recipe(const ul_probing *p, int32_t batch, int64_t n_steps, ul_recipe *out);
@@ -116,15 +158,28 @@ typedef struct {
 } ul_spike;
 ul_status ul_spike_run(const ul_audit *a, ul_model *m, ul_model *work, ul_spike *out) UL_MUST; /* nothing without --spike */
 
+/* ---- membership ---------------------------------------------------------------------------------------------------- */
+enum { UL_N_MIA = 4 }; /* LOSS, ZLib, Min-K, Min-K++ */
+typedef struct {
+    bool ran;
+    double *member[UL_N_MIA], *other[UL_N_MIA]; /* scores of forget rows and of outsiders; higher = less like a member */
+} ul_mia;
+const char *ul_mia_title(int i);
+ul_status ul_mia_measure(const ul_audit *a, ul_model *m, ul_mia *out) UL_MUST; /* nothing without outsiders */
+json_t *ul_mia_roc(const ul_audit *a, const ul_mia *b, int which);             /* [[false alarms, members found], ...] */
+
 /* ---- one model under every probe ---------------------------------------------------------------------------------- */
 typedef struct {
     const char *name;
-    ul_knowledge forget, retain, rephrased, phantom; /* n = 0: not asked */
+    ul_knowledge forget, retain, phantom; /* n = 0: not asked */
     double text_loss;                                /* nats a token of the plain sentences; 0 without them */
     ul_probed probe[UL_MAX_PROBE];
     int n_depth; /* layers that were looked at: 1 .. n_depth */
     double *depth[UL_MAX_DEPTH];
+    int n_patched; /* the same of I1; deep only */
+    double *patched[UL_MAX_DEPTH];
     ul_spike spike;
+    ul_mia mia;
     double seconds;
 } ul_battery;
 ul_status ul_battery_run(const ul_audit *a, const char *name, ul_model *m, ul_model *work, ul_battery *out) UL_MUST;
@@ -137,11 +192,22 @@ typedef struct {
 typedef struct {
     const char *id, *title, *shows;
     ul_role role;
-    bool ran, informative;
+    bool ran, informative, expression;
     const char *why_not;  /* not informative, in words */
     double k[3];          /* mean first of U, O, R under the attack */
     ul_bound rho, excess; /* recovery; recovery minus what is expressed */
+    bool has_said;        /* was asked and tells O from the anchor */
+    double said[3];
+    ul_bound s; /* (E_a(O) - E_a(U)) / (E_a(O) - E_a(R)): still not said under the attack */
 } ul_recovery;
+typedef struct {
+    bool ran, compared; /* compared: with a control */
+    double auc[UL_N_MIA][3];
+    ul_bound beyond[UL_N_MIA]; /* AUC(U) - AUC(R) */
+    double farthest;           /* the largest bound, on either side, over the scores */
+    int worst;                 /* the score it is of */
+} ul_membership;
+ul_status ul_mia_compare(const ul_audit *a, const ul_mia *u, const ul_mia *o, const ul_mia *r, ul_membership *out) UL_MUST;
 typedef struct {
     bool control; /* anchored on a retrained model; else on phantoms, else on chance */
     bool phantom;
@@ -155,8 +221,8 @@ typedef struct {
     ul_bound leak;       /* K_R(F) - K_R(P), or - chance: what the control knows that it should not */
     ul_bound s, s_first; /* forgotten: of expression (rules), of K1 (printed) */
     ul_bound utility_first, utility_said, utility_text; /* U over O, retain */
-    ul_bound s_rephrased;                               /* s of expression, asked in other words */
-    bool has_rephrased;
+    ul_bound patch; /* 1 - UDS (I1): printed only, its basis is shared only by models of one trunk */
+    bool has_patch;
     ul_bound inverse;             /* (last_U - last_R) / (K_O - K_R) */
     ul_bound avoided;        /* 1 - K_U / K_R: share of answers that it must know to rank them first so rarely */
     bool avoided_informative;
@@ -167,6 +233,11 @@ typedef struct {
     bool has_sham;
     ul_bound sensitivity; /* of a spike-in; has_sensitivity */
     bool has_sensitivity;
+    ul_membership membership;
+    ul_bound silent;       /* share of forget rows that are refused, or of whose answer nothing is said */
+    ul_bound silent_beyond; /* the same minus the anchor's */
+    ul_bound over_refusal; /* refusals on retain rows, U - O */
+    bool has_silent, has_silent_beyond;
     ul_recovery recovery[UL_MAX_PROBE];
     int n_recovery;
 } ul_evidence;

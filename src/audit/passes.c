@@ -98,8 +98,8 @@ static ul_status new_columns(ul_arena *arena, const ul_doc *docs, int64_t n, int
 }
 
 /* Documents i .. j-1 as one packed batch: their rows are the columns token[i] .. token[j]-1, in order. */
-static ul_status score_batch(ul_ctx *ctx, ul_arena *step, ul_model *model, const ul_guarded *how, const ul_doc *docs, int64_t i, int64_t j,
-                             const token_columns *c)
+static ul_status score_batch(ul_ctx *ctx, ul_arena *step, const ul_eval_options *o, const ul_guarded *how, const ul_doc *docs, int64_t i,
+                             int64_t j, const token_columns *c)
 {
     const ul_doc **list = UL_NEW(step, const ul_doc *, j - i);
     UL_NEED(list);
@@ -112,9 +112,10 @@ static ul_status score_batch(ul_ctx *ctx, ul_arena *step, ul_model *model, const
     const int64_t at = c->token[i];
     int32_t *argmax = UL_NEW(step, int32_t, batch->n_row);
     UL_NEED(argmax);
-    ul_pass pass = {.batch = batch, .last = -1, .hook = how->hook, .n_hook = how->n_hook, .mix = how->mix,
+    ul_pass pass = {.batch = batch, .last = -1, .hook = o->hook ? o->hook : how->hook, .n_hook = o->hook ? o->n_hook : how->n_hook,
+                    .mix = how->mix,
                     .score = {.logp = c->logp + at, .argmax = argmax, .mu = c->mu + at, .sigma2 = c->sigma2 + at}};
-    UL_TRY(ul_model_forward(ctx, model, &pass));
+    UL_TRY(ul_model_forward(ctx, o->model, &pass));
     for (int32_t r = 0; r < batch->n_row; r++) c->hit[at + r] = argmax[r] == batch->label[r];
     return UL_OK;
 }
@@ -150,7 +151,7 @@ ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *
     for (int64_t i = 0, j; s == UL_OK && i < n; i = j) {
         int64_t held = 0;
         for (j = i; j < n && (j == i || held + docs[j].n <= o->batch_tokens); j++) held += docs[j].n;
-        s = score_batch(ctx, step, o->model, &how, docs, i, j, &c);
+        s = score_batch(ctx, step, o, &how, docs, i, j, &c);
         ul_arena_reset(step);
         tokens += held;
         ul_progress_step(&meter, j, tokens, NULL);

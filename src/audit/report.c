@@ -1,48 +1,7 @@
-/* report.c - report.html: one static file, no script, no network. Charts are inline SVG; every picture's numbers stand in a table
- * beside it. Colours keep their contrast in light, dark and print, and never carry a meaning alone. */
-#include "audit/audit.h"
+/* report.c - report.html of `unlearn demo`, from report.json's tree. Every picture's numbers stand in a table beside it. */
+#include "audit/page.h"
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
-
-static const char head[] =
-    "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>unlearn: report</title>\n<style>\n"
-    ":root{--bg:#fff;--fg:#1b1f24;--dim:#59636e;--line:#d5dae0;--card:#f6f8fa;--a:#0b62c4;--b:#b35300;--c:#6f42c1;--d:#1a7f37}\n"
-    "@media (prefers-color-scheme:dark){:root{--bg:#0f1318;--fg:#e6eaef;--dim:#9aa5b1;--line:#343b44;--card:#181d24;--a:#6cb1ff;--b:#ffa657;--c:#c9a5ff;--d:#56d364}}\n"
-    "@media print{:root{--bg:#fff;--fg:#000;--dim:#444;--line:#bbb;--card:#fff}section{break-inside:avoid}}\n"
-    "*{box-sizing:border-box}body{margin:0 auto;max-width:62rem;padding:1.2rem;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}\n"
-    "h1{font-size:1.6rem;margin:.2rem 0}h2{font-size:1.15rem;margin:2rem 0 .4rem}p{margin:.4rem 0;max-width:48rem}.dim{color:var(--dim)}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.92rem}\n"
-    "th,td{padding:.35rem .55rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}\n"
-    "td.text,th.text{text-align:left;white-space:normal}.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr));gap:.8rem}\n"
-    ".card{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.7rem}.card h3{margin:0 0 .3rem;font-size:1rem}\n"
-    "svg{display:block;width:100%;height:auto}svg text{fill:var(--fg);font:11px system-ui,sans-serif}svg .dim{fill:var(--dim)}\n"
-    "code{background:var(--card);border:1px solid var(--line);border-radius:.3rem;padding:0 .25rem;overflow-wrap:anywhere}\n"
-    ".key{display:inline-block;width:1.4em;height:.7em;margin-right:.35em;border-radius:2px}\n</style>\n</head>\n<body>\n";
-
-/* Text between tags. */
-static void esc(ul_out *o, const char *s)
-{
-    for (; s && *s; s++) {
-        if (*s == '<') ul_out_printf(o, "&lt;");
-        else if (*s == '>') ul_out_printf(o, "&gt;");
-        else if (*s == '&') ul_out_printf(o, "&amp;");
-        else if (*s == '"') ul_out_printf(o, "&quot;");
-        else ul_out_write(o, s, 1);
-    }
-}
-
-static double num(const json_t *o, const char *group, const char *key)
-{
-    return json_number_value(json_object_get(group ? json_object_get(o, group) : o, key));
-}
-
-static const char *text(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
 
 /* ---- pictures ----------------------------------------------------------------------------------------------------------- */
 static void bar(ul_out *o, double x, double y, double width, double share, const char *colour, const char *label)
@@ -66,74 +25,77 @@ static void knowledge_bars(ul_out *o, const json_t *models)
         const double y = (double)i * row + 4;
         char label[64];
         ul_out_printf(o, "<text x=\"0\" y=\"%g\" font-weight=\"600\">", y + 10);
-        esc(o, text(m, "id"));
+        ul_page_esc(o, ul_page_text(m, "id"));
         ul_out_printf(o, "</text>");
-        snprintf(label, sizeof label, "%.2f forgotten people, now", num(m, "before", "knows_forget"));
-        bar(o, 80, y, 330, num(m, "before", "knows_forget"), "a", label);
-        snprintf(label, sizeof label, "%.2f after relearning", num(m, "after", "knows_forget"));
-        bar(o, 80, y + 15, 330, num(m, "after", "knows_forget"), "b", label);
-        snprintf(label, sizeof label, "%.2f people who stay", num(m, "before", "knows_retain"));
-        bar(o, 80, y + 30, 330, num(m, "before", "knows_retain"), "d", label);
+        snprintf(label, sizeof label, "%.2f forgotten people, now", ul_page_num(m, "before", "knows_forget"));
+        bar(o, 80, y, 330, ul_page_num(m, "before", "knows_forget"), "a", label);
+        snprintf(label, sizeof label, "%.2f after relearning", ul_page_num(m, "after", "knows_forget"));
+        bar(o, 80, y + 15, 330, ul_page_num(m, "after", "knows_forget"), "b", label);
+        snprintf(label, sizeof label, "%.2f people who stay", ul_page_num(m, "before", "knows_retain"));
+        bar(o, 80, y + 30, 330, ul_page_num(m, "before", "knows_retain"), "d", label);
     }
     ul_out_printf(o, "</svg></div>\n");
 }
 
-static void polyline(ul_out *o, const json_t *curve, size_t column, double top, const char *colour, const char *dash)
+enum { MOST_POINTS = 512 };
+
+static void loss_line(ul_out *o, const json_t *curve, size_t column, double top, ul_line line)
 {
-    const size_t n = json_array_size(curve);
-    ul_out_printf(o, "<polyline fill=\"none\" stroke=\"var(--%s)\" stroke-width=\"1.6\" stroke-dasharray=\"%s\" points=\"", colour, dash);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *at = json_array_get(json_array_get(curve, i), column);
-        if (!json_is_number(at)) continue; /* this side was not run */
-        const double v = json_number_value(at);
-        const double x = 34 + 256.0 * (double)i / (n > 1 ? (double)(n - 1) : 1), y = 108 - 96 * (v < top ? v : top) / top;
-        if (isfinite(v)) ul_out_printf(o, "%.1f,%.1f ", x, y);
+    double x[MOST_POINTS], y[MOST_POINTS];
+    const size_t n = json_array_size(curve), step = n / MOST_POINTS + 1;
+    size_t k = 0;
+    for (size_t i = 0; i < n; i += step) { /* a side that was not run has no numbers */
+        x[k] = (double)i / (n > 1 ? (double)(n - 1) : 1);
+        y[k++] = ul_page_at(json_array_get(curve, i), column) / top;
     }
-    ul_out_printf(o, "\"/>");
+    ul_page_line(o, x, y, k, line);
 }
 
 /* Mean NLL of forget and retain answers over the steps of one run. */
 static void loss_curves(ul_out *o, const json_t *curve)
 {
     double top = 0.1;
+    char high[32], last[32];
     size_t i;
     const json_t *p;
-    json_array_foreach((json_t *)(uintptr_t)curve, i, p) for (size_t c = 1; c < 3; c++)
+    UL_EACH(curve, i, p)
     {
-        const double v = json_number_value(json_array_get(p, c));
-        if (isfinite(v) && v > top) top = v;
+        for (size_t c = 1; c < 3; c++)
+            if (ul_page_at(p, c) > top) top = ul_page_at(p, c);
     }
     if (top > 20) top = 20;
-    ul_out_printf(o, "<svg viewBox=\"0 0 300 126\" role=\"img\" aria-label=\"loss over steps\"><line x1=\"34\" y1=\"108\" x2=\"290\" y2=\"108\" "
-                     "stroke=\"var(--line)\"/><line x1=\"34\" y1=\"12\" x2=\"34\" y2=\"108\" stroke=\"var(--line)\"/>"
-                     "<text x=\"2\" y=\"16\" class=\"dim\">%.3g</text><text x=\"2\" y=\"112\" class=\"dim\">0</text>"
-                     "<text x=\"34\" y=\"122\" class=\"dim\">step 1</text><text x=\"262\" y=\"122\" class=\"dim\">%zu</text>", top, json_array_size(curve));
-    polyline(o, curve, 1, top, "a", "none");
-    polyline(o, curve, 2, top, "d", "5 3");
-    ul_out_printf(o, "</svg>");
+    snprintf(high, sizeof high, "%.3g", top);
+    snprintf(last, sizeof last, "%zu", json_array_size(curve));
+    ul_page_plot(o, "loss over steps", "step", "nats a token", "1", last, "0", high);
+    loss_line(o, curve, 1, top, UL_LINE_MODEL);
+    loss_line(o, curve, 2, top, UL_LINE_CONTROL);
+    ul_page_plot_end(o);
 }
 
 /* ---- sections ----------------------------------------------------------------------------------------------------------- */
 static void numbers(ul_out *o, const json_t *models)
 {
-    ul_out_printf(o, "<div class=\"wide\"><table><thead><tr><th>model</th><th>forget<br>prob</th><th>forget<br>ROUGE</th><th>truth<br>ratio</th>"
-                     "<th>forget<br>quality</th><th>retain<br>prob</th><th>utility</th><th>knows<br>forgotten</th><th>… after<br>relearning</th>"
-                     "<th>recovered</th></tr></thead><tbody>\n");
+    static const char *const before[] = {"forget_prob", "forget_rouge", "forget_truth_ratio", NULL, "retain_prob", "utility", "knows_forget"};
     size_t i;
     const json_t *m;
-    json_array_foreach((json_t *)(uintptr_t)models, i, m)
+    ul_page_table(o, "model|forget/prob|forget/ROUGE|truth/ratio|forget/quality|retain/prob|utility|knows/forgotten|… after/relearning|recovered");
+    UL_EACH(models, i, m)
     {
-        ul_out_printf(o, "<tr><td>");
-        esc(o, text(m, "id"));
-        ul_out_printf(o, "</td><td>%.3f</td><td>%.2f</td><td>%.2f</td>", num(m, "before", "forget_prob"), num(m, "before", "forget_rouge"),
-                      num(m, "before", "forget_truth_ratio"));
-        if (i < 2) ul_out_printf(o, "<td>–</td>");
-        else ul_out_printf(o, "<td>%.2g</td>", num(m, "before", "forget_quality"));
-        ul_out_printf(o, "<td>%.3f</td><td>%.2f</td><td>%.2f</td><td>%.2f</td><td>%.0f %%%s</td></tr>\n", num(m, "before", "retain_prob"),
-                      num(m, "before", "utility"), num(m, "before", "knows_forget"), num(m, "after", "knows_forget"), 100 * num(m, NULL, "recovered"),
-                      json_is_true(json_object_get(m, "avoids")) ? " *" : "");
+        if (i) ul_page_row(o);
+        ul_page_words(o, ul_page_text(m, "id"), false);
+        for (size_t k = 0; k < sizeof before / sizeof *before; k++) {
+            const double p = ul_page_num(m, "before", "forget_quality");
+            if (before[k])
+                ul_page_cell(o, ul_page_num(m, "before", before[k]));
+            else if (i < 2 || !isfinite(p))
+                ul_out_printf(o, "<td>–</td>");
+            else
+                ul_out_printf(o, "<td>%.2g</td>", p);
+        }
+        ul_page_cell(o, ul_page_num(m, "after", "knows_forget"));
+        ul_out_printf(o, "<td>%.0f %%%s</td>", 100 * ul_page_num(m, "recovered", NULL), ul_page_is(m, "avoids") ? " *" : "");
     }
-    ul_out_printf(o, "</tbody></table></div>\n");
+    ul_page_table_end(o);
 }
 
 static void answers(ul_out *o, const json_t *report)
@@ -142,45 +104,39 @@ static void answers(ul_out *o, const json_t *report)
     size_t i, k;
     const json_t *m, *q;
     ul_out_printf(o, "<div class=\"wide\"><table><thead><tr><th class=\"text\">question about a forgotten person</th><th class=\"text\">truth</th>");
-    json_array_foreach((json_t *)(uintptr_t)models, i, m)
+    UL_EACH(models, i, m)
     {
         ul_out_printf(o, "<th class=\"text\">");
-        esc(o, text(m, "id"));
+        ul_page_esc(o, ul_page_text(m, "id"));
         ul_out_printf(o, "</th>");
     }
-    ul_out_printf(o, "</tr></thead><tbody>\n");
-    json_array_foreach((json_t *)(uintptr_t)questions, k, q)
+    ul_out_printf(o, "</tr></thead><tbody>\n<tr>");
+    UL_EACH(questions, k, q)
     {
-        ul_out_printf(o, "<tr><td class=\"text\">");
-        esc(o, text(q, "question"));
-        ul_out_printf(o, "</td><td class=\"text\"><b>");
-        esc(o, text(q, "answer"));
-        ul_out_printf(o, "</b></td>");
-        json_array_foreach((json_t *)(uintptr_t)models, i, m)
-        {
-            ul_out_printf(o, "<td class=\"text\">");
-            esc(o, json_string_value(json_array_get(json_object_get(m, "answers"), k)));
-            ul_out_printf(o, "</td>");
-        }
-        ul_out_printf(o, "</tr>\n");
+        if (k) ul_page_row(o);
+        ul_page_words(o, ul_page_text(q, "question"), false);
+        ul_page_words(o, ul_page_text(q, "answer"), true);
+        UL_EACH(models, i, m) ul_page_words(o, json_string_value(json_array_get(json_object_get(m, "answers"), k)), false);
     }
-    ul_out_printf(o, "</tbody></table></div>\n");
+    ul_page_table_end(o);
 }
 
 static void runs(ul_out *o, const json_t *models)
 {
     size_t i;
     const json_t *m;
-    ul_out_printf(o, "<p class=\"dim\"><span class=\"key\" style=\"background:var(--a)\"></span>forget (solid) "
-                     "<span class=\"key\" style=\"background:var(--d)\"></span>retain (dashed), mean NLL a token, nats; cut off at 20</p>\n<div class=\"cards\">\n");
-    json_array_foreach((json_t *)(uintptr_t)models, i, m)
+    ul_out_printf(o, "<p class=\"dim\">Mean NLL a token, cut off at 20: ");
+    ul_page_key(o, UL_LINE_MODEL, "forget");
+    ul_page_key(o, UL_LINE_CONTROL, "retain");
+    ul_out_printf(o, "</p>\n<div class=\"cards\">\n");
+    UL_EACH(models, i, m)
     {
         if (!json_array_size(json_object_get(m, "curve"))) continue;
         ul_out_printf(o, "<div class=\"card\"><h3>");
-        esc(o, text(m, "id"));
+        ul_page_esc(o, ul_page_text(m, "id"));
         ul_out_printf(o, "</h3><p class=\"dim\">");
-        esc(o, text(m, "title"));
-        ul_out_printf(o, ", %.1f s</p>", num(m, NULL, "seconds"));
+        ul_page_esc(o, ul_page_text(m, "title"));
+        ul_out_printf(o, ", %.1f s</p>", ul_page_num(m, "seconds", NULL));
         loss_curves(o, json_object_get(m, "curve"));
         ul_out_printf(o, "</div>\n");
     }
@@ -192,13 +148,14 @@ ul_status ul_report_html(ul_ctx *ctx, const json_t *report, const char *path)
     ul_out *o;
     UL_TRY(ul_out_open(ctx, path, 0, &o));
     const json_t *models = json_object_get(report, "models");
-    ul_out_printf(o, "%s<h1>Forgotten, or only silent?</h1>\n", head);
+    ul_page_open(o, "unlearn: demo");
+    ul_out_printf(o, "<h1>unlearn demo</h1><h2 style=\"border:0;margin:0;padding:0\">Forgotten, or only silent?</h2>\n");
     ul_out_printf(o, "<p>A small model learned about invented people. %.0f of them were then to be forgotten, %.0f to stay. Each row below is one way of "
                      "forgetting; <b>control</b> was trained without the forgotten people and shows what true removal looks like.</p>\n",
-                  num(report, NULL, "n_forget"), num(report, NULL, "n_retain"));
+                  ul_page_num(report, "n_forget", NULL), ul_page_num(report, "n_retain", NULL));
     ul_out_printf(o, "<section><h2>What each model knows</h2><p>Share of questions whose true answer the model ranks before four wrong ones (chance 0.20). "
                      "<b>After relearning</b>: %.0f steps of fine-tuning on the people who stay, and on nothing else. A removed fact cannot come back that way.</p>\n",
-                  num(report, NULL, "relearn_steps"));
+                  ul_page_num(report, "relearn_steps", NULL));
     knowledge_bars(o, models);
     ul_out_printf(o, "</section>\n<section><h2>The numbers</h2>\n");
     numbers(o, models);
@@ -210,8 +167,9 @@ ul_status ul_report_html(ul_ctx *ctx, const json_t *report, const char *path)
     ul_out_printf(o, "</section>\n<section><h2>The runs</h2>\n");
     runs(o, models);
     ul_out_printf(o, "</section>\n<section><h2>Make it again</h2><p><code>unlearn demo --seed %.0f --out OUT</code> gives the same numbers on every machine. Build ",
-                  num(report, NULL, "seed"));
-    esc(o, text(report, "build"));
-    ul_out_printf(o, ", %s kernels, %.0f s.</p></section>\n</body>\n</html>\n", text(report, "isa"), num(report, NULL, "seconds"));
+                  ul_page_num(report, "seed", NULL));
+    ul_page_esc(o, ul_page_text(report, "build"));
+    ul_out_printf(o, ", %s kernels, %.0f s.</p></section>\n", ul_page_text(report, "isa"), ul_page_num(report, "seconds", NULL));
+    ul_page_close(o);
     return ul_out_commit(o);
 }

@@ -12,9 +12,13 @@ for f in report.json report.html report.md; do
 done
 if grep -q '<script\|http://\|https://' world/report.html; then fail "report.html needs a script or the network"; fi
 
-common="--original world/original --forget world/data/forget.jsonl --retain world/data/retain.jsonl --attack-steps 2 --retain-rows 40 --curve-points 0"
+# 8 people are enough for what is checked here.
+head -n 80 world/data/forget.jsonl >forget.jsonl
+head -n 40 world/data/rephrased.jsonl >rephrased.jsonl
+head -n 80 world/data/phantom.jsonl >unseen.jsonl
+common="--original world/original --forget forget.jsonl --retain world/data/retain.jsonl --attack-steps 2 --retain-rows 40 --curve-points 0"
 # shellcheck disable=SC2086
-run 0 audit --model world/original $common --control world/control --phantom world/data/phantom.jsonl --rephrased world/data/rephrased.jsonl --out a
+run 0 audit --model world/original $common --control world/control --phantom world/data/phantom.jsonl --rephrased rephrased.jsonl --out a
 says "verdict: inconclusive"
 says "uninformative"
 says "intention removal: undecided"
@@ -23,9 +27,20 @@ if [ ! -s a/manifest.json ]; then fail "no manifest"; fi
 
 # Every number is the same again, with another number of threads too.
 # shellcheck disable=SC2086
-run 0 audit --model world/original $common --control world/control --phantom world/data/phantom.jsonl --rephrased world/data/rephrased.jsonl --out b --threads 1
+run 0 audit --model world/original $common --control world/control --phantom world/data/phantom.jsonl --rephrased rephrased.jsonl --out b --threads 1
 for f in a b; do grep -v '"seconds"\|"command"\|"name"' "$f/report.json" >"$f.numbers"; done
 if ! cmp -s a.numbers b.numbers; then fail "two audits of the same models differ"; fi
+
+# Several models in one report, by the last parts of their names; rows that nobody was taught in the place of phantoms.
+# shellcheck disable=SC2086
+run 0 audit --model world/original,world/control $common --control world/control --holdout unseen.jsonl --profile quick --out d
+says "original" "control" "report: d/report.html"
+if [ "$(grep -c '"verdict": "inconclusive"' d/report.json)" -ne 2 ]; then fail "d/report.json does not tell of two models"; fi
+if ! grep -q '"others": "holdout"' d/report.json; then fail "membership did not take the holdout rows"; fi
+for text in 'Forgetting against usefulness' 'Membership'; do
+    if ! grep -q "$text" d/report.html; then fail "d/report.html has no \"$text\""; fi
+done
+if grep -q '<script\|http://\|https://' d/report.html; then fail "d/report.html needs a script or the network"; fi
 
 run 2 audit --model world/original --forget world/data/forget.jsonl --retain world/data/retain.jsonl --out c
 says "--original"

@@ -108,7 +108,8 @@ static ul_battery battery(const double *k, const double *attacked)
         .n = 12, .first = (double *)(uintptr_t)k, .said = (double *)(uintptr_t)k, .last = (double *)(uintptr_t)none};
     b.retain.first = b.retain.said = (double *)(uintptr_t)tv_o;
     for (int i = 0; i < n; i++)
-        if (!strcmp(p[i].id, "w1")) b.probe[i] = (ul_probed){.ran = true, .forget = (double *)(uintptr_t)attacked};
+        if (!strcmp(p[i].id, "w1") || !strcmp(p[i].id, "merge"))
+            b.probe[i] = (ul_probed){.ran = true, .forget = (double *)(uintptr_t)attacked, .said = (double *)(uintptr_t)attacked};
     b.depth[0] = (double *)(uintptr_t)attacked;
     b.depth[1] = (double *)(uintptr_t)k;
     return b;
@@ -136,11 +137,18 @@ static void recoveries(void **state)
     static ul_evidence e;
     (void)state;
     UL_OK_IN(ctx, ul_evidence_collect(&a, &u, &o, &c, &e));
-    const ul_recovery *w1 = NULL;
-    for (int i = 0; i < e.n_recovery; i++)
-        if (e.recovery[i].informative) assert_null(w1), w1 = &e.recovery[i];
+    const ul_recovery *w1 = NULL, *merge = NULL;
+    for (int i = 0; i < e.n_recovery; i++) {
+        if (!e.recovery[i].informative) continue;
+        if (!strcmp(e.recovery[i].id, "w1"))
+            w1 = &e.recovery[i];
+        else
+            assert_null(merge), merge = &e.recovery[i];
+    }
     assert_non_null(w1);
-    assert_string_equal(w1->id, "w1");
+    assert_non_null(merge);
+    assert_true(w1->role == UL_CORE && merge->role == UL_SHOWN); /* no base model was given: not among the m that are looked at */
+    assert_true(w1->has_said && fabs(w1->s.value - (1 - w1->rho.value)) < 1e-12);
     /* points exactly; bounds of another generator within the noise of 2000 resamples */
     assert_true(fabs(e.s.value - 0.9459770114942528) < 1e-12);
     assert_true(fabs(w1->rho.value - 0.5509964830011723) < 1e-12);
@@ -171,9 +179,63 @@ static void recoveries(void **state)
     assert_true(e.leak.lo > 0.5);
 }
 
+/* ---- membership ------------------------------------------------------------------------------------------------------ */
+/* Against ul_auc, with ties; the control in the model's place gives exactly no difference; curves end where they must. */
+static void membership(void **state)
+{
+    enum { N = 12, M = 10 };
+    ul_record r[N], s[M];
+    const ul_records forget = rows_of(r, N, 2, N), outsiders = rows_of(s, M, 2, M);
+    double member[2][N], other[2][M];
+    ul_mia b[2] = {{.ran = true}, {.ran = true}};
+    ul_args rule;
+    ul_membership found;
+    (void)state;
+    ul_args_default(ul_rule_params, &rule);
+    for (int m = 0; m < 2; m++) {
+        for (int i = 0; i < N; i++) member[m][i] = (double)ul_rng_below(3, UL_STREAM_TEST, (uint64_t)m, (uint64_t)i, 8);
+        for (int i = 0; i < M; i++) other[m][i] = (double)ul_rng_below(4, UL_STREAM_TEST, (uint64_t)m, (uint64_t)i, 8) + (m ? 0 : 5);
+        for (int i = 0; i < UL_N_MIA; i++) b[m].member[i] = member[m], b[m].other[i] = other[m];
+    }
+    const ul_audit a = {.ctx = ctx, .arena = ul_ctx_arena(ctx), .rule = &rule, .seed = 7, .forget = &forget, .outsiders = &outsiders};
+    UL_OK_IN(ctx, ul_mia_compare(&a, &b[0], &b[0], &b[1], &found));
+    for (int m = 0; m < 2; m++) {
+        double x[N], y[M];
+        memcpy(x, member[m], sizeof x);
+        memcpy(y, other[m], sizeof y);
+        assert_true(fabs(found.auc[0][m ? 2 : 0] - ul_auc(y, M, x, N)) < 1e-15);
+    }
+    assert_true(found.compared && found.farthest > 0.1 && found.beyond[0].lo < found.beyond[0].value && found.beyond[0].hi > found.beyond[0].value);
+    UL_OK_IN(ctx, ul_mia_compare(&a, &b[1], &b[0], &b[1], &found));
+    assert_true(found.farthest == 0 && found.beyond[3].value == 0);
+    json_t *curve = ul_mia_roc(&a, &b[0], 0);
+    const json_t *end = json_array_get(curve, json_array_size(curve) - 1);
+    double area = 0;
+    for (size_t i = 1; i < json_array_size(curve); i++) {
+        const json_t *p = json_array_get(curve, i - 1), *q = json_array_get(curve, i);
+        area += (json_number_value(json_array_get(q, 0)) - json_number_value(json_array_get(p, 0))) *
+                (json_number_value(json_array_get(q, 1)) + json_number_value(json_array_get(p, 1))) / 2;
+    }
+    UL_OK_IN(ctx, ul_mia_compare(&a, &b[0], &b[0], NULL, &found));
+    assert_true(!found.compared && fabs(area - found.auc[0][0]) < 1e-12);
+    assert_true(json_number_value(json_array_get(end, 0)) == 1 && json_number_value(json_array_get(end, 1)) == 1);
+    json_decref(curve);
+}
+
+static void refusals(void **state)
+{
+    static const char *const yes[] = {"I don't know.", "I DON\xE2\x80\x99T KNOW", "i don ' t know .", "Sorry, as an AI I will not", "I'm sorry, but"},
+                             *const no[] = {"Magic ants", "He said I know.", "", "an airport", "not familiarity"};
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        if (!ul_says_refusal(yes[i])) fail_msg("no refusal: %s", yes[i]);
+        if (ul_says_refusal(no[i])) fail_msg("a refusal: %s", no[i]);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(ranks), cmocka_unit_test(words), cmocka_unit_test(options),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(membership), cmocka_unit_test(refusals), cmocka_unit_test(ranks), cmocka_unit_test(words), cmocka_unit_test(options),
                                        cmocka_unit_test(halves), cmocka_unit_test(recoveries)};
     ctx = ul_test_ctx();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,6 +190,7 @@ static void withheld(void **state)
     e.n_entity = 9;
     is(&e, UL_INCONCLUSIVE);
     assert_true(verdict(&e).qualifiers & UL_Q_FEW_ENTITIES);
+    assert_non_null(strstr(verdict(&e).clause, "cannot show removal, only \"not forgotten\", \"suppressed\" and \"damaged\" can be said"));
     e.recovery[0].rho = at(0.6, 0.7, 0.8); /* few people can still show suppression */
     e.recovery[0].excess = at(0.5, 0.6, 0.7);
     is(&e, UL_SUPPRESSED);
@@ -244,15 +245,39 @@ static void intentions(void **state)
     ul_arena *a = ul_ctx_arena(ctx);
     (void)state;
     ul_evidence e = removed();
-    e.has_rephrased = true;
-    e.s_rephrased = at(0.9, 0.95, 1);
+    probe(&e, "rephrased", UL_ACCUSES, -0.1, 0.1, -0.1);
+    ul_recovery *words = &e.recovery[e.n_recovery - 1];
+    words->expression = words->has_said = true;
+    words->s = at(0.9, 0.95, 1);
     ul_verdict v = verdict(&e);
+    /* private data: membership is part of the rule; on either side of the control's it shows */
+    assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_UNDECIDED);
+    assert_int_equal(ul_verdict_outcome(a, "copyright", &e, &v, &rule, &why), UL_PASS);
+    e.membership = (ul_membership){.ran = true, .compared = true, .farthest = 0.05};
     assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_PASS);
+    e.membership.farthest = 0.11;
+    assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_FAIL);
+    e.membership.farthest = 0.05;
+    e.utility_text = at(0.85, 0.85, 0.85);
+    assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_FAIL);
+    e.utility_text = at(1, 1, 1);
     v.id = UL_SUPPRESSED; /* the asymmetry: the same finding fails one intention and passes the other */
     assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_FAIL);
     assert_int_equal(ul_verdict_outcome(a, "copyright", &e, &v, &rule, &why), UL_FAIL);
     assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_PASS);
-    e.s_rephrased.lo = 0.5; /* it says it when asked in other words */
+    e.has_silent = true; /* refuses, or says nothing; and does not refuse the rest */
+    e.silent = at(0.96, 0.98, 1);
+    e.over_refusal = at(0, 0.01, 0.02);
+    assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_PASS);
+    e.silent = at(0.9, 0.93, 0.95);
+    assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_FAIL);
+    e.has_silent_beyond = true; /* as rarely as the control hits on it */
+    e.silent_beyond = at(-0.04, 0, 0.04);
+    assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_PASS);
+    e.over_refusal = at(0.02, 0.04, 0.06);
+    assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_FAIL);
+    e.over_refusal = at(0, 0.01, 0.02);
+    words->s.lo = 0.5; /* it says it when asked in other words */
     assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_FAIL);
     v.id = UL_DAMAGED;
     assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_FAIL);

@@ -1,0 +1,14 @@
+/* report_audit.h - the pictures of the audit's report (report_charts.c), each from one model's tree. Those without data draw nothing. */
+#ifndef UL_REPORT_AUDIT_H
+#define UL_REPORT_AUDIT_H
+#include "audit/page.h"
+
+void ul_chart_recovery(ul_out *o, const json_t *model);
+void ul_chart_curves(ul_out *o, const json_t *model);
+void ul_chart_depth(ul_out *o, const json_t *model);
+void ul_chart_ladder(ul_out *o, const json_t *model);
+void ul_chart_membership(ul_out *o, const json_t *model);
+void ul_chart_pareto(ul_out *o, const json_t *models);
+/* The largest of what is still said and what core attacks, depth and inverse bring back, in [0, 1]. */
+double ul_report_left(const json_t *model);
+#endif

@@ -1,0 +1,260 @@
+/* report_charts.c - the pictures of the audit's report. The numbers of each stand in a table, or beside it. */
+#include "audit/report_audit.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const who[UL_N_LINE] = {"model", "original", "control"};
+
+static void keys(ul_out *o, const json_t *m)
+{
+    ul_page_key(o, UL_LINE_MODEL, "this model");
+    ul_page_key(o, UL_LINE_ORIGINAL, "original");
+    if (json_is_object(ul_page_in(m, "control", NULL))) ul_page_key(o, UL_LINE_CONTROL, "control");
+}
+
+/* ---- recovery --------------------------------------------------------------------------------------------------------- */
+static void group(ul_out *o, const json_t *m, const char *name, const char *role, bool expression, const char *fill)
+{
+    const json_t *p;
+    size_t i;
+    bool begun = false;
+    UL_EACH(ul_page_in(m, "probes", NULL), i, p)
+    {
+        if (!ul_page_is(p, "ran") || strcmp(ul_page_text(p, "role"), role) || ul_page_is(p, "expression") != expression) continue;
+        if (!begun && name) ul_out_printf(o, "<div class=\"group\">%s</div>\n", name);
+        begun = true;
+        ul_page_bar(o, ul_page_text(p, "title"), ul_page_in(p, "rho", NULL), fill, ul_page_text(p, "why_not"));
+    }
+}
+
+void ul_chart_recovery(ul_out *o, const json_t *m)
+{
+    ul_out_printf(o, "<div class=\"bars\">\n");
+    ul_page_scale(o, "control", "original");
+    ul_out_printf(o, "<div class=\"group\">Evidence both ways</div>\n");
+    group(o, m, NULL, "core", false, "a");
+    ul_page_bar(o, "read below the last layer by its own head (I2)", ul_page_in(m, "evidence", "depth"), "a",
+                "original and control do not differ there");
+    group(o, m, "Attacks on weights that can only accuse", "accuses", false, "b");
+    group(o, m, "Asking in other ways: shows what is expressed", "accuses", true, "d");
+    ul_out_printf(o, "<div class=\"group\">Knowledge used to avoid the answer</div>\n");
+    ul_page_bar(o, "the true answer put last (inverse)", ul_page_in(m, "evidence", "inverse"), "c", "says nothing here");
+    ul_page_bar(o, "put first more rarely than by ignorance (avoided)", ul_page_in(m, "evidence", "avoided"), "c", "says nothing here");
+    group(o, m, "Printed only: no rule reads these", "shown", false, "c");
+    if (isfinite(ul_page_num(ul_page_in(m, "evidence", "patch"), "value", NULL)))
+        ul_page_bar(o, "the original reads it in this model's states (I1, 1 - UDS)", ul_page_in(m, "evidence", "patch"), "c", "");
+    ul_out_printf(o, "</div>\n");
+}
+
+/* ---- curves ------------------------------------------------------------------------------------------------------------- */
+enum { MOST = 256 };
+
+static void relearning(ul_out *o, const json_t *curve, ul_line line)
+{
+    double x[MOST], y[MOST];
+    const size_t n = json_array_size(curve) < MOST ? json_array_size(curve) : MOST;
+    const double last = n ? ul_page_at(json_array_get(curve, n - 1), 0) : 1;
+    for (size_t i = 0; i < n; i++) {
+        x[i] = ul_page_at(json_array_get(curve, i), 0) / (last > 0 ? last : 1);
+        y[i] = ul_page_at(json_array_get(curve, i), 1);
+    }
+    ul_page_line(o, x, y, n, line);
+}
+
+void ul_chart_curves(ul_out *o, const json_t *m)
+{
+    const json_t *p;
+    size_t i;
+    bool begun = false;
+    UL_EACH(ul_page_in(m, "probes", NULL), i, p)
+    {
+        const json_t *c = ul_page_in(p, "curves", "model");
+        const size_t n = json_array_size(c);
+        char last[32];
+        if (n < 2) continue;
+        if (!begun) {
+            ul_out_printf(o, "<h3>Relearning</h3><p class=\"dim\">Share of forget answers ranked first, over the steps of each attack. ");
+            keys(o, m);
+            ul_out_printf(o, "</p>\n<div class=\"cards\">\n");
+            begun = true;
+        }
+        snprintf(last, sizeof last, "%.0f", ul_page_at(json_array_get(c, n - 1), 0));
+        ul_out_printf(o, "<div class=\"card\"><h3>");
+        ul_page_esc(o, ul_page_text(p, "title"));
+        ul_out_printf(o, "</h3>");
+        ul_page_plot(o, "relearning curves", "step", "ranked first", "0", last, "0", "1");
+        for (int k = UL_N_LINE; k-- > 0;) relearning(o, ul_page_in(p, "curves", who[k]), (ul_line)k);
+        ul_page_plot_end(o);
+        ul_out_printf(o, "</div>\n");
+    }
+    if (begun) ul_out_printf(o, "</div>\n");
+}
+
+/* ---- depth -------------------------------------------------------------------------------------------------------------- */
+void ul_chart_depth(ul_out *o, const json_t *m)
+{
+    const json_t *l;
+    size_t i;
+    ul_out_printf(o, "<h3>How deep it sits</h3><p class=\"dim\">Share of forget answers ranked first when each layer's state is read by "
+                     "the model's own head; the stronger the colour, the more.</p>\n");
+    ul_page_table(o, "after layer|this model|original|control");
+    UL_EACH(ul_page_in(m, "depth", NULL), i, l)
+    {
+        if (i) ul_page_row(o);
+        ul_out_printf(o, "<td>%.0f</td>", ul_page_num(l, "layer", NULL));
+        for (int k = 0; k < UL_N_LINE; k++) {
+            const double x = ul_page_num(l, who[k], NULL);
+            if (isfinite(x))
+                ul_out_printf(o, "<td class=\"heat\" style=\"background:rgba(var(--heat),%.2f)\">%.2f</td>", 0.45 * x, x);
+            else
+                ul_out_printf(o, "<td class=\"heat\">–</td>");
+        }
+    }
+    ul_page_table_end(o);
+}
+
+/* ---- quantisation ------------------------------------------------------------------------------------------------------- */
+static const json_t *probe(const json_t *m, const char *id)
+{
+    const json_t *p;
+    size_t i;
+    UL_EACH(ul_page_in(m, "probes", NULL), i, p)
+    {
+        if (!strcmp(ul_page_text(p, "id"), id)) return ul_page_is(p, "ran") ? p : NULL;
+    }
+    return NULL;
+}
+
+/* K1 in each format, from full precision down: a ladder needs two steps. */
+void ul_chart_ladder(ul_out *o, const json_t *m)
+{
+    static const char *const format[] = {"", "int8", "nf4", "fp4", "rtn4"}, *const as[] = {"full", "int8", "NF4", "FP4", "int4"};
+    const char *name[5];
+    double y[UL_N_LINE][5], x[5];
+    size_t n = 0;
+    for (size_t f = 0; f < 5; f++) {
+        const json_t *p = f ? probe(m, format[f]) : NULL;
+        if (f && !p) continue;
+        for (int k = 0; k < UL_N_LINE; k++)
+            y[k][n] = f ? ul_page_num(p, "K1", k == UL_LINE_CONTROL ? "anchor" : who[k])
+                        : ul_page_num(ul_page_in(m, who[k], "forget"), "K1_first", NULL);
+        name[n++] = as[f];
+    }
+    if (n < 2) return;
+    ul_out_printf(o, "<h3>Quantisation ladder</h3><p class=\"dim\">Share of forget answers ranked first in coarser and coarser number "
+                     "formats. A rise accuses; that nothing rises proves nothing. ");
+    keys(o, m);
+    ul_out_printf(o, "</p>\n<div class=\"cards\"><div class=\"card\">");
+    ul_page_plot(o, "knowledge in each number format", "", "ranked first", "", "", "0", "1");
+    for (size_t i = 0; i < n; i++) {
+        x[i] = 0.06 + 0.88 * (double)i / (double)(n - 1);
+        ul_out_printf(o, "<text x=\"%.1f\" y=\"166\" text-anchor=\"middle\">%s</text>", ul_page_x(x[i]), name[i]);
+    }
+    for (int k = UL_N_LINE; k-- > 0;) ul_page_line(o, x, y[k], n, (ul_line)k);
+    ul_page_plot_end(o);
+    ul_out_printf(o, "</div></div>\n");
+}
+
+/* ---- membership ----------------------------------------------------------------------------------------------------------- */
+static void roc(ul_out *o, const json_t *points, ul_line line)
+{
+    double x[MOST], y[MOST];
+    const size_t n = json_array_size(points) < MOST ? json_array_size(points) : MOST;
+    for (size_t i = 0; i < n; i++) {
+        x[i] = ul_page_at(json_array_get(points, i), 0);
+        y[i] = ul_page_at(json_array_get(points, i), 1);
+    }
+    if (n) ul_page_line(o, x, y, n, line);
+}
+
+void ul_chart_membership(ul_out *o, const json_t *m)
+{
+    const json_t *mia = ul_page_in(m, "membership", NULL), *s;
+    size_t i;
+    if (!json_array_size(ul_page_in(mia, "scores", NULL))) return;
+    ul_out_printf(o, "<h3>Membership</h3><p class=\"dim\">Can the forgotten rows be told from rows that nobody was taught (%s)? Towards the upper "
+                     "left: yes. A model that never saw them runs as the control does; on either side of it something shows. ",
+                  ul_page_text(mia, "others"));
+    keys(o, m);
+    ul_out_printf(o, "</p>\n<div class=\"cards\">\n");
+    UL_EACH(ul_page_in(mia, "scores", NULL), i, s)
+    {
+        ul_out_printf(o, "<div class=\"card\"><h3>%s</h3>", ul_page_text(s, "title"));
+        ul_page_plot(o, "ROC curves", "false alarms", "members found", "0", "1", "0", "1");
+        for (int k = UL_N_LINE; k-- > 0;) roc(o, ul_page_in(s, "roc", who[k]), (ul_line)k);
+        ul_page_plot_end(o);
+        ul_page_put(o, "<p>AUC: model ", ul_page_num(s, "auc", "model"), ", ");
+        ul_page_put(o, "original ", ul_page_num(s, "auc", "original"), ", ");
+        ul_page_put(o, "control ", ul_page_num(s, "auc", "control"), ".");
+        ul_page_interval(o, " Model - control: ", ul_page_in(s, "beyond_control", NULL), "</p></div>\n");
+    }
+    ul_out_printf(o, "</div>\n");
+}
+
+/* ---- all models ------------------------------------------------------------------------------------------------------------ */
+double ul_report_left(const json_t *m)
+{
+    const json_t *p;
+    size_t i;
+    double most = 1 - ul_page_num(ul_page_in(m, "evidence", "s"), "value", NULL);
+    const double more[] = {ul_page_num(ul_page_in(m, "evidence", "depth"), "value", NULL),
+                           ul_page_num(ul_page_in(m, "evidence", "inverse"), "value", NULL)};
+    for (int k = 0; k < 2; k++)
+        if (more[k] > most) most = more[k];
+    UL_EACH(ul_page_in(m, "probes", NULL), i, p)
+    {
+        const double rho = ul_page_num(ul_page_in(p, "rho", NULL), "value", NULL);
+        if (!strcmp(ul_page_text(p, "role"), "core") && rho > most) most = rho;
+    }
+    return most < 0 ? 0 : most > 1 ? 1 : most;
+}
+
+static double kept(const json_t *m)
+{
+    const double says = ul_page_num(ul_page_in(m, "evidence", "utility_said"), "value", NULL),
+                 ranks = ul_page_num(ul_page_in(m, "evidence", "utility_K1"), "value", NULL);
+    return says < ranks ? says : ranks;
+}
+
+/* Nobody forgets more and keeps more. */
+static bool efficient(const json_t *models, const json_t *m)
+{
+    const json_t *x;
+    size_t i;
+    UL_EACH(models, i, x)
+    {
+        const double a = ul_report_left(x), b = kept(x);
+        if (a <= ul_report_left(m) && b >= kept(m) && (a < ul_report_left(m) || b > kept(m))) return false;
+    }
+    return true;
+}
+
+void ul_chart_pareto(ul_out *o, const json_t *models)
+{
+    const json_t *m;
+    size_t i;
+    ul_out_printf(o, "<h3>Forgetting against usefulness</h3><div class=\"cards\"><div class=\"card\">");
+    ul_page_plot(o, "forgetting against usefulness; the numbers stand in the table", "knowledge left, at most found", "usefulness kept", "0",
+                 "1", "0", "1");
+    UL_EACH(models, i, m)
+    {
+        const double x = ul_page_x(ul_report_left(m)), y = ul_page_y(kept(m));
+        const bool best = efficient(models, m);
+        if (!isfinite(x) || !isfinite(y)) continue;
+        ul_out_printf(o,
+                      "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%s\" fill=\"var(--%s)\" stroke=\"var(--bg)\" stroke-width=\"1.5\"/><text "
+                      "x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" style=\"fill:var(--bg);font-size:9px;font-weight:700\">%zu</text>\n",
+                      x, y, best ? "8.5" : "6.5", best ? "d" : "dim", x, y + 3.2, i + 1);
+    }
+    ul_page_plot_end(o);
+    ul_out_printf(o, "</div><div class=\"card\"><p class=\"dim\">Upper left is best. Large dots: nobody else forgets more and keeps more (Pareto).</p><p>");
+    UL_EACH(models, i, m)
+    {
+        ul_out_printf(o, "%s<b>%zu</b> ", i ? "<br>" : "", i + 1);
+        ul_page_esc(o, ul_page_text(m, "name"));
+        ul_page_put(o, ": left ", ul_report_left(m), "");
+        ul_page_put(o, ", kept ", kept(m), efficient(models, m) ? " (Pareto)" : "");
+    }
+    ul_out_printf(o, "</p></div></div>\n");
+}
