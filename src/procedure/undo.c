@@ -6,14 +6,15 @@
  *
  * Lee et al. 2025, arXiv:2506.06278; code: AddieFoote/distillation-robustify-unlearning (WMDP: alpha 0.25, beta 0; languages:
  * alpha 0.1 to 0.7, beta 0.1). The teacher is not held in memory: the rows that its head reads are cached. The forget rows are
- * not among what is distilled. Traps: the larger alpha, the more robust and the longer stage 3; a text that is too small to
+ * not among what is distilled. On tofu-656k fifty steps over 400 rows bring back half of the retain probability only: give it
+ * all retain rows. Traps: the larger alpha, the more robust and the longer stage 3; a text that is too small to
  * carry the model's abilities loses them. */
 #include "procedure/procedure.h"
 #include <math.h>
 
 static const ul_param params[] = {
     UL_PARAM_LOSS("suppress", "npo", "the method that makes the teacher, with its own defaults"),
-    {"alpha", UL_REAL, 0.3, 0, 1, NULL, "share of the weights that noise replaces", NULL},
+    {"alpha", UL_REAL, 0.25, 0, 1, NULL, "share of the weights that noise replaces", NULL},
     {"beta", UL_REAL, 0.1, 0, 10, NULL, "size of the noise; 0: the weights only shrink", NULL},
     {"distil_epochs", UL_REAL, 4, 0.001, 10000, NULL, "passes over the retain rows in stage 3", NULL},
     {0}};
