@@ -41,9 +41,9 @@ static inline void tiny_text(tiny_work *w)
 }
 
 /* Ready to run; the test may change args, recipe and work before. */
-static inline void tiny_work_open(tiny_work *w, const ul_procedure *p, const tiny_how *how)
+static inline void tiny_work_open_as(tiny_work *w, const ul_config *config, const ul_procedure *p, const tiny_how *how)
 {
-    tiny_open(&w->t, NULL, how, NULL, NULL);
+    tiny_open(&w->t, config, how, NULL, NULL);
     ul_args_default(p->method.params, &w->args);
     ul_buf_init(&w->report, w->t.ctx, 1 << 16);
     w->work = (ul_work){.ctx = w->t.ctx, .arena = ul_ctx_arena(w->t.ctx), .id = "test", .args = &w->args, .model = w->t.model,
@@ -52,6 +52,8 @@ static inline void tiny_work_open(tiny_work *w, const ul_procedure *p, const tin
                         .report = &w->report};
     tiny_text(w);
 }
+
+static inline void tiny_work_open(tiny_work *w, const ul_procedure *p, const tiny_how *how) { tiny_work_open_as(w, NULL, p, how); }
 
 static inline void tiny_work_run(tiny_work *w, const ul_procedure *p, char digest[65])
 {

@@ -242,13 +242,8 @@ static ul_status run_in(const ul_procedure *p, const char *dir, int left, bool r
     tiny_work w;
     stop s = {left};
     const ul_config config = {.user = &s, .interrupted = stop_now};
-    const tiny_how how = {.threads = 1};
-    tiny_open(&w.t, &config, &how, NULL, NULL);
-    ul_args_default(p->method.params, &w.args);
-    ul_buf_init(&w.report, w.t.ctx, 1 << 16);
-    w.work = (ul_work){.ctx = w.t.ctx, .arena = ul_ctx_arena(w.t.ctx), .id = "test", .args = &w.args, .model = w.t.model, .recipe = &w.t.recipe,
-                       .forget = w.t.docs[UL_FORGET], .retain = w.t.docs[UL_RETAIN], .recipe_digest = "0123456789abcdef0123456789abcdef",
-                       .out_dir = dir, .resume = resume, .save_every = 2, .report = &w.report};
+    tiny_work_open_as(&w, &config, p, &(tiny_how){.threads = 1});
+    w.work.out_dir = dir, w.work.resume = resume, w.work.save_every = 2;
     const ul_status status = p->run(&w.work);
     if (status == UL_OK) UL_OK_IN(w.t.ctx, ul_model_digest(w.t.ctx, w.t.model, digest));
     tiny_work_close(&w);
