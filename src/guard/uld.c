@@ -8,6 +8,8 @@
  * The paper subtracts z_a as it stands. Its mean over the vocabulary says nothing, but would move the tokens above `top` against
  * those below, so it is taken away first; without a threshold both are the same. The paper's code also counts the top share of the
  * vocabulary as above it.
+ * The learning rate and steps by default suit small models (tofu-656k, forget01: forget probability 0.51 -> 0.06, retain 0.52 -> 0.51);
+ * the paper's ten epochs at 1e-3 leave such an assistant far from uniform, and it takes everything away (retain 0.004).
  * Traps: an assistant whose retain rows are few is not uniform elsewhere, and its noise is subtracted; strength above 1 makes what
  * the assistant is surest of the least likely, which tells what was forgotten. */
 #include "guard/guard.h"
@@ -21,7 +23,7 @@ static const ul_param params[] = {
     {"r", UL_INT, 16, 1, 1024, NULL, "rank of the assistant's adapter (scale 2)", NULL},
     {0}};
 
-static const char *const recipe[] = {"lr", "1e-3", "epochs", "10", NULL};
+static const char *const recipe[] = {"lr", "1e-2", "steps", "300", NULL};
 
 /* ---- training -------------------------------------------------------------------------------------------------------- */
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
