@@ -86,9 +86,11 @@ static ul_status drift(ul_work *w, const ul_doc *doc, int32_t at, ul_doc *out)
 ul_status ul_facts_new(ul_work *w, int64_t first, int32_t n, ul_facts *out)
 {
     const char *target = ul_txt(w->args, "target"), *how = ul_txt(w->args, "subject");
-    *out = (ul_facts){.n = n, .doc = UL_NEW(w->arena, ul_doc, n), .drift = UL_NEW(w->arena, ul_doc, n), .at = UL_NEW(w->arena, int32_t, n)};
+    *out = (ul_facts){.n = n, .doc = UL_NEW(w->arena, ul_doc, n), .drift = UL_NEW(w->arena, ul_doc, n), .from = UL_NEW(w->arena, int32_t, n),
+                      .at = UL_NEW(w->arena, int32_t, n)};
     UL_NEED(out->doc);
     UL_NEED(out->drift);
+    UL_NEED(out->from);
     UL_NEED(out->at);
     for (int32_t i = 0; i < n; i++) {
         const ul_record *r = &w->forget_rows->at[first + i];
@@ -107,6 +109,10 @@ ul_status ul_facts_new(ul_work *w, int64_t first, int32_t n, ul_facts *out)
                                : ul_format(w->arena, "%s%.*s", w->tpl->user_start, (int)to, r->prompt);
         UL_NEED(text);
         UL_TRY(last_token(w, &out->doc[i], text, &out->at[i]));
+        const char *before = ul_format(w->arena, "%s%.*s", w->tpl->user_start, (int)from, r->prompt);
+        UL_NEED(before);
+        UL_TRY(last_token(w, &out->doc[i], before, &out->from[i]));
+        out->from[i] = out->from[i] < out->at[i] ? out->from[i] + 1 : out->at[i];
         UL_TRY(drift(w, &out->doc[i], out->at[i], &out->drift[i]));
     }
     return UL_OK;

@@ -11,7 +11,7 @@
 typedef struct {
     int32_t n;
     ul_doc *doc, *drift; /* [n] */
-    int32_t *at;         /* [n] the subject's last token, in both */
+    int32_t *from, *at;  /* [n] the subject's first and last token, in both */
 } ul_facts;
 #define UL_PARAM_EDIT_FACTS                                                                                            \
     {"target", UL_TEXT, 0, 0, 0, NULL, "the answer that takes the place of the forgotten one", "I don't know."},       \
