@@ -195,9 +195,11 @@ static ul_status measure(comparison *c, const char *id, const char *dir, const c
 static ul_status forget(comparison *c, const ul_catalogue_entry *e, json_t *row)
 {
     ul_job *job = NULL;
+    ul_args args;
     const char *out = folder(c, e->id, NULL);
     UL_NEED(out);
-    const bool retain = e->method->needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL);
+    ul_args_default(e->method->params, &args);
+    const bool retain = ul_method_needs(e->method, &args) & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL);
     const setting s[] = {{"model", c->model}, {"forget", c->forget}, {"retain", retain ? c->retain : NULL}, {"method", e->id},
                          {"steps", number(c, "steps")}, {"seed", number(c, "seed")}, {"out", out}, {"force", "true"}, {NULL, NULL}};
     const int64_t start = ul_now_ns();

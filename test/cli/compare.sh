@@ -32,7 +32,7 @@ cmp -s npo-row out/npo/row.json && fail 'the row of another comparison was kept'
 run 0 $compare --methods all --steps 2 --relearn 0 --out all
 failed=$(grep -l '"failed"' all/*/row.json || true)
 [ -z "$failed" ] || { cat $failed > said; fail "methods that did not run: $failed"; }
-"$UL" methods --json | tr ',' '\n' | sed -n 's/.*"id": *"\([a-z_0-9]*\)".*/\1/p' > ids
+"$UL" methods --json | awk -F'"' '$2 == "id" { id = $4 } $2 == "kind" && $4 != "wrapper" { print id }' > ids
 [ "$(wc -l < ids)" -ge 20 ] || fail 'fewer than 20 methods are listed'
 while read -r id; do
     grep -q "^| $id |" all/table.md || fail "the table has no row for $id"
