@@ -132,6 +132,7 @@ typedef struct {
     int32_t batch_tokens; /* tokens a packed batch holds; never changes the bits */
     int32_t batch;        /* rows generated together */
     int32_t max_new;
+    bool unstripped;      /* generations keep their outer white space */
     bool texts;           /* decode the labelled tokens (mia_zlib) */
     int32_t samples;      /* sampled answers a row, with: */
     double temperature, top_p;
@@ -148,6 +149,10 @@ ul_status ul_eval_guarded(const ul_eval_options *o, ul_arena *arena, const ul_re
 enum { UL_WHICH_WRONG = -3 };
 ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, int32_t which,
                            const char *name, ul_columns *out) UL_MUST;
+/* Several kinds of answers at once: they share their prompts. out[k] are those of which[k]; the same bits as alone. */
+enum { UL_MAX_WHICH = 4 };
+ul_status ul_columns_score_kinds(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                                 const int32_t *which, int n_which, const char *const *names, ul_columns *out) UL_MUST;
 /* Adds generation and ground_truth (of `which`) to columns. */
 ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, ul_columns *io) UL_MUST;
 ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, int32_t which,

@@ -184,9 +184,11 @@ static ul_status check_rows(ul_ctx *ctx, const ul_records *records, const ul_col
 static ul_status measure(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const ul_eval_options *o,
                          const ul_records *records, bool all, ul_knowledge *out)
 {
-    ul_columns right, wrong;
-    UL_TRY(ul_columns_score(ctx, scratch, o, records, UL_WHICH_ANSWER, "true answers", &right));
-    UL_TRY(ul_columns_score(ctx, scratch, o, records, UL_WHICH_WRONG, "wrong answers", &wrong));
+    static const int32_t which[] = {UL_WHICH_ANSWER, UL_WHICH_WRONG};
+    static const char *const names[] = {"answers, true and wrong", "wrong answers"};
+    ul_columns both[2];
+    UL_TRY(ul_columns_score_kinds(ctx, scratch, o, records, which, 2, names, both));
+    const ul_columns right = both[0], wrong = both[1];
     UL_TRY(check_rows(ctx, records, &right));
     UL_TRY(check_rows(ctx, records, &wrong));
     double **column[] = {&out->first, &out->last, &out->said, &out->preference, &out->extraction,

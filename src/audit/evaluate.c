@@ -46,33 +46,99 @@ static bool is_sampled(const char *key)
     return !strcmp(key, "sampled_answer");
 }
 
+static unsigned needs_of(const ul_metric *metric, const char *role)
+{
+    for (int k = 0; k < 3 && metric->needs[k].role; k++)
+        if (!strcmp(metric->needs[k].role, role) || !strcmp(metric->needs[k].role, "*")) return metric->needs[k].columns;
+    return 0;
+}
+
+/* What is not there of what a source of a result reads, in words; NULL: everything is, or can be made. */
+static const char *lacking_of(const ul_evaluation *e, const ul_source *f, unsigned needs)
+{
+    const ul_records *set = find_set(e, f->data);
+    const ul_columns *c = ul_evaluation_columns(e, f->data, f->key);
+    if (!set && !c) return ul_format(e->arena, "data set \"%s\" (%s)", f->data, f->key);
+    if (!set) {
+        const char *column = ul_columns_lack(c, needs);
+        return column ? ul_format(e->arena, "column %s of \"%s\" (%s)", column, f->data, f->key) : NULL;
+    }
+    if (which_of(f->key) == UL_WHICH_PARAPHRASE && !set->at[0].paraphrase) return "paraphrased answer";
+    if (which_of(f->key) == UL_WHICH_WRONG && !set->at[0].n_wrong) return "perturbed answer";
+    if ((needs & UL_COL_REF_LOSS) && !e->reference) return "reference model (--reference-model)";
+    if (is_sampled(f->key) && !e->o.samples) return "sampled answer (--samples)";
+    if ((needs & UL_COL_DIVERGENCE) && !e->retrained) return "retrained model (--control)";
+    if ((needs & UL_COL_GRAD_NORM) && !e->trainable) return "model to take gradients of";
+    return NULL;
+}
+
+enum { SCORES = UL_COL_DIVERGENCE | UL_COL_LOGP | UL_COL_HIT | UL_COL_MOMENTS | UL_COL_AVG_LOSS | UL_COL_PROB | UL_COL_TEXT };
+
+/* Whether a result that is wanted reads scores of (data set, answer). */
+static bool scored(const ul_evaluation *e, const char *data, const char *key)
+{
+    int n;
+    const ul_result_spec *spec = ul_tofu_results(&n);
+    for (int i = 0; i < n; i++) {
+        const ul_metric *metric;
+        if (!e->wanted[i] || ul_metric_find(e->ctx, spec[i].metric, &metric) != UL_OK) continue;
+        for (const ul_source *f = spec[i].from; f->role; f++)
+            if (f->data && !strcmp(f->data, data) && !strcmp(f->key, key) && needs_of(metric, f->role) & SCORES &&
+                !lacking_of(e, f, needs_of(metric, f->role)))
+                return true;
+    }
+    return false;
+}
+
+static ul_status columns_of(ul_evaluation *e, const ul_records *set, const char *data, const char *key, ul_columns **out)
+{
+    *out = (ul_columns *)(uintptr_t)ul_evaluation_columns(e, data, key);
+    if (*out) return UL_OK;
+    ul_columns *c = UL_NEW(e->arena, ul_columns, 1);
+    const char *name = ul_format(e->arena, "%s %s", data, key);
+    int64_t *entity = UL_NEW(e->arena, int64_t, set->n);
+    UL_NEED(c);
+    UL_NEED(name);
+    UL_NEED(entity);
+    for (int64_t i = 0; i < set->n; i++) entity[i] = set->at[i].entity;
+    *c = (ul_columns){.name = name, .n_row = set->n, .entity = entity};
+    e->columns[e->n_columns++] = (ul_data_columns){data, key, c};
+    *out = c;
+    return UL_OK;
+}
+
+/* Scores of (data set, answer), and of the set's other answers that some result will read: they share their prompts. */
+static ul_status score(ul_evaluation *e, const ul_records *set, const char *data, const char *key)
+{
+    static const char *const keys[] = {"answer", "paraphrased_answer", "perturbed_answer"};
+    ul_columns *to[UL_MAX_WHICH], got[UL_MAX_WHICH];
+    const char *names[UL_MAX_WHICH];
+    int32_t which[UL_MAX_WHICH];
+    int n = 0;
+    for (int k = 0; k < 3; k++) {
+        if (strcmp(keys[k], key) && !scored(e, data, keys[k])) continue;
+        UL_TRY(columns_of(e, set, data, keys[k], &to[n]));
+        if (!to[n]->logp) names[n] = to[n]->name, which[n] = which_of(keys[k]), n++;
+    }
+    UL_TRY(ul_columns_score_kinds(e->ctx, e->arena, &e->o, set, which, n, names, got));
+    for (int k = 0; k < n; k++) {
+        got[k].generation = to[k]->generation, got[k].ground_truth = to[k]->ground_truth;
+        got[k].grad_norm = to[k]->grad_norm, got[k].ref_loss = to[k]->ref_loss;
+        *to[k] = got[k];
+    }
+    return UL_OK;
+}
+
 /* Columns of (data set, answer) for what a metric needs, run when first asked for. */
 static ul_status need_columns(ul_evaluation *e, const char *data, const char *key, unsigned needs)
 {
     ul_records *set = find_set(e, data);
     if (!set) return UL_OK;
-    ul_columns *c = (ul_columns *)(uintptr_t)ul_evaluation_columns(e, data, key);
+    ul_columns *c;
     const int32_t which = which_of(key);
-    if (!c) {
-        c = UL_NEW(e->arena, ul_columns, 1);
-        UL_NEED(c);
-        const char *name = ul_format(e->arena, "%s %s", data, key);
-        UL_NEED(name);
-        int64_t *entity = UL_NEW(e->arena, int64_t, set->n);
-        UL_NEED(entity);
-        for (int64_t i = 0; i < set->n; i++) entity[i] = set->at[i].entity;
-        *c = (ul_columns){.name = name, .n_row = set->n, .entity = entity};
-        e->columns[e->n_columns++] = (ul_data_columns){data, key, c};
-    }
+    UL_TRY(columns_of(e, set, data, key, &c));
     if (is_sampled(key)) return c->generation ? UL_OK : ul_columns_samples(e->ctx, e->arena, &e->o, set, c);
-    if ((needs & (UL_COL_DIVERGENCE | UL_COL_LOGP | UL_COL_HIT | UL_COL_MOMENTS | UL_COL_AVG_LOSS | UL_COL_PROB | UL_COL_TEXT)) && !c->logp) {
-        const ul_columns had = *c;
-        UL_TRY(ul_columns_score(e->ctx, e->arena, &e->o, set, which, had.name, c));
-        c->generation = had.generation;
-        c->ground_truth = had.ground_truth;
-        c->grad_norm = had.grad_norm;
-        c->ref_loss = had.ref_loss;
-    }
+    if ((needs & SCORES) && !c->logp) UL_TRY(score(e, set, data, key));
     if ((needs & UL_COL_DIVERGENCE) && e->retrained && !c->kl)
         UL_TRY(ul_columns_divergence(e->ctx, e->arena, &e->o, e->retrained, set, c));
     if ((needs & UL_COL_GRAD_NORM) && e->trainable && !c->grad_norm) {
@@ -103,32 +169,6 @@ static ul_status need_columns(ul_evaluation *e, const char *data, const char *ke
     if ((needs & UL_COL_GROUND_TRUTH) && !c->ground_truth)
         UL_TRY(ul_columns_ground_truth(e->ctx, e->arena, &e->o, set, which, c));
     return UL_OK;
-}
-
-static unsigned needs_of(const ul_metric *metric, const char *role)
-{
-    for (int k = 0; k < 3 && metric->needs[k].role; k++)
-        if (!strcmp(metric->needs[k].role, role) || !strcmp(metric->needs[k].role, "*")) return metric->needs[k].columns;
-    return 0;
-}
-
-/* What is not there of what a source of a result reads, in words; NULL: everything is, or can be made. */
-static const char *lacking_of(const ul_evaluation *e, const ul_source *f, unsigned needs)
-{
-    const ul_records *set = find_set(e, f->data);
-    const ul_columns *c = ul_evaluation_columns(e, f->data, f->key);
-    if (!set && !c) return ul_format(e->arena, "data set \"%s\" (%s)", f->data, f->key);
-    if (!set) {
-        const char *column = ul_columns_lack(c, needs);
-        return column ? ul_format(e->arena, "column %s of \"%s\" (%s)", column, f->data, f->key) : NULL;
-    }
-    if (which_of(f->key) == UL_WHICH_PARAPHRASE && !set->at[0].paraphrase) return "paraphrased answer";
-    if (which_of(f->key) == UL_WHICH_WRONG && !set->at[0].n_wrong) return "perturbed answer";
-    if ((needs & UL_COL_REF_LOSS) && !e->reference) return "reference model (--reference-model)";
-    if (is_sampled(f->key) && !e->o.samples) return "sampled answer (--samples)";
-    if ((needs & UL_COL_DIVERGENCE) && !e->retrained) return "retrained model (--control)";
-    if ((needs & UL_COL_GRAD_NORM) && !e->trainable) return "model to take gradients of";
-    return NULL;
 }
 
 static const char *lacking(const ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric)

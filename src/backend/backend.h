@@ -44,6 +44,9 @@ typedef struct {
 typedef struct {
     int32_t N, H, K, D, n_doc, longest;
     const int32_t *doc_start; /* [n_doc + 1] */
+    /* [n_doc] or NULL: before its own tokens a document has the first `prefix` tokens of an earlier one (which may have a
+     * prefix itself). Forward only; the bits are those of the document written out. `longest` counts the prefix. */
+    const int32_t *doc_parent, *doc_prefix;
     const uint8_t *hidden;    /* [N] or NULL: this token is a key for no query; a query without keys gives 0 */
     double scale;
     const void *q, *k, *v; /* [N, H*D], [N, K*D], [N, K*D] */

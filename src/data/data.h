@@ -31,6 +31,16 @@ typedef struct {
  * keys), broken UTF-8 (file, line, byte). */
 ul_status ul_records_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *fields, int32_t per_entity,
                           ul_records **out) UL_MUST;
+/* The rows of JSON lines, a JSON array or CSV as they are: objects or texts. MMLU's CSV, which has no header line, gets the fields
+ * question, option1 .. option4, answer. */
+typedef struct {
+    const char *path;
+    char digest[65];
+    int64_t n;
+    const json_t *all;   /* [n]; the arena's */
+    const int64_t *line; /* [n] in the file, from 1 */
+} ul_rows;
+ul_status ul_rows_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_rows **out) UL_MUST;
 /* Records made in memory (demo, tests): digest over their text. */
 ul_status ul_records_seal(ul_ctx *ctx, const char *name, const ul_record *at, int64_t n, ul_arena *arena,
                           ul_records **out) UL_MUST;
@@ -50,6 +60,7 @@ typedef struct {
     const char *user_start, *user_end, *asst_start;
     int32_t max_length;
     bool apart, no_eos;
+    bool cut_left;  /* a row longer than max_length loses its beginning, not its end (lm-evaluation-harness) */
     bool strict;    /* a row longer than max_length is an error, not a counted warning */
     bool hide_pad;  /* --match open-unlearning: a genuine token that has the pad id is hidden as a key */
     int32_t pad_id; /* for hide_pad; -1 = none */
@@ -121,6 +132,16 @@ ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_
 /* Packs bare documents, each a sample of its own (side UL_FORGET). */
 ul_status ul_pack_docs(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, int32_t n, bool all_rows,
                        ul_batch **out) UL_MUST;
+/* Bare documents, each a sample of its own, whose common beginnings are run once (batch.h, doc_parent). share[k] comes from
+ * ul_doc_share over the k documents before: the earlier one that has most of its tokens (with their labels, positions and
+ * hidden flags) in common, and how many. A document's rows are those of its labelled tokens from share->prefix on;
+ * what stands before has the scores of the parent's. */
+typedef struct {
+    int32_t parent, prefix; /* -1, 0: nothing */
+} ul_share;
+ul_share ul_doc_share(const ul_doc *const *docs, const ul_share *share, int32_t k);
+ul_status ul_pack_shared(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, const ul_share *share, int32_t n,
+                         ul_batch **out) UL_MUST;
 /* A copy that is n tokens long: the new ones are pad_id, hidden, unlabelled (peers' padded batches; never the
  * default). */
 ul_status ul_doc_pad(ul_ctx *ctx, ul_arena *arena, const ul_doc *d, int32_t n, int32_t pad_id, ul_doc *out) UL_MUST;

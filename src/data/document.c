@@ -3,7 +3,7 @@
 #include "data/data.h"
 #include <string.h>
 
-const ul_template ul_template_tofu = {"Question: ", "\n", "Answer: ", 512, false, false, false, false, -1};
+const ul_template ul_template_tofu = {"Question: ", "\n", "Answer: ", .max_length = 512, .pad_id = -1};
 
 /* What happened to the rows of one data set, for one warning each. */
 typedef struct {
@@ -100,6 +100,9 @@ static ul_status build(builder *b, const char *prompt, const char *answer, int64
                        "row, or leave out --strict to have it cut",
                        (long long)id, b->ids.n, longest);
     if (b->ids.n > longest) {
+        const size_t off = b->tpl->cut_left ? b->ids.n - longest : 0;
+        memmove(b->ids.id, b->ids.id + off, longest * sizeof *b->ids.id);
+        b->head.n -= off < b->head.n ? off : b->head.n;
         b->ids.n = longest;
         c->cut++;
     }

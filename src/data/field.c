@@ -3,8 +3,8 @@
 #include <string.h>
 
 static const char *const part[UL_FIELDS] = {"prompt", "answer", "text", "paraphrase", "wrong", "entity"};
-static const ul_fields known = {{{"question", "prompt", "instruction", "input"},
-                                 {"answer", "completion", "output", "response"},
+static const ul_fields known = {{{"question", "prompt", "instruction", "input", "query"},
+                                 {"answer", "completion", "output", "response", "gt"},
                                  {"text"},
                                  {"paraphrased_answer", "paraphrase"},
                                  {"perturbed_answer", "options", "choices"},
@@ -138,6 +138,8 @@ ul_status ul_record_read(ul_ctx *ctx, ul_arena *arena, const char *path, const u
 {
     *out = (ul_record){.line = line};
     *entity = NULL;
+    /* MUSE's privleak files are lists of texts */
+    if (json_is_string(row)) return read_text(ctx, arena, path, line, row, "text", &out->answer);
     if (!json_is_object(row))
         return ul_fail(ctx, UL_E_INPUT, "%s:%lld: the row is not an object of fields", path, (long long)line);
     const json_t *prompt = find(f, UL_FIELD_PROMPT, row), *answer = find(f, UL_FIELD_ANSWER, row);

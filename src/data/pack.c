@@ -1,5 +1,6 @@
 /* pack.c - packed batches: the documents of whole samples one behind the other, nothing padded. A row is a position
- * whose output is scored: the one before a labelled token. */
+ * whose output is scored: the one before a labelled token. Answers to one prompt may share it: a tree of documents, each
+ * token of a common beginning once. */
 #include "data/data.h"
 #include <string.h>
 
@@ -52,6 +53,37 @@ static void put(filling *f, const ul_doc *d, ul_side_id side, int32_t sample, bo
     f->doc_row[f->n_doc] = f->n_row;
 }
 
+/* Arrays for so many documents of n samples. */
+static ul_status room(ul_ctx *ctx, ul_arena *arena, const totals *sum, int32_t n, filling *f)
+{
+    if (sum->n_tok > INT32_MAX)
+        return ul_fail(ctx, UL_E_USAGE,
+                       "a batch of %d samples has %lld tokens, at most %d can be packed: take a smaller "
+                       "micro-batch",
+                       (int)n, (long long)sum->n_tok, INT32_MAX);
+    *f = (filling){.token = UL_NEW(arena, int32_t, sum->n_tok), .pos = UL_NEW(arena, int32_t, sum->n_tok),
+                   .doc_start = UL_NEW(arena, int32_t, sum->n_doc + 1), .sample_start = UL_NEW(arena, int32_t, n + 1),
+                   .row = UL_NEW(arena, int32_t, sum->n_row), .label = UL_NEW(arena, int32_t, sum->n_row),
+                   .doc_sample = UL_NEW(arena, int32_t, sum->n_doc), .doc_row = UL_NEW(arena, int32_t, sum->n_doc + 1),
+                   .doc_side = UL_NEW(arena, uint8_t, sum->n_doc), .doc_id = UL_NEW(arena, int64_t, sum->n_doc)};
+    if (!f->token || !f->pos || !f->doc_start || !f->sample_start || !f->row || !f->label || !f->doc_sample ||
+        !f->doc_row || !f->doc_side || !f->doc_id)
+        return UL_E_RESOURCE;
+    if (sum->hidden) {
+        f->hidden = UL_NEW(arena, uint8_t, sum->n_tok);
+        UL_NEED(f->hidden);
+    }
+    return UL_OK;
+}
+
+static ul_batch filled(const filling *f, int32_t n_sample, int32_t longest)
+{
+    return (ul_batch){.n_tok = f->n_tok, .n_doc = f->n_doc, .n_sample = n_sample, .n_row = f->n_row, .longest = longest,
+                      .token = f->token, .pos = f->pos, .doc_start = f->doc_start, .sample_start = f->sample_start,
+                      .hidden = f->hidden, .row = f->row, .label = f->label, .doc_side = f->doc_side,
+                      .doc_sample = f->doc_sample, .doc_row = f->doc_row, .doc_id = f->doc_id};
+}
+
 ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_t n, unsigned sides, unsigned all_rows,
                   ul_batch **out)
 {
@@ -59,41 +91,16 @@ ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_
     for (int32_t i = 0; i < n; i++)
         for (unsigned s = 0; s < UL_N_SIDE; s++)
             if (sides >> s & 1u && samples[i].doc[s]) count(samples[i].doc[s], all_rows >> s & 1u, &sum);
-    if (sum.n_tok > INT32_MAX)
-        return ul_fail(ctx, UL_E_USAGE,
-                       "a batch of %d samples has %lld tokens, at most %d can be packed: take a smaller "
-                       "micro-batch",
-                       (int)n, (long long)sum.n_tok, INT32_MAX);
     ul_batch *b = UL_NEW(arena, ul_batch, 1);
+    filling f;
     UL_NEED(b);
-    filling f = {UL_NEW(arena, int32_t, sum.n_tok),
-                 UL_NEW(arena, int32_t, sum.n_tok),
-                 UL_NEW(arena, int32_t, sum.n_doc + 1),
-                 UL_NEW(arena, int32_t, n + 1),
-                 UL_NEW(arena, int32_t, sum.n_row),
-                 UL_NEW(arena, int32_t, sum.n_row),
-                 UL_NEW(arena, int32_t, sum.n_doc),
-                 UL_NEW(arena, int32_t, sum.n_doc + 1),
-                 NULL,
-                 UL_NEW(arena, uint8_t, sum.n_doc),
-                 UL_NEW(arena, int64_t, sum.n_doc),
-                 0,
-                 0,
-                 0};
-    if (!f.token || !f.pos || !f.doc_start || !f.sample_start || !f.row || !f.label || !f.doc_sample || !f.doc_row ||
-        !f.doc_side || !f.doc_id)
-        return UL_E_RESOURCE;
-    if (sum.hidden) {
-        f.hidden = UL_NEW(arena, uint8_t, sum.n_tok);
-        UL_NEED(f.hidden);
-    }
+    UL_TRY(room(ctx, arena, &sum, n, &f));
     for (int32_t i = 0; i < n; i++) {
         for (unsigned s = 0; s < UL_N_SIDE; s++)
             if (sides >> s & 1u && samples[i].doc[s]) put(&f, samples[i].doc[s], (ul_side_id)s, i, all_rows >> s & 1u);
         f.sample_start[i + 1] = f.n_tok;
     }
-    *b = (ul_batch){f.n_tok,        f.n_doc,  n,     f.n_row, sum.longest, f.token,      f.pos,    f.doc_start,
-                    f.sample_start, f.hidden, f.row, f.label, f.doc_side,  f.doc_sample, f.doc_row, f.doc_id};
+    *b = filled(&f, n, sum.longest);
     *out = b;
     return UL_OK;
 }
@@ -105,6 +112,83 @@ ul_status ul_pack_docs(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, 
     UL_NEED(samples);
     for (int32_t i = 0; i < n; i++) samples[i].doc[UL_FORGET] = docs[i];
     return ul_pack(ctx, arena, samples, n, UL_SIDE_BIT_FORGET, all_rows ? UL_SIDE_BIT_FORGET : 0, out);
+}
+
+/* ---- shared prefixes --------------------------------------------------------------------------------------------- */
+enum { LOOK_BACK = 32, WORTH_SHARING = 8 };
+
+/* Beginnings are common while everything about a token is. */
+static int32_t common(const ul_doc *a, const ul_doc *b)
+{
+    const int32_t most = a->n < b->n ? a->n : b->n;
+    int32_t t = 0;
+    while (t < most && a->token[t] == b->token[t] && a->labelled[t] == b->labelled[t] &&
+           (a->pos ? a->pos[t] : t) == (b->pos ? b->pos[t] : t) &&
+           (a->hidden ? a->hidden[t] : 0) == (b->hidden ? b->hidden[t] : 0) &&
+           (a->target ? a->target[t] : a->token[t]) == (b->target ? b->target[t] : b->token[t]))
+        t++;
+    return t;
+}
+
+ul_share ul_doc_share(const ul_doc *const *docs, const ul_share *share, int32_t k)
+{
+    ul_share best = {-1, 0};
+    for (int32_t i = k - 1; i >= 0 && i >= k - LOOK_BACK; i--) {
+        const int32_t n = common(docs[i], docs[k]);
+        if (n > best.prefix && n >= WORTH_SHARING) best = (ul_share){i, n};
+    }
+    /* who holds the tokens himself, so that chains of parents stay short */
+    while (best.parent >= 0 && best.prefix <= share[best.parent].prefix) best.parent = share[best.parent].parent;
+    return best;
+}
+
+/* Where token t of document d stands in the batch. */
+static int32_t place(const ul_share *share, const int32_t *doc_start, int32_t d, int32_t t)
+{
+    while (t < share[d].prefix) d = share[d].parent;
+    return doc_start[d] + t - share[d].prefix;
+}
+
+static void put_shared(filling *f, const ul_doc *const *docs, const ul_share *share, int32_t k)
+{
+    const ul_doc *d = docs[k];
+    const int32_t from = share[k].prefix, own = d->n - from;
+    memcpy(f->token + f->n_tok, d->token + from, (size_t)own * sizeof *d->token);
+    for (int32_t t = from; t < d->n; t++) {
+        const int32_t at = f->n_tok + t - from;
+        f->pos[at] = d->pos ? d->pos[t] : t;
+        if (f->hidden) f->hidden[at] = d->hidden ? d->hidden[t] : 0;
+        if (t == 0 || !d->labelled[t]) continue;
+        f->row[f->n_row] = t > from ? at - 1 : place(share, f->doc_start, k, t - 1);
+        f->label[f->n_row++] = d->target ? d->target[t] : d->token[t];
+    }
+    f->doc_side[k] = UL_FORGET;
+    f->doc_sample[k] = k;
+    f->doc_id[k] = d->id;
+    f->n_tok += own;
+    f->n_doc++;
+    f->doc_start[f->n_doc] = f->sample_start[f->n_doc] = f->n_tok;
+    f->doc_row[f->n_doc] = f->n_row;
+}
+
+ul_status ul_pack_shared(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, const ul_share *share, int32_t n,
+                         ul_batch **out)
+{
+    totals sum = {0};
+    for (int32_t k = 0; k < n; k++) count(docs[k], false, &sum);
+    ul_batch *b = UL_NEW(arena, ul_batch, 1);
+    int32_t *parent = UL_NEW(arena, int32_t, n), *prefix = UL_NEW(arena, int32_t, n);
+    filling f;
+    if (!b || !parent || !prefix) return UL_E_RESOURCE;
+    UL_TRY(room(ctx, arena, &sum, n, &f));
+    for (int32_t k = 0; k < n; k++) {
+        parent[k] = share[k].parent, prefix[k] = share[k].prefix;
+        put_shared(&f, docs, share, k);
+    }
+    *b = filled(&f, n, sum.longest);
+    b->doc_parent = parent, b->doc_prefix = prefix;
+    *out = b;
+    return UL_OK;
 }
 
 ul_status ul_doc_pad(ul_ctx *ctx, ul_arena *arena, const ul_doc *d, int32_t n, int32_t pad_id, ul_doc *out)

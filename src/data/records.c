@@ -10,12 +10,18 @@ typedef struct {
     size_t n;
     const ul_fields *fields;
     ul_buf at, entity; /* ul_record, const char * : one a row */
+    json_t *raw;       /* rows are taken as they are: then at holds their lines */
 } reading;
 
 static ul_status add(reading *r, const json_t *row, int64_t line)
 {
     ul_record record;
     const char *entity;
+    if (r->raw) {
+        if (json_array_append(r->raw, (json_t *)(uintptr_t)row))
+            return ul_fail(r->ctx, UL_E_RESOURCE, "no memory for a row of %s", r->path);
+        return ul_buf_add(&r->at, &line, sizeof line);
+    }
     UL_TRY(ul_record_read(r->ctx, r->arena, r->path, r->fields, row, line, &record, &entity));
     UL_TRY(ul_buf_add(&r->at, &record, sizeof record));
     return ul_buf_add(&r->entity, &entity, sizeof entity);
@@ -80,12 +86,25 @@ static ul_status csv_object(reading *r, const ul_csv_row *head, const ul_csv_row
     return s;
 }
 
+/* MMLU's files have no header line: question, four options, the letter of the right one. */
+static bool is_mmlu(const ul_csv_row *head)
+{
+    const char *last = head->n == 6 ? head->cell[5] : "";
+    return last[0] >= 'A' && last[0] <= 'D' && !last[1];
+}
+
 static ul_status read_csv(reading *r)
 {
     size_t at = 0;
     int64_t line = 1;
     ul_csv_row head;
     UL_TRY(ul_csv_read(r->ctx, r->arena, r->path, r->text, r->n, &at, &line, &head));
+    if (is_mmlu(&head)) {
+        static const char *mmlu[] = {"question", "option1", "option2", "option3", "option4", "answer"};
+        const ul_csv_row row = head;
+        head.cell = mmlu;
+        UL_TRY(csv_object(r, &head, &row, 1));
+    }
     while (at < r->n) {
         const int64_t first = line;
         const ul_mark mark = ul_arena_mark(r->arena);
@@ -257,7 +276,15 @@ static ul_status read_any(reading *r)
     while (i < r->n && is_blank(r->text + i, 1)) i++;
     if (i < r->n && r->text[i] == '[') return read_json_array(r);
     if (i < r->n && r->text[i] == '{') return read_json_lines(r);
-    return is_csv(r) ? read_csv(r) : read_text(r);
+    return is_csv(r) ? read_csv(r) : r->raw ? UL_OK : read_text(r);
+}
+
+static void digest_file(const ul_file *file, char hex[65])
+{
+    ul_digest d;
+    ul_digest_init(&d);
+    ul_digest_add(&d, file->p, file->n);
+    ul_digest_hex(&d, hex);
 }
 
 static ul_status finish(reading *r, int32_t per_entity, const ul_file *file, ul_records **out)
@@ -271,32 +298,63 @@ static ul_status finish(reading *r, int32_t per_entity, const ul_file *file, ul_
     UL_TRY(number_entities(r, at, n, per_entity));
     *records = (ul_records){.path = ul_strdup(r->arena, r->path), .n = n, .at = at};
     UL_NEED(records->path);
-    ul_digest d;
-    ul_digest_init(&d);
-    ul_digest_add(&d, file->p, file->n);
-    ul_digest_hex(&d, records->digest);
+    digest_file(file, records->digest);
     *out = records;
+    return UL_OK;
+}
+
+/* Into r->at, whatever is collected there. */
+static ul_status read_file(reading *r, ul_file *file)
+{
+    static const unsigned char bom[3] = {0xef, 0xbb, 0xbf};
+    UL_TRY(ul_file_map(r->ctx, r->arena, r->path, file));
+    r->text = (const char *)file->p, r->n = file->n;
+    if (r->n >= 3 && !memcmp(r->text, bom, 3)) {
+        r->text += 3;
+        r->n -= 3;
+    }
+    UL_TRY(check_utf8(r->ctx, r->path, r->text, r->n));
+    return read_any(r);
+}
+
+ul_status ul_rows_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_rows **out)
+{
+    ul_fields f;
+    ul_file file;
+    *out = NULL;
+    UL_TRY(ul_fields_parse(ctx, arena, NULL, &f));
+    ul_rows *rows = UL_NEW(arena, ul_rows, 1);
+    json_t *all = json_array();
+    UL_TRY(ul_json_own(arena, all));
+    UL_NEED(rows);
+    reading r = {.ctx = ctx, .arena = arena, .path = path, .fields = &f, .raw = all};
+    ul_buf_init(&r.at, ctx, SIZE_MAX);
+    ul_status s = read_file(&r, &file);
+    rows->n = (int64_t)json_array_size(all);
+    if (s == UL_OK && !rows->n)
+        s = ul_fail(ctx, UL_E_INPUT, "%s: no rows of JSON or CSV in it (%zu bytes)", path, file.n);
+    int64_t *line = s == UL_OK ? UL_NEW(arena, int64_t, rows->n) : NULL;
+    if (line) memcpy(line, r.at.p, r.at.n);
+    else if (s == UL_OK) s = UL_E_RESOURCE;
+    ul_buf_release(&r.at);
+    UL_TRY(s);
+    rows->path = path, rows->all = all, rows->line = line;
+    digest_file(&file, rows->digest);
+    *out = rows;
     return UL_OK;
 }
 
 ul_status ul_records_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *fields, int32_t per_entity,
                           ul_records **out)
 {
-    static const unsigned char bom[3] = {0xef, 0xbb, 0xbf};
     ul_fields f;
     ul_file file;
     *out = NULL;
     UL_TRY(ul_fields_parse(ctx, arena, fields, &f));
-    UL_TRY(ul_file_map(ctx, arena, path, &file));
-    reading r = {.ctx = ctx, .arena = arena, .path = path, .text = (const char *)file.p, .n = file.n, .fields = &f};
-    if (r.n >= 3 && !memcmp(r.text, bom, 3)) {
-        r.text += 3;
-        r.n -= 3;
-    }
+    reading r = {.ctx = ctx, .arena = arena, .path = path, .fields = &f};
     ul_buf_init(&r.at, ctx, SIZE_MAX);
     ul_buf_init(&r.entity, ctx, SIZE_MAX);
-    ul_status s = check_utf8(ctx, path, r.text, r.n);
-    if (s == UL_OK) s = read_any(&r);
+    ul_status s = read_file(&r, &file);
     if (s == UL_OK) s = finish(&r, per_entity, &file, out);
     ul_buf_release(&r.at);
     ul_buf_release(&r.entity);

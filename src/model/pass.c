@@ -186,6 +186,8 @@ ul_status ul_run_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass, const ul_cache
     ul_run *r = &m->run;
     ul_status status = UL_OK;
     if (!m->weight[0].p) return ul_fail(ctx, UL_E_INTERNAL, "%s was opened without weights", m->dir);
+    if (pass->batch->doc_prefix && (cache || pass->flags & UL_PASS_GRAD))
+        return ul_fail(ctx, UL_E_INTERNAL, "documents that share a prefix are run forward only, without a cache");
     UL_TRY(ul_run_plan(ctx, m, pass, r));
     UL_TRY(check_tokens(ctx, m, pass->batch));
     UL_TRY(ul_backend_reserve(m->be, pass->batch->longest, m->arch.s.D));

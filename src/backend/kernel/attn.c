@@ -14,14 +14,41 @@ static void queries(const attn_head *w, int64_t i, int64_t mr, const real *q, in
     }
 }
 
-static void document(const ul_attn *a, attn_head *w, int64_t t0, int64_t g)
+/* The keys, values and hidden flags of a document with a prefix, one behind the other: its own, then from ancestor to
+ * ancestor what stands before them. */
+static void written_out(const ul_attn *a, attn_head *w, int64_t d, int64_t g, real *k, real *v, uint8_t *hidden)
 {
-    const int64_t D = a->D, HD = (int64_t)a->H * D, KD = (int64_t)a->K * D, group = a->H / a->K;
+    const int64_t D = a->D, KD = (int64_t)a->K * D;
+    for (int64_t end = w->T; end > 0; d = a->doc_parent[d]) {
+        const int64_t own = a->doc_prefix[d];
+        const int64_t base = a->doc_start[d] - own; /* of token 0 of the document, were it written out here */
+        for (int64_t t = own; t < end; t++) {
+            memcpy(k + t * D, (const real *)a->k + (base + t) * KD + g * D, (size_t)D * sizeof *k);
+            memcpy(v + t * D, (const real *)a->v + (base + t) * KD + g * D, (size_t)D * sizeof *v);
+            if (a->hidden) hidden[t] = a->hidden[base + t];
+        }
+        end = least(end, own);
+    }
+}
+
+static void document(const ul_attn *a, attn_head *w, int64_t d, int64_t g)
+{
+    const int64_t D = a->D, HD = (int64_t)a->H * D, group = a->H / a->K;
+    const int64_t prefix = a->doc_prefix ? a->doc_prefix[d] : 0, t0 = a->doc_start[d] - prefix;
+    int64_t KD = (int64_t)a->K * D;
     const real *k = (const real *)a->k + t0 * KD + g * D, *v = (const real *)a->v + t0 * KD + g * D;
+    w->T = a->doc_start[d + 1] - t0;
+    w->hidden = a->hidden ? a->hidden + t0 : NULL;
+    if (prefix) {
+        uint8_t *hidden = (uint8_t *)(void *)w->panel[4];
+        written_out(a, w, d, g, w->panel[2], w->panel[3], hidden);
+        k = w->panel[2], v = w->panel[3], KD = D;
+        if (a->hidden) w->hidden = hidden;
+    }
     attn_panels(w, w->T, D, k, 1, KD, w->panel[0]);
     attn_panels(w, D, w->T, v, KD, 1, w->panel[1]);
     for (int64_t h = g * group; h < (g + 1) * group; h++)
-        for (int64_t i = 0, mr; i < w->T; i += mr) {
+        for (int64_t i = prefix, mr; i < w->T; i += mr) {
             mr = attn_tile_rows(w, i);
             real *stat = a->stat ? (real *)a->stat + ((t0 + i) * a->H + h) * 2 : NULL;
             real *y = (real *)a->y + (t0 + i) * HD + h * D;
@@ -44,12 +71,7 @@ void KFN(attn_fwd)(const ul_backend *be, const ul_attn *a)
         attn_head w = attn_scratch(be, a->longest, a->D, a->scale);
         KFN(tiles_begin)(w.bf16);
         _Pragma("omp for schedule(dynamic, 1)")
-        for (int64_t dg = 0; dg < (int64_t)a->n_doc * a->K; dg++) {
-            const int64_t t0 = a->doc_start[dg / a->K];
-            w.T = a->doc_start[dg / a->K + 1] - t0;
-            w.hidden = a->hidden ? a->hidden + t0 : NULL;
-            document(a, &w, t0, dg % a->K);
-        }
+        for (int64_t dg = 0; dg < (int64_t)a->n_doc * a->K; dg++) document(a, &w, dg / a->K, dg % a->K);
         KFN(tiles_end)(w.bf16);
         float_mode_back(mode);
     }
