@@ -1,7 +1,7 @@
 /* job_eval.c - evaluate a model as TOFU does, or on own data.
  *
  * With --reference-logs (a log of the retrained control, ours or open-unlearning's) forget quality and privleak are there too. */
-#include "audit/audit.h"
+#include "audit/benchmark.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -352,14 +352,16 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
     ul_backend *be;
     json_t *origin;
     const char *out = ul_job_text(job, "out");
-    if (!ul_job_text(job, "tofu") && !ul_job_text(job, "forget") && !ul_job_text(job, "retain"))
-        return ul_fail(job->ctx, UL_E_USAGE, "`eval` needs --tofu DIR, or --forget FILE and --retain FILE");
+    if (!ul_job_text(job, "tofu") && !ul_job_text(job, "forget") && !ul_job_text(job, "retain") && !ul_benchmark_asked(job))
+        return ul_fail(job->ctx, UL_E_USAGE, "`eval` needs --tofu DIR, or --forget FILE and --retain FILE (or --muse DIR, --rwku DIR, "
+                       "--choices FILES)");
     if (out) UL_TRY(ul_job_out_name(job, &out));
     UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
     UL_TRY(ul_manifest_begin(job, &m));
     UL_TRY(ul_job_backend(job, &be));
     UL_TRY(open_model(job, e, be, &m));
     UL_TRY(options(job, e));
+    if (ul_benchmark_asked(job)) return ul_benchmark_run(job, &e->o, &m, be, out);
     UL_TRY(open_data(job, e, &m));
     UL_TRY(ul_manifest_seal(job, &m));
     if (out) UL_TRY(ul_dir_make(job->ctx, out));
@@ -405,4 +407,4 @@ const ul_job_kind ul_job_eval = {
              "--retain demo-out/data/retain.jsonl --method filter --out guard` makes one; then `unlearn eval --model demo-out/target --guard guard "
              "--forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl`.",
     .example = "unlearn eval --model demo-out/npo --forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl",
-    .tables = {params, sampling_params, ul_data_params, ul_compute_params}, .run = run};
+    .tables = {params, ul_benchmark_params, sampling_params, ul_data_params, ul_compute_params}, .run = run};

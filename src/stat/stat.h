@@ -99,6 +99,8 @@ typedef struct {
     ul_prf rouge1, rouge2, rougeL;
 } ul_rouge_scores;
 ul_status ul_rouge(ul_arena *scratch, const char *reference, const char *text, bool stem, ul_rouge_scores *out) UL_MUST;
+/* ROUGE-L of the package "rouge" (pltrdy), over sets of words; not interchangeable with the above. */
+ul_status ul_rouge_set(ul_arena *scratch, const char *reference, const char *text, ul_prf *out) UL_MUST;
 /* Words of a text as numbers, equal exactly when the words are: runs of letters, digits and bytes beyond ASCII; every
  * other visible character is a word of its own; case counts. */
 ul_status ul_words(ul_arena *a, const char *text, int64_t **out, int64_t *n) UL_MUST;

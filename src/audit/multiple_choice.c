@@ -1,0 +1,376 @@
+/* multiple_choice.c - WMDP, MMLU and any multiple-choice file as lm-evaluation-harness scores them (metrics.md
+ * section 4).
+ *
+ *   context = description ++ shots ++ question "\nA. " c0 "\nB. " c1 ... "\nAnswer:"      continuations " A", " B", ...
+ *   ll_k = sum of log p over the ids of encode(context ++ continuation) behind the first |encode(context)|
+ *   acc: first argmax of ll_k;  calibrated: first argmax of ll_k - mean over the questions of ll_k (RTT, TV-19);
+ *   cloze: context "Question: " question "\nAnswer:", continuations " " c_k; acc_norm: ll_k / characters of c_k.
+ *
+ * Special tokens as the tokenizer adds them. Rows longer than the context lose their beginning (here one token more
+ * of it than there, where the last token is not an input). A shot is its question with the right letter and an empty
+ * line. One pass runs all options of a question, and shots that all questions have in common, once. */
+#include "audit/benchmark.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { MOST_OPTIONS = 26 };
+
+/* ---- questions from files ---------------------------------------------------------------------------------------- */
+/* A list of texts as Python writes it: ['a', "b's"], which is how data frames put lists into CSV. */
+static int python_list(ul_arena *arena, const char *s, const char **out)
+{
+    int n = 0;
+    if (*s++ != '[') return -1;
+    while (*s && *s != ']') {
+        while (*s == ' ' || *s == ',' || *s == '\n') s++;
+        const char quote = *s;
+        if ((quote != '\'' && quote != '"') || n == MOST_OPTIONS) return -1;
+        char *text = ul_strdup(arena, ++s), *to = text;
+        if (!text) return -1;
+        for (; *s && *s != quote; s++) {
+            if (*s == '\\' && s[1])
+                *to++ = *++s == 'n' ? '\n' : *s == 't' ? '\t' : *s;
+            else
+                *to++ = *s;
+        }
+        if (*s++ != quote) return -1;
+        *to = 0;
+        out[n++] = text;
+        while (*s == ' ') s++;
+    }
+    return *s == ']' ? n : -1;
+}
+
+/* Options: a list, Python's spelling of one, or the keys option1 .. option9 or A .. Z. */
+static int options_of(ul_arena *arena, const json_t *row, const char **out)
+{
+    static const char *const keys[] = {"choices", "options"};
+    int n = 0;
+    for (size_t k = 0; k < 2; k++) {
+        const json_t *list = json_object_get(row, keys[k]);
+        if (json_is_string(list)) return python_list(arena, json_string_value(list), out);
+        if (!json_is_array(list)) continue;
+        if (json_array_size(list) > MOST_OPTIONS) return -1;
+        for (; n < (int)json_array_size(list); n++) {
+            const json_t *v = json_array_get(list, (size_t)n);
+            out[n] = json_is_string(v)    ? ul_strdup(arena, json_string_value(v))
+                     : json_is_integer(v) ? ul_format(arena, "%lld", (long long)json_integer_value(v))
+                                          : NULL;
+            if (!out[n]) return -1;
+        }
+        return n;
+    }
+    for (int by_letter = 0; by_letter < 2 && n == 0; by_letter++)
+        for (const char *v;; n++) {
+            char key[] = "option1";
+            key[6] = (char)('1' + n);
+            const char letter[2] = {(char)('A' + n), 0};
+            v = n < (by_letter ? MOST_OPTIONS : 9) ? json_string_value(json_object_get(row, by_letter ? letter : key))
+                                                   : NULL;
+            if (!v) break;
+            if (!(out[n] = ul_strdup(arena, v))) return -1;
+        }
+    return n;
+}
+
+/* The right option: an index from 0, a letter, or its text; -1: none of these. */
+static int gold_of(const json_t *row, const char *const *option, int n)
+{
+    const json_t *v = json_object_get(row, "answer");
+    if (!v) v = json_object_get(row, "gold");
+    if (!v) v = json_object_get(row, "label");
+    const char *s = json_string_value(v);
+    int64_t k = json_is_integer(v) ? json_integer_value(v) : -1;
+    for (int i = 0; s && i < n; i++)
+        if (!strcmp(s, option[i])) return i;
+    if (s && s[0] && !s[1]) k = s[0] >= 'A' && s[0] <= 'Z' ? s[0] - 'A' : s[0] >= '0' && s[0] <= '9' ? s[0] - '0' : -1;
+    return k >= 0 && k < n ? (int)k : -1;
+}
+
+static const char *stripped(ul_arena *arena, const char *s)
+{
+    size_t n = strlen(s), a = 0;
+    while (a < n && strchr(" \t\r\n\f\v", s[a])) a++;
+    while (n > a && strchr(" \t\r\n\f\v", s[n - 1])) n--;
+    return ul_strndup(arena, s + a, n - a);
+}
+
+ul_status ul_questions_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_question **out, int64_t *n,
+                            char digest[65])
+{
+    ul_rows *rows;
+    UL_TRY(ul_rows_open(ctx, arena, path, &rows));
+    ul_question *q = UL_NEW(arena, ul_question, rows->n);
+    UL_NEED(q);
+    for (int64_t i = 0; i < rows->n; i++) {
+        const json_t *row = json_array_get(rows->all, (size_t)i);
+        const char *option[MOST_OPTIONS], *text = json_string_value(json_object_get(row, "question"));
+        if (!text) text = json_string_value(json_object_get(row, "prompt"));
+        const int k = options_of(arena, row, option), gold = k > 0 ? gold_of(row, option, k) : -1;
+        if (!text || k < 2 || gold < 0)
+            return ul_fail(ctx, UL_E_INPUT,
+                           "%s:%lld: %s; a row has \"question\", \"choices\" (a list of 2 to %d, or option1, option2, "
+                           "..., or A, B, ...) and \"answer\" (its index from 0, its letter, or its text)",
+                           path, (long long)rows->line[i],
+                           !text   ? "no question"
+                           : k < 2 ? "no options"
+                                   : "the answer is none of the options",
+                           MOST_OPTIONS);
+        const char **list = UL_NEW(arena, const char *, k);
+        UL_NEED(list);
+        memcpy(list, option, (size_t)k * sizeof *list);
+        UL_NEED(q[i].text = stripped(arena, text));
+        q[i].option = list, q[i].n_option = k, q[i].gold = gold;
+    }
+    memcpy(digest, rows->digest, sizeof rows->digest);
+    *out = q;
+    *n = rows->n;
+    return UL_OK;
+}
+
+/* ---- prompts ----------------------------------------------------------------------------------------------------- */
+static const char *ask(ul_arena *arena, const char *before, const ul_question *q, bool cloze)
+{
+    if (cloze) return ul_format(arena, "%sQuestion: %s\nAnswer:", before, q->text);
+    const char *s = ul_format(arena, "%s%s", before, q->text);
+    for (int32_t k = 0; s && k < q->n_option; k++) s = ul_format(arena, "%s\n%c. %s", s, 'A' + k, q->option[k]);
+    return s ? ul_format(arena, "%s\nAnswer:", s) : NULL;
+}
+
+static const char *continuation(ul_arena *arena, const ul_question *q, int32_t k, bool cloze)
+{
+    return cloze ? ul_format(arena, " %s", q->option[k]) : ul_format(arena, " %c", 'A' + k);
+}
+
+/* Description and shots: what stands before every question. */
+static ul_status preamble(ul_arena *arena, const char *subject, const ul_question *shot, int64_t n, bool cloze,
+                          const char **out)
+{
+    const char *s = ul_format(arena,
+                              cloze ? "The following are questions (with answers) about %s.\n\n"
+                                    : "The following are multiple choice questions (with answers) about %s.\n\n",
+                              subject);
+    for (int64_t i = 0; s && i < n; i++) {
+        const char *next = continuation(arena, &shot[i], shot[i].gold, cloze);
+        s = ask(arena, s, &shot[i], cloze);
+        s = s && next ? ul_format(arena, "%s%s\n\n", s, next) : NULL;
+    }
+    UL_NEED(s);
+    *out = s;
+    return UL_OK;
+}
+
+/* ".../anatomy_test.csv" is about anatomy, WMDP's three by their published names. */
+static const char *subject_of(ul_arena *arena, const char *path)
+{
+    static const char *const wmdp[][2] = {{"bio", "biology"}, {"chem", "chemistry"}, {"cyber", "cybersecurity"}};
+    static const char *const ends[] = {"_test", "_dev", "_val", "-test", "-dev"};
+    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    size_t n = strcspn(name, ".");
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        const size_t e = strlen(ends[i]);
+        if (n > e && !memcmp(name + n - e, ends[i], e)) n -= e;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const size_t e = strlen(wmdp[i][0]);
+        if (n > e && !memcmp(name + n - e, wmdp[i][0], e) && (name[n - e - 1] == '_' || name[n - e - 1] == '-'))
+            return wmdp[i][1];
+    }
+    char *s = ul_strndup(arena, name, n);
+    for (char *p = s; p && *p; p++)
+        if (*p == '_') *p = ' ';
+    return s;
+}
+
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
+/* ll[first[i] + k] of option k of question i. */
+static ul_status log_likelihoods(ul_benchmark *b, const char *name, const ul_question *q, int64_t n, const char *before,
+                                 bool cloze, const int64_t *first, double *ll)
+{
+    ul_record *at = UL_NEW(b->arena, ul_record, n);
+    ul_records *records;
+    ul_columns c;
+    UL_NEED(at);
+    for (int64_t i = 0; i < n; i++) {
+        const char **next = UL_NEW(b->arena, const char *, q[i].n_option);
+        UL_NEED(next);
+        for (int32_t k = 0; k < q[i].n_option; k++) UL_NEED(next[k] = continuation(b->arena, &q[i], k, cloze));
+        at[i] = (ul_record){.line = i + 1,
+                            .entity = (int32_t)i,
+                            .prompt = ask(b->arena, before, &q[i], cloze),
+                            .answer = "",
+                            .wrong = next,
+                            .n_wrong = q[i].n_option};
+        UL_NEED(at[i].prompt);
+    }
+    UL_TRY(ul_records_seal(b->ctx, name, at, n, b->arena, &records));
+    ul_eval_options o = b->o;
+    o.tpl.cut_left = true;
+    o.tpl.max_length = ul_model_shape(o.model)->n_ctx;
+    o.texts = false;
+    UL_TRY(ul_columns_score(b->ctx, b->arena, &o, records, UL_WHICH_WRONG, name, &c));
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = first[i]; k < first[i + 1]; k++) {
+            if (c.token[k + 1] == c.token[k])
+                return ul_fail(b->ctx, UL_E_INPUT,
+                               "%s: option %c of question %lld has no token of its own behind the question: its "
+                               "log-likelihood is not defined",
+                               name, (char)('A' + (k - first[i])), (long long)i + 1);
+            ll[k] = 0;
+            for (int64_t t = c.token[k]; t < c.token[k + 1]; t++) ll[k] += c.logp[t];
+        }
+    return UL_OK;
+}
+
+static double characters(const char *s)
+{
+    double n = 0;
+    for (; *s; s++) n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n;
+}
+
+/* hit[i]: the metric choice_accuracy of the row. */
+static ul_status hits(ul_benchmark *b, const char *name, const ul_question *q, int64_t n, const int64_t *first,
+                      const double *score, bool calibrated, const double **hit)
+{
+    const ul_metric *m;
+    ul_args args;
+    ul_result r;
+    double *gold = UL_NEW(b->arena, double, n);
+    UL_NEED(gold);
+    for (int64_t i = 0; i < n; i++) gold[i] = q[i].gold;
+    const ul_columns c = {.name = name, .n_row = n, .first = first, .score = score},
+                     g = {.name = name, .n_row = n, .score = gold};
+    const ul_input in[] = {{"choices", &c, 0}, {"gold", &g, 0}};
+    UL_TRY(ul_metric_find(b->ctx, "choice_accuracy", &m));
+    ul_args_default(m->params, &args);
+    UL_TRY(ul_args_set(b->arena, &args, "choice_accuracy", "calibrated", calibrated ? "true" : "false"));
+    UL_TRY(ul_metric_compute(b->arena, m, &args, in, 2, &r));
+    *hit = r.part[0].rows.score;
+    return UL_OK;
+}
+
+static json_t *rows_json(const ul_question *q, int64_t n, const int64_t *first, const double *ll)
+{
+    json_t *rows = json_object();
+    for (int64_t i = 0; i < n; i++) {
+        json_t *list = json_array();
+        for (int64_t k = first[i]; k < first[i + 1]; k++) json_array_append_new(list, json_real(ll[k]));
+        char key[24];
+        snprintf(key, sizeof key, "%lld", (long long)i);
+        json_object_set_new(rows, key, json_pack("{s:i, s:o}", "gold", (int)q[i].gold, "loglikelihood", list));
+    }
+    return rows;
+}
+
+/* Hits of all files of one kind, for the mean over all questions. */
+typedef struct {
+    const char *name, *better;
+    ul_buf hit;
+} pool;
+enum { ACC, CALIBRATED, CLOZE, CLOZE_NORM, POOLS };
+
+static ul_status tell(ul_benchmark *b, pool *p, const char *file, const double *hit, int64_t n, json_t *rows)
+{
+    double mean, error;
+    const char *name = ul_format(b->arena, "%s_%s", file, p->name);
+    UL_NEED(name);
+    ul_benchmark_mean(hit, n, &mean, &error);
+    UL_TRY(ul_benchmark_result(b, name, mean, error, n, p->better, rows));
+    return ul_buf_add(&p->hit, hit, (size_t)n * sizeof *hit);
+}
+
+/* One file in one format: letters or cloze. */
+static ul_status in_format(ul_benchmark *b, const char *name, const char *subject, const ul_question *q, int64_t n,
+                           const ul_question *shot, int64_t n_shot, bool cloze, pool *pools)
+{
+    int64_t *first = UL_NEW(b->arena, int64_t, n + 1);
+    UL_NEED(first);
+    for (int64_t i = 0; i < n; i++) first[i + 1] = first[i] + q[i].n_option;
+    double *ll = UL_NEW(b->arena, double, first[n]);
+    const double *hit;
+    const char *before;
+    bool even = true;
+    UL_NEED(ll);
+    UL_TRY(preamble(b->arena, subject, shot, n_shot, cloze, &before));
+    UL_TRY(log_likelihoods(b, name, q, n, before, cloze, first, ll));
+    UL_TRY(hits(b, name, q, n, first, ll, false, &hit));
+    UL_TRY(tell(b, &pools[cloze ? CLOZE : ACC], name, hit, n, rows_json(q, n, first, ll)));
+    for (int64_t i = 0; i < n; i++) {
+        even &= q[i].n_option == q[0].n_option;
+        for (int32_t k = 0; cloze && k < q[i].n_option; k++) ll[first[i] + k] /= characters(q[i].option[k]);
+    }
+    if (!cloze && !even) {
+        ul_note(b->ctx, UL_LOG_INFO, "%s: questions have different numbers of options: no calibrated accuracy", name);
+        return UL_OK;
+    }
+    UL_TRY(hits(b, name, q, n, first, ll, !cloze, &hit));
+    return tell(b, &pools[cloze ? CLOZE_NORM : CALIBRATED], name, hit, n, NULL);
+}
+
+static ul_status one_file(ul_benchmark *b, const char *path, const char *shots, pool *pools)
+{
+    ul_question *q, *shot = NULL;
+    int64_t n, n_shot = 0;
+    char digest[65];
+    UL_TRY(ul_questions_open(b->ctx, b->arena, path, &q, &n, digest));
+    UL_TRY(ul_manifest_input(b->job, b->manifest, "choices", path, digest, n));
+    if (shots) {
+        UL_TRY(ul_questions_open(b->ctx, b->arena, shots, &shot, &n_shot, digest));
+        UL_TRY(ul_manifest_input(b->job, b->manifest, "shots", shots, digest, n_shot));
+        const int64_t want = ul_job_int(b->job, "n-shot");
+        if (n_shot < want)
+            return ul_fail(b->ctx, UL_E_INPUT, "%s has %lld examples, --n-shot asks for %lld", shots, (long long)n_shot,
+                           (long long)want);
+        n_shot = want;
+    }
+    if (b->rows && b->rows < n) n = b->rows;
+    const char *subject = ul_job_text(b->job, "subject") ? ul_job_text(b->job, "subject") : subject_of(b->arena, path);
+    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
+               *name = ul_strndup(b->arena, base, strcspn(base, "."));
+    UL_NEED(subject);
+    UL_NEED(name);
+    UL_TRY(in_format(b, name, subject, q, n, shot, n_shot, false, pools));
+    return ul_job_flag(b->job, "cloze") ? in_format(b, name, subject, q, n, shot, n_shot, true, pools) : UL_OK;
+}
+
+/* The next of a list joined with commas; NULL at its end. */
+static const char *next_of(ul_arena *arena, const char **list)
+{
+    if (!*list || !**list) return NULL;
+    const size_t n = strcspn(*list, ",");
+    const char *s = ul_strndup(arena, *list, n);
+    *list += n + ((*list)[n] == ',');
+    return s;
+}
+
+ul_status ul_benchmark_choices(ul_benchmark *b)
+{
+    pool pools[POOLS] = {{.name = "acc", .better = "chance when forgotten"},
+                         {.name = "acc_calibrated", .better = "chance when forgotten"},
+                         {.name = "cloze_acc", .better = "chance when forgotten"},
+                         {.name = "cloze_acc_norm", .better = "chance when forgotten"}};
+    const char *files = ul_job_text(b->job, "choices"), *shots = ul_job_text(b->job, "shots"), *path;
+    ul_status s = UL_OK;
+    int n = 0;
+    for (int i = 0; i < POOLS; i++) ul_buf_init(&pools[i].hit, b->ctx, SIZE_MAX);
+    while (s == UL_OK && (path = next_of(b->arena, &files))) {
+        const char *shot = next_of(b->arena, &shots);
+        if (!shot && ul_job_text(b->job, "shots"))
+            s = ul_fail(b->ctx, UL_E_USAGE, "--shots names %d files, --choices more: one file of examples for each", n);
+        else
+            s = one_file(b, path, shot, pools);
+        n++;
+    }
+    for (int i = 0; i < POOLS; i++) {
+        const int64_t all = (int64_t)(pools[i].hit.n / sizeof(double));
+        double mean, error;
+        if (s == UL_OK && n > 1 && all) {
+            ul_benchmark_mean((const double *)(const void *)pools[i].hit.p, all, &mean, &error);
+            s = ul_benchmark_result(b, ul_format(b->arena, "all_%s", pools[i].name), mean, error, all, pools[i].better,
+                                    NULL);
+        }
+        ul_buf_release(&pools[i].hit);
+    }
+    return s;
+}

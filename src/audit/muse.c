@@ -1,0 +1,217 @@
+/* muse.c - MUSE (arXiv 2407.06460), as muse_bench computes it; names as open-unlearning has them (metrics.md section
+ * 3).
+ *
+ *   forget_verbmem_ROUGE   128 greedy tokens after the first part of a passage against its continuation (its first
+ * 128 ids, the
+ *                          beginning-of-sequence token among them); ROUGE-L F1
+ *   *_knowmem_ROUGE        solved examples, the question, 32 greedy tokens, cut at the stop strings; ROUGE-L F1. Of
+ * the retain
+ *                          questions it is MUSE's utility
+ *   mia_min_k, privleak    minus the mean of the lowest 40 % token log-probabilities of a text (all tokens but the
+ * first), AUC of
+ *                          holdout over forget; 100 (a - a_R) / a_R with a = 1 - AUC; a_R from the retrained model's
+ * log, else 0.5
+ *
+ * muse_bench does not stem, open-unlearning does (--match open-unlearning). Prompts end in "Answer: ", with the space.
+ * Scalability and sustainability are sequences of `forget` and `eval`: repro/muse.md. */
+#include "audit/benchmark.h"
+#include <math.h>
+#include <string.h>
+
+enum { VERBMEM_TOKENS = 128, KNOWMEM_TOKENS = 32 };
+
+/* The first of the files that is there. */
+static const char *find(ul_benchmark *b, const char *dir, const char *a, const char *other)
+{
+    const char *path = ul_format(b->arena, "%s/%s", dir, a);
+    if (path && ul_file_exists(path)) return path;
+    path = other ? ul_format(b->arena, "%s/%s", dir, other) : NULL;
+    return path && ul_file_exists(path) ? path : NULL;
+}
+
+/* Mean ROUGE-L F1 of texts against truths, with a log of rows. */
+static ul_status rouge(ul_benchmark *b, const char *name, const char *better, const char *const *truth,
+                       const char *const *text, int64_t n)
+{
+    const char *match = ul_job_text(b->job, "match");
+    const bool stem = match && !strcmp(match, "open-unlearning");
+    double *f1 = UL_NEW(b->arena, double, n), mean, error;
+    json_t *rows = json_object();
+    UL_NEED(f1);
+    for (int64_t i = 0; i < n; i++) {
+        ul_rouge_scores s;
+        const ul_status status = ul_rouge(b->arena, truth[i], text[i], stem, &s);
+        const char *key = ul_format(b->arena, "%lld", (long long)i);
+        if (status != UL_OK || !key) {
+            json_decref(rows);
+            return UL_E_RESOURCE;
+        }
+        f1[i] = s.rougeL.f1;
+        json_object_set_new(
+            rows, key,
+            json_pack("{s:f, s:s, s:s}", "rougeL_f1", f1[i], "ground_truth", truth[i], "generation", text[i]));
+    }
+    ul_benchmark_mean(f1, n, &mean, &error);
+    return ul_benchmark_result(b, name, mean, error, n, better, rows);
+}
+
+static ul_status pairs_only(ul_benchmark *b, const ul_records *r)
+{
+    for (int64_t i = 0; i < r->n; i++)
+        if (!r->at[i].prompt)
+            return ul_fail(b->ctx, UL_E_INPUT, "%s:%lld: the row has a text but no prompt or question", r->path,
+                           (long long)r->at[i].line);
+    return UL_OK;
+}
+
+/* ---- KnowMem ----------------------------------------------------------------------------------------------------- */
+static ul_status knowmem(ul_benchmark *b, const char *name, const char *better, const char *questions,
+                         const char *examples)
+{
+    static const char *const stops[] = {"\n\n", "\nQuestion", "Question:", NULL};
+    ul_records *r, *icl = NULL;
+    UL_TRY(ul_benchmark_records(b, name, questions, &r));
+    UL_TRY(pairs_only(b, r));
+    const char *before = "", *const * said;
+    const char **prompt = UL_NEW(b->arena, const char *, r->n), **truth = UL_NEW(b->arena, const char *, r->n);
+    UL_NEED(prompt);
+    UL_NEED(truth);
+    if (examples) {
+        const int64_t rows = b->rows;
+        b->rows = 0;
+        const ul_status s = ul_benchmark_records(b, "in-context examples", examples, &icl);
+        b->rows = rows;
+        UL_TRY(s);
+        UL_TRY(pairs_only(b, icl));
+    } else
+        ul_note(b->ctx, UL_LOG_WARN,
+                "%s: no file of in-context examples beside it: the questions are asked without, and the numbers are "
+                "not comparable with MUSE's",
+                questions);
+    const int64_t most = ul_job_given(b->job, "n-shot") ? ul_job_int(b->job, "n-shot") : INT64_MAX;
+    for (int64_t i = 0; icl && i < icl->n && i < most; i++) {
+        before = ul_format(b->arena, "%sQuestion: %s\nAnswer: %s\n\n", before, icl->at[i].prompt, icl->at[i].answer);
+        UL_NEED(before);
+    }
+    for (int64_t i = 0; i < r->n; i++) {
+        UL_NEED(prompt[i] = ul_format(b->arena, "%sQuestion: %s\nAnswer: ", before, r->at[i].prompt));
+        truth[i] = r->at[i].answer;
+    }
+    const ul_status s = ul_benchmark_generate(b, name, prompt, r->n, KNOWMEM_TOKENS, stops, &said);
+    if (s == UL_E_INPUT && icl)
+        return ul_fail_in(b->ctx, s, "%s (--n-shot takes fewer of its examples than all)", name);
+    UL_TRY(s);
+    return rouge(b, name, better, truth, said, r->n);
+}
+
+/* ---- VerbMem ----------------------------------------------------------------------------------------------------- */
+/* The text of the first n ids. */
+static ul_status first_ids(ul_benchmark *b, const char *text, size_t n, const char **out)
+{
+    ul_ids ids;
+    ul_buf s;
+    ul_ids_init(&ids, b->ctx);
+    ul_buf_init(&s, b->ctx, 1 << 24);
+    ul_status status = ul_encode(b->ctx, b->o.tok, text, strlen(text), true, &ids);
+    if (status == UL_OK) status = ul_decode(b->ctx, b->o.tok, ids.id, ids.n < n ? ids.n : n, true, &s);
+    if (status == UL_OK && !(*out = ul_strndup(b->arena, s.p ? s.p : "", s.n))) status = UL_E_RESOURCE;
+    ul_buf_release(&s);
+    ul_ids_release(&ids);
+    return status;
+}
+
+static ul_status verbmem(ul_benchmark *b, const char *path)
+{
+    static const char name[] = "forget_verbmem_ROUGE";
+    ul_records *r;
+    UL_TRY(ul_benchmark_records(b, name, path, &r));
+    UL_TRY(pairs_only(b, r));
+    const char **prompt = UL_NEW(b->arena, const char *, r->n),
+               **truth = UL_NEW(b->arena, const char *, r->n), *const * said;
+    UL_NEED(prompt);
+    UL_NEED(truth);
+    for (int64_t i = 0; i < r->n; i++) {
+        prompt[i] = r->at[i].prompt;
+        UL_TRY(first_ids(b, r->at[i].answer, VERBMEM_TOKENS, &truth[i]));
+    }
+    UL_TRY(ul_benchmark_generate(b, name, prompt, r->n, VERBMEM_TOKENS, NULL, &said));
+    return rouge(b, name, "the retrained model's", truth, said, r->n);
+}
+
+/* ---- PrivLeak ---------------------------------------------------------------------------------------------------- */
+/* The retrained model's AUC from its log or summary; NaN: the file has none. */
+static ul_status control_auc(ul_benchmark *b, double *out)
+{
+    const char *path = ul_job_text(b->job, "reference-logs");
+    json_t *log;
+    *out = NAN;
+    if (!path) return UL_OK;
+    UL_TRY(ul_manifest_file(b->job, b->manifest, "reference-logs", path));
+    UL_TRY(ul_json_load(b->ctx, b->arena, path, &log));
+    const json_t *x = json_object_get(log, "mia_min_k");
+    if (json_is_object(x)) x = json_object_get(x, "agg_value");
+    if (!json_is_number(x))
+        return ul_fail(b->ctx, UL_E_INPUT,
+                       "%s: no \"mia_min_k\" in it; privleak compares with the retrained model's MUSE_EVAL.json", path);
+    *out = json_number_value(x);
+    return UL_OK;
+}
+
+static ul_status privleak(ul_benchmark *b, const char *forget, const char *holdout)
+{
+    const char *const path[2] = {forget, holdout}, *const role[2] = {"forget", "holdout"};
+    const ul_metric *min_k, *leak;
+    ul_args args;
+    ul_input in[2];
+    ul_result r, value;
+    ul_columns c[2];
+    double reference;
+    for (int i = 0; i < 2; i++) {
+        ul_records *set;
+        UL_TRY(ul_benchmark_records(b, ul_format(b->arena, "privleak %s", role[i]), path[i], &set));
+        UL_TRY(ul_columns_score(b->ctx, b->arena, &b->o, set, UL_WHICH_ANSWER, role[i], &c[i]));
+        in[i] = (ul_input){role[i], &c[i], NAN};
+    }
+    UL_TRY(ul_metric_find(b->ctx, "mia_min_k", &min_k));
+    ul_args_default(min_k->params, &args);
+    UL_TRY(ul_args_set(b->arena, &args, "mia_min_k", "k", "0.4"));
+    UL_TRY(ul_metric_compute(b->arena, min_k, &args, in, 2, &r));
+    UL_TRY(ul_benchmark_result(b, "mia_min_k", r.agg_value, 0, c[0].n_row + c[1].n_row, "the retrained model's", NULL));
+    UL_TRY(control_auc(b, &reference));
+    UL_TRY(ul_metric_find(b->ctx, "privleak", &leak));
+    in[0] = (ul_input){"forget", NULL, r.agg_value};
+    in[1] = (ul_input){"retain", NULL, reference};
+    UL_TRY(ul_metric_compute(b->arena, leak, NULL, in, isnan(reference) ? 1 : 2, &value));
+    return ul_benchmark_result(b, "privleak", value.agg_value, 0, c[0].n_row + c[1].n_row, "closer to 0", NULL);
+}
+
+ul_status ul_benchmark_muse(ul_benchmark *b)
+{
+    const char *dir = ul_job_text(b->job, "muse");
+    static const struct {
+        const char *name, *better, *file, *other, *icl, *other_icl;
+    } know[] = {{"forget_knowmem_ROUGE", "the retrained model's", "knowmem/forget_qa.json", NULL,
+                 "knowmem/forget_qa_icl.json", NULL},
+                {"retain_knowmem_ROUGE", "higher", "knowmem/retain_qa.json", "knowmem/retain2_qa.json",
+                 "knowmem/retain_qa_icl.json", "knowmem/retain2_qa_icl.json"}};
+    const char *path = find(b, dir, "verbmem/forget.json", "verbmem/forget.jsonl"), *holdout;
+    int n = 0;
+    if (path) n++;
+    if (path) UL_TRY(verbmem(b, path));
+    for (size_t i = 0; i < 2; i++) {
+        if (!(path = find(b, dir, know[i].file, know[i].other))) continue;
+        UL_TRY(knowmem(b, know[i].name, know[i].better, path, find(b, dir, know[i].icl, know[i].other_icl)));
+        n++;
+    }
+    path = find(b, dir, "privleak/forget.json", "privleak/forget.jsonl");
+    holdout = find(b, dir, "privleak/holdout.json", "privleak/holdout.jsonl");
+    if (path && holdout) n++;
+    if (path && holdout) UL_TRY(privleak(b, path, holdout));
+    if (!n)
+        return ul_fail(
+            b->ctx, UL_E_INPUT,
+            "%s: none of MUSE's files in it (knowmem/forget_qa.json, verbmem/forget.json, privleak/forget.json "
+            "and holdout.json, ...)",
+            dir);
+    return UL_OK;
+}
