@@ -11,6 +11,7 @@ typedef struct {
     ul_buf report;
     ul_tokenizer *tok;
     ul_template tpl;
+    ul_docs *text; /* the documents of work.forget_rows, for procedures that take both */
     ul_work work;
 } tiny_work;
 
@@ -38,6 +39,7 @@ static inline void tiny_text(tiny_work *w)
     w->work.tok = w->tok = tok;
     w->work.tpl = &w->tpl;
     w->work.forget_rows = rows;
+    UL_OK_IN(w->t.ctx, ul_docs_build(w->t.ctx, arena, tok, &w->tpl, rows, UL_WHICH_ANSWER, &w->text));
 }
 
 /* Ready to run; the test may change args, recipe and work before. */

@@ -32,6 +32,10 @@ ul_status ul_facts_values(ul_work *w, const ul_facts *f, int layer, const ul_val
 /* Keys [n, F] of block `layer`, and hidden states [n, C] after it, as the model is now; either may be NULL. */
 ul_status ul_facts_read(ul_work *w, const ul_facts *f, int layer, double *keys, double *hidden) UL_MUST;
 
+/* Causal tracing (_trace.c) of the first n facts with their true answers: effect [n_layer], what the clean output of the block's MLP at
+ * the subject restores of the answers' mean probability; total: that probability clean, and with the subject corrupted. */
+ul_status ul_facts_trace(ul_work *w, const ul_facts *f, int32_t n, double noise, double *effect, double total[2]) UL_MUST;
+
 /* The matrix of a block that is edited; UL_E_USAGE when there is none, or adapters are to move. */
 ul_status ul_edit_weight(ul_work *w, int layer, ul_weight **out) UL_MUST;
 void ul_edit_add(const ul_work *w, ul_weight *weight, const double *delta); /* W += delta [C, F], rounded once */
