@@ -98,9 +98,9 @@ static ul_status read_csv(reading *r)
     size_t at = 0;
     int64_t line = 1;
     ul_csv_row head;
+    const char *mmlu[] = {"question", "option1", "option2", "option3", "option4", "answer"};
     UL_TRY(ul_csv_read(r->ctx, r->arena, r->path, r->text, r->n, &at, &line, &head));
     if (is_mmlu(&head)) {
-        static const char *mmlu[] = {"question", "option1", "option2", "option3", "option4", "answer"};
         const ul_csv_row row = head;
         head.cell = mmlu;
         UL_TRY(csv_object(r, &head, &row, 1));
