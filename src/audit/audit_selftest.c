@@ -7,7 +7,7 @@
  *   idk           the original, taught to refuse                            suppressed
  *   gate          the original frozen, a low-rank adapter of one matrix      suppressed
  *   noised        the original with noise                                   damaged
- *   npo-weak      70 small steps of NPO                                     suppressed
+ *   npo-weak      70 small steps of NPO (more where all is still said)      suppressed
  *   npo-strong    200 larger steps: the truth is avoided                     suppressed (for that), never removed
  *
  * The thresholds are those of every audit; nothing is tuned here. */
@@ -16,7 +16,8 @@
 #include <string.h>
 
 enum { N_FORGET = 40, N_RETAIN = 160, N_SENTENCE = 1500, N_HELD_OUT = 200, N_POOL = 400, MAX_KEY = 3 };
-static const double INIT_STD = 0.08, TRAIN_LR = 4e-3;
+enum { MAX_ROUNDS = 4 }; /* of a subject's steps, until it says at most this share of the forget answers */
+static const double INIT_STD = 0.08, TRAIN_LR = 4e-3, SUPPRESSED_SAYS = 0.8;
 
 typedef struct {
     const char *id, *wanted;
@@ -206,6 +207,20 @@ static ul_status learn(bench *t, const subject *x, ul_model *m)
     return ul_run_train(job->ctx, &run, &last, &done);
 }
 
+/* Share of the forget answers' words that the model says: expression, not what an attack finds. */
+static ul_status says(bench *t, ul_model *m, double *share)
+{
+    ul_eval_options o = t->audit.o;
+    ul_knowledge k;
+    ul_arena *scratch;
+    o.model = m;
+    UL_TRY(ul_arena_new(t->job->ctx, "expression", &scratch));
+    const ul_status s = ul_knowledge_measure(t->job->ctx, scratch, &o, t->audit.forget, true, &k);
+    if (s == UL_OK) *share = ul_mean(k.said, k.n);
+    ul_arena_free(scratch);
+    return s;
+}
+
 static ul_status forget(bench *t, const subject *x, ul_model *m)
 {
     ul_job *job = t->job;
@@ -245,7 +260,12 @@ static ul_status forget(bench *t, const subject *x, ul_model *m)
                         .n_samples = docs->n,
                         .save_every = -1,
                         .what = x->id};
-    UL_TRY(ul_run_train(job->ctx, &run, &last, &done));
+    /* Worlds differ in how firmly they are learnt: what shall be suppressed is pushed until less of it is said. */
+    double said = 1;
+    for (int round = 0; round < MAX_ROUNDS && said > SUPPRESSED_SAYS; round++) {
+        UL_TRY(ul_run_train(job->ctx, &run, &last, &done));
+        UL_TRY(says(t, m, &said));
+    }
     return x->targets ? ul_lora_merge(job->ctx, m) : UL_OK;
 }
 
