@@ -123,7 +123,7 @@ typedef struct {
     double (*dual)(const ul_args *, double dual, double constraint, double epoch);
     double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain); /* NULL: a procedure (procedure.h) */
     /* Defaults of the run that this method brings along, key and value in turn, NULL at the end: they hold where the user
-     * gives none. lr_scale: of the learning rate that the size of the model suggests; 0 is 1. */
+     * gives none. lr_scale: of the learning rate of small models (ul_recipe_lr_for); 0 is 1. */
     const char *const *recipe;
     double lr_scale;
 } ul_method;

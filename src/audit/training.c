@@ -96,7 +96,8 @@ ul_status ul_training_recipe(ul_training *t)
     for (int k = 0; k < UL_JOB_TABLES && job->kind->tables[k]; k++)
         if (job->kind->tables[k] == ul_recipe_params) args = &job->args[k];
     ul_recipe_from_args(args, parameters, &t->recipe);
-    if (job->method && job->method->lr_scale > 0 && ul_job_num(job, "lr") == 0) t->recipe.lr *= job->method->lr_scale;
+    const bool small = ul_recipe_lr_for(parameters) > ul_recipe_lr_for(INT64_MAX);
+    if (small && job->method && job->method->lr_scale > 0 && ul_job_num(job, "lr") == 0) t->recipe.lr *= job->method->lr_scale;
     t->recipe.steps = ul_recipe_steps(&t->recipe, t->forget_docs->n);
     const char *match = ul_job_text(job, "match");
     t->recipe.match_peer = match && !strcmp(match, "open-unlearning");

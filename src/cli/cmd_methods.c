@@ -59,7 +59,7 @@ static void print_one(const ul_catalogue_entry *e)
            reads_reference(m) ? ", the model before the run (cached)" : "");
     if (m->recipe || m->lr_scale > 0) printf("  defaults  ");
     for (const char *const *r = m->recipe; r && *r; r += 2) printf(" --%s %s", r[0], r[1]);
-    if (m->lr_scale > 0) printf(" --lr %g times what the model's size suggests", m->lr_scale);
+    if (m->lr_scale > 0) printf(" small models: %g times the usual --lr", m->lr_scale);
     if (m->recipe || m->lr_scale > 0) puts(", unless given");
     if (e->guard) printf("  writes     a guard, to be put around the model: `unlearn eval --model MODEL --guard OUT`\n");
     if (m->note) printf("\n%s\n", m->note);
