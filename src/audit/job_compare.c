@@ -26,7 +26,6 @@ static const ul_param params[] = {
     {"resume", UL_BOOL, 0, 0, 1, NULL, "keep the rows that --out holds already, of the same comparison", NULL},
     {0}};
 
-enum { ROW_TEXT = 512 };
 typedef struct {
     ul_job *job;
     ul_backend *be;
@@ -130,14 +129,12 @@ static ul_status fine_tune(comparison *c, ul_arena *arena, ul_model *m, ul_token
     ul_pairing pairing;
     ul_args args;
     ul_recipe recipe;
-    ul_weight *w;
-    int64_t parameters = 0, done;
-    for (int i = ul_model_weights(m, &w); i-- > 0;) parameters += w[i].rows * w[i].cols;
+    int64_t done;
     UL_TRY(ul_records_open(job->ctx, arena, c->retain, ul_job_text(job, "fields"), 0, &r));
     UL_TRY(ul_docs_build(job->ctx, arena, tok, tpl, r, UL_WHICH_ANSWER, &docs));
     UL_TRY(ul_model_select(job->ctx, m, "all"));
     ul_args_default(ul_recipe_params, &args);
-    ul_recipe_from_args(&args, parameters, &recipe);
+    ul_recipe_from_args(&args, ul_model_parameters(m), &recipe);
     const double lr = ul_job_num(job, "relearn-lr");
     recipe.lr = lr > 0 ? lr : recipe.lr / 2;
     recipe.steps = ul_job_int(job, "relearn");

@@ -27,9 +27,7 @@ static ul_status draw(void *user, int64_t step, int32_t i, ul_arena *arena, ul_s
 void ul_attack_recipe(const ul_probing *p, int32_t batch, int64_t n_steps, ul_recipe *out)
 {
     ul_args args;
-    ul_weight *w;
-    int64_t parameters = 0;
-    for (int i = ul_model_weights(p->work, &w); i-- > 0;) parameters += w[i].rows * w[i].cols;
+    const int64_t parameters = ul_model_parameters(p->work);
     ul_args_default(ul_recipe_params, &args);
     ul_recipe_from_args(&args, parameters, out);
     const double lr = ul_num(p->audit->attack, "attack-lr");

@@ -88,16 +88,12 @@ static ul_status begin_out(ul_training *t, int64_t parameters)
 ul_status ul_training_recipe(ul_training *t)
 {
     ul_job *job = t->job;
-    ul_weight *w;
-    const int n = ul_model_weights(t->model, &w);
-    int64_t parameters = 0;
-    for (int i = 0; i < n; i++) parameters += w[i].rows * w[i].cols;
+    int64_t parameters = ul_model_parameters(t->model);
     const ul_args *args = NULL;
     for (int k = 0; k < UL_JOB_TABLES && job->kind->tables[k]; k++)
         if (job->kind->tables[k] == ul_recipe_params) args = &job->args[k];
     ul_recipe_from_args(args, parameters, &t->recipe);
-    const bool small = ul_recipe_lr_for(parameters) > ul_recipe_lr_for(INT64_MAX);
-    if (small && job->method && job->method->lr_scale > 0 && ul_job_num(job, "lr") == 0) t->recipe.lr *= job->method->lr_scale;
+    if (ul_recipe_small(parameters) && job->method && job->method->lr_scale > 0 && ul_job_num(job, "lr") == 0) t->recipe.lr *= job->method->lr_scale;
     t->recipe.steps = ul_recipe_steps(&t->recipe, t->forget_docs->n);
     const char *match = ul_job_text(job, "match");
     t->recipe.match_peer = match && !strcmp(match, "open-unlearning");

@@ -8,6 +8,8 @@
  * answers in the log is of the runner-ups. */
 #include "method/method.h"
 
+extern const ul_method ul_method_randlabel;
+
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(0), UL_PARAM_RETAIN, {0}};
 enum { NEEDS = UL_NEED_FORGET | UL_NEED_RIVAL_LABELS };
 
@@ -18,10 +20,7 @@ static unsigned needs_of(const ul_args *args)
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
-    double sum = 0;
-    (void)alt;
-    for (int32_t t = 0; t < forget->n; t++) sum += ul_ascend(forget, t, -ul_num(args, "gamma") / forget->n_tok);
-    return sum + ul_retain_term(args, retain);
+    return ul_method_randlabel.loss(args, forget, alt, retain); /* only where the labels come from differs */
 }
 
 const ul_method ul_method_advsample = {

@@ -9,6 +9,8 @@
  * those of rmu; c is of the first batch alone, so another seed is another c. */
 #include "method/method.h"
 
+extern const ul_method ul_method_rmu;
+
 static const ul_param params[] = {
     UL_PARAM_LAYER("block whose output is steered, from 0; -1: a quarter of the way up, of fewer than 8 blocks the last"),
     {"beta", UL_REAL, -1, -1, 1e6, NULL,
@@ -33,8 +35,7 @@ static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
-    (void)alt;
-    return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_state_alpha(args, retain));
+    return ul_method_rmu.loss(args, forget, alt, retain); /* only the control vector's length differs */
 }
 
 const ul_method ul_method_armu = {

@@ -31,10 +31,8 @@ static int readings(const ul_args *args, ul_reading out[UL_READINGS])
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
-    const double w = forget->n ? ul_num(args, "gamma") / forget->n_tok : 0;
     (void)alt;
-    for (int32_t t = 0; t < forget->n; t++) forget->dkl[t] += w;
-    return w * ul_side_sum(forget->kl, forget->n) + ul_retain_term(args, retain);
+    return ul_forget_kl(args, forget) + ul_retain_term(args, retain);
 }
 
 const ul_method ul_method_duet = {

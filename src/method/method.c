@@ -90,3 +90,10 @@ double ul_retain_term(const ul_args *args, ul_side *retain)
     const double alpha = ul_num(args, "alpha");
     return alpha * ul_retain_loss(args, retain, alpha);
 }
+
+double ul_forget_kl(const ul_args *args, ul_side *forget)
+{
+    const double w = forget->n ? ul_num(args, "gamma") / forget->n_tok : 0;
+    for (int32_t t = 0; t < forget->n; t++) forget->dkl[t] += w;
+    return w * ul_side_sum(forget->kl, forget->n);
+}

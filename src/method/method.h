@@ -11,6 +11,8 @@
 double ul_retain_term(const ul_args *args, ul_side *retain);
 /* The same without alpha: this document's part of L_r; `weight` times its gradient is added. */
 double ul_retain_loss(const ul_args *args, ul_side *retain, double weight);
+/* gamma * mean over the forget side's tokens of KL(target || model): this document's part; adds into dkl. */
+double ul_forget_kl(const ul_args *args, ul_side *forget);
 /* `base`, plus UL_NEED_RETAIN_KL when "retain" is kl. */
 unsigned ul_retain_needs(const ul_args *args, unsigned base);
 

@@ -348,6 +348,14 @@ int ul_model_weights(ul_model *m, ul_weight **out)
     return m->n_weight;
 }
 
+int64_t ul_model_parameters(ul_model *m)
+{
+    ul_weight *w;
+    int64_t n = 0;
+    for (int i = ul_model_weights(m, &w); i-- > 0;) n += w[i].rows * w[i].cols;
+    return n;
+}
+
 /* ---- panels ----------------------------------------------------------------------------------------------------- */
 /* Every matrix that a product reads, as panels: a batch of one then reads memory at full speed. */
 ul_status ul_model_pack(ul_ctx *ctx, ul_model *m, ul_arena *arena)

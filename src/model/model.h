@@ -64,6 +64,7 @@ const ul_shape *ul_model_shape(const ul_model *m);
 ul_backend *ul_model_backend(const ul_model *m);
 const char *ul_model_dir(const ul_model *m);
 int ul_model_weights(ul_model *m, ul_weight **out);         /* returns the count */
+int64_t ul_model_parameters(ul_model *m);                    /* entries of all of them */
 int ul_model_trainables(ul_model *m, ul_trainable **out);   /* after ul_model_select / ul_lora_* */
 /* Writes OUT as a complete model directory: config and side files of the input carried over unchanged, weights in the
  * input's dtype (round to nearest even), same shards. Adapters are not written here (ul_lora_save), unless merged. */

@@ -6,7 +6,7 @@
 enum { FACTS_AT_ONCE = 32, SWEEP_TOKENS = 4096 };
 
 /* ---- the matrix ------------------------------------------------------------------------------------------------- */
-static bool is_last_of_mlp(const ul_weight *w, int layer)
+bool ul_is_edited(const ul_weight *w, int layer)
 {
     const char *end = strrchr(w->module ? w->module : "", '.');
     return w->layer == layer && w->rows > 1 && strstr(w->module, "mlp") && end && (!strcmp(end, ".down_proj") || !strcmp(end, ".c_proj"));
@@ -21,7 +21,7 @@ ul_status ul_edit_weight(ul_work *w, int layer, ul_weight **out)
         return ul_fail(w->ctx, UL_E_USAGE, "--%s: there is no block %d; the model has blocks 0 to %d", w->id, layer, n_layer - 1);
     for (int i = 0; i < n; i++) {
         *out = &all[i];
-        if (is_last_of_mlp(&all[i], layer)) return UL_OK;
+        if (ul_is_edited(&all[i], layer)) return UL_OK;
     }
     return ul_fail(w->ctx, UL_E_USAGE, "block %d of this family has no mlp.down_proj or mlp.c_proj to edit", layer);
 }
@@ -71,7 +71,7 @@ static ul_status add_delta(void *user, int layer, const ul_batch *b, void *x)
 static void see(void *user, const ul_weight *w, const ul_batch *b, const void *x, const void *dy)
 {
     glimpse *g = user;
-    if (!is_last_of_mlp(w, g->layer)) return;
+    if (!ul_is_edited(w, g->layer)) return;
     for (int32_t i = 0; i < g->n; i++) {
         for (int64_t c = 0; dy && c < g->C; c++) g->grad[i * g->C + c] = 0;
         for (int part = 0; dy && part < g->per; part++)
@@ -260,7 +260,7 @@ static void add_keys(void *user, const ul_weight *w, const ul_batch *b, const vo
 {
     gram *g = user;
     (void)dy;
-    if (!is_last_of_mlp(w, g->layer)) return;
+    if (!ul_is_edited(w, g->layer)) return;
     for (int64_t t = 0; t < b->n_tok; t++) {
         for (int64_t i = 0; i < g->F; i++) g->row[i] = ul_real_at(x, t * g->F + i, g->esize);
         for (int64_t i = 0; i < g->F; i++)
@@ -338,4 +338,14 @@ ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out)
     if (!path) return UL_OK;
     const ul_tensor t = {.name = "covariance", .dtype = UL_DT_F64, .n_dim = 2, .dim = {F, F}, .data = out, .bytes = (size_t)(F * F) * sizeof *out};
     return ul_tensors_write(w->ctx, path, &t, 1, NULL, NULL, NULL);
+}
+
+ul_status ul_edit_ridged(ul_work *w, int layer, double *out)
+{
+    const int64_t F = ul_model_shape(w->model)->F;
+    double mean = 0;
+    UL_TRY(ul_edit_covariance(w, layer, (int64_t)ul_num(w->args, "rows"), out));
+    for (int64_t i = 0; i < F; i++) mean += out[i * F + i] / (double)F;
+    for (int64_t i = 0; i < F; i++) out[i * F + i] += ul_num(w->args, "ridge") * mean;
+    return UL_OK;
 }

@@ -115,6 +115,21 @@ ul_status ul_eigen_top(ul_arena *scratch, double *a, int64_t n, int64_t k, doubl
     return UL_OK;
 }
 
+ul_status ul_cholesky(ul_ctx *ctx, const char *what, int64_t n, double *a)
+{
+    openblas_set_num_threads(1);
+    const lapack_int info = LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', (int)n, a, (int)n);
+    return info ? failed(ctx, what, "Cholesky factorisation", info) : UL_OK;
+}
+
+/* x a^-1, row-major, is a^-1 x^T, column-major, in the same memory. */
+ul_status ul_cholesky_solve(ul_ctx *ctx, const char *what, int64_t m, int64_t n, const double *factor, double *x)
+{
+    openblas_set_num_threads(1);
+    const lapack_int info = LAPACKE_dpotrs(LAPACK_COL_MAJOR, 'L', (int)n, (int)m, factor, (int)n, x, (int)n);
+    return info ? failed(ctx, what, "Cholesky factorisation", info) : UL_OK;
+}
+
 ul_status ul_solve_sides(ul_ctx *ctx, const char *what, int64_t m, int64_t n, double *s, double *a, double *x)
 {
     lapack_int info = 0;
@@ -123,11 +138,10 @@ ul_status ul_solve_sides(ul_ctx *ctx, const char *what, int64_t m, int64_t n, do
         info = LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', (int)m, s, (int)m);
         if (!info) info = LAPACKE_dpotrs(LAPACK_ROW_MAJOR, 'L', (int)m, (int)n, s, (int)m, x, (int)n);
     }
-    if (!info && a) { /* x a^-1, row-major, is a^-1 x^T, column-major, in the same memory */
-        info = LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', (int)n, a, (int)n);
-        if (!info) info = LAPACKE_dpotrs(LAPACK_COL_MAJOR, 'L', (int)n, (int)m, a, (int)n, x, (int)n);
-    }
-    return info ? failed(ctx, what, "Cholesky factorisation", info) : UL_OK;
+    if (info) return failed(ctx, what, "Cholesky factorisation", info);
+    if (!a) return UL_OK;
+    UL_TRY(ul_cholesky(ctx, what, n, a));
+    return ul_cholesky_solve(ctx, what, m, n, a, x);
 }
 
 ul_status ul_solve_lu(ul_ctx *ctx, const char *what, int64_t n, int64_t m, double *a, double *x)

@@ -13,6 +13,9 @@ ul_status ul_svd_top(ul_arena *scratch, const double *g, int64_t m, int64_t n, i
 ul_status ul_eigen_top(ul_arena *scratch, double *a, int64_t n, int64_t k, double *v) UL_MUST;
 /* All eigenvectors of the symmetric a [n, n], as its columns then, and the eigenvalues, rising. */
 ul_status ul_eigen_all(ul_ctx *ctx, double *a, int64_t n, double *value) UL_MUST;
+/* Cholesky: a [n, n] symmetric positive definite becomes its factor; x [m, n] <- x a^-1 by it, as often as wanted. */
+ul_status ul_cholesky(ul_ctx *ctx, const char *what, int64_t n, double *a) UL_MUST;
+ul_status ul_cholesky_solve(ul_ctx *ctx, const char *what, int64_t m, int64_t n, const double *factor, double *x) UL_MUST;
 /* x [n, m] <- a^-1 x for any a [n, n], which is overwritten (LU). */
 ul_status ul_solve_lu(ul_ctx *ctx, const char *what, int64_t n, int64_t m, double *a, double *x) UL_MUST;
 /* c [m, n] = a [m, k] b [k, n]; ta, tb: the operand stands transposed, [k, m] or [n, k]. */

@@ -14,11 +14,8 @@ void ul_edit_blocks(const ul_work *w, int *first, int *last)
 
 double ul_edit_by_size(const ul_work *w, const char *key, double paper, double small)
 {
-    enum { SMALL_MODEL = 20000000 };
-    ul_weight *all;
-    int64_t n = 0;
-    for (int i = ul_model_weights(w->model, &all); i-- > 0;) n += all[i].rows * all[i].cols;
-    return ul_num(w->args, key) > 0 ? ul_num(w->args, key) : n > SMALL_MODEL ? paper : small;
+    const double given = ul_num(w->args, key);
+    return given > 0 ? given : ul_recipe_small(ul_model_parameters(w->model)) ? small : paper;
 }
 
 /* Arrays of a batch of n facts. */

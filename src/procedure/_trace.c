@@ -17,7 +17,7 @@ typedef struct {
     int n_layer;
 } trace;
 
-/* Calls nothing: the place of subject token k of fact i in the batch and in `clean`. */
+/* Visits every subject token of the batch: `at` its place there, k its place in `clean`. */
 #define FOR_SUBJECT(x, b, at, k)                                                                                       \
     int64_t k = 0;                                                                                                     \
     for (int32_t i_ = 0; i_ < (x)->n; i_++)                                                                            \

@@ -35,8 +35,7 @@ typedef struct {
 static void see(void *user, const ul_weight *w, const ul_batch *b, const void *x, const void *dy)
 {
     integral *g = user;
-    const char *end = strrchr(w->module, '.');
-    if (w->layer != g->layer || w->cols != g->F || w->rows != g->C || (strcmp(end, ".down_proj") && strcmp(end, ".c_proj"))) return;
+    if (!ul_is_edited(w, g->layer)) return;
     for (int32_t d = 0; d < b->n_doc; d++)
         for (int64_t t = b->doc_start[d]; t < b->doc_start[d + 1]; t++) {
             memset(g->dx, 0, (size_t)g->F * sizeof *g->dx);

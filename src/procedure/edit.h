@@ -37,11 +37,14 @@ ul_status ul_facts_read(ul_work *w, const ul_facts *f, int layer, double *keys, 
 ul_status ul_facts_trace(ul_work *w, const ul_facts *f, int32_t n, double noise, double *effect, double total[2]) UL_MUST;
 
 /* The matrix of a block that is edited; UL_E_USAGE when there is none, or adapters are to move. */
+bool ul_is_edited(const ul_weight *w, int layer); /* the last matrix of that block's MLP */
 ul_status ul_edit_weight(ul_work *w, int layer, ul_weight **out) UL_MUST;
 void ul_edit_add(const ul_work *w, ul_weight *weight, const double *delta); /* W += delta [C, F], rounded once */
 /* E[k k^T] [F, F] over every token of the first `rows` retain documents; kept in w->cache under the digest of model, layer and
  * documents where there is a cache. */
 ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out) UL_MUST;
+/* The same over the parameter "rows", made definite: "ridge" times its mean diagonal is added. */
+ul_status ul_edit_ridged(ul_work *w, int layer, double *out) UL_MUST;
 
 /* ---- many facts over several blocks (_spread.c) ------------------------------------------------------------------------ */
 /* MEMIT's frame: values z at the last block; then, block by block upwards, keys and what is still missing there, spread over the

@@ -19,12 +19,10 @@ static const ul_param params[] = {
 static ul_status solve(ul_work *w, void *user, int layer, int32_t n, const double *keys, const double *residual, double *delta)
 {
     const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F;
-    double *c = *(double **)user, mean = 0;
+    double *c = *(double **)user;
     double *g = UL_NEW(w->arena, double, n * F), *m = UL_NEW(w->arena, double, (int64_t)n * n), *y = UL_NEW(w->arena, double, C * n);
     if (!g || !m || !y) return UL_E_RESOURCE;
-    UL_TRY(ul_edit_covariance(w, layer, (int64_t)ul_num(w->args, "rows"), c));
-    for (int64_t i = 0; i < F; i++) mean += c[i * F + i] / (double)F;
-    for (int64_t i = 0; i < F; i++) c[i * F + i] += ul_num(w->args, "ridge") * mean;
+    UL_TRY(ul_edit_ridged(w, layer, c));
     memcpy(g, keys, (size_t)(n * F) * sizeof *g);
     UL_TRY(ul_solve_sides(w->ctx, "emmet's covariance of keys", n, F, NULL, c, g));
     ul_product(false, true, n, n, F, g, keys, m);

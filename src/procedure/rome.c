@@ -21,34 +21,22 @@ static const ul_param params[] = {
     UL_PARAM_EDIT_FACTS,
     {0}};
 
-/* C with its ridge, ready to be factored. */
-static ul_status covariance(ul_work *w, int layer, double *c)
-{
-    const int64_t F = ul_model_shape(w->model)->F;
-    double mean = 0;
-    UL_TRY(ul_edit_covariance(w, layer, (int64_t)ul_num(w->args, "rows"), c));
-    for (int64_t i = 0; i < F; i++) mean += c[i * F + i] / (double)F;
-    for (int64_t i = 0; i < F; i++) c[i * F + i] += ul_num(w->args, "ridge") * mean;
-    return UL_OK;
-}
-
 /* u = C^-1 k for the fact's key, then W += delta u^T / (k . u). */
-static ul_status edit(ul_work *w, ul_arena *arena, int64_t row, int layer, const double *c, ul_weight *weight)
+static ul_status edit(ul_work *w, ul_arena *arena, int64_t row, int layer, const double *factor, ul_weight *weight)
 {
     const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F;
     const ul_value_search how = {.slot = UL_SLOT_MLP, .steps = (int)ul_num(w->args, "v_steps"), .lr = ul_num(w->args, "v_lr"),
                                  .kl = ul_num(w->args, "kl"), .decay = ul_num(w->args, "v_decay"), .clamp = ul_num(w->args, "clamp"),
                                  .stop = 0.05};
-    double *factor = UL_NEW(arena, double, F * F), *k = UL_NEW(arena, double, F), *u = UL_NEW(arena, double, F),
-           *v = UL_NEW(arena, double, C), *delta = UL_NEW(arena, double, C * F), ku = 0;
+    double *k = UL_NEW(arena, double, F), *u = UL_NEW(arena, double, F), *v = UL_NEW(arena, double, C),
+           *delta = UL_NEW(arena, double, C * F), ku = 0;
     ul_facts f;
-    if (!factor || !k || !u || !v || !delta) return UL_E_RESOURCE;
+    if (!k || !u || !v || !delta) return UL_E_RESOURCE;
     UL_TRY(ul_facts_new(w, row, 1, &f));
     UL_TRY(ul_facts_values(w, &f, layer, &how, v));
     UL_TRY(ul_facts_read(w, &f, layer, k, NULL));
-    memcpy(factor, c, (size_t)(F * F) * sizeof *factor);
     memcpy(u, k, (size_t)F * sizeof *u);
-    UL_TRY(ul_solve_sides(w->ctx, "rome's covariance of keys", 1, F, NULL, factor, u));
+    UL_TRY(ul_cholesky_solve(w->ctx, "rome's covariance of keys", 1, F, factor, u));
     for (int64_t i = 0; i < F; i++) ku += k[i] * u[i];
     for (int64_t i = 0; i < C; i++)
         for (int64_t j = 0; j < F; j++) delta[i * F + j] = v[i] * u[j] / ku;
@@ -61,19 +49,20 @@ static ul_status run(ul_work *w)
     const int64_t F = ul_model_shape(w->model)->F, n = w->forget_rows->n;
     const int n_layer = ul_model_shape(w->model)->n_layer;
     const int layer = ul_num(w->args, "layer") < 0 ? n_layer / 3 : (int)ul_num(w->args, "layer");
-    double *c = UL_NEW(w->arena, double, F * F);
+    double *factor = UL_NEW(w->arena, double, F * F); /* of C, for all facts */
     ul_weight *weight;
     ul_arena *arena;
     ul_meter meter;
-    UL_NEED(c);
+    UL_NEED(factor);
     UL_TRY(ul_edit_weight(w, layer, &weight));
-    UL_TRY(covariance(w, layer, c));
+    UL_TRY(ul_edit_ridged(w, layer, factor));
+    UL_TRY(ul_cholesky(w->ctx, "rome's covariance of keys", F, factor));
     UL_TRY(ul_arena_new(w->ctx, "edit", &arena));
     ul_progress_begin(w->ctx, &meter, "rome", "facts", n);
     ul_status s = UL_OK;
     for (int64_t i = 0; i < n && s == UL_OK; i++) {
         ul_arena_reset(arena);
-        s = edit(w, arena, i, layer, c, weight);
+        s = edit(w, arena, i, layer, factor, weight);
         ul_progress_step(&meter, i + 1, 0, NULL);
     }
     ul_arena_free(arena);

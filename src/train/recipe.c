@@ -15,9 +15,14 @@
  * 0.15 at 1e-3, 0.13 at 2e-3, 0.12 at 3e-3, each with at least 0.96 of the retain probability left. */
 enum { SMALL_MODEL = 20000000 };
 
+bool ul_recipe_small(int64_t n_parameters)
+{
+    return n_parameters <= SMALL_MODEL;
+}
+
 double ul_recipe_lr_for(int64_t n_parameters)
 {
-    return n_parameters <= SMALL_MODEL ? 2e-3 : 1e-5;
+    return ul_recipe_small(n_parameters) ? 2e-3 : 1e-5;
 }
 
 const ul_param ul_recipe_params[] = {

@@ -36,6 +36,7 @@ extern const ul_param ul_recipe_params[];
 /* Values of that table; lr 0 becomes ul_recipe_lr_for(parameters of the model). */
 void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out);
 double ul_recipe_lr_for(int64_t n_parameters);
+bool ul_recipe_small(int64_t n_parameters); /* of the models whose defaults are ours, not the papers' */
 int64_t ul_recipe_steps(const ul_recipe *r, int64_t n_samples);       /* steps, or ceil(epochs * n / batch) */
 double ul_recipe_lr(const ul_recipe *r, int64_t step, int64_t steps); /* of step 0 .. steps-1, as transformers has it */
 
