@@ -344,11 +344,14 @@ static ul_status write_report(bench *t, int wrong)
 {
     ul_job *job = t->job;
     json_t *models = json_array();
+    ul_manifest settings;
+    UL_TRY(ul_manifest_begin(job, &settings));
+    UL_TRY(ul_manifest_seal(job, &settings));
     for (int i = 0; i < t->n; i++)
         json_array_append_new(models, ul_audit_json(&t->audit, &t->audited[i], &t->battery[0], &t->battery[1]));
     job->result =
-        json_pack("{s:s, s:b, s:s, s:I, s:s, s:i, s:o, s:o, s:f, s:s, s:o}", "kind", "audit", "self_test", 1, "build",
-                  ul_build_id, "seed", (json_int_t)t->seed, "profile", ul_job_text(job, "profile"), "wrong", wrong,
+        json_pack("{s:s, s:b, s:s, s:s, s:I, s:s, s:i, s:o, s:o, s:f, s:s, s:o}", "kind", "audit", "self_test", 1, "build",
+                  ul_build_id, "recipe_digest", settings.recipe_digest, "seed", (json_int_t)t->seed, "profile", ul_job_text(job, "profile"), "wrong", wrong,
                   "attack", ul_args_json(t->audit.attack), "rules", ul_args_json(t->audit.rule), "seconds",
                   (double)(ul_now_ns() - job->started_ns) * 1e-9, "command",
                   ul_format(job->arena, "unlearn audit --self-test --seed %lld --profile %s --out OUT",

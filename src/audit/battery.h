@@ -288,4 +288,7 @@ json_t *ul_args_json(const ul_args *a); /* every parameter by name: thresholds a
 ul_profile ul_audit_profile(const ul_args *attack);
 /* Models whose verdict is known; UL_E_CRITERION when one is wrong. */
 ul_status ul_audit_self_test(ul_job *job, const ul_args *attack, const ul_args *rules) UL_MUST;
+/* The self-test on --seeds worlds, from --seed on; UL_E_CRITERION when fewer than 95 % of the verdicts are right, or more than 5 % of
+ * those on models that did not forget for good say "removed". */
+ul_status ul_audit_seeds(ul_job *job) UL_MUST;
 #endif

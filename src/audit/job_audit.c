@@ -27,6 +27,9 @@ static const ul_param params[] = {
     {"batch-tokens", UL_INT, 4096, 64, 1 << 20, "tokens", "tokens in a packed batch. Never changes a number", NULL},
     {"seed", UL_INT, 0, 0, 1e9, NULL, "of attacks and resamples (self-test: of the world too)", NULL},
     {"self-test", UL_BOOL, 0, 0, 1, NULL, "audit models whose verdict is known; fails when one is wrong", NULL},
+    {"seeds", UL_INT, 1, 1, 1000, "worlds", "self-test: so many worlds, --seed and those after it, each in OUT/world-SEED, and how often the audit is right",
+     NULL},
+    {"resume", UL_BOOL, 0, 0, 1, NULL, "self-test of several worlds: keep those that --out holds already", NULL},
     {"steps", UL_INT, 1400, 1, 1e6, "steps", "self-test: training of a model (1000 leaves world 3 half learned)", NULL},
     {"only", UL_TEXT, 0, 0, 0, NULL, "self-test: these models only, joined with commas", ""},
     {"from", UL_TEXT, 0, 0, 0, NULL, "self-test: models are read from this earlier --out where it has them", ""},
@@ -274,6 +277,7 @@ static ul_status run(ul_job *job)
         if (job->kind->tables[t] == ul_attack_params) attack = &job->args[t];
         if (job->kind->tables[t] == ul_rule_params) rules = &job->args[t];
     }
+    if (ul_job_flag(job, "self-test") && ul_job_int(job, "seeds") > 1) return ul_audit_seeds(job);
     if (ul_job_flag(job, "self-test")) return ul_audit_self_test(job, attack, rules);
     course *c = UL_NEW(job->arena, course, 1);
     ul_audited *x = UL_NEW(job->arena, ul_audited, MOST_MODELS);

@@ -12,6 +12,21 @@ for f in report.json report.html report.md; do
 done
 if grep -q '<script\|http://\|https://' world/report.html; then fail "report.html needs a script or the network"; fi
 
+# Several worlds: their verdicts are counted, the wrong ones listed; a world that is there is not made again.
+worlds="--self-test --seed 3 --seeds 2 --steps 1 --only original --profile quick --out worlds"
+# shellcheck disable=SC2086
+run 1 audit $worlds
+says "0 of 2 verdicts are right" "| original | not forgotten | 0 | 2 |" "| 4 | original | not forgotten | inconclusive |"
+cp worlds/seeds.json once.json
+rm -r worlds/world-4/original
+# shellcheck disable=SC2086
+run 1 audit $worlds --resume
+if [ -e worlds/world-4/original ]; then fail "--resume made a world again"; fi
+if ! cmp -s once.json worlds/seeds.json; then fail "--resume counts something else"; fi
+# shellcheck disable=SC2086
+run 1 audit $worlds --resume --attack-steps 3
+if [ ! -e worlds/world-4/original ]; then fail "--resume kept a world of other settings"; fi
+
 # 8 people are enough for what is checked here.
 head -n 80 world/data/forget.jsonl >forget.jsonl
 head -n 40 world/data/rephrased.jsonl >rephrased.jsonl
