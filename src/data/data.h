@@ -60,6 +60,8 @@ typedef struct {
     const char *user_start, *user_end, *asst_start;
     int32_t max_length;
     bool apart, no_eos;
+    bool no_special; /* no special tokens around the prompt (those that a tokenizer adds, BOS) */
+    bool own_head;  /* where the text does not begin with the prompt's ids these stand there all the same (lm-evaluation-harness) */
     bool cut_left;  /* a row longer than max_length loses its beginning, not its end (lm-evaluation-harness) */
     bool strict;    /* a row longer than max_length is an error, not a counted warning */
     bool hide_pad;  /* --match open-unlearning: a genuine token that has the pad id is hidden as a key */

@@ -50,9 +50,10 @@ static ul_status encode(builder *b, const char *prompt, const char *answer, bool
 {
     *moved = false;
     ul_ids_reset(&b->head);
-    if (!prompt) return ul_encode(b->ctx, b->tok, answer, strlen(answer), true, &b->ids);
+    const bool special = !b->tpl->no_special;
+    if (!prompt) return ul_encode(b->ctx, b->tok, answer, strlen(answer), special, &b->ids);
     UL_TRY(put_prompt(b, prompt));
-    UL_TRY(ul_encode(b->ctx, b->tok, b->text.p, b->text.n, true, &b->head));
+    UL_TRY(ul_encode(b->ctx, b->tok, b->text.p, b->text.n, special, &b->head));
     if (b->tpl->apart) {
         ul_ids tail;
         ul_ids_init(&tail, b->ctx);
@@ -64,7 +65,8 @@ static ul_status encode(builder *b, const char *prompt, const char *answer, bool
         return s;
     }
     UL_TRY(ul_buf_puts(&b->text, answer));
-    UL_TRY(ul_encode(b->ctx, b->tok, b->text.p, b->text.n, true, &b->ids));
+    UL_TRY(ul_encode(b->ctx, b->tok, b->text.p, b->text.n, special, &b->ids));
+    if (b->tpl->own_head && b->ids.n > b->head.n) memcpy(b->ids.id, b->head.id, b->head.n * sizeof *b->ids.id);
     *moved = b->ids.n < b->head.n || memcmp(b->ids.id, b->head.id, b->head.n * sizeof *b->ids.id) != 0;
     return UL_OK;
 }

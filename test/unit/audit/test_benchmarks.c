@@ -101,7 +101,10 @@ static double alone(ul_ctx *ctx, ul_model *m, const ul_tokenizer *tok, const cha
     uint8_t *labelled = UL_NEW(a, uint8_t, all.n);
     double *logp = UL_NEW(a, double, all.n);
     assert_true(labelled && logp && all.n > head.n);
-    for (size_t t = head.n; t < all.n; t++) labelled[t] = 1;
+    for (size_t t = 0; t < all.n; t++) {
+        if (t < head.n) all.id[t] = head.id[t];
+        else labelled[t] = 1;
+    }
     const ul_doc d = {.n = (int32_t)all.n, .token = all.id, .labelled = labelled}, *list = &d;
     UL_OK_IN(ctx, ul_pack_docs(ctx, a, &list, 1, false, &b));
     ul_pass pass = {.batch = b, .last = -1, .score = {.logp = logp}};
@@ -191,6 +194,34 @@ static void letters(void **state)
     for (int k = 0; k < 3; k++) json_decref(log[k]);
     ul_tokenizer_free(tok);
     ul_model_free(m);
+    ul_ctx_free(ctx);
+}
+
+/* lm-evaluation-harness 0.4.5 (HFLM, float32, batch_size 1; transformers 4.45.1) on tofu-656k-full, the first three of WMDP-bio's
+ * stand-ins, with add_bos_token true, then as it is by default. Its tokenizer joins ":" and " " where the prompt ends. */
+static void harness(void **state)
+{
+    static const double want[2][3][4] = {
+        {{-18.337549209594727, -18.503009796142578, -18.115449905395508, -19.24213218688965},
+         {-11.505209922790527, -11.409756660461426, -9.887567520141602, -13.86282730102539},
+         {-10.625041007995605, -12.56259822845459, -11.424969673156738, -13.659529685974121}},
+        {{-19.239023208618164, -18.959640502929688, -18.494245529174805, -19.942890167236328},
+         {-11.655647277832031, -11.018026351928711, -10.062668800354004, -13.836261749267578},
+         {-11.847737312316895, -13.419745445251465, -11.852240562438965, -14.368557929992676}}};
+    ul_ctx *ctx = ul_test_ctx();
+    char other[sizeof model];
+    (void)state;
+    memcpy(other, model, sizeof other);
+    snprintf(model, sizeof model, "%s", ul_test_shared("golden/models/tofu-656k-full"));
+    const char *bio = ul_test_shared("data/datasets/wmdp-synthetic/synthetic_questions_bio.csv");
+    for (int bare = 0; bare < 2; bare++) {
+        json_t *log = eval(ctx, "CHOICES", (const char *const[]){"choices", bio, "rows", "3", bare ? "no-bos" : NULL, "true", NULL});
+        for (int i = 0; i < 3; i++)
+            for (int k = 0; k < 4; k++)
+                assert_true(fabs(ll(log, "synthetic_questions_bio_acc", i, k) - want[bare][i][k]) < 5e-5);
+        json_decref(log);
+    }
+    memcpy(model, other, sizeof model);
     ul_ctx_free(ctx);
 }
 
@@ -336,7 +367,7 @@ int main(void)
     snprintf(model, sizeof model, "%s", ul_test_shared("data/models/TinyStories-656K"));
     snprintf(folder, sizeof folder, "%s", ul_test_folder("benchmarks"));
     write_questions();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(letters), cmocka_unit_test(cloze),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(letters), cmocka_unit_test(harness), cmocka_unit_test(cloze),
                                        cmocka_unit_test(bad_questions), cmocka_unit_test(muse), cmocka_unit_test(rwku)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
