@@ -77,7 +77,8 @@ typedef struct {
 } ul_catalogue_entry;
 bool ul_catalogue_at(int i, ul_catalogue_entry *out);
 bool ul_catalogue_find(const char *id, ul_catalogue_entry *out);
-const char *ul_catalogue_nearest(const char *id); /* for did-you-mean; NULL when nothing is near */
+/* UL_E_USAGE: there is no such method (or wrapper); names the nearest. `where`: what said it, or NULL. */
+ul_status ul_catalogue_unknown(ul_ctx *ctx, const char *where, const char *id, bool wrappers);
 
 /* Tables shared by several kinds. Recipe: ul_recipe_params (train.h). */
 extern const ul_param ul_compute_params[]; /* threads precision isa                                          */

@@ -18,8 +18,10 @@ static ul_status forget(const ul_probing *p, const char *id)
 {
     const ul_audit *a = p->audit;
     const ul_method *method = ul_method_find(id);
-    if (!method)
-        return ul_fail(a->ctx, UL_E_USAGE, "--spike: there is no method \"%s\" (`unlearn methods` lists them)", id);
+    ul_catalogue_entry e;
+    if (!method && ul_catalogue_find(id, &e))
+        return ul_fail(a->ctx, UL_E_USAGE, "--spike %s: the method is no loss over forget and retain rows; npo is one", id);
+    if (!method) return ul_catalogue_unknown(a->ctx, "--spike", id, false);
     ul_args args;
     ul_args_default(method->params, &args);
     const unsigned needs = ul_method_needs(method, &args);

@@ -30,11 +30,20 @@ bool ul_catalogue_find(const char *id, ul_catalogue_entry *out)
     return false;
 }
 
-const char *ul_catalogue_nearest(const char *id)
+static const char *nearest(const char *id)
 {
     enum { MAX = 160 };
     const char *names[MAX + 1] = {0};
     ul_catalogue_entry e;
     for (int i = 0; i < MAX && ul_catalogue_at(i, &e); i++) names[i] = e.id;
     return ul_nearest(id, names);
+}
+
+ul_status ul_catalogue_unknown(ul_ctx *ctx, const char *where, const char *id, bool wrappers)
+{
+    const char *near = nearest(id);
+    if (!near && wrappers) near = ul_wrapper_nearest(id);
+    return ul_fail(ctx, UL_E_USAGE, "%s%sthere is no method %s\"%s\"%s%s%s (`unlearn methods` lists them)", where ? where : "",
+                   where ? ": " : "", wrappers ? "or wrapper " : "", id, near ? "; did you mean \"" : "", near ? near : "",
+                   near ? "\"?" : "");
 }

@@ -84,11 +84,7 @@ static ul_status set_recipe(ul_job *job, const ul_method *m)
 static ul_status set_method(ul_job *job, const char *id)
 {
     ul_catalogue_entry e;
-    if (!ul_catalogue_find(id, &e)) {
-        const char *near = ul_catalogue_nearest(id);
-        return ul_fail(job->ctx, UL_E_USAGE, "there is no method \"%s\"%s%s%s (`unlearn methods` lists them)", id,
-                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-    }
+    if (!ul_catalogue_find(id, &e)) return ul_catalogue_unknown(job->ctx, NULL, id, false);
     if (job->pending_owner && strcmp(job->pending_owner, id))
         return ul_fail(job->ctx, UL_E_USAGE, "--%s.* was given, but the method is %s", job->pending_owner, id);
     if (!job->pending_owner) ul_args_default(e.method->params, &job->method_args);
@@ -108,10 +104,9 @@ static ul_status set_method_param(ul_job *job, const char *key, const char *dot,
     ul_catalogue_entry e;
     if (ul_wrapper_find(owner)) return ul_job_wrap_param(job, owner, dot + 1, value);
     if (!ul_catalogue_find(owner, &e)) {
-        const char *near = ul_catalogue_nearest(owner);
-        if (!near) near = ul_wrapper_nearest(owner);
-        return ul_fail(job->ctx, UL_E_USAGE, "--%s: there is no method or wrapper \"%s\"%s%s%s", key, owner,
-                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        const char *flag = ul_format(job->arena, "--%s", key);
+        UL_NEED(flag);
+        return ul_catalogue_unknown(job->ctx, flag, owner, true);
     }
     const char *now = job->method_id ? job->method_id : job->pending_owner;
     if (now && strcmp(now, owner))

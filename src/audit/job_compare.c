@@ -371,10 +371,7 @@ static ul_status method_at(comparison *c, int i, ul_catalogue_entry *out, bool *
     if (!*more) return UL_OK;
     const char *id = ul_strndup(c->job->arena, list, strcspn(list, ","));
     UL_NEED(id);
-    if (ul_catalogue_find(id, out)) return UL_OK;
-    const char *near = ul_catalogue_nearest(id);
-    return ul_fail(c->job->ctx, UL_E_USAGE, "--methods: there is no method \"%s\"%s%s%s", id, near ? "; did you mean \"" : "",
-                   near ? near : "", near ? "\"?" : "");
+    return ul_catalogue_find(id, out) ? UL_OK : ul_catalogue_unknown(c->job->ctx, "--methods", id, false);
 }
 
 static ul_status run(ul_job *job)

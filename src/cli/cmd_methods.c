@@ -118,12 +118,7 @@ static ul_status run(ul_cli *cli)
     if (cli->n_word) {
         const ul_wrapper_entry *w = wrapper_of(cli->word[0]);
         if (w && !cli->json) return print_wrapper(w), UL_OK;
-        if (!w && !ul_catalogue_find(cli->word[0], &e)) {
-            const char *near = ul_catalogue_nearest(cli->word[0]);
-            if (!near) near = ul_wrapper_nearest(cli->word[0]);
-            return ul_fail(cli->ctx, UL_E_USAGE, "there is no method \"%s\"%s%s%s", cli->word[0],
-                           near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-        }
+        if (!w && !ul_catalogue_find(cli->word[0], &e)) return ul_catalogue_unknown(cli->ctx, NULL, cli->word[0], true);
         if (!cli->json) return print_one(&e), UL_OK;
         json_t *j = w ? wrapper_json(w) : method_json(&e);
         const ul_status s = ul_cli_print_json(cli, j);
