@@ -31,7 +31,9 @@ enum {
     UL_NEED_STATE_AND_HEAD = 1 << 20, /* beside UL_NEED_STATE: all blocks and the head are run, there is logp too */
     UL_NEED_FORGET_STATE = 1 << 21,   /* the reference's hidden states of the forget documents, where `state` looks */
     UL_NEED_ALT_STATE = 1 << 22,      /* of the alternate documents, where it looks at forget documents          */
-    UL_NEED_RETAIN_STATE = 1 << 23    /* of the retain documents                                                 */
+    UL_NEED_RETAIN_STATE = 1 << 23,   /* of the retain documents                                                 */
+    UL_NEED_INFORMED_START = 1 << 24  /* adapters, where there are any, start in the directions that the forget set's Fisher
+                                         information weighs most against the retain set's (FILA)                 */
 };
 
 /* Models of fewer blocks have defaults of their own where the papers' were found on models of billions of parameters. */

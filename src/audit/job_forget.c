@@ -103,6 +103,7 @@ static ul_status run(ul_job *job)
         UL_TRY(ul_training_procedure(&t, &last, &steps));
     } else {
         UL_TRY(ul_training_reference(&t));
+        UL_TRY(ul_training_start(&t));
         UL_TRY(ul_training_run(&t, &last, &steps));
     }
     UL_TRY(ul_training_save(&t));

@@ -137,7 +137,7 @@ ul_status ul_training_reference(ul_training *t)
         return ul_fail(job->ctx, UL_E_USAGE, "the peer has no %s: leave out --match open-unlearning", job->method_id);
     if (t->recipe.match_peer && (t->needs & (UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE))) { /* padding differs from batch to batch: no cache can serve */
         t->reference = t->model;                                  /* with its adapters off */
-        if (!t->lora) {
+        if (!t->lora || t->needs & UL_NEED_INFORMED_START) {
             UL_TRY(ul_model_open(job->ctx, t->be, t->dir, 0, &t->reference));
             UL_TRY(ul_arena_defer(job->arena, ul_release_model, t->reference));
         }
@@ -199,6 +199,16 @@ static ul_work work_of(ul_training *t)
                  .recipe_digest = t->manifest.recipe_digest, .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
                  .checkpoint = ul_job_flag(job, "checkpoint"), .resume = ul_job_flag(job, "resume"),
                  .save_every = ul_job_int(job, "save-every"), .cache = ul_job_text(job, "cache"), .report = &job->text};
+}
+
+ul_status ul_training_start(ul_training *t)
+{
+    ul_work w = work_of(t);
+    if (!(t->needs & UL_NEED_INFORMED_START)) return UL_OK;
+    if (t->lora) return ul_fila(&w);
+    ul_note(t->job->ctx, UL_LOG_INFO, "%s: without --lora there is no adapter for FILA to start; all weights that move learn the loss alone",
+            t->job->method_id);
+    return UL_OK;
 }
 
 ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps)

@@ -35,6 +35,8 @@ ul_status ul_training_recipe(ul_training *t) UL_MUST;
 /* OUT holds this very run, ended: says so in the job's result; there is nothing to do. */
 ul_status ul_training_finished(ul_training *t) UL_MUST;
 ul_status ul_training_reference(ul_training *t) UL_MUST;
+/* Where adapters start, for methods that say so: after the references have been taken. */
+ul_status ul_training_start(ul_training *t) UL_MUST;
 /* UL_E_CRITERION when interrupted: the state is saved, OUT is no model yet. */
 ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
 /* The same for a method that is a procedure. */

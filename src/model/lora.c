@@ -2,6 +2,9 @@
  *
  *   s = alpha / r, with rslora alpha / sqrt(r);  A ~ U(-1/sqrt(cols), 1/sqrt(cols)) (kaiming uniform, a = sqrt 5), B = 0
  *
+ * A start of its own, A_0 and B_0 (ul_lora_start): W_0 - s B_0 A_0 takes the place of W_0, and what is written is
+ * s [B, -B_0] [A; A_0], an adapter of W_0 (as PEFT converts PiSSA's).
+ *
  * An adapter belongs to a tensor of the file; the parts of a stacked tensor share A and have their rows of B. Source: Hu et al.
  * 2021, arXiv:2106.09685; Kalajdzievski 2023, arXiv:2312.03732 (rsLoRA); PEFT, tuners/lora/layer.py. */
 #include "model/lora.h"
@@ -82,7 +85,7 @@ void ul_lora_drop(ul_model *m)
         for (int k = 0; k < x->n_part; k++) {
             ul_weight *w = x->part[k];
             if (w->base) w->p = w->base;
-            w->base = NULL, w->r = 0, w->a = w->b = w->ga = w->gb = NULL;
+            w->base = NULL, w->r = 0, w->a = w->b = w->ga = w->gb = w->a0 = w->b0 = NULL;
         }
     }
     m->own_head = NULL, m->head_matrix = NULL, m->peft = NULL;
@@ -90,8 +93,8 @@ void ul_lora_drop(ul_model *m)
     ul_arena_reset(m->lora_arena);
 }
 
-/* W += s B A, each element summed in double and rounded once. */
-static void merge_matrix(const ul_model *m, ul_matrix *x)
+/* W += sign s B A, each element summed in double and rounded once. */
+static void add_product(const ul_model *m, ul_matrix *x, double sign)
 {
     for (int k = 0; k < x->n_part; k++) {
         ul_weight *w = x->part[k];
@@ -100,9 +103,32 @@ static void merge_matrix(const ul_model *m, ul_matrix *x)
                 double sum = 0;
                 for (int64_t c = 0; c < w->r; c++)
                     sum += ul_real_get(m->be, w->b, i * w->r + c) * ul_real_get(m->be, w->a, c * w->cols + j);
-                ul_real_set(m->be, w->p, i * w->cols + j, ul_real_get(m->be, w->p, i * w->cols + j) + w->s * sum);
+                ul_real_set(m->be, w->p, i * w->cols + j, ul_real_get(m->be, w->p, i * w->cols + j) + sign * w->s * sum);
             }
     }
+}
+
+static void *copy_of(ul_model *m, const void *p, int64_t n)
+{
+    const size_t bytes = (size_t)n * m->be->k->esize;
+    void *to = ul_alloc_raw(m->lora_arena, bytes, 1);
+    if (to) memcpy(to, p, bytes);
+    return to;
+}
+
+ul_status ul_lora_start(ul_ctx *ctx, ul_model *m)
+{
+    if (!m->peft) return ul_fail(ctx, UL_E_USAGE, "%s: the model has no adapter to start", m->dir);
+    for (int i = 0; i < m->n_matrix; i++) {
+        ul_matrix *x = &m->matrix[i];
+        ul_weight *w = x->part[0];
+        if (!w->r) continue;
+        if (w->a0) return ul_fail(ctx, UL_E_INTERNAL, "%s: the adapter has a start already", x->name);
+        UL_NEED(w->a0 = copy_of(m, w->a, w->r * x->cols));
+        UL_NEED(w->b0 = copy_of(m, w->b, x->rows * w->r));
+        add_product(m, x, -1);
+    }
+    return UL_OK;
 }
 
 ul_status ul_lora_merge(ul_ctx *ctx, ul_model *m)
@@ -111,7 +137,7 @@ ul_status ul_lora_merge(ul_ctx *ctx, ul_model *m)
     if (!m->peft) return ul_fail(ctx, UL_E_USAGE, "%s: the model has no adapter to merge", m->dir);
     for (int i = 0; i < m->n_matrix; i++) {
         ul_matrix *x = &m->matrix[i];
-        if (x->part[0]->r) merge_matrix(m, x);
+        if (x->part[0]->r) add_product(m, x, 1);
         if (x->base) memcpy(x->base, x->p, (size_t)(x->rows * x->cols) * esize);
     }
     ul_weight *head = m->own_head;

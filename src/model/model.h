@@ -30,6 +30,7 @@ typedef struct {
     int r;
     double s;
     void *a, *b, *ga, *gb;
+    void *a0, *b0; /* where the adapter started, when s B_0 A_0 was taken off p (ul_lora_start); or NULL */
 } ul_weight;
 
 /* One thing the optimizer moves: a whole tensor (or an adapter's half). In file order; also the order of the clip norm. */
@@ -94,6 +95,10 @@ typedef struct {
     uint64_t seed;
 } ul_lora;
 ul_status ul_lora_add(ul_ctx *ctx, ul_model *m, const ul_lora *l) UL_MUST;        /* A ~ kaiming uniform, B = 0   */
+/* The adapters as they are become a start: s B A is taken off every weight, so that the function is that of the weights alone.
+ * ul_lora_save then writes what training changed, s (B A - B_0 A_0), as an adapter of twice the rank on the weights of the file.
+ * UL_PASS_BASE is the reference before this call only. */
+ul_status ul_lora_start(ul_ctx *ctx, ul_model *m) UL_MUST;
 ul_status ul_lora_open(ul_ctx *ctx, ul_model *m, const char *dir) UL_MUST;        /* PEFT directory               */
 ul_status ul_lora_save(ul_ctx *ctx, ul_model *m, const char *dir) UL_MUST;
 ul_status ul_lora_merge(ul_ctx *ctx, ul_model *m) UL_MUST;                        /* W += s B A, adapters gone    */

@@ -6,6 +6,7 @@
  * with lists only; modules_to_save entries match at the end. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "model/lora.h"
+#include <math.h>
 #include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -336,14 +337,49 @@ static ul_status add_tensor(ul_ctx *ctx, ul_model *m, ul_arena *arena, ul_tensor
     return UL_OK;
 }
 
+/* [A; A_0] and [B, -B_0]. */
+static ul_status since_start(ul_model *m, ul_arena *arena, const ul_matrix *x, void **a, void **b)
+{
+    const ul_weight *w = x->part[0];
+    const size_t esize = m->be->k->esize, half = (size_t)(w->r * x->cols) * esize;
+    UL_NEED(*a = ul_alloc_raw(arena, 2 * half, 1));
+    UL_NEED(*b = ul_alloc_raw(arena, (size_t)(2 * w->r * x->rows), esize));
+    memcpy(*a, w->a, half);
+    memcpy((char *)*a + half, w->a0, half);
+    for (int64_t i = 0; i < x->rows; i++)
+        for (int64_t c = 0; c < w->r; c++) {
+            ul_real_set(m->be, *b, 2 * i * w->r + c, ul_real_get(m->be, w->b, i * w->r + c));
+            ul_real_set(m->be, *b, (2 * i + 1) * w->r + c, -ul_real_get(m->be, w->b0, i * w->r + c));
+        }
+    return UL_OK;
+}
+
 static ul_status save_matrix(ul_ctx *ctx, ul_model *m, ul_arena *arena, const ul_matrix *x, ul_tensor *t, int64_t *n)
 {
     const ul_weight *w = x->part[0];
     if (x->saved) UL_TRY(add_tensor(ctx, m, arena, &t[(*n)++], ul_peft_name(arena, x), x, x->p));
     if (!w->r) return UL_OK;
-    const ul_matrix a = {.name = x->name, .rows = w->r, .cols = x->cols}, b = {.name = x->name, .rows = x->rows, .cols = w->r};
-    UL_TRY(add_tensor(ctx, m, arena, &t[(*n)++], ul_format(arena, "%s.lora_A.weight", x->peft), &a, w->a));
-    return add_tensor(ctx, m, arena, &t[(*n)++], ul_format(arena, "%s.lora_B.weight", x->peft), &b, w->b);
+    const int r = w->a0 ? 2 * w->r : w->r;
+    const ul_matrix a = {.name = x->name, .rows = r, .cols = x->cols}, b = {.name = x->name, .rows = x->rows, .cols = r};
+    void *pa = w->a, *pb = w->b;
+    if (w->a0) UL_TRY(since_start(m, arena, x, &pa, &pb));
+    UL_TRY(add_tensor(ctx, m, arena, &t[(*n)++], ul_format(arena, "%s.lora_A.weight", x->peft), &a, pa));
+    return add_tensor(ctx, m, arena, &t[(*n)++], ul_format(arena, "%s.lora_B.weight", x->peft), &b, pb);
+}
+
+/* The config of what is written: where the adapters had a start of their own, twice the rank at the same scale. */
+static ul_status config_written(const ul_model *m, ul_arena *arena, json_t **out)
+{
+    bool started = false;
+    for (int i = 0; i < m->n_matrix; i++) started |= m->matrix[i].part[0]->a0 != NULL;
+    *out = m->peft;
+    if (!started) return UL_OK;
+    *out = json_copy(m->peft);
+    UL_TRY(ul_json_own(arena, *out));
+    const double times = json_is_true(json_object_get(m->peft, "use_rslora")) ? sqrt(2) : 2;
+    json_object_set_new(*out, "r", json_integer(2 * json_integer_value(json_object_get(m->peft, "r"))));
+    json_object_set_new(*out, "lora_alpha", json_real(times * json_number_value(json_object_get(m->peft, "lora_alpha"))));
+    return UL_OK;
 }
 
 static ul_status save_adapter(ul_ctx *ctx, ul_model *m, ul_arena *arena, const char *dir)
@@ -358,9 +394,11 @@ static ul_status save_adapter(ul_ctx *ctx, ul_model *m, ul_arena *arena, const c
     UL_NEED(t);
     for (int i = 0; i < m->n_matrix; i++) UL_TRY(save_matrix(ctx, m, arena, &m->matrix[i], t, &n));
     if (m->head_matrix) UL_TRY(save_matrix(ctx, m, arena, m->head_matrix, t, &n));
+    json_t *written;
+    UL_TRY(config_written(m, arena, &written));
     UL_TRY(ul_dir_make(ctx, dir));
     UL_TRY(ul_tensors_write(ctx, file, t, n, metadata, NULL, NULL));
-    return ul_json_save(ctx, config, m->peft);
+    return ul_json_save(ctx, config, written);
 }
 
 ul_status ul_lora_save(ul_ctx *ctx, ul_model *m, const char *dir)

@@ -166,21 +166,22 @@ ul_status ul_work_draw(ul_work *w, const ul_docs *docs, int64_t n, ul_docs **out
     return UL_OK;
 }
 
-static ul_status fisher_of(ul_work *w, const ul_docs *docs, double ***out)
+ul_status ul_fisher_new(ul_work *w, const ul_docs *docs, int64_t n_docs, double ***out)
 {
     ul_trainable *train;
     ul_docs *some;
     const int n = ul_model_trainables(w->model, &train);
     UL_NEED(*out = UL_NEW(w->arena, double *, n));
     for (int i = 0; i < n; i++) UL_NEED((*out)[i] = UL_NEW(w->arena, double, train[i].n));
-    UL_TRY(ul_work_draw(w, docs, (int64_t)ul_num(w->args, "fisher_docs"), &some));
+    UL_TRY(ul_work_draw(w, docs, n_docs, &some));
     return ul_work_fisher(w, w->model, some, *out);
 }
 
 ul_status ul_fisher_pair(ul_work *w, double ***forget, double ***retain)
 {
-    UL_TRY(fisher_of(w, w->forget, forget));
-    return fisher_of(w, w->retain, retain);
+    const int64_t n = (int64_t)ul_num(w->args, "fisher_docs");
+    UL_TRY(ul_fisher_new(w, w->forget, n, forget));
+    return ul_fisher_new(w, w->retain, n, retain);
 }
 
 ul_status ul_fisher_damped(ul_work *w, const ul_docs *docs, double ***fisher, double *lambda)
@@ -188,7 +189,7 @@ ul_status ul_fisher_damped(ul_work *w, const ul_docs *docs, double ***fisher, do
     ul_trainable *train;
     double sum = 0;
     int64_t n_all = 0;
-    UL_TRY(fisher_of(w, docs, fisher));
+    UL_TRY(ul_fisher_new(w, docs, (int64_t)ul_num(w->args, "fisher_docs"), fisher));
     const int n = ul_model_trainables(w->model, &train);
     for (int i = 0; i < n; i++)
         for (int64_t j = 0; j < train[i].n; j++, n_all++) sum += (*fisher)[i][j];

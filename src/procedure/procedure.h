@@ -75,12 +75,17 @@ ul_status ul_work_draw(ul_work *w, const ul_docs *docs, int64_t n, ul_docs **out
 /* Empirical Fisher diagonal: for each trainable the mean over documents of the squared gradient of the document's mean
  * NLL; fisher[i] holds train[i].n doubles. */
 ul_status ul_work_fisher(ul_work *w, ul_model *model, const ul_docs *docs, double *const *fisher) UL_MUST;
-/* The same, allocated, over fisher_docs of the forget and of the retain rows; of one set, with damping times its mean. */
+/* The same, allocated, over `n_docs` of them (ul_work_draw). */
+ul_status ul_fisher_new(ul_work *w, const ul_docs *docs, int64_t n_docs, double ***out) UL_MUST;
+/* The same over fisher_docs of the forget and of the retain rows; of one set, with damping times its mean. */
 #define UL_PARAM_FISHER_DOCS                                                                                             \
     {"fisher_docs", UL_INT, 400, 0, 1e9, "documents", "rows of each set that the information is taken from; 0: all", NULL}
 ul_status ul_fisher_pair(ul_work *w, double ***forget, double ***retain) UL_MUST;
 ul_status ul_fisher_damped(ul_work *w, const ul_docs *docs, double ***fisher, double *lambda) UL_MUST;
 
+/* The adapters of the model start from the Fisher information of the forget and of the retain rows (_fila.c); the function
+ * stays. They move afterwards, and nothing else. After this UL_PASS_BASE is not the reference any more. */
+ul_status ul_fila(ul_work *w) UL_MUST;
 /* ---- shared: weights (_weights.c) ----------------------------------------------------------------------------------- */
 /* A copy of all that moves, in real, and the way back; the model's own arrays stay where they are. */
 typedef struct {

@@ -110,6 +110,19 @@ run 0 eval --model merged --forget forget.jsonl --json --quiet
 run 0 eval --model model --forget forget.jsonl --json --quiet
 [ "$(numbers said)" != "$(numbers with)" ] || fail "the adapter does nothing: $(numbers said)"
 
+# FILA: the weights below the adapter are not the file's during the run; what is written fits the file's, at twice the rank.
+run 0 forget --model model --forget forget.jsonl --retain retain.jsonl --method loku --lora all-linear --lora-r 2 --steps 2 --quiet --out fila
+grep -q '"r": 4' fila/adapter_config.json || fail 'the adapter that FILA started has not twice the rank'
+run 0 eval --model model --adapter fila --forget forget.jsonl --json --quiet
+cp said with
+run 0 forget --model model --forget forget.jsonl --retain retain.jsonl --method loku --lora all-linear --lora-r 2 --steps 2 --quiet \
+    --lora-merge --out fila-merged
+run 0 eval --model fila-merged --forget forget.jsonl --json --quiet
+[ "$(numbers said)" = "$(numbers with)" ] || fail "FILA: adapter $(numbers with), merged $(numbers said)"
+run 0 forget --model model --forget forget.jsonl --retain retain.jsonl --method loku --loku.fila false --lora all-linear --lora-r 2 --steps 2 \
+    --quiet --out ihl
+grep -q '"r": 2' ihl/adapter_config.json || fail '--loku.fila false starts adapters all the same'
+
 # ---- every method runs with no flag of its own ------------------------------------------------------------------------------
 # Two steps: the first of a warm-up has a rate of 0, and a procedure that goes along what was learnt finds nothing.
 for m in $("$UL" methods | awk 'NR > 1 && NF > 3 { print $1 } /^$/ { exit }'); do

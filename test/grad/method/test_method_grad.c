@@ -174,6 +174,7 @@ static double all_of(const ul_method *m, const ul_args *a, numbers *x)
     ul_reading read[UL_READINGS];
     for (int k = m->readings ? m->readings(a, read) : 0; k-- > 0;)
         sum += read[k].from * (k + 1) + read[k].to * (k + 2) + (read[k].behind ? (double)strlen(read[k].behind) : 0);
+    sum += m->needs_of && m->needs_of(a) & UL_NEED_INFORMED_START;
     if (m->dual) sum += m->dual(a, 0, 0, -1) + m->dual(a, 3, 0.7, 5.2);
     return sum;
 }
@@ -194,7 +195,8 @@ static void test_parameters_matter(void **state)
                 if (!strcmp(a.params[j].key, "alpha")) a.num[j] = 1; /* of some methods no retain term is the default */
             fill(&x);
             const double before = all_of(e[i].method, &a, &x);
-            a.num[k] = p->dflt + (p->type == UL_INT ? 1 : p->dflt < 0 ? 1.5 : 0.5); /* -1: by the size of the model */
+            a.num[k] = p->type == UL_BOOL ? 1 - p->dflt
+                                          : p->dflt + (p->type == UL_INT ? 1 : p->dflt < 0 ? 1.5 : 0.5); /* -1: by size */
             char text[16] = "something else";
             for (int c = 0; p->type == UL_TEXT && choice(p, c, text); c++)
                 if (strcmp(text, p->text)) break;
