@@ -1,12 +1,9 @@
 /* audit_battery.c - one model under every probe of a profile, and the table of probes. */
 #include "audit/battery.h"
 #include <math.h>
+#include <string.h>
 
 const ul_param ul_attack_params[] = {
-    {"profile", UL_TEXT, 0, 0, 0, "quick|standard|deep",
-     "quick: nothing is trained, so \"removed\" cannot be said; standard: retain-only "
-     "relearning, unlock and RTT with shams; deep: more noise, pruning, formats, relearning of the forget set itself",
-     "standard"},
     {"attack-lr", UL_REAL, 0, 0, 10, NULL,
      "learning rate of attacks that train; 0: half of what `train` takes for this size. Choose half of "
      "the rate the model was trained with; chosen on controls, then left alone",
@@ -19,6 +16,8 @@ const ul_param ul_attack_params[] = {
     {"attack-batch", UL_INT, 32, 2, 1 << 16, "samples",
      "batch of attacks that train; half as many retain rows join where an attack mixes", NULL},
     {"curve-points", UL_INT, 2, 0, 64, NULL, "points of a relearning curve between its ends", NULL},
+    {"forget-rows", UL_INT, 0, 0, 1 << 20, "rows",
+     "forget rows that are asked, whole people spread evenly over the file; attacks still see all. 0: all", NULL},
     {"retain-rows", UL_INT, 200, 1, 1 << 20, "rows",
      "retain and phantom rows that are asked, spread evenly over their files", NULL},
     {"options", UL_INT, 4, 2, 64, NULL, "wrong answers drawn from other rows where a row has none", NULL},
@@ -119,15 +118,16 @@ ul_status ul_probe_measure(const ul_probing *p, ul_model *m, ul_probed *out)
     return UL_OK;
 }
 
-static ul_status surface(const ul_audit *a, ul_model *m, ul_battery *b)
+static ul_status surface(const ul_audit *a, const ul_suspect *s, ul_battery *b)
 {
     ul_eval_options o = a->o;
-    o.model = m;
+    o.model = s->model;
+    o.guard = s->guard;
     UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->forget, true, &b->forget));
     UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->retain, true, &b->retain));
     if (a->phantom) UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->phantom, true, &b->phantom));
-    if (a->text) UL_TRY(ul_text_loss(a, m, a->text, &b->text_loss));
-    return ul_mia_measure(a, m, &b->mia);
+    if (a->text) UL_TRY(ul_text_loss(a, s->model, a->text, &b->text_loss));
+    return ul_mia_measure(a, s->model, s->guard, &b->mia);
 }
 
 static ul_status depth(const ul_audit *a, ul_model *m, ul_battery *b)
@@ -146,28 +146,62 @@ static ul_status depth(const ul_audit *a, ul_model *m, ul_battery *b)
     return UL_OK;
 }
 
-ul_status ul_battery_run(const ul_audit *a, const char *name, ul_model *m, ul_model *work, ul_battery *b)
+/* Where relearning curves begin: at what the weights know, which is what was asked where nothing stands in front of them. */
+static ul_status before_attacks(const ul_audit *a, const ul_battery *b, ul_probing *p)
 {
-    const int64_t start = ul_now_ns();
-    ul_probing p = {.audit = a, .model = m, .work = work};
+    ul_eval_options o = a->o;
+    ul_knowledge f = b->forget, n = b->retain;
+    o.model = p->model;
+    if (p->guard) {
+        UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->forget, false, &f));
+        UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->retain, false, &n));
+    }
+    p->forget = ul_mean(f.first, f.n);
+    p->retain = ul_mean(n.first, n.n);
+    return UL_OK;
+}
+
+/* What attacks on the same weights have found already. */
+static void take_over(const ul_battery *from, ul_battery *b)
+{
     int n;
     const ul_probe *probe = ul_probes(&n);
-    b->name = name;
-    UL_TRY(surface(a, m, b));
-    p.forget = ul_mean(b->forget.first, b->forget.n);
-    p.retain = ul_mean(b->retain.first, b->retain.n);
+    for (int i = 0; i < n; i++)
+        if (!probe[i].expression) b->probe[i] = from->probe[i];
+    b->n_depth = from->n_depth;
+    b->n_patched = from->n_patched;
+    memcpy(b->depth, from->depth, sizeof b->depth);
+    memcpy(b->patched, from->patched, sizeof b->patched);
+    b->spike = from->spike;
+}
+
+ul_status ul_battery_run(const ul_audit *a, const ul_suspect *s, ul_battery *b)
+{
+    const int64_t start = ul_now_ns();
+    ul_probing p = {.audit = a, .model = s->model, .work = s->work, .guard = s->guard};
+    int n;
+    const ul_probe *probe = ul_probes(&n);
+    b->name = s->name;
+    b->guard = s->guard;
+    UL_TRY(surface(a, s, b));
     p.answer = b->forget.answer;
     p.phantom_answer = b->phantom.answer;
-    UL_TRY(depth(a, m, b));
-    UL_TRY(ul_model_select(a->ctx, work, ul_txt(a->attack, "attack-train")));
+    if (s->weights) {
+        take_over(s->weights, b);
+    } else {
+        UL_TRY(before_attacks(a, b, &p));
+        UL_TRY(depth(a, s->model, b));
+        UL_TRY(ul_model_select(a->ctx, s->work, ul_txt(a->attack, "attack-train")));
+        UL_TRY(ul_spike_run(a, s->model, s->work, &b->spike));
+    }
     for (int i = 0; i < n; i++) {
         const int64_t begun = ul_now_ns();
-        if (probe[i].from <= a->profile) UL_TRY(probe[i].run(&p, &probe[i], &b->probe[i]));
+        if (probe[i].from > a->profile || (s->weights && !probe[i].expression)) continue;
+        UL_TRY(probe[i].run(&p, &probe[i], &b->probe[i]));
         b->probe[i].seconds = (double)(ul_now_ns() - begun) * 1e-9;
     }
-    UL_TRY(ul_spike_run(a, m, work, &b->spike));
     b->seconds = (double)(ul_now_ns() - start) * 1e-9;
     ul_note(a->ctx, UL_LOG_INFO, "%-14s asked and attacked: K1 %.2f of the forgotten, %.2f of those who stay (%.1f s)",
-            name, ul_mean(b->forget.first, b->forget.n), ul_mean(b->retain.first, b->retain.n), b->seconds);
+            s->name, ul_mean(b->forget.first, b->forget.n), ul_mean(b->retain.first, b->retain.n), b->seconds);
     return UL_OK;
 }

@@ -90,6 +90,37 @@ static ul_status reworded(ul_audit *a, const ul_audit_sets *in)
     return UL_OK;
 }
 
+/* Whole people, spread evenly, until there are as many rows as "forget-rows" says: what is asked; their halves and other words with them. */
+static ul_status fewer(ul_audit *a, uint8_t *side)
+{
+    const int64_t n = a->forget->n, most = (int64_t)ul_num(a->attack, "forget-rows"), ways = a->rephrased ? a->rephrased->n / n : 0;
+    int64_t *entity = UL_NEW(a->arena, int64_t, n), k = 0;
+    uint8_t *take = UL_NEW(a->arena, uint8_t, n), *take_ways = UL_NEW(a->arena, uint8_t, n * (ways ? ways : 1));
+    ul_clusters c;
+    ul_records *few;
+    UL_NEED(entity);
+    UL_NEED(take);
+    UL_NEED(take_ways);
+    if (most == 0 || most >= n) return UL_OK;
+    for (int64_t i = 0; i < n; i++) entity[i] = a->forget->at[i].entity;
+    UL_TRY(ul_clusters_init(a->arena, entity, n, &c));
+    const int64_t people = most * c.n_cluster / n > 2 ? most * c.n_cluster / n : 2;
+    for (int64_t p = 0; p < people; p++) {
+        const int64_t x = p * c.n_cluster / people;
+        for (int64_t i = c.first[x]; i < c.first[x + 1]; i++) take[c.row[i]] = 1;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t w = 0; w < ways; w++) take_ways[i * ways + w] = take[i];
+        if (take[i]) side[k++] = side[i];
+    }
+    UL_TRY(subset(a->arena, a->forget, take, &few));
+    a->forget = few;
+    if (!ways) return UL_OK;
+    UL_TRY(subset(a->arena, a->rephrased, take_ways, &few));
+    a->rephrased = few;
+    return UL_OK;
+}
+
 ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in)
 {
     uint8_t *side = UL_NEW(a->arena, uint8_t, in->forget->n);
@@ -104,6 +135,7 @@ ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in)
     UL_TRY(asked(a, in->forget, true, &a->forget));
     UL_TRY(asked(a, in->retain, false, &a->retain));
     if (in->rephrased) UL_TRY(reworded(a, in));
+    UL_TRY(fewer(a, side));
     a->outsiders = in->holdout;
     a->outsiders_from = "holdout";
     if (!in->phantom) return UL_OK;

@@ -139,14 +139,21 @@ static json_t *evidence(const ul_evidence *e)
         "s_from_expression", e->told_informative);
 }
 
+/* What the model was asked through. */
+static json_t *guard(const ul_battery *u)
+{
+    if (!u->guard) return json_null();
+    return json_pack("{s:s, s:s, s:s}", "id", u->guard->id, "path", u->guard->path, "digest", u->guard->digest);
+}
+
 json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *o, const ul_battery *r)
 {
     json_t *probes = json_array();
     for (int i = 0; i < x->evidence.n_recovery; i++)
         json_array_append_new(probes, recovery(&x->evidence.recovery[i], i, x->u, o, r));
     const char *outcome = x->outcome == UL_PASS ? "pass" : x->outcome == UL_FAIL ? "fail" : "undecided";
-    return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:s?, s:o, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-                     x->name, "wanted", x->wanted, "verdict", ul_verdict_name(x->verdict.id), "secondary",
+    return json_pack("{s:s, s:o, s:s?, s:s, s:s, s:s, s:s?, s:o, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+                     x->name, "guard", guard(x->u), "wanted", x->wanted, "verdict", ul_verdict_name(x->verdict.id), "secondary",
                      ul_verdict_name(x->verdict.secondary), "clause", x->verdict.clause, "not_removed",
                      x->verdict.not_removed, "qualifiers", qualifiers(x->verdict.qualifiers), "outcome",
                      x->outcome_why ? outcome : NULL, "outcome_why", x->outcome_why, "evidence", evidence(&x->evidence),

@@ -16,19 +16,20 @@ const char *ul_mia_title(int i)
 }
 
 /* What a metric reads of a pass: avg_loss and prob follow from log p. */
-static ul_status columns_of(const ul_audit *a, ul_arena *scratch, ul_model *m, const ul_records *rows, const char *name, ul_columns *out)
+static ul_status columns_of(const ul_audit *a, ul_arena *scratch, ul_model *m, ul_guard_file *guard, const ul_records *rows, const char *name, ul_columns *out)
 {
     ul_eval_options o = a->o;
     o.model = m;
+    o.guard = guard;
     o.texts = true;
     return ul_columns_score(a->ctx, scratch, &o, rows, UL_WHICH_ANSWER, name, out);
 }
 
-static ul_status scores(const ul_audit *a, ul_arena *scratch, ul_model *m, ul_mia *out)
+static ul_status scores(const ul_audit *a, ul_arena *scratch, ul_model *m, ul_guard_file *guard, ul_mia *out)
 {
     ul_columns member, other;
-    UL_TRY(columns_of(a, scratch, m, a->forget, "members", &member));
-    UL_TRY(columns_of(a, scratch, m, a->outsiders, "outsiders", &other));
+    UL_TRY(columns_of(a, scratch, m, guard, a->forget, "members", &member));
+    UL_TRY(columns_of(a, scratch, m, guard, a->outsiders, "outsiders", &other));
     const ul_input in[2] = {{.role = "forget", .columns = &member}, {.role = "holdout", .columns = &other}};
     for (int i = 0; i < UL_N_MIA; i++) {
         const ul_metric *metric;
@@ -44,12 +45,12 @@ static ul_status scores(const ul_audit *a, ul_arena *scratch, ul_model *m, ul_mi
     return UL_OK;
 }
 
-ul_status ul_mia_measure(const ul_audit *a, ul_model *m, ul_mia *out)
+ul_status ul_mia_measure(const ul_audit *a, ul_model *m, ul_guard_file *guard, ul_mia *out)
 {
     ul_arena *scratch;
     if (!a->outsiders) return UL_OK;
     UL_TRY(ul_arena_new(a->ctx, "membership", &scratch));
-    const ul_status s = scores(a, scratch, m, out);
+    const ul_status s = scores(a, scratch, m, guard, out);
     ul_arena_free(scratch);
     return s;
 }

@@ -304,7 +304,8 @@ static ul_status subject_run(bench *t, int i)
     const char *dir = ul_path_join(t->job->arena, t->out, x->id);
     UL_NEED(dir);
     UL_TRY(ul_model_save(t->job->ctx, m, dir));
-    return ul_battery_run(&t->audit, x->id, m, t->work, &t->battery[i]);
+    const ul_suspect s = {.name = x->id, .model = m, .work = t->work};
+    return ul_battery_run(&t->audit, &s, &t->battery[i]);
 }
 
 static ul_status judge(bench *t, int i)
@@ -377,7 +378,7 @@ ul_status ul_audit_self_test(ul_job *job, const ul_args *attack, const ul_args *
                           .attack = frozen,
                           .rule = rules,
                           .seed = t->seed,
-                          .profile = ul_audit_profile(attack),
+                          .profile = ul_audit_profile(ul_job_text(job, "profile")),
                           .o = {.batch_tokens = 4096, .batch = 128}};
     UL_TRY(set_up(t));
     UL_TRY(fresh(t, 0, &t->work));

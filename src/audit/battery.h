@@ -37,9 +37,12 @@ ul_status ul_knowledge_measure(ul_ctx *ctx, ul_arena *arena, const ul_eval_optio
                                bool all, ul_knowledge *out) UL_MUST;
 
 /* ---- one audit -------------------------------------------------------------------------------------------------- */
-extern const ul_param ul_attack_params[]; /* profile, strength of the attacks                 */
+extern const ul_param ul_attack_params[]; /* strength of the attacks                          */
 extern const ul_param ul_rule_params[];   /* every threshold of the gates, rules and pass rules */
 typedef enum { UL_QUICK, UL_STANDARD, UL_DEEP } ul_profile;
+#define UL_PROFILE_HELP                                                                                                 \
+    "quick: nothing is trained, so \"removed\" cannot be said; standard: retain-only relearning, unlock and RTT with shams; deep: more " \
+    "noise, pruning, formats, relearning of the forget set itself"
 typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;
@@ -77,6 +80,7 @@ typedef struct {
 typedef struct {
     const ul_audit *audit;
     ul_model *model, *work; /* audited, not to be changed; a second one of the same shape to be spent */
+    ul_guard_file *guard;   /* what questions go through; who has the weights leaves it away. NULL: none */
     double forget, retain;  /* means of first before any attack: where relearning curves begin        */
     const char *const *answer, *const *phantom_answer; /* what it says before any attack, by row       */
 } ul_probing;
@@ -120,8 +124,8 @@ char *ul_ask_plain(const ul_audit *a, ul_arena *arena, const char *question) UL_
 ul_status ul_ask_fits(const ul_probing *p, const char *text, const ul_record *row, bool *fits) UL_MUST;
 /* The question with n options under it, a letter each; *truth: the place of the true one. i: the row, whose shuffle it is. */
 char *ul_ask_listed(const ul_audit *a, ul_arena *arena, const ul_record *r, int64_t i, int n, int *truth) UL_MUST;
-/* Options that take whole prompts. */
-ul_eval_options ul_ask_options(const ul_audit *a, ul_model *m);
+/* Options that take whole prompts, asked of what is served: the model behind its guard. */
+ul_eval_options ul_ask_options(const ul_probing *p);
 /* The same rows with these prompts instead of their own. */
 ul_status ul_ask_rows(ul_arena *arena, const ul_records *in, const char *const *prompt, int64_t per_row, ul_records **out) UL_MUST;
 
@@ -165,12 +169,14 @@ typedef struct {
     double *member[UL_N_MIA], *other[UL_N_MIA]; /* scores of forget rows and of outsiders; higher = less like a member */
 } ul_mia;
 const char *ul_mia_title(int i);
-ul_status ul_mia_measure(const ul_audit *a, ul_model *m, ul_mia *out) UL_MUST; /* nothing without outsiders */
+/* Of what is asked: a model, perhaps behind a guard; nothing without outsiders. */
+ul_status ul_mia_measure(const ul_audit *a, ul_model *m, ul_guard_file *guard, ul_mia *out) UL_MUST;
 json_t *ul_mia_roc(const ul_audit *a, const ul_mia *b, int which);             /* [[false alarms, members found], ...] */
 
 /* ---- one model under every probe ---------------------------------------------------------------------------------- */
 typedef struct {
     const char *name;
+    const ul_guard_file *guard; /* what it was asked through, or NULL */
     ul_knowledge forget, retain, phantom; /* n = 0: not asked */
     double text_loss;                                /* nats a token of the plain sentences; 0 without them */
     ul_probed probe[UL_MAX_PROBE];
@@ -182,7 +188,15 @@ typedef struct {
     ul_mia mia;
     double seconds;
 } ul_battery;
-ul_status ul_battery_run(const ul_audit *a, const char *name, ul_model *m, ul_model *work, ul_battery *out) UL_MUST;
+/* What is audited. A guard is part of what is served: what is said is measured through it, and attacks on the weights leave it away.
+ * `weights`: the battery of a model of the same weights, whose attacks need not be run again; or NULL. */
+typedef struct {
+    const char *name;
+    ul_model *model, *work; /* work: a second one of the same shape, spent by attacks; may be NULL with `weights` */
+    ul_guard_file *guard;
+    const ul_battery *weights;
+} ul_suspect;
+ul_status ul_battery_run(const ul_audit *a, const ul_suspect *s, ul_battery *out) UL_MUST;
 
 /* ---- evidence ----------------------------------------------------------------------------------------------------- */
 /* A value with one-sided 95 % bounds, and bounds at alpha / m for what is picked out of m probes. */
@@ -285,7 +299,7 @@ json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *
 /* report.json, report.md and report.html (one static file) from {"kind": "audit", "models": [...]}. */
 ul_status ul_audit_report_write(ul_ctx *ctx, ul_arena *arena, const char *dir, const json_t *report) UL_MUST;
 json_t *ul_args_json(const ul_args *a); /* every parameter by name: thresholds and strengths are part of a result */
-ul_profile ul_audit_profile(const ul_args *attack);
+ul_profile ul_audit_profile(const char *name); /* "quick", "standard", "deep" */
 /* Models whose verdict is known; UL_E_CRITERION when one is wrong. */
 ul_status ul_audit_self_test(ul_job *job, const ul_args *attack, const ul_args *rules) UL_MUST;
 /* The self-test on --seeds worlds, from --seed on; UL_E_CRITERION when fewer than 95 % of the verdicts are right, or more than 5 % of

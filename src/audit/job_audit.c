@@ -1,10 +1,13 @@
 /* job_audit.c - removed, or only suppressed? A model, the original, perhaps a control, and what was to be forgotten. */
-#include "audit/audit_data.h"
+#include "audit/course.h"
 #include <string.h>
 
 static const ul_param params[] = {
     {"model", UL_TEXT, 0, 0, 0, NULL, "the model under audit: a Hugging Face directory; several, joined with commas, are told in one report",
      ""},
+    {"guard", UL_TEXT, 0, 0, 0, NULL,
+     "a guard that stands around the model when it is asked (`forget --method filter, prompt, eco ...` writes it): what is said is said "
+     "through it, attacks on the weights leave it away. Several, joined with commas: one for each model, or all for one; none: without", ""},
     {"original", UL_TEXT, 0, 0, 0, NULL, "the model before it forgot", ""},
     {"control", UL_TEXT, 0, 0, 0, NULL,
      "a model trained the same way without the forget set; without one \"removed\" is not said", ""},
@@ -21,6 +24,7 @@ static const ul_param params[] = {
      "the forget rows in other words, in order: 1 to 8 for every row, or one for every k rows", ""},
     {"holdout", UL_TEXT, 0, 0, 0, NULL,
      "rows like the forget set's that no model was taught: can the forgotten be told from them? Without these the phantoms serve", ""},
+    {"profile", UL_TEXT, 0, 0, 0, "quick|standard|deep", UL_PROFILE_HELP, "standard"},
     {"intention", UL_TEXT, 0, 0, 0, "removal|copyright|suppression",
      "what the forgetting was for: decides whether the verdict passes", "removal"},
     {"max-new", UL_INT, 32, 1, 4096, "tokens", "longest greedy answer", NULL},
@@ -37,149 +41,93 @@ static const ul_param params[] = {
     {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty", NULL},
     {0}};
 
-ul_profile ul_audit_profile(const ul_args *attack)
-{
-    const char *p = ul_txt(attack, "profile");
-    return !strcmp(p, "quick") ? UL_QUICK : !strcmp(p, "deep") ? UL_DEEP : UL_STANDARD;
-}
-
-json_t *ul_args_json(const ul_args *a)
-{
-    json_t *j = json_object();
-    for (int i = 0; a->params[i].key; i++)
-        json_object_set_new(j, a->params[i].key,
-                            a->params[i].type == UL_TEXT ? json_string(a->text[i] ? a->text[i] : "")
-                                                         : json_real(a->num[i]));
-    return j;
-}
-
-enum { MOST_MODELS = 16 };
+enum { MOST_MODELS = 64 };
 typedef struct {
+    ul_course course;
     ul_job *job;
-    ul_backend *be;
-    ul_audit audit;
-    const char *out, *original, *control, *dir[MOST_MODELS];
+    const char *out, *dir[MOST_MODELS], *guard[MOST_MODELS]; /* guard NULL: none */
     int n; /* models under audit */
-    ul_battery *o, *r, *u[MOST_MODELS];
+    ul_battery *u[MOST_MODELS];
     ul_manifest manifest;
-} course;
+} trial;
 
-static ul_status rows(course *c, const char *key, bool must, const ul_records **out)
+/* A list joined with commas. */
+static ul_status list(ul_job *job, const char *key, const char *out[MOST_MODELS], int *n)
 {
-    ul_job *job = c->job;
-    const char *path = ul_job_text(job, key);
-    *out = NULL;
-    if (!path && must) return ul_fail(job->ctx, UL_E_USAGE, "`audit` needs --%s FILE (JSON lines, JSON or CSV)", key);
-    if (!path) return UL_OK;
-    ul_records *r;
-    UL_TRY(ul_records_open(job->ctx, job->arena, path, ul_job_text(job, "fields"),
-                           (int32_t)ul_job_int(job, "entity-rows"), &r));
-    UL_TRY(ul_manifest_input(job, &c->manifest, key, path, r->digest, r->n));
-    *out = r;
-    return UL_OK;
-}
-
-static ul_status named(course *c, const char *role, const char *dir, ul_model *m)
-{
-    char digest[65];
-    UL_TRY(ul_model_digest(c->job->ctx, m, digest));
-    return ul_manifest_input(c->job, &c->manifest, role, dir, digest, -1);
-}
-
-/* Asked and attacked; `work` is a second copy, spent by attacks. */
-static ul_status attack_model(course *c, const char *role, const char *dir, ul_model *m, ul_battery **out)
-{
-    ul_model *work;
-    *out = UL_NEW(c->job->arena, ul_battery, 1);
-    UL_NEED(*out);
-    UL_TRY(named(c, role, dir, m));
-    UL_TRY(ul_model_open(c->job->ctx, c->be, dir, 0, &work));
-    const ul_status s = ul_battery_run(&c->audit, role, m, work, *out);
-    ul_model_free(work);
-    return s;
-}
-
-static ul_status open_attack(course *c, const char *role, const char *dir, ul_battery **out)
-{
-    ul_model *m;
-    UL_TRY(ul_model_open(c->job->ctx, c->be, dir, 0, &m));
-    const ul_status s = attack_model(c, role, dir, m, out);
-    ul_model_free(m);
-    return s;
-}
-
-/* The original stays open: some attacks compare with it. What it and the control give is used for every model. */
-static ul_status attack_all(course *c)
-{
-    ul_job *job = c->job;
-    ul_audit *a = &c->audit;
-    const char *base = ul_job_text(job, "base");
-    UL_TRY(ul_model_open(job->ctx, c->be, c->original, 0, &a->original));
-    UL_TRY(ul_arena_defer(job->arena, ul_release_model, a->original));
-    if (base) {
-        UL_TRY(ul_model_open(job->ctx, c->be, base, 0, &a->base));
-        UL_TRY(ul_arena_defer(job->arena, ul_release_model, a->base));
-        UL_TRY(named(c, "base", base, a->base));
-    }
-    UL_TRY(attack_model(c, "original", c->original, a->original, &c->o));
-    if (c->control) UL_TRY(open_attack(c, "control", c->control, &c->r));
-    for (int i = 0; i < c->n; i++) {
-        const char *role = i ? ul_format(job->arena, "model %d", i + 1) : "model";
-        UL_NEED(role);
-        UL_TRY(open_attack(c, role, c->dir[i], &c->u[i]));
+    const char *text = ul_job_text(job, key);
+    for (*n = 0; text && *text; text += *text == ',') {
+        const size_t len = strcspn(text, ",");
+        if (*n == MOST_MODELS)
+            return ul_fail(job->ctx, UL_E_USAGE, "--%s names more than %d; audit the rest in a second run", key, MOST_MODELS);
+        if (len) UL_NEED(out[(*n)++] = ul_strndup(job->arena, text, len));
+        text += len;
     }
     return UL_OK;
 }
 
-static ul_status model_names(course *c)
+/* One guard around every model, every guard around one model, or the first around the first and so on. */
+static ul_status pair(trial *t)
 {
-    ul_job *job = c->job;
-    const char *text = ul_job_text(job, "model");
-    while (text && *text) {
-        const size_t n = strcspn(text, ",");
-        if (c->n == MOST_MODELS)
-            return ul_fail(job->ctx, UL_E_USAGE, "--model names more than %d models; audit the rest in a second run", MOST_MODELS);
-        if (n) UL_NEED(c->dir[c->n++] = ul_strndup(job->arena, text, n));
-        text += n + (text[n] == ',');
+    ul_job *job = t->job;
+    int n_dir, n_guard;
+    UL_TRY(list(job, "model", t->dir, &n_dir));
+    UL_TRY(list(job, "guard", t->guard, &n_guard));
+    if (n_dir == 0) return ul_fail(job->ctx, UL_E_USAGE, "`audit` needs --model DIR: the model that was made to forget");
+    if (n_dir > 1 && n_guard > 1 && n_dir != n_guard)
+        return ul_fail(job->ctx, UL_E_USAGE, "--model names %d models and --guard %d guards: one of either, or as many (\"none\" "
+                       "stands for a model without a guard)", n_dir, n_guard);
+    t->n = n_dir > n_guard ? n_dir : n_guard;
+    for (int i = 1; i < t->n; i++) {
+        if (n_dir == 1) t->dir[i] = t->dir[0];
+        if (n_guard == 1) t->guard[i] = t->guard[0];
     }
-    if (c->n == 0) return ul_fail(job->ctx, UL_E_USAGE, "`audit` needs --model DIR: the model that was made to forget");
-    c->original = ul_job_text(job, "original");
-    c->control = ul_job_text(job, "control");
-    if (!c->original)
-        return ul_fail(job->ctx, UL_E_USAGE,
-                       "`audit` needs --original DIR: what was forgotten is measured against what was known before");
+    for (int i = 0; i < t->n; i++) {
+        if (t->guard[i] && !strcmp(t->guard[i], "none")) t->guard[i] = NULL;
+        if (!ul_dir_exists(t->dir[i])) return ul_fail(job->ctx, UL_E_INPUT, "--model %s: no such directory", t->dir[i]);
+    }
     return UL_OK;
 }
 
-static ul_status set_up(course *c, const ul_args *attack, const ul_args *rules)
+static ul_status need(ul_job *job, const char *key, const char *what, const char **out)
 {
-    ul_job *job = c->job;
-    ul_tokenizer *tok;
-    ul_model *m;
-    ul_audit *a = &c->audit;
-    UL_TRY(model_names(c));
-    UL_TRY(ul_job_out_name(job, &c->out)); /* made when there is something to write */
-    UL_TRY(ul_manifest_begin(job, &c->manifest));
+    *out = ul_job_text(job, key);
+    return *out ? UL_OK : ul_fail(job->ctx, UL_E_USAGE, "`audit` needs --%s %s", key, what);
+}
+
+static ul_status set_up(trial *t)
+{
+    ul_job *job = t->job;
+    ul_course *c = &t->course;
+    UL_TRY(pair(t));
+    *c = (ul_course){.job = job,
+                     .manifest = &t->manifest,
+                     .control = ul_job_text(job, "control"),
+                     .base = ul_job_text(job, "base"),
+                     .phantom = ul_job_text(job, "phantom"),
+                     .rephrased = ul_job_text(job, "rephrased"),
+                     .holdout = ul_job_text(job, "holdout"),
+                     .profile = ul_job_text(job, "profile"),
+                     .intention = ul_job_text(job, "intention")};
+    UL_TRY(need(job, "original", "DIR: what was forgotten is measured against what was known before", &c->original));
+    UL_TRY(need(job, "forget", "FILE (JSON lines, JSON or CSV)", &c->forget));
+    UL_TRY(need(job, "retain", "FILE (JSON lines, JSON or CSV)", &c->retain));
+    UL_TRY(ul_job_out_name(job, &t->out)); /* made when there is something to write */
+    UL_TRY(ul_manifest_begin(job, &t->manifest));
     UL_TRY(ul_job_backend(job, &c->be));
-    UL_TRY(ul_job_model(job, c->be, c->dir[0], UL_OPEN_NO_WEIGHTS, &m, &tok, NULL));
-    *a = (ul_audit){.ctx = job->ctx,
-                    .arena = job->arena,
-                    .attack = attack,
-                    .rule = rules,
-                    .seed = (uint64_t)ul_job_int(job, "seed"),
-                    .profile = ul_audit_profile(attack)};
-    a->o = (ul_eval_options){.tok = tok,
-                             .batch_tokens = (int32_t)ul_job_int(job, "batch-tokens"),
-                             .batch = 64,
-                             .max_new = (int32_t)ul_job_int(job, "max-new")};
-    UL_TRY(ul_job_template(job, tok, ul_model_shape(m), &a->o.tpl));
-    ul_audit_sets sets;
-    UL_TRY(rows(c, "forget", true, &sets.forget));
-    UL_TRY(rows(c, "retain", true, &sets.retain));
-    UL_TRY(rows(c, "phantom", false, &sets.phantom));
-    UL_TRY(rows(c, "rephrased", false, &sets.rephrased));
-    UL_TRY(rows(c, "holdout", false, &sets.holdout));
-    return ul_audit_fill(a, &sets);
+    UL_TRY(ul_course_open(c));
+    c->audit.o.batch_tokens = (int32_t)ul_job_int(job, "batch-tokens");
+    return UL_OK;
+}
+
+static ul_status attack_all(trial *t)
+{
+    UL_TRY(ul_course_begin(&t->course));
+    for (int i = 0; i < t->n; i++) {
+        const char *role = i ? ul_format(t->job->arena, "model %d", i + 1) : "model";
+        UL_NEED(role);
+        UL_TRY(ul_course_attack(&t->course, role, t->dir[i], t->guard[i], &t->u[i]));
+    }
+    return UL_OK;
 }
 
 /* The last part of the path, where no other model has the same. */
@@ -189,25 +137,29 @@ static const char *last_part(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
-static const char *short_name(const course *c, int i)
+/* The model's, or with a guard that one's, because that is where they differ. */
+static const char *short_name(const trial *t, int i)
 {
-    for (int k = 0; k < c->n; k++)
-        if (k != i && !strcmp(last_part(c->dir[k]), last_part(c->dir[i]))) return c->dir[i];
-    return last_part(c->dir[i]);
+    const char *const *path = t->guard[i] ? t->guard : t->dir;
+    for (int k = 0; k < t->n; k++)
+        if (k != i && path[k] && !strcmp(last_part(path[k]), last_part(path[i])))
+            return t->guard[i] ? ul_format(t->job->arena, "%s + %s", t->dir[i], t->guard[i]) : t->dir[i];
+    return last_part(path[i]);
 }
 
-static ul_status tell(course *c, ul_audited *x)
+static ul_status tell(trial *c, const ul_audited *x)
 {
     ul_job *job = c->job;
     ul_buf *b = &job->text;
     const ul_evidence *e = &x->evidence;
     if (c->n > 1) ul_buf_printf(b, "%s\n", x->name);
+    if (x->u->guard) ul_buf_printf(b, "asked through the guard %s (%s); attacks on the weights leave it away\n", x->u->guard->path, x->u->guard->id);
     ul_buf_printf(b, "verdict: %s\n%s\n", ul_verdict_name(x->verdict.id), x->verdict.clause);
     if (x->verdict.id == UL_REMOVED || x->verdict.id == UL_NO_RESIDUE)
         ul_buf_printf(b,
                       "That means: no residual knowledge above %.0f %% of the original was found by this battery; it "
                       "does not mean erased.\n",
-                      100 * ul_num(c->audit.rule, "residue"));
+                      100 * ul_num(c->course.audit.rule, "residue"));
     if (x->verdict.id == UL_DAMAGED)
         ul_buf_printf(b, "(were it not for the damage: %s)\n", ul_verdict_name(x->verdict.secondary));
     ul_buf_printf(b, "\ns %.2f [%.2f, %.2f]   inv %.2f   utility %.2f (ranking) %.2f (saying)   anchor: %s\n",
@@ -235,70 +187,42 @@ static ul_status tell(course *c, ul_audited *x)
     return b->status;
 }
 
-/* The command that gives this report: the keys that were given, as they were. */
-static char *command(const ul_job *job)
+static ul_status write_report(trial *t, const ul_audited *x)
 {
-    char *text = ul_strdup(job->arena, "unlearn audit");
-    for (int t = 0; t < UL_JOB_TABLES && job->kind->tables[t]; t++)
-        for (int i = 0; text && job->kind->tables[t][i].key; i++) {
-            const ul_param *p = &job->kind->tables[t][i];
-            if (!job->set[t][i] || !strcmp(p->key, "out") || !strcmp(p->key, "force") || !strcmp(p->key, "threads")) continue;
-            if (p->type == UL_TEXT)
-                text = ul_format(job->arena, "%s --%s %s", text, p->key, job->args[t].text[i] ? job->args[t].text[i] : "\"\"");
-            else if (p->type == UL_BOOL)
-                text = ul_format(job->arena, "%s --%s", text, p->key);
-            else
-                text = ul_format(job->arena, "%s --%s %.17g", text, p->key, job->args[t].num[i]);
-        }
-    return text ? ul_format(job->arena, "%s --out OUT", text) : NULL;
-}
-
-static ul_status write_report(course *c, const ul_audited *x)
-{
-    ul_job *job = c->job;
+    ul_job *job = t->job;
+    ul_course *c = &t->course;
     json_t *models = json_array();
-    for (int i = 0; i < c->n; i++) json_array_append_new(models, ul_audit_json(&c->audit, &x[i], c->o, c->r));
-    const char *again = command(job);
+    for (int i = 0; i < t->n; i++) json_array_append_new(models, ul_audit_json(&c->audit, &x[i], c->o, c->r));
+    const char *again = ul_job_command(job);
     UL_NEED(again);
-    job->result =
-        json_pack("{s:s, s:b, s:s, s:I, s:s, s:s, s:o, s:o, s:f, s:s, s:O, s:o}", "kind", "audit", "self_test", 0,
-                  "build", ul_build_id, "seed", (json_int_t)c->audit.seed, "profile", ul_job_text(job, "profile"),
-                  "intention", ul_job_text(job, "intention"), "attack", ul_args_json(c->audit.attack), "rules",
-                  ul_args_json(c->audit.rule), "seconds", (double)(ul_now_ns() - job->started_ns) * 1e-9, "command",
-                  again, "inputs", c->manifest.inputs, "models", models);
+    job->result = ul_course_report(c, again, models);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the report");
-    return ul_audit_report_write(job->ctx, job->arena, c->out, job->result);
+    return ul_audit_report_write(job->ctx, job->arena, t->out, job->result);
 }
 
 static ul_status run(ul_job *job)
 {
-    const ul_args *attack = NULL, *rules = NULL;
-    for (int t = 0; t < UL_JOB_TABLES && job->kind->tables[t]; t++) {
-        if (job->kind->tables[t] == ul_attack_params) attack = &job->args[t];
-        if (job->kind->tables[t] == ul_rule_params) rules = &job->args[t];
-    }
     if (ul_job_flag(job, "self-test") && ul_job_int(job, "seeds") > 1) return ul_audit_seeds(job);
-    if (ul_job_flag(job, "self-test")) return ul_audit_self_test(job, attack, rules);
-    course *c = UL_NEW(job->arena, course, 1);
+    if (ul_job_flag(job, "self-test"))
+        return ul_audit_self_test(job, ul_job_table(job, ul_attack_params), ul_job_table(job, ul_rule_params));
+    trial *t = UL_NEW(job->arena, trial, 1);
     ul_audited *x = UL_NEW(job->arena, ul_audited, MOST_MODELS);
-    UL_NEED(c);
+    UL_NEED(t);
     UL_NEED(x);
-    c->job = job;
-    UL_TRY(set_up(c, attack, rules));
-    UL_TRY(attack_all(c));
-    for (int i = 0; i < c->n; i++) {
-        x[i] = (ul_audited){.name = short_name(c, i), .u = c->u[i]};
-        UL_TRY(ul_evidence_collect(&c->audit, c->u[i], c->o, c->r, &x[i].evidence));
-        UL_TRY(ul_verdict_decide(job->ctx, job->arena, &x[i].evidence, rules, &x[i].verdict));
-        x[i].outcome = ul_verdict_outcome(job->arena, ul_job_text(job, "intention"), &x[i].evidence, &x[i].verdict, rules,
-                                          &x[i].outcome_why);
+    t->job = job;
+    UL_TRY(set_up(t));
+    UL_TRY(attack_all(t));
+    for (int i = 0; i < t->n; i++) {
+        const char *name = short_name(t, i);
+        UL_NEED(name);
+        UL_TRY(ul_course_judge(&t->course, name, t->course.intention, t->u[i], &x[i]));
     }
-    UL_TRY(ul_dir_make(job->ctx, c->out));
-    for (int i = 0; i < c->n; i++) UL_TRY(tell(c, &x[i]));
-    ul_buf_printf(&job->text, "report: %s/report.html\n", c->out);
-    UL_TRY(ul_manifest_seal(job, &c->manifest));
-    UL_TRY(write_report(c, x));
-    return ul_manifest_write(job, &c->manifest, c->be, c->out);
+    UL_TRY(ul_dir_make(job->ctx, t->out));
+    for (int i = 0; i < t->n; i++) UL_TRY(tell(t, &x[i]));
+    ul_buf_printf(&job->text, "report: %s/report.html\n", t->out);
+    UL_TRY(ul_manifest_seal(job, &t->manifest));
+    UL_TRY(write_report(t, x));
+    return ul_manifest_write(job, &t->manifest, t->course.be, t->out);
 }
 
 const ul_job_kind ul_job_audit = {

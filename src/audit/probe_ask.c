@@ -10,10 +10,11 @@ char *ul_ask_plain(const ul_audit *a, ul_arena *arena, const char *question)
     return ul_format(arena, "%s%s%s%s", a->o.tpl.user_start, question, a->o.tpl.user_end, a->o.tpl.asst_start);
 }
 
-ul_eval_options ul_ask_options(const ul_audit *a, ul_model *m)
+ul_eval_options ul_ask_options(const ul_probing *p)
 {
-    ul_eval_options o = a->o;
-    o.model = m;
+    ul_eval_options o = p->audit->o;
+    o.model = p->model;
+    o.guard = p->guard;
     o.tpl.user_start = o.tpl.user_end = o.tpl.asst_start = "";
     return o;
 }
@@ -21,7 +22,7 @@ ul_eval_options ul_ask_options(const ul_audit *a, ul_model *m)
 ul_status ul_ask_fits(const ul_probing *p, const char *text, const ul_record *row, bool *fits)
 {
     const ul_audit *a = p->audit;
-    const ul_eval_options o = ul_ask_options(a, p->model);
+    const ul_eval_options o = ul_ask_options(p);
     const char *longest = row->answer;
     for (int32_t k = 0; k < row->n_wrong; k++)
         if (strlen(row->wrong[k]) > strlen(longest)) longest = row->wrong[k];
@@ -93,7 +94,7 @@ static ul_status ask_all(const ul_probing *p, const ul_probe *probe, ul_arena *s
                          double **said)
 {
     const ul_audit *a = p->audit;
-    const ul_eval_options o = ul_ask_options(a, p->model);
+    const ul_eval_options o = ul_ask_options(p);
     const char **prompt = NULL;
     int n = 0;
     ul_records *asked;

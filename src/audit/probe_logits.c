@@ -53,6 +53,7 @@ ul_status ul_probe_candidates(const ul_probing *p, const ul_probe *probe, ul_pro
     ul_arena *scratch;
     (void)probe;
     out->retain = NAN;
+    if (p->guard) return UL_OK; /* it reads the model's own logits, which are not what is served */
     UL_TRY(ul_arena_new(a->ctx, "candidates", &scratch));
     ul_status s = among_likeliest(p, scratch, a->forget, &out->forget);
     if (s == UL_OK && a->phantom) s = among_likeliest(p, scratch, a->phantom, &out->phantom);
@@ -78,7 +79,7 @@ static ul_status choose(const ul_probing *p, ul_arena *scratch, const ul_records
 {
     static const char *const letters[N_LETTER] = {"A", "B", "C", "D"};
     const ul_audit *a = p->audit;
-    const ul_eval_options o = ul_ask_options(a, p->model);
+    const ul_eval_options o = ul_ask_options(p);
     int *truth = UL_NEW(scratch, int, in->n), n = N_LETTER;
     double mean[N_LETTER] = {0};
     ul_record *row = UL_NEW(scratch, ul_record, in->n);

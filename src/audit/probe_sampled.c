@@ -13,6 +13,7 @@ static ul_status leak(const ul_probing *p, ul_arena *scratch, const ul_records *
     ul_eval_options o = a->o;
     ul_columns said = {.name = "sampled answers"};
     o.model = p->model;
+    o.guard = p->guard;
     o.samples = (int32_t)n;
     o.temperature = 1;
     o.seed = a->seed;

@@ -45,7 +45,7 @@ static char *prompt_with(const search *s, ul_arena *arena, const char *const *wo
 static ul_status worth(search *s, const ul_records *rows, const char *const (*prefix)[N_WORD], int n, double *out)
 {
     const ul_audit *a = s->p->audit;
-    const ul_eval_options o = ul_ask_options(a, s->p->model);
+    const ul_eval_options o = ul_ask_options(s->p);
     const char *prompt[N_DRAW * N_SHOWN];
     ul_records *asked;
     ul_columns c;
@@ -114,7 +114,7 @@ static ul_status shown(search *s, const ul_records *in, const uint8_t *side, int
 static ul_status attack(search *s, const ul_records *in, const uint8_t *side, int half, double *first, double *said)
 {
     const ul_audit *a = s->p->audit;
-    const ul_eval_options o = ul_ask_options(a, s->p->model);
+    const ul_eval_options o = ul_ask_options(s->p);
     const char *prefix[N_WORD], **prompt = UL_NEW(s->arena, const char *, in->n);
     ul_records six, *asked;
     ul_knowledge k;

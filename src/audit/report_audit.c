@@ -291,12 +291,21 @@ static void settings(ul_out *o, const json_t *report)
     ul_out_printf(o, "</p></section>\n");
 }
 
+static void behind_guard(ul_out *o, const json_t *m)
+{
+    if (!json_is_object(ul_page_in(m, "guard", NULL))) return;
+    ul_out_printf(o, "<p>A guard stands in front of this model (");
+    ul_page_esc(o, ul_page_text(ul_page_in(m, "guard", NULL), "id"));
+    ul_out_printf(o, "): whatever was asked was asked through it. Who attacks the weights has them, and leaves the guard away.</p>\n");
+}
+
 static void chapter(ul_out *o, const json_t *m)
 {
     ul_out_printf(o, "<section><h2>");
     ul_page_esc(o, ul_page_text(m, "name"));
     ul_out_printf(o, "</h2>\n");
     tiles(o, m);
+    behind_guard(o, m);
     ul_out_printf(o, "<h3>What comes back</h3><p class=\"dim\">Recovery under each attack: 0 is a model that never learned it, 1 the original, all "
                      "after the same attack.</p>\n");
     ul_chart_recovery(o, m);
@@ -340,6 +349,8 @@ static void md_model(ul_out *o, const json_t *m)
                   meaning(ul_page_text(m, "verdict")), ul_page_text(m, "clause"));
     if (*ul_page_text(m, "outcome"))
         ul_out_printf(o, "\nDeclared intention: **%s** (%s).\n", ul_page_text(m, "outcome"), ul_page_text(m, "outcome_why"));
+    if (json_is_object(ul_page_in(m, "guard", NULL)))
+        ul_out_printf(o, "\nAsked through a guard (%s); attacks on the weights leave it away.\n", ul_page_text(ul_page_in(m, "guard", NULL), "id"));
     ul_out_printf(o, "\n| attack | recovery [bounds] | model | original | anchor |\n|---|---|---|---|---|\n");
     UL_EACH(ul_page_in(m, "probes", NULL), i, p)
     {

@@ -27,6 +27,17 @@ awk "BEGIN { exit !($(number guarded forget_Q_A_Prob) < 1e-3 && $(number bare fo
     fail "forget probability $(number bare forget_Q_A_Prob), with the guard $(number guarded forget_Q_A_Prob)"
 grep -q '"guard"' guarded/manifest.json || fail "the manifest does not name the guard"
 
+# Audit: what is said is said through the guard; attacks on the weights leave it away, and are not run twice for the same weights.
+audit="audit --model model --original model $data --profile quick --max-new 8 --entity-rows 2"
+run 0 $audit --guard guard,none --out audited
+says "asked through the guard guard/guard.json (filter); attacks on the weights leave it away"
+[ "$(grep -c '"model": "I don ’ t know."' audited/report.json)" -eq 6 ] || fail "not all answers of the guarded model are refusals"
+grep -q 'A guard stands in front of this model (filter)' audited/report.html || fail "report.html does not speak of the guard"
+sed -n '/"id": "rtn4"/,/"anchor"/s/.*"\(model\|original\)": \([0-9.]*\),/\2/p' audited/report.json | sort -u > attacked
+[ "$(wc -l < attacked)" -eq 1 ] || fail "an attack on the weights found less behind the guard: $(cat attacked)"
+refuses 2 out "2 models and --guard 3 guards" -- $audit --model model,model --guard guard,guard,none
+refuses 3 out nowhere -- $audit --guard nowhere
+
 run 0 train --fresh --model shape --data all.jsonl --steps 2 --batch 8 --lr 0.02 --init-std 0.1 --out other --quiet
 
 # What does not fit.

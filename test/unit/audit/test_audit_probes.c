@@ -111,7 +111,8 @@ static void teach(lessons *l, const char *prompt, const char *answer)
 static void make_hidden(void)
 {
     static const char *const asks[] = {"rephrased", "prefix", "shots", "shots-same", "emphasis", "perturbed", "turns"};
-    lessons l = {.whole = ul_ask_options(&audit, NULL).tpl};
+    const ul_probing whole = {.audit = &audit};
+    lessons l = {.whole = ul_ask_options(&whole).tpl};
     const char **lie = UL_NEW(arena, const char *, ROWS);
     const ul_records *r = audit.forget;
     l.docs.at = UL_NEW(arena, ul_doc, MOST);

@@ -1,0 +1,168 @@
+/* course.c - one original, one control and many models under the same attacks. What is served is asked, what is attacked are weights:
+ * a model behind a guard answers through it, and its attacks are those of its weights, which another model may share (the original's,
+ * when nothing but the guard was added); then they are not run again. */
+#include "audit/course.h"
+#include <string.h>
+
+ul_profile ul_audit_profile(const char *name)
+{
+    return !strcmp(name, "quick") ? UL_QUICK : !strcmp(name, "deep") ? UL_DEEP : UL_STANDARD;
+}
+
+json_t *ul_args_json(const ul_args *a)
+{
+    json_t *j = json_object();
+    for (int i = 0; a->params[i].key; i++)
+        json_object_set_new(j, a->params[i].key,
+                            a->params[i].type == UL_TEXT ? json_string(a->text[i] ? a->text[i] : "")
+                                                         : json_real(a->num[i]));
+    return j;
+}
+
+const ul_args *ul_job_table(const ul_job *job, const ul_param *table)
+{
+    for (int t = 0; t < UL_JOB_TABLES && job->kind->tables[t]; t++)
+        if (job->kind->tables[t] == table) return &job->args[t];
+    return NULL;
+}
+
+static ul_status rows(ul_course *c, const char *role, const char *path, const ul_records **out)
+{
+    ul_job *job = c->job;
+    ul_records *r;
+    *out = NULL;
+    if (!path) return UL_OK;
+    UL_TRY(ul_records_open(job->ctx, job->arena, path, ul_job_text(job, "fields"),
+                           (int32_t)ul_job_int(job, "entity-rows"), &r));
+    UL_TRY(ul_manifest_input(job, c->manifest, role, path, r->digest, r->n));
+    *out = r;
+    return UL_OK;
+}
+
+ul_status ul_course_open(ul_course *c)
+{
+    ul_job *job = c->job;
+    ul_tokenizer *tok;
+    ul_model *m;
+    ul_audit *a = &c->audit;
+    UL_TRY(ul_job_model(job, c->be, c->original, UL_OPEN_NO_WEIGHTS, &m, &tok, NULL));
+    *a = (ul_audit){.ctx = job->ctx,
+                    .arena = job->arena,
+                    .attack = ul_job_table(job, ul_attack_params),
+                    .rule = ul_job_table(job, ul_rule_params),
+                    .seed = (uint64_t)ul_job_int(job, "seed"),
+                    .profile = ul_audit_profile(c->profile)};
+    a->o = (ul_eval_options){.tok = tok, .batch_tokens = 4096, .batch = 64, .max_new = (int32_t)ul_job_int(job, "max-new")};
+    UL_TRY(ul_job_template(job, tok, ul_model_shape(m), &a->o.tpl));
+    ul_audit_sets sets;
+    UL_TRY(rows(c, "forget", c->forget, &sets.forget));
+    UL_TRY(rows(c, "retain", c->retain, &sets.retain));
+    UL_TRY(rows(c, "phantom", c->phantom, &sets.phantom));
+    UL_TRY(rows(c, "rephrased", c->rephrased, &sets.rephrased));
+    UL_TRY(rows(c, "holdout", c->holdout, &sets.holdout));
+    return ul_audit_fill(a, &sets);
+}
+
+static ul_status named(ul_course *c, const char *role, const char *dir, ul_model *m, char digest[65])
+{
+    UL_TRY(ul_model_digest(c->job->ctx, m, digest));
+    return ul_manifest_input(c->job, c->manifest, role, dir, digest, -1);
+}
+
+static ul_status guard_around(ul_course *c, const char *role, const char *dir, const char *path, ul_model *m, ul_guard_file **out)
+{
+    char digest[65];
+    *out = NULL;
+    if (!path) return UL_OK;
+    const char *what = ul_format(c->job->arena, "guard of %s", role);
+    UL_NEED(what);
+    UL_TRY(ul_guard_read(c->job->ctx, c->job->arena, path, out));
+    UL_TRY(ul_manifest_input(c->job, c->manifest, what, (*out)->path, (*out)->digest, -1));
+    UL_TRY(ul_job_digest(c->job, dir, digest));
+    return ul_guard_around(*out, m, c->audit.o.tok, digest);
+}
+
+/* Asked and attacked; a second copy of the model is opened to be spent, where something is to be attacked. */
+static ul_status attack_model(ul_course *c, const char *role, const char *dir, const char *guard, ul_model *m, ul_battery **out)
+{
+    ul_job *job = c->job;
+    ul_suspect s = {.name = role, .model = m};
+    char digest[65];
+    UL_NEED(*out = UL_NEW(job->arena, ul_battery, 1));
+    UL_TRY(named(c, role, dir, m, digest));
+    for (int i = 0; i < c->n_known; i++)
+        if (!strcmp(c->known[i].digest, digest)) s.weights = c->known[i].battery;
+    UL_TRY(guard_around(c, role, dir, guard, m, &s.guard));
+    if (!s.weights) UL_TRY(ul_model_open(job->ctx, c->be, dir, 0, &s.work));
+    const ul_status st = ul_battery_run(&c->audit, &s, *out);
+    ul_model_free(s.work);
+    UL_TRY(st);
+    if (s.weights || c->n_known == UL_MOST_SUSPECTS) return UL_OK;
+    memcpy(c->known[c->n_known].digest, digest, sizeof digest);
+    c->known[c->n_known++].battery = *out;
+    return UL_OK;
+}
+
+ul_status ul_course_attack(ul_course *c, const char *role, const char *dir, const char *guard, ul_battery **out)
+{
+    ul_model *m;
+    UL_TRY(ul_model_open(c->job->ctx, c->be, dir, 0, &m));
+    const ul_status s = attack_model(c, role, dir, guard, m, out);
+    ul_model_free(m);
+    return s;
+}
+
+ul_status ul_course_begin(ul_course *c)
+{
+    ul_job *job = c->job;
+    ul_audit *a = &c->audit;
+    char digest[65];
+    UL_TRY(ul_model_open(job->ctx, c->be, c->original, 0, &a->original));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_model, a->original));
+    if (c->base) {
+        UL_TRY(ul_model_open(job->ctx, c->be, c->base, 0, &a->base));
+        UL_TRY(ul_arena_defer(job->arena, ul_release_model, a->base));
+        UL_TRY(named(c, "base", c->base, a->base, digest));
+    }
+    UL_TRY(attack_model(c, "original", c->original, NULL, a->original, &c->o));
+    return c->control ? ul_course_attack(c, "control", c->control, NULL, &c->r) : UL_OK;
+}
+
+ul_status ul_course_judge(ul_course *c, const char *name, const char *intention, const ul_battery *b, ul_audited *out)
+{
+    ul_audit *a = &c->audit;
+    *out = (ul_audited){.name = name, .u = b};
+    UL_TRY(ul_evidence_collect(a, b, c->o, c->r, &out->evidence));
+    UL_TRY(ul_verdict_decide(a->ctx, a->arena, &out->evidence, a->rule, &out->verdict));
+    out->outcome = ul_verdict_outcome(a->arena, intention, &out->evidence, &out->verdict, a->rule, &out->outcome_why);
+    return UL_OK;
+}
+
+char *ul_job_command(const ul_job *job)
+{
+    char *text = ul_format(job->arena, "unlearn %s", job->kind->id);
+    for (int t = 0; t < UL_JOB_TABLES && job->kind->tables[t]; t++)
+        for (int i = 0; text && job->kind->tables[t][i].key; i++) {
+            const ul_param *p = &job->kind->tables[t][i];
+            if (!job->set[t][i] || !strcmp(p->key, "out") || !strcmp(p->key, "force") || !strcmp(p->key, "resume") ||
+                !strcmp(p->key, "threads"))
+                continue;
+            if (p->type == UL_TEXT)
+                text = ul_format(job->arena, "%s --%s %s", text, p->key, job->args[t].text[i] ? job->args[t].text[i] : "\"\"");
+            else if (p->type == UL_BOOL)
+                text = ul_format(job->arena, "%s --%s", text, p->key);
+            else
+                text = ul_format(job->arena, "%s --%s %.17g", text, p->key, job->args[t].num[i]);
+        }
+    return text ? ul_format(job->arena, "%s --out OUT", text) : NULL;
+}
+
+json_t *ul_course_report(ul_course *c, const char *command, json_t *models)
+{
+    const ul_job *job = c->job;
+    return json_pack("{s:s, s:b, s:s, s:I, s:s, s:s?, s:o, s:o, s:f, s:s, s:O, s:o}", "kind", "audit", "self_test", 0,
+                     "build", ul_build_id, "seed", (json_int_t)c->audit.seed, "profile", c->profile, "intention", c->intention,
+                     "attack", ul_args_json(c->audit.attack), "rules", ul_args_json(c->audit.rule), "seconds",
+                     (double)(ul_now_ns() - job->started_ns) * 1e-9, "command", command, "inputs", c->manifest->inputs, "models",
+                     models);
+}

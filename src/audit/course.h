@@ -1,0 +1,37 @@
+/* course.h - an audit as jobs run it: the original and the control are asked and attacked once, then any number of models beside them. */
+#ifndef UL_COURSE_H
+#define UL_COURSE_H
+#include "audit/audit_data.h"
+
+enum { UL_MOST_SUSPECTS = 256 };
+typedef struct {
+    ul_job *job; /* of `audit`, `compare`: data, compute and attack parameters, and what follows, by these keys */
+    ul_backend *be;
+    ul_manifest *manifest;
+    const char *original, *control, *base;                          /* directories; the last two may be NULL */
+    const char *forget, *retain, *phantom, *rephrased, *holdout;    /* files; the last three may be NULL     */
+    const char *profile, *intention;                                /* intention NULL: each model has its own */
+    ul_audit audit;
+    ul_battery *o, *r; /* r NULL: no control */
+    struct {
+        char digest[65];
+        const ul_battery *battery;
+    } known[UL_MOST_SUSPECTS]; /* what was attacked: the same weights are not attacked again */
+    int n_known;
+} ul_course;
+
+/* The table of a job by its address; NULL where the job has none. */
+const ul_args *ul_job_table(const ul_job *job, const ul_param *table);
+/* Tokenizer, template, rows and documents; refuses what does not fit before any model runs. */
+ul_status ul_course_open(ul_course *c) UL_MUST;
+/* The original, which stays open because some attacks compare with it, and the control. */
+ul_status ul_course_begin(ul_course *c) UL_MUST;
+/* A model, perhaps behind the guard at `guard`; its name in the manifest is `role`. */
+ul_status ul_course_attack(ul_course *c, const char *role, const char *dir, const char *guard, ul_battery **out) UL_MUST;
+/* Evidence, verdict and, for this intention, the outcome. */
+ul_status ul_course_judge(ul_course *c, const char *name, const char *intention, const ul_battery *b, ul_audited *out) UL_MUST;
+/* A report's fields that every audit has, around `models` (taken over); NULL: no memory. */
+json_t *ul_course_report(ul_course *c, const char *command, json_t *models);
+/* The command that gives the same again: the keys that were given, as they were; NULL: no memory. */
+char *ul_job_command(const ul_job *job);
+#endif
