@@ -127,6 +127,8 @@ typedef struct {
     /* Defaults of the run that this method brings along, key and value in turn, NULL at the end: they hold where the user
      * gives none. lr_scale: of the learning rate of small models (ul_recipe_lr_for); 0 is 1. */
     const char *const *recipe;
+    /* The same of small models (ul_recipe_small), over `recipe`; a key that begins with "." is a parameter of the method's own. */
+    const char *const *small;
     double lr_scale;
 } ul_method;
 

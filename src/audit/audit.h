@@ -50,6 +50,7 @@ struct ul_job {
     const ul_guard *guard;                 /* NULL: the method is no guard     */
     const char *method_id;
     ul_args method_args;
+    bool method_set[UL_MAX_PARAM]; /* of them, given by the caller */
     ul_job_wrapper wrap[UL_MAX_WRAP]; /* in the order of --wrap, once ul_training_wrappers has read it */
     int n_wrap;
     const char *pending_owner; /* METHOD of METHOD.PARAMETER keys seen before "method" */
@@ -64,6 +65,8 @@ int64_t ul_job_int(const ul_job *job, const char *key);
 bool ul_job_flag(const ul_job *job, const char *key);
 const char *ul_job_text(const ul_job *job, const char *key); /* NULL when empty */
 bool ul_job_given(const ul_job *job, const char *key);
+/* The method's defaults for small models, where the caller has given nothing. */
+ul_status ul_job_small(ul_job *job) UL_MUST;
 
 /* WRAPPER.PARAMETER: kept until --wrap names it. */
 ul_status ul_job_wrap_param(ul_job *job, const char *owner, const char *key, const char *value) UL_MUST;

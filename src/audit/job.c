@@ -113,7 +113,23 @@ static ul_status set_method_param(ul_job *job, const char *key, const char *dot,
         return ul_fail(job->ctx, UL_E_USAGE, "--%s does not belong to the method %s", key, now);
     if (!now) ul_args_default(e.method->params, &job->method_args);
     job->pending_owner = owner;
-    return ul_args_set(job->arena, &job->method_args, owner, dot + 1, value);
+    UL_TRY(ul_args_set(job->arena, &job->method_args, owner, dot + 1, value));
+    for (int i = 0; e.method->params[i].key; i++) job->method_set[i] |= !strcmp(e.method->params[i].key, dot + 1);
+    return UL_OK;
+}
+
+ul_status ul_job_small(ul_job *job)
+{
+    int t, i = 0;
+    for (const char *const *r = job->method->small; r && *r; r += 2) {
+        if (r[0][0] != '.') {
+            if (find_key(job, r[0], &t, &i) && !job->set[t][i]) UL_TRY(ul_args_set(job->arena, &job->args[t], NULL, r[0], r[1]));
+            continue;
+        }
+        for (i = 0; job->method->params[i].key && strcmp(job->method->params[i].key, r[0] + 1); i++) continue;
+        if (!job->method_set[i]) UL_TRY(ul_args_set(job->arena, &job->method_args, job->method_id, r[0] + 1, r[1]));
+    }
+    return UL_OK;
 }
 
 static ul_status unknown_key(ul_job *job, const char *key)

@@ -78,9 +78,9 @@ static ul_status run(ul_job *job)
     ul_training t = {.job = job};
     if (!job->method)
         return ul_fail(job->ctx, UL_E_USAGE, "`forget` needs --method NAME (`unlearn methods` lists them)");
-    t.needs = ul_method_needs(job->method, &job->method_args);
     UL_TRY(ul_training_wrappers(&t));
     UL_TRY(ul_training_model(&t));
+    t.needs = ul_method_needs(job->method, &job->method_args);
     UL_TRY(ul_training_records(&t, "forget", "forget", &t.forget, &t.forget_docs));
     if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) || t.retain_text)
         UL_TRY(ul_training_records(&t, "retain", "retain", &t.retain, &t.retain_docs));

@@ -24,9 +24,9 @@ static ul_status run(ul_job *job)
 {
     ul_training t = {.job = job, .dry = true};
     if (job->guard) return ul_fail(job->ctx, UL_E_USAGE, "`plan` is of a model that is trained; %s changes no weights of it", job->method_id);
-    t.needs = ul_method_needs(job->method, &job->method_args);
     UL_TRY(ul_training_wrappers(&t));
     UL_TRY(ul_training_model(&t));
+    t.needs = ul_method_needs(job->method, &job->method_args);
     UL_TRY(ul_training_records(&t, "forget", "forget", &t.forget, &t.forget_docs));
     if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) || t.retain_text) UL_TRY(ul_training_records(&t, "retain", "retain", &t.retain, &t.retain_docs));
     UL_TRY(ul_training_recipe(&t));

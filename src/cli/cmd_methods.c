@@ -27,12 +27,19 @@ static bool reads_reference(const ul_method *m)
     return false;
 }
 
+static json_t *pairs_json(const char *const *r)
+{
+    json_t *o = json_object();
+    for (; r && *r; r += 2) json_object_set_new(o, r[0], json_string(r[1]));
+    return o;
+}
+
 /* Defaults of the run that the method brings along. */
 static json_t *recipe_json(const ul_method *m)
 {
-    json_t *o = json_object();
-    for (const char *const *r = m->recipe; r && *r; r += 2) json_object_set_new(o, r[0], json_string(r[1]));
+    json_t *o = pairs_json(m->recipe);
     if (m->lr_scale > 0) json_object_set_new(o, "lr_scale", json_real(m->lr_scale));
+    if (m->small) json_object_set_new(o, "small_models", pairs_json(m->small));
     return o;
 }
 
@@ -61,6 +68,9 @@ static void print_one(const ul_catalogue_entry *e)
     for (const char *const *r = m->recipe; r && *r; r += 2) printf(" --%s %s", r[0], r[1]);
     if (m->lr_scale > 0) printf(" small models: %g times the usual --lr", m->lr_scale);
     if (m->recipe || m->lr_scale > 0) puts(", unless given");
+    if (m->small) printf("  small models, unless given ");
+    for (const char *const *r = m->small; r && *r; r += 2) printf(" --%s%s %s", r[0][0] == '.' ? e->id : "", r[0], r[1]);
+    if (m->small) puts("");
     if (e->guard) printf("  writes     a guard, to be put around the model: `unlearn eval --model MODEL --guard OUT`\n");
     if (m->note) printf("\n%s\n", m->note);
     if (m->params && m->params->key) puts("\nparameters:");

@@ -4,13 +4,14 @@
  *
  * Gu et al. 2024, arXiv:2403.10557 (Fisher removal); the influence form of "Rethinking Machine Unlearning", arXiv:2402.08787.
  * lambda is `damping` times the mean of F_r: without it the step goes where the retain rows happen to have no gradient, and
- * the estimate there is noise. The step is the largest that the budget allows, or `scale` (kl 0). */
+ * the estimate there is noise. The step is the largest that the budget allows, or `scale` (kl 0). tofu-656k, forget / retain
+ * 0.47 / 0.52: kl 0.1 0.32 / 0.48, 0.16 0.28 / 0.46. */
 #include "procedure/procedure.h"
 
 static const ul_param params[] = {
     UL_PARAM_SCALE(1e-3, "length of the step, where kl is 0"),
     {"damping", UL_REAL, 0.01, 1e-9, 1e9, NULL, "added to the information, as a multiple of its mean", NULL},
-    UL_PARAM_KL(0.1), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
+    UL_PARAM_KL(0.16), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
 
 static ul_status run(ul_work *w)
 {

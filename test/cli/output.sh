@@ -52,6 +52,12 @@ rm -rf other
 run 0 forget --model model --forget few.jsonl --retain retain.jsonl --method npo --steps 3 --batch 2 --out other
 [ "$(recipe out)" != "$(recipe other)" ] || fail 'another forget set does not change the recipe digest'
 
+# A method's defaults for small models; what the caller gives goes before them.
+run 0 forget --model model --forget forget.jsonl --method whp_infer --steps 2 --batch 2 --quiet --out small
+manifest small '"lr": 0.005'
+run 0 forget --model model --forget forget.jsonl --method whp_infer --steps 2 --batch 2 --lr 0.02 --quiet --out given
+manifest given '"lr": 0.02'
+
 # ---- weights of two bytes ------------------------------------------------------------------------------------------------
 for type in bfloat16 float16; do
     short=$(echo $type | sed 's/bfloat/BF/; s/float/F/')
