@@ -8,7 +8,8 @@
  *
  * Wu et al. 2023, "DEPN: Detecting and Editing Privacy Neurons in Pretrained Language Models", arXiv:2310.20138 (BERT; m 20, threshold
  * 0.01 to 0.1, half of the texts, 10 to 500 neurons). Scaling a by s is scaling the matrix by s, so no hook is needed. Traps:
- * neurons of common words carry every answer: few neurons, or utility goes with them. */
+ * neurons of common words carry every answer: few neurons, or utility goes with them. In a
+ * small model none is the forget set's own: tofu-656k, forget / retain 0.47 / 0.52: 3 of 768 neurons 0.43 / 0.47, 8 0.29 / 0.34. */
 #include "procedure/edit.h"
 #include <math.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@ static const ul_param params[] = {
     {"neurons", UL_INT, 0, 0, 1e6, "neurons", "erased at most; 0: one in a hundred of all", NULL},
     {"texts", UL_INT, 100, 1, 1e9, "rows", "forget rows that vote", NULL},
     {0}};
+
+static const char *const small[] = {".neurons", "4", NULL};
 
 typedef struct {
     int layer;
@@ -188,6 +191,7 @@ const ul_procedure ul_procedure_depn = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET},
+               .needs = UL_NEED_FORGET,
+               .small = small},
     .run = run,
 };

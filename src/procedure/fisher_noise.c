@@ -4,14 +4,15 @@
  *
  * Golatkar, Achille and Soatto 2020, arXiv:1911.04933, eq. 8; for language models Gu et al. 2024, arXiv:2403.10557, whose
  * exponent could not be read. lambda is `damping` times the mean of F_r. The noise knows nothing of the forget set: within a
- * budget on the retain rows it forgets what the retain rows do not hold up. It is the baseline of its kind. */
+ * budget on the retain rows it forgets what the retain rows do not hold up. It is the baseline of its kind
+ * (tofu-656k, forget / retain 0.47 / 0.52: kl 0.1 0.43 / 0.47: it forgets no more than it harms). */
 #include "procedure/procedure.h"
 
 static const ul_param params[] = {
     UL_PARAM_SCALE(1e-3, "size of the noise, where kl is 0"),
     {"power", UL_REAL, 0.25, 0, 1, NULL, "standard deviation: information to the power of minus this", NULL},
     {"damping", UL_REAL, 1e-3, 1e-9, 1e9, NULL, "added to the information, as a multiple of its mean", NULL},
-    UL_PARAM_KL(0.1), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
+    UL_PARAM_KL(0.15), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
 
 static ul_status run(ul_work *w)
 {

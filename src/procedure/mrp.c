@@ -10,7 +10,8 @@
  * its weights and cost nothing, on the residual stream they would need an operator of their own. Q begins as the leading
  * eigenvectors of M_f / tr M_f - M_r / tr M_r, second moments of the mlp's outputs; the code takes principal components of
  * retain states with the span of forget states taken out, which looks like the two swapped. Blocks are chosen by depth, not by
- * chance. Traps: other blocks may still write what these no longer can; dims directions are lost to all texts. */
+ * chance. Traps: other blocks may still write what these no longer can; dims directions are lost to all texts; in a
+ * model of 128 channels that is much (tofu-656k, forget / retain 0.47 / 0.52 -> 0.40 / 0.45). */
 #include "procedure/procedure.h"
 #include <math.h>
 #include <string.h>
@@ -246,6 +247,7 @@ const ul_procedure ul_procedure_mrp = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_HIDDEN,
                .params = params,
+               .recipe = (const char *const[]){"epochs", "2", NULL},
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
 };

@@ -14,7 +14,7 @@
 static const ul_param params[] = {
     {"share", UL_REAL, 0.1, 1e-6, 1, NULL, "of all rows of matrices, those that move", NULL},
     UL_PARAM_SCALE(1e-3, "length of the step, where kl is 0"),
-    UL_PARAM_KL(0.1),
+    UL_PARAM_KL(0.15),
     UL_PARAM_KL_DOCS,
     UL_PARAM_EDIT_FACTS,
     {0}};

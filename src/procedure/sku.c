@@ -18,7 +18,7 @@ static const ul_param params[] = {
     {"random", UL_REAL, 1, 0, 1000, NULL, "weight of other rows' answers", NULL},
     {"diverge", UL_REAL, 1, 0, 1000, NULL, "weight of the divergence on retain rows", NULL},
     {"cap", UL_REAL, 0.1, 0, 1000, "nats", "divergence from which on a token pushes no further", NULL},
-    UL_PARAM_KL(0.1), UL_PARAM_KL_DOCS, {0}};
+    UL_PARAM_KL(0.15), UL_PARAM_KL_DOCS, {0}};
 
 static double nll(ul_side *s, double weight)
 {

@@ -4,7 +4,8 @@
  *
  * Ilharco et al. 2022, "Editing Models with Task Arithmetic", arXiv:2212.04089; MUSE (arXiv:2407.06460) takes scale 5 after
  * ten epochs at 1e-5. Traps: theta_ft must have learnt the set hard; in bf16 the difference of two close weights loses its
- * bits, so it is taken of f32 masters in double. Scale grows the damage to everything else with the square: kl searches it. */
+ * bits, so it is taken of f32 masters in double. Scale grows the damage to everything else with the square: kl searches it.
+ * Small models: tofu-656k, five epochs at 2e-4, where kl 0.15 finds scale 4: forget / retain 0.47 / 0.52 -> 0.31 / 0.46. */
 #include "procedure/procedure.h"
 #include <string.h>
 
@@ -30,6 +31,8 @@ static ul_status factors(ul_work *w, double *f)
     }
     return UL_OK;
 }
+
+static const char *const small[] = {"lr", "2e-4", "epochs", "5", ".scale", "4", NULL};
 
 static ul_status run(ul_work *w)
 {
@@ -60,6 +63,7 @@ const ul_procedure ul_procedure_tv = {
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
                .needs = UL_NEED_FORGET,
-               .needs_of = ul_budget_needs},
+               .needs_of = ul_budget_needs,
+               .small = small},
     .run = run,
 };
