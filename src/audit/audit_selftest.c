@@ -16,6 +16,7 @@
 #include <string.h>
 
 enum { N_FORGET = 40, N_RETAIN = 160, N_SENTENCE = 1500, N_HELD_OUT = 200, N_POOL = 400, MAX_KEY = 3 };
+enum { MOST_TOKENS = 64, N_MERGE = 160 };
 enum { MAX_ROUNDS = 4 }; /* of a subject's steps, until it says at most this share of the forget answers */
 static const double INIT_STD = 0.08, TRAIN_LR = 4e-3, SUPPRESSED_SAYS = 0.8;
 
@@ -69,18 +70,41 @@ typedef struct {
     int n;
 } bench;
 
+/* --vocabulary bpe: pieces of words, so that an answer is several tokens and a person's name is not cut where its words are. */
+static bool in_pieces(const bench *t)
+{
+    return !strcmp(ul_job_text(t->job, "vocabulary"), "bpe");
+}
+
+static ul_status write_tokenizer(bench *t)
+{
+    ul_job *job = t->job;
+    const ul_world *w = t->world;
+    int64_t n = 0;
+    if (!in_pieces(t)) return ul_wordlevel_write(job->ctx, t->shape_dir, w->word, w->n_word);
+    const ul_records *sets[] = {w->forget, w->retain, w->phantom};
+    const char **text = UL_NEW(job->arena, const char *, w->n_sentence + 2 * (w->forget->n + w->retain->n + w->phantom->n));
+    UL_NEED(text);
+    for (; n < w->n_sentence; n++) text[n] = w->sentence[n];
+    for (int k = 0; k < 3; k++)
+        for (int64_t i = 0; i < sets[k]->n; i++) text[n++] = sets[k]->at[i].prompt, text[n++] = sets[k]->at[i].answer;
+    return ul_bpe_learn(job->ctx, t->shape_dir, text, (size_t)n, N_MERGE);
+}
+
 static ul_status write_shape(bench *t)
 {
     ul_job *job = t->job;
     t->shape_dir = ul_path_join(job->arena, t->out, "shape");
     UL_NEED(t->shape_dir);
     UL_TRY(ul_dir_make(job->ctx, t->shape_dir));
-    UL_TRY(ul_wordlevel_write(job->ctx, t->shape_dir, t->world->word, t->world->n_word));
+    UL_TRY(write_tokenizer(t));
+    UL_TRY(ul_tokenizer_open(job->ctx, t->shape_dir, &t->tok));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_tokenizer, t->tok));
     json_t *c = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:b, s:i, s:i, s:i, s:s}",
                           "architectures", "LlamaForCausalLM", "model_type", "llama", "hidden_size", 96,
                           "intermediate_size", 256, "num_hidden_layers", 2, "num_attention_heads", 4,
-                          "num_key_value_heads", 4, "vocab_size", (int)t->world->n_word + 4, "max_position_embeddings",
-                          64, "rms_norm_eps", 1e-5, "rope_theta", 10000.0, "hidden_act", "silu", "tie_word_embeddings",
+                          "num_key_value_heads", 4, "vocab_size", (int)ul_tokenizer_max_id(t->tok) + 1, "max_position_embeddings",
+                          MOST_TOKENS, "rms_norm_eps", 1e-5, "rope_theta", 10000.0, "hidden_act", "silu", "tie_word_embeddings",
                           1, "pad_token_id", 0, "bos_token_id", 1, "eos_token_id", 2, "torch_dtype", "float32");
     UL_TRY(ul_json_own(job->arena, c));
     const char *path = ul_path_join(job->arena, t->shape_dir, "config.json");
@@ -127,14 +151,13 @@ static ul_status set_up(bench *t)
     UL_TRY(ul_world_write(job->ctx, w, data));
     UL_TRY(write_shape(t));
     UL_TRY(ul_job_backend(job, &t->be));
-    UL_TRY(ul_tokenizer_open(job->ctx, t->shape_dir, &t->tok));
-    UL_TRY(ul_arena_defer(job->arena, ul_release_tokenizer, t->tok));
     t->tpl = ul_template_tofu;
-    t->tpl.max_length = 64;
+    t->tpl.max_length = MOST_TOKENS;
+    t->tpl.apart = in_pieces(t); /* "Answer: " ends with a space that would be the answer's */
     ul_audit *a = &t->audit;
     a->o.tok = t->tok;
     a->o.tpl = t->tpl;
-    a->o.max_new = 4;
+    a->o.max_new = in_pieces(t) ? 12 : 4;
     const ul_audit_sets sets = {w->forget, w->retain, w->rephrased, w->phantom, NULL};
     UL_TRY(ul_audit_fill(a, &sets));
     /* attacks see every rendering of a fact, as training did */

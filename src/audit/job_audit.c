@@ -35,6 +35,7 @@ static const ul_param params[] = {
      NULL},
     {"resume", UL_BOOL, 0, 0, 1, NULL, "self-test of several worlds: keep those that --out holds already", NULL},
     {"steps", UL_INT, 1400, 1, 1e6, "steps", "self-test: training of a model (1000 leaves world 3 half learned)", NULL},
+    {"vocabulary", UL_TEXT, 0, 0, 0, "word|bpe", "self-test: a token a word, or pieces of words (answers of several tokens)", "word"},
     {"only", UL_TEXT, 0, 0, 0, NULL, "self-test: these models only, joined with commas", ""},
     {"from", UL_TEXT, 0, 0, 0, NULL, "self-test: models are read from this earlier --out where it has them", ""},
     {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: report.html, report.md, report.json", ""},

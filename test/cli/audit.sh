@@ -13,10 +13,11 @@ done
 if grep -q '<script\|http://\|https://' world/report.html; then fail "report.html needs a script or the network"; fi
 
 # Several worlds: their verdicts are counted, the wrong ones listed; a world that is there is not made again.
-worlds="--self-test --seed 3 --seeds 2 --steps 1 --only original --profile quick --out worlds"
+worlds="--self-test --seed 3 --seeds 2 --steps 1 --only original --profile quick --vocabulary bpe --out worlds"
 # shellcheck disable=SC2086
 run 1 audit $worlds
 says "0 of 2 verdicts are right" "| original | not forgotten | 0 | 2 |" "| 4 | original | not forgotten | inconclusive |"
+if ! grep -q '"type": "BPE"' worlds/world-3/shape/tokenizer.json; then fail "--vocabulary bpe is not a BPE vocabulary"; fi
 cp worlds/seeds.json once.json
 rm -r worlds/world-4/original
 # shellcheck disable=SC2086

@@ -209,6 +209,43 @@ static void test_long_word(void **state)
     ul_ctx_free(ctx);
 }
 
+/* The words of Sennrich et al.'s Algorithm 1 as often as there; no end-of-word sign: the space stands before. */
+static void test_learn(void **state)
+{
+    (void)state;
+    ul_ctx *ctx = ul_test_ctx();
+    enum { TIMES = 16 };
+    static const char *const w[TIMES] = {"low", "low", "low", "low", "low", "lower", "lower", "newest", "newest", "newest", "newest", "newest",
+                                         "newest", "widest", "widest", "widest"};
+    static const char *const merged[] = {"es", "est", "lo", "low", "ew", "new"};
+    const char *dir = ul_test_folder("learnt");
+    ul_tokenizer *t;
+    ul_ids ids;
+    ul_buf text;
+    ul_ids_init(&ids, ctx);
+    ul_buf_init(&text, ctx, 1 << 20);
+    UL_OK_IN(ctx, ul_bpe_learn(ctx, dir, w, TIMES, 4));
+    UL_OK_IN(ctx, ul_tokenizer_open(ctx, dir, &t));
+    assert_int_equal(ul_tokenizer_vocab(t, true), 4 + 256 + 4);
+    for (int i = 0; i < 4; i++) assert_string_equal(ul_token_text(t, 260 + i, NULL), merged[i]);
+    static const char given[] = "lowest day: 1\xC3\xA9<eos>"; /* low est " " d a y : " " 1 and a letter of two bytes */
+    UL_OK_IN(ctx, ul_encode(ctx, t, given, sizeof given - 1, true, &ids));
+    assert_int_equal(ids.n, 1 + 2 + 4 + 1 + 2 + 2 + 1);
+    assert_true(ids.id[0] == 1 && ids.id[1] == 263 && ids.id[2] == 261 && ids.id[12] == 2);
+    UL_OK_IN(ctx, ul_decode(ctx, t, ids.id, ids.n, true, &text));
+    assert_string_equal(text.p, "lowest day: 1\xC3\xA9");
+    ul_tokenizer_free(t);
+    UL_OK_IN(ctx, ul_bpe_learn(ctx, dir, w, TIMES, 2000)); /* ends when no pair stands twice */
+    UL_OK_IN(ctx, ul_tokenizer_open(ctx, dir, &t));
+    for (int i = 0; i < 6; i++) assert_string_equal(ul_token_text(t, 260 + i, NULL), merged[i]);
+    assert_true(ul_tokenizer_vocab(t, true) < 300 && ul_token_id(t, "newest", 6) > 0 && ul_token_id(t, "widest", 6) > 0);
+    ul_tokenizer_free(t);
+    UL_FAILS_IN(ctx, UL_E_USAGE, "2001 merges", ul_bpe_learn(ctx, dir, w, TIMES, 2001));
+    ul_buf_release(&text);
+    ul_ids_release(&ids);
+    ul_ctx_free(ctx);
+}
+
 /* ---- small things ----------------------------------------------------------------------------------------------- */
 static void test_wordlevel(void **state)
 {
@@ -506,7 +543,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_components), cmocka_unit_test(test_merging),
                                        cmocka_unit_test(test_long_word),  cmocka_unit_test(test_wordlevel),
                                        cmocka_unit_test(test_clean),      cmocka_unit_test(test_backtracking),
-                                       cmocka_unit_test(test_damage),     cmocka_unit_test(test_mutation),
+                                       cmocka_unit_test(test_damage),     cmocka_unit_test(test_learn),     cmocka_unit_test(test_mutation),
                                        cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
