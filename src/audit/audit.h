@@ -68,6 +68,15 @@ bool ul_job_given(const ul_job *job, const char *key);
 /* The method's defaults for small models, where the caller has given nothing. */
 ul_status ul_job_small(ul_job *job) UL_MUST;
 
+/* ---- a job that calls another one (call.c) ---- */
+typedef struct {
+    const char *key, *value;
+} ul_setting;
+/* The keys of this table that the caller of `from` gave, but for those in `but` (NULL-ended, or NULL). */
+ul_status ul_job_pass(const ul_job *from, const ul_param *table, const char *const *but, ul_job *to) UL_MUST;
+ul_status ul_job_pass_method(const ul_job *from, ul_job *to) UL_MUST; /* with what was given of its and of the wrappers' parameters */
+ul_status ul_job_set_all(ul_job *job, const ul_setting *s) UL_MUST;   /* until a NULL key; NULL values are left out */
+
 /* WRAPPER.PARAMETER: kept until --wrap names it. */
 ul_status ul_job_wrap_param(ul_job *job, const char *owner, const char *key, const char *value) UL_MUST;
 

@@ -22,22 +22,6 @@ typedef struct {
     int64_t n, right, not_removed, false_removed; /* not_removed: models of which "removed" is false */
 } census;
 
-/* Every key that the caller gave, but for those that say which worlds and where. */
-static ul_status pass_on(const ul_job *from, ul_job *to)
-{
-    for (int t = 0; t < UL_JOB_TABLES && from->kind->tables[t]; t++)
-        for (int i = 0; from->kind->tables[t][i].key; i++) {
-            const ul_param *p = &from->kind->tables[t][i];
-            if (!from->set[t][i] || !strcmp(p->key, "seed") || !strcmp(p->key, "seeds") || !strcmp(p->key, "out") ||
-                !strcmp(p->key, "resume") || !strcmp(p->key, "force"))
-                continue;
-            const char *value = p->type == UL_TEXT ? from->args[t].text[i] : ul_format(to->arena, "%.17g", from->args[t].num[i]);
-            UL_NEED(value);
-            UL_TRY(ul_job_set(to, p->key, value));
-        }
-    return UL_OK;
-}
-
 /* The report that is there already, when it is of this very self-test and --resume was given; else NULL. */
 static ul_status known_world(census *c, ul_job *world, const char *path, json_t **report)
 {
@@ -59,17 +43,17 @@ static ul_status world_report(census *c, ul_job *world, int64_t seed, const char
     ul_ctx *ctx = c->job->ctx;
     const char *number = ul_format(world->arena, "%lld", (long long)seed);
     UL_NEED(number);
-    UL_TRY(pass_on(c->job, world));
-    UL_TRY(ul_job_set(world, "seed", number));
-    UL_TRY(ul_job_set(world, "out", dir));
-    UL_TRY(ul_job_set(world, "force", "true"));
+    static const char *const own[] = {"seed", "seeds", "out", "resume", "force", NULL};
+    const ul_setting s[] = {{"seed", number}, {"out", dir}, {"force", "true"}, {NULL, NULL}};
+    for (int t = 0; t < UL_JOB_TABLES && world->kind->tables[t]; t++) UL_TRY(ul_job_pass(c->job, world->kind->tables[t], own, world));
+    UL_TRY(ul_job_set_all(world, s));
     UL_TRY(known_world(c, world, path, report));
     if (*report) return UL_OK;
-    const ul_status s = ul_job_run(world);
+    const ul_status ran = ul_job_run(world);
     if (ul_interrupted(ctx))
         return ul_fail(ctx, UL_E_CRITERION, "interrupted in world %lld; the same command with --resume keeps those that are finished",
                        (long long)seed);
-    if (s != UL_OK && s != UL_E_CRITERION) return s;
+    if (ran != UL_OK && ran != UL_E_CRITERION) return ran;
     return ul_json_load(ctx, c->job->arena, path, report);
 }
 

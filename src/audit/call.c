@@ -1,0 +1,51 @@
+/* call.c - a job that runs another one: `compare`, `sequence` and the self-test of many worlds call what a person would call. */
+#include "audit/audit.h"
+#include <string.h>
+
+static ul_status set(ul_job *to, const char *key, const ul_args *a, int i)
+{
+    const char *value = a->params[i].type == UL_TEXT ? (a->text[i] ? a->text[i] : "") : ul_format(to->arena, "%.17g", a->num[i]);
+    UL_NEED(value);
+    return ul_job_set(to, key, value);
+}
+
+ul_status ul_job_pass(const ul_job *from, const ul_param *table, const char *const *but, ul_job *to)
+{
+    for (int t = 0; t < UL_JOB_TABLES && from->kind->tables[t]; t++)
+        for (int i = 0; from->kind->tables[t] == table && table[i].key; i++) {
+            bool pass = from->set[t][i];
+            for (int k = 0; but && but[k]; k++) pass &= strcmp(but[k], table[i].key) != 0;
+            if (pass) UL_TRY(set(to, table[i].key, &from->args[t], i));
+        }
+    return UL_OK;
+}
+
+ul_status ul_job_pass_method(const ul_job *from, ul_job *to)
+{
+    UL_TRY(ul_job_set(to, "method", from->method_id));
+    for (int i = 0; from->method_args.params && from->method_args.params[i].key; i++) {
+        if (!from->method_set[i]) continue;
+        const char *key = ul_format(to->arena, "%s.%s", from->method_id, from->method_args.params[i].key);
+        UL_NEED(key);
+        UL_TRY(set(to, key, &from->method_args, i));
+    }
+    for (int w = 0; w < from->n_wrap; w++) {
+        const ul_args *a = &from->wrap[w].args;
+        ul_args usual;
+        if (a->params) ul_args_default(a->params, &usual);
+        for (int i = 0; a->params && a->params[i].key; i++) {
+            const bool same = a->num[i] == usual.num[i] && !strcmp(a->text[i] ? a->text[i] : "", usual.text[i] ? usual.text[i] : "");
+            const char *key = ul_format(to->arena, "%s.%s", from->wrap[w].id, a->params[i].key);
+            UL_NEED(key);
+            if (!same) UL_TRY(set(to, key, a, i));
+        }
+    }
+    return UL_OK;
+}
+
+ul_status ul_job_set_all(ul_job *job, const ul_setting *s)
+{
+    for (; s->key; s++)
+        if (s->value) UL_TRY(ul_job_set(job, s->key, s->value));
+    return UL_OK;
+}
