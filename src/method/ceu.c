@@ -4,7 +4,9 @@
  *   dL/dz = (1/N_f) (p - q): p_y at the label, -p_v p_y / (1 - p_y) elsewhere: it fades as the token is forgotten
  *
  * Yang 2025, "CE-U: Cross Entropy Unlearning", arXiv:2503.01224. The first `skip` tokens of an answer are left out; N_f
- * counts the rest. Trap: the target is of the model as it is now, not of the model before the run. */
+ * counts the rest. Trap: the target is of the model as it is now, not of the model before the run.
+ * Nothing holds the rest: small models take 0.06 of the usual rate: on tofu-656k (forget / retain probability 0.492 /
+ * 0.520 before) ten epochs at 8e-5 leave 0.387 / 0.442, at 1.2e-4 0.271 / 0.356, at 3e-4 0.007 / 0.018. */
 #include "method/method.h"
 #include <math.h>
 
@@ -44,4 +46,5 @@ const ul_method ul_method_ceu = {
     .shift = shift,
     .skip = skip,
     .loss = loss,
+    .lr_scale = 0.06,
 };

@@ -4,7 +4,8 @@
  *
  * Gundavarapu et al. 2024, "Machine Unlearning in Large Language Models", arXiv:2405.15152: (i) ascent on harmful
  * answers with descent on TruthfulQA; (ii) ascent on a book with descent on BookCorpus, by adapters. The arithmetic of
- * graddiff.c, which is called; what makes it theirs are --retain and --train lora. Trap: graddiff's: unbounded. */
+ * graddiff.c, which is called; what makes it theirs are --retain and --train lora. Trap: graddiff's: unbounded;
+ * the rate for small models is graddiff's too. */
 #include "method/method.h"
 
 extern const ul_method ul_method_graddiff;
@@ -31,4 +32,5 @@ const ul_method ul_method_gundavarapu = {
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
     .needs_of = needs_of,
     .loss = loss,
+    .lr_scale = 0.15,
 };
