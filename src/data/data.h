@@ -102,6 +102,19 @@ ul_status ul_doc_as(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64
 ul_status ul_docs_behind(ul_arena *arena, const ul_docs *docs, const int32_t *text, int32_t n, int32_t bos,
                          ul_docs **out) UL_MUST;
 
+/* Generic relabelling (generic.c). Terms that belong to a subject, and what stands for each in a text about no one in particular. */
+typedef struct {
+    const char **term, **generic; /* [n] */
+    int64_t n;
+} ul_terms;
+ul_status ul_terms_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_terms *out) UL_MUST; /* a JSON object of texts */
+/* Every term that stands in the text as whole words, the longest at each place, is replaced. */
+ul_status ul_text_generic(ul_arena *arena, const char *text, const ul_terms *terms, const char **out) UL_MUST;
+ul_status ul_records_generic(ul_ctx *ctx, ul_arena *arena, const ul_records *records, const ul_terms *terms, ul_records **out) UL_MUST;
+/* at[t], for each token t of a: the token of its translation b that stands in its place, or -1. Common tokens by the longest common
+ * subsequence; of what was replaced the first token, the first time it comes. Time and memory: the product of the lengths. */
+ul_status ul_doc_align(ul_arena *scratch, const ul_doc *a, const ul_doc *b, int32_t *at) UL_MUST;
+
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
 /* Which documents make sample `index` of a run: a function of the seed and the index alone, hence independent of batch,
  * micro-batch and resume. Anchored on the forget set: index = epoch * n + place; forget rows are shuffled anew each
