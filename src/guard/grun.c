@@ -8,7 +8,9 @@
  * passes below that block never run backwards. W starts as R and b as 0, so that training begins at the model itself; R is
  * not held orthonormal (LoReFT does).
  * The gradient:  u = R dL/dh';  dR = s (a dL/dh' - u h), dW = s u h, db = s u, d logit = s (1 - s) a u + BCE's.
- * Traps: the gate judges every token by its state alone, the first ones of a prompt among them, which all prompts share. */
+ * Traps: the gate judges every token by its state alone, the first ones of a prompt among them, which all prompts share.
+ * In a small model no gate of this kind can tell: tofu-656k, states after block 1, a logistic regression on all tokens has an AUC of
+ * 0.57. What is left is a trade, forget / retain 0.47 / 0.52: strength 1 0.18 / 0.26, 0.4 0.43 / 0.48; block 2, rank 16, gate 10 likewise. */
 #include "guard/guard.h"
 #include <math.h>
 #include <string.h>
@@ -22,6 +24,8 @@ static const ul_param params[] = {
     {0}};
 
 static const char *const recipe[] = {"lr", "4e-3", "epochs", "10", NULL};
+
+static const char *const small[] = {"epochs", "5", ".strength", "0.4", NULL};
 
 /* One array: R [r, C], W [r, C], b [r], g [C], g0. */
 typedef struct {
@@ -283,7 +287,8 @@ const ul_guard ul_guard_grun = {
                .level = UL_LEVEL_HIDDEN,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-               .recipe = recipe},
+               .recipe = recipe,
+               .small = small},
     .fit = fit,
     .open = open,
     .prepare = prepare,

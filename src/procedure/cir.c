@@ -9,7 +9,8 @@
  * of the registry (theirs makes the mlps' outputs orthogonal to what they were), and components are not gathered anew each
  * epoch; and a step is
  * lr of the weights' norm, where theirs is lr itself, which means nothing on another model. Traps: the first token of a document is in neither, or its outlier is the first component; the loss must be bounded,
- * since steps have one length; SGD, because Adam would scale the collapsed directions up again. */
+ * since steps have one length; SGD, because Adam would scale the collapsed directions up again.
+ * tofu-656k, forget / retain 0.47 / 0.52: four epochs at 4e-3 0.27 / 0.45. */
 #include "procedure/_components.h"
 #include "procedure/_lapack.h"
 #include <math.h>
@@ -19,6 +20,8 @@ static const ul_param params[] = {
     UL_PARAM_LOSS("loss", "npo", "the method whose forget gradient is collapsed, with its own defaults"),
     {"components", UL_INT, 16, 0, 1e6, NULL, "that are removed on either side; at most an eighth of the width", NULL},
     {0}};
+
+static const char *const small[] = {"lr", "4e-3", "epochs", "4", NULL};
 
 /* Sums over the tokens of a step, of one layer. */
 typedef struct {
@@ -146,6 +149,7 @@ const ul_procedure ul_procedure_cir = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .small = small},
     .run = run,
 };

@@ -4,13 +4,16 @@
  *
  * Cai et al. 2026, arXiv:2601.22030 (PerTA-fisher: F the diagonal Fisher information at theta_0). The paper's normalisation of
  * w could not be read: this ratio, between 0 (only the retain set uses the parameter) and 1, is ours; eps is a share of the
- * mean of F_f + F_r, so that parameters nobody uses stay. */
+ * mean of F_f + F_r, so that parameters nobody uses stay.
+ * Small models have a budget: tofu-656k, forget / retain 0.47 / 0.52: five epochs at 2e-4, kl 0.15 0.31 / 0.46. */
 #include "procedure/procedure.h"
 
 static const ul_param params[] = {
     UL_PARAM_SCALE(1.5, "how far to go against the weighted task vector; 0 changes nothing"),
     {"eps", UL_REAL, 1e-6, 1e-12, 1, NULL, "added below, as a share of the mean of both informations", NULL},
     UL_PARAM_KL(0), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
+
+static const char *const small[] = {"lr", "2e-4", "epochs", "5", ".kl", "0.15", NULL};
 
 static ul_status run(ul_work *w)
 {
@@ -42,6 +45,7 @@ const ul_procedure ul_procedure_perta = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .small = small},
     .run = run,
 };
