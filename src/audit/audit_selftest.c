@@ -18,7 +18,7 @@
 enum { N_FORGET = 40, N_RETAIN = 160, N_SENTENCE = 1500, N_HELD_OUT = 200, N_POOL = 400, MAX_KEY = 3 };
 enum { MOST_TOKENS = 64, N_MERGE = 160 };
 enum { MAX_ROUNDS = 4 }; /* of a subject's steps, until it says at most this share of the forget answers */
-static const double INIT_STD = 0.08, TRAIN_LR = 4e-3, SUPPRESSED_SAYS = 0.8;
+static const double INIT_STD = 0.08, TRAIN_LR = 4e-3, SUPPRESSED_SAYS = 0.6;
 
 typedef struct {
     const char *id, *wanted;
