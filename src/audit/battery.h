@@ -28,7 +28,6 @@ ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *i
                                ul_records **out) UL_MUST;
 /* `first` and `last` from the columns of right and wrong answers. */
 void ul_knowledge_ranks(const ul_columns *right, const ul_columns *wrong, double *first, double *last);
-bool ul_says_refusal(const char *text);
 double ul_knowledge_extraction(const uint8_t *hit, int64_t n);
 /* metrics.md TV-28: recall of the words of `truth` that the question does not hold; without such words, of all its words. */
 double ul_novel_recall(const char *question, const char *truth, const char *text);

@@ -67,6 +67,9 @@ typedef struct {
 ul_status ul_result_args(ul_arena *a, const ul_result_spec *spec, ul_args *out) UL_MUST;
 ul_status ul_result_compute(ul_arena *a, const ul_result_spec *spec, const ul_known *known, ul_result *out) UL_MUST;
 
+/* A phrase of refusal stands in the text (refusal_rate.c). */
+bool ul_says_refusal(const char *text);
+
 /* ---- numbers about numbers (_protocol.c) -------------------------------------------------------------------------- */
 /* How robust is a metric m of knowledge (OpenUnlearning, arXiv 2506.12618, section 4)? Relearning: (m_ret before - after) / (m_unl before -
  * after), at most 1: the unlearned model gains no more than the retrained one. Quantisation: before / after, at most 1. */
