@@ -3,7 +3,9 @@
  *   L = gamma (1/N_f) sum_f log p(y_t) + alpha (1/N_r) sum_r KL(p_ref || p)_t
  *
  * Maini et al. 2024, TOFU, arXiv:2401.06121, section 3 (KL Minimization); Yao et al. 2023, arXiv:2310.10683.
- * Trap: the reference comes first in the divergence (dL/dz = p - p_ref); at the start its gradient is exactly 0. */
+ * Trap: the reference comes first in the divergence (dL/dz = p - p_ref); at the start its gradient is exactly 0.
+ * Unbounded: small models take 0.115 of the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before)
+ * ten epochs at 2e-4 leave 0.336 / 0.464, at 2.4e-4 0.278 / 0.432, at 3e-4 0.190 / 0.372. */
 #include "method/method.h"
 
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), {0}};
@@ -30,4 +32,5 @@ const ul_method ul_method_ga_kl = {
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_RETAIN_KL,
     .loss = loss,
+    .lr_scale = 0.115,
 };

@@ -3,7 +3,8 @@
  *   L = gamma (1/N_f) sum_f log p(y_t) + alpha (1/N_r) sum_r KL(p_ref || p)_t
  *
  * Maini et al. 2024, TOFU, arXiv:2401.06121, section 3 (KL Minimization). The arithmetic of ga_kl.c, which is called.
- * Trap: TOFU's program averages the divergence over prompts and padding too (--match open-unlearning does). */
+ * Trap: TOFU's program averages the divergence over prompts and padding too (--match open-unlearning does).
+ * The rate for small models is ga_kl's too. */
 #include "method/method.h"
 
 extern const ul_method ul_method_ga_kl;
@@ -24,4 +25,5 @@ const ul_method ul_method_klmin = {
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_RETAIN_KL,
     .loss = loss,
+    .lr_scale = 0.115,
 };

@@ -1,17 +1,20 @@
 /* rr.c - circuit breakers by representation rerouting: hidden states of forget text are made orthogonal to what they were,
  * those of retain text stay.
  *
- *   L = alpha (1 - tau) mean_f max(0, cos(h(x), h^ref(x) + e |h^ref(x)| u)) + alpha tau mean_r |h(x) - h^ref(x)|,   tau = ramp * s / S
+ *   L = alpha (1 - tau) mean_f max(0, cos(h(x), h^ref(x) + e |h^ref(x)| u))
+ *       + alpha tau mean_r |h(x) - h^ref(x)|,   tau = ramp * s / S
  *
  * in step s of S; means over documents of the means over their scored tokens and over blocks: of forget documents two,
  * first and last, of retain documents all from 0 to last. The norm is not squared. No block above is run.
  *
- * Zou et al. 2024, "Improving Alignment and Robustness with Circuit Breakers", arXiv:2406.04313, and its code (blocks 10
- * and 20 of 32, alpha 10, tau = step / 300 in 150 steps, LoRA of rank 16 on all linear layers: --lora all-linear). Traps:
- * the paper's schedule is the other way round; its code averages over padding too; the gradient of the norm jumps at
- * h = h^ref, where every run begins: taken as 0 there. There the cosine is at its maximum and has no gradient either: the
- * code gets off it by LoRA's dropout alone. Here there is no dropout, and e, along one random unit vector u, does it (63 steps
- * without it left tofu-656k as it was to four digits). */
+ * Zou et al. 2024, "Improving Alignment and Robustness with Circuit Breakers", arXiv:2406.04313, and its code (blocks
+ * 10 and 20 of 32, alpha 10, tau = step / 300 in 150 steps, LoRA of rank 16 on all linear layers: --lora all-linear).
+ * Traps: the paper's schedule is the other way round; its code averages over padding too; the gradient of the norm
+ * jumps at h = h^ref, where every run begins: taken as 0 there. There the cosine is at its maximum and has no gradient
+ * either: the code gets off it by LoRA's dropout alone. Here there is no dropout, and e, along one random unit vector
+ * u, does it (63 steps without it left tofu-656k as it was to four digits). The retain term's gradient has length 1,
+ * the cosine's 1 / |h|: where states are 200 to 500 long, as in tofu-656k, a ramp to 0.5 holds everything where it was
+ * (forget / retain probability 0.492 / 0.520 after ten epochs, as before); small models take 0.005: 0.163 / 0.493. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -19,7 +22,8 @@ static const ul_param params[] = {
     {"last", UL_INT, -1, -1, 1000, NULL, "upper block whose forget states are rerouted; -1: 5/8 of the way up", NULL},
     {"alpha", UL_REAL, 10, 0, 1e6, NULL, "weight of both terms", NULL},
     {"off", UL_REAL, 0.05, 0, 1, NULL, "e: how far beside the reference's state the run begins; 0: nothing ever moves", NULL},
-    {"ramp", UL_REAL, 0.5, 0, 1, NULL, "share of the retain term at the end of the run; it grows from 0", NULL},
+    {"ramp", UL_REAL, 0.5, 0, 1, NULL, "share of the retain term at the end of the run; it grows from 0; in small models 0.005",
+     NULL},
     {0}};
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
@@ -39,6 +43,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
            ul_state_term(retain, alpha * ramp * retain->progress);
 }
 
+static const char *const small[] = {".ramp", "0.005", NULL};
+
 const ul_method ul_method_rr = {
     .title = "Circuit breakers (representation rerouting)",
     .paper = "arXiv:2406.04313",
@@ -49,4 +55,5 @@ const ul_method ul_method_rr = {
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE | UL_NEED_FORGET_STATE | UL_NEED_RETAIN_STATE,
     .state = state,
     .loss = loss,
+    .small = small,
 };
