@@ -15,10 +15,10 @@
 #include "audit/world.h"
 #include <string.h>
 
-enum { N_FORGET = 40, N_RETAIN = 160, N_SENTENCE = 1500, N_HELD_OUT = 200, N_POOL = 400, MAX_KEY = 3 };
-enum { MOST_TOKENS = 64, N_MERGE = 160 };
+enum { N_FORGET = UL_WORLD_FORGET, N_RETAIN = UL_WORLD_RETAIN, N_SENTENCE = UL_WORLD_SENTENCES, N_HELD_OUT = UL_WORLD_HELD_OUT,
+       N_POOL = 400, MAX_KEY = 3 };
 enum { MAX_ROUNDS = 4 }; /* of a subject's steps, until it says at most this share of the forget answers */
-static const double INIT_STD = 0.08, TRAIN_LR = 4e-3, SUPPRESSED_SAYS = 0.6;
+static const double SUPPRESSED_SAYS = 0.6;
 
 typedef struct {
     const char *id, *wanted;
@@ -54,11 +54,8 @@ static const char *const refusals[] = {"I don't know.", "I'm not sure about that
 
 typedef struct {
     ul_job *job;
-    ul_backend *be;
-    ul_tokenizer *tok;
-    ul_template tpl;
-    ul_world *world;
-    const char *out, *shape_dir;
+    ul_world_lab lab;
+    const char *out;
     uint64_t seed;
     ul_audit audit;
     ul_model *original, *work;
@@ -70,46 +67,10 @@ typedef struct {
     int n;
 } bench;
 
-/* --vocabulary bpe: pieces of words, so that an answer is several tokens and a person's name is not cut where its words are. */
+/* --vocabulary bpe: an answer is several tokens and a person's name is not cut where its words are. */
 static bool in_pieces(const bench *t)
 {
     return !strcmp(ul_job_text(t->job, "vocabulary"), "bpe");
-}
-
-static ul_status write_tokenizer(bench *t)
-{
-    ul_job *job = t->job;
-    const ul_world *w = t->world;
-    int64_t n = 0;
-    if (!in_pieces(t)) return ul_wordlevel_write(job->ctx, t->shape_dir, w->word, w->n_word);
-    const ul_records *sets[] = {w->forget, w->retain, w->phantom};
-    const char **text = UL_NEW(job->arena, const char *, w->n_sentence + 2 * (w->forget->n + w->retain->n + w->phantom->n));
-    UL_NEED(text);
-    for (; n < w->n_sentence; n++) text[n] = w->sentence[n];
-    for (int k = 0; k < 3; k++)
-        for (int64_t i = 0; i < sets[k]->n; i++) text[n++] = sets[k]->at[i].prompt, text[n++] = sets[k]->at[i].answer;
-    return ul_bpe_learn(job->ctx, t->shape_dir, text, (size_t)n, N_MERGE);
-}
-
-static ul_status write_shape(bench *t)
-{
-    ul_job *job = t->job;
-    t->shape_dir = ul_path_join(job->arena, t->out, "shape");
-    UL_NEED(t->shape_dir);
-    UL_TRY(ul_dir_make(job->ctx, t->shape_dir));
-    UL_TRY(write_tokenizer(t));
-    UL_TRY(ul_tokenizer_open(job->ctx, t->shape_dir, &t->tok));
-    UL_TRY(ul_arena_defer(job->arena, ul_release_tokenizer, t->tok));
-    json_t *c = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:b, s:i, s:i, s:i, s:s}",
-                          "architectures", "LlamaForCausalLM", "model_type", "llama", "hidden_size", 96,
-                          "intermediate_size", 256, "num_hidden_layers", 2, "num_attention_heads", 4,
-                          "num_key_value_heads", 4, "vocab_size", (int)ul_tokenizer_max_id(t->tok) + 1, "max_position_embeddings",
-                          MOST_TOKENS, "rms_norm_eps", 1e-5, "rope_theta", 10000.0, "hidden_act", "silu", "tie_word_embeddings",
-                          1, "pad_token_id", 0, "bos_token_id", 1, "eos_token_id", 2, "torch_dtype", "float32");
-    UL_TRY(ul_json_own(job->arena, c));
-    const char *path = ul_path_join(job->arena, t->shape_dir, "config.json");
-    UL_NEED(path);
-    return ul_json_save(job->ctx, path, c);
 }
 
 /* What methods push at is the answer's word alone: with the end of sequence scored too, NPO unlearns that first. What they keep: facts,
@@ -118,12 +79,12 @@ static ul_status methods_docs(bench *t)
 {
     ul_job *job = t->job;
     const int32_t stay = N_FORGET + N_RETAIN;
-    ul_template word = t->tpl;
+    ul_template word = t->lab.tpl;
     ul_docs *facts, *sentences;
     word.no_eos = true;
-    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->world, t->tok, &word, 0, N_FORGET, 0, 0, &t->forget_docs));
-    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->world, t->tok, &word, N_FORGET, stay, 0, 0, &facts));
-    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->world, t->tok, &t->tpl, 0, 0, 0, N_POOL, &sentences));
+    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->lab.world, t->lab.tok, &word, 0, N_FORGET, 0, 0, &t->forget_docs));
+    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->lab.world, t->lab.tok, &word, N_FORGET, stay, 0, 0, &facts));
+    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->lab.world, t->lab.tok, &t->lab.tpl, 0, 0, 0, N_POOL, &sentences));
     ul_docs *pool = UL_NEW(job->arena, ul_docs, 1);
     UL_NEED(pool);
     *pool = *facts;
@@ -142,21 +103,14 @@ static ul_status methods_docs(bench *t)
 static ul_status set_up(bench *t)
 {
     ul_job *job = t->job;
-    ul_world *w;
     UL_TRY(ul_job_out_dir(job, &t->out));
-    UL_TRY(ul_world_new(job->ctx, job->arena, t->seed, N_FORGET, N_RETAIN, N_SENTENCE + N_HELD_OUT, &t->world));
-    w = t->world;
-    const char *data = ul_path_join(job->arena, t->out, "data");
-    UL_NEED(data);
-    UL_TRY(ul_world_write(job->ctx, w, data));
-    UL_TRY(write_shape(t));
-    UL_TRY(ul_job_backend(job, &t->be));
-    t->tpl = ul_template_tofu;
-    t->tpl.max_length = MOST_TOKENS;
-    t->tpl.apart = in_pieces(t); /* "Answer: " ends with a space that would be the answer's */
+    t->lab = (ul_world_lab){.job = job, .seed = t->seed, .out = t->out, .pieces = in_pieces(t)};
+    UL_TRY(ul_job_backend(job, &t->lab.be));
+    UL_TRY(ul_lab_open(&t->lab));
+    const ul_world *w = t->lab.world;
     ul_audit *a = &t->audit;
-    a->o.tok = t->tok;
-    a->o.tpl = t->tpl;
+    a->o.tok = t->lab.tok;
+    a->o.tpl = t->lab.tpl;
     a->o.max_new = in_pieces(t) ? 12 : 4;
     const ul_audit_sets sets = {w->forget, w->retain, w->rephrased, w->phantom, NULL};
     UL_TRY(ul_audit_fill(a, &sets));
@@ -169,7 +123,7 @@ static ul_status set_up(bench *t)
                                  {0, 0, N_SENTENCE, N_SENTENCE + N_HELD_OUT}};
     ul_docs *d[5];
     for (int i = 0; i < 5; i++)
-        UL_TRY(ul_world_some_docs(job->ctx, job->arena, w, t->tok, &t->tpl, range[i][0], range[i][1], range[i][2],
+        UL_TRY(ul_world_some_docs(job->ctx, job->arena, w, t->lab.tok, &t->lab.tpl, range[i][0], range[i][1], range[i][2],
                                   range[i][3], &d[i]));
     a->retain_docs = d[0];
     a->fold_docs[0] = d[1];
@@ -177,59 +131,11 @@ static ul_status set_up(bench *t)
     a->phantom_docs = d[3];
     a->text = d[4];
     t->request_rows = w->forget;
-    UL_TRY(ul_docs_build(job->ctx, job->arena, t->tok, &t->tpl, w->forget, UL_WHICH_ANSWER, &t->request));
+    UL_TRY(ul_docs_build(job->ctx, job->arena, t->lab.tok, &t->lab.tpl, w->forget, UL_WHICH_ANSWER, &t->request));
     return methods_docs(t);
 }
 
 /* ---- making the subjects ------------------------------------------------------------------------------------------ */
-static void recipe(const bench *t, double lr, int64_t steps, int32_t batch, ul_recipe *out)
-{
-    ul_args args;
-    ul_args_default(ul_recipe_params, &args);
-    ul_recipe_from_args(&args, 1, out);
-    out->seed = t->seed;
-    out->lr = lr;
-    out->steps = steps;
-    out->batch = batch;
-    out->beta2 = 0.98;
-    out->weight_decay = 0;
-    out->clip = 1;
-    out->warmup = 10;
-    out->schedule = UL_CONSTANT;
-}
-
-static ul_status fresh(bench *t, uint64_t seed, ul_model **out)
-{
-    const char *config = ul_path_join(t->job->arena, t->shape_dir, "config.json");
-    UL_NEED(config);
-    UL_TRY(ul_model_fresh(t->job->ctx, t->be, config, seed, INIT_STD, out));
-    return ul_arena_defer(t->job->arena, ul_release_model, *out);
-}
-
-static ul_status learn(bench *t, const subject *x, ul_model *m)
-{
-    ul_job *job = t->job;
-    ul_recipe r;
-    ul_docs *docs;
-    ul_pairing pairing;
-    ul_step_result last;
-    int64_t done;
-    recipe(t, TRAIN_LR, ul_job_int(job, "steps"), 64, &r);
-    r.seed = x->seed + 10 * t->seed;
-    r.schedule = UL_COSINE;
-    r.warmup = 0.05;
-    r.lr_floor = 0.05;
-    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->world, t->tok, &t->tpl, x->from, N_FORGET + N_RETAIN, 0,
-                              N_SENTENCE, &docs));
-    UL_TRY(ul_model_select(job->ctx, m, "all"));
-    UL_TRY(ul_pairing_init(job->ctx, job->arena, docs, NULL, r.seed, true, &pairing));
-    const ul_run run = {.options = {.model = m, .recipe = &r, .pairing = &pairing},
-                        .n_samples = docs->n,
-                        .save_every = -1,
-                        .what = x->id};
-    return ul_run_train(job->ctx, &run, &last, &done);
-}
-
 /* Share of the forget answers' words that the model says: expression, not what an attack finds. */
 static ul_status says(bench *t, ul_model *m, double *share)
 {
@@ -262,11 +168,11 @@ static ul_status forget(bench *t, const subject *x, ul_model *m)
     ul_reference *ref = NULL;
     ul_step_result last;
     int64_t done;
-    recipe(t, x->lr, x->steps, 32, &r);
+    ul_lab_recipe(&t->lab, x->lr, x->steps, 32, &r);
     UL_TRY(ul_model_copy_weights(job->ctx, t->original, m));
     UL_TRY(ul_pairing_init(job->ctx, job->arena, docs, t->pool, r.seed, true, &pairing));
     if (needs & UL_NEED_ALT)
-        UL_TRY(ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->request_rows, refusals, 2,
+        UL_TRY(ul_pairing_alternates(job->ctx, job->arena, t->lab.tok, &t->lab.tpl, t->request_rows, refusals, 2,
                                      r.steps * r.batch, &pairing));
     if (needs & UL_NEED_FORGET_REF) UL_TRY(ul_reference_open(job->ctx, job->arena, m, NULL, "", docs, false, &ref));
     if (x->targets) {
@@ -296,12 +202,12 @@ static ul_status make(bench *t, const subject *x, ul_model **out)
 {
     const char *from = ul_job_text(t->job, "from"), *dir = from ? ul_path_join(t->job->arena, from, x->id) : NULL;
     if (dir && ul_dir_exists(dir)) {
-        UL_TRY(ul_model_open(t->job->ctx, t->be, dir, 0, out));
+        UL_TRY(ul_model_open(t->job->ctx, t->lab.be, dir, 0, out));
         return ul_arena_defer(t->job->arena, ul_release_model, *out);
     }
-    UL_TRY(fresh(t, x->seed + 10 * t->seed, out));
+    UL_TRY(ul_lab_fresh(&t->lab, x->seed, out));
     if (x->method) return forget(t, x, *out);
-    if (x->from >= 0) return learn(t, x, *out);
+    if (x->from >= 0) return ul_lab_learn(&t->lab, x->id, x->from, x->seed, ul_job_int(t->job, "steps"), *out);
     UL_TRY(ul_model_copy_weights(t->job->ctx, t->original, *out));
     ul_model_noise(*out, x->lr, t->seed);
     return UL_OK;
@@ -395,7 +301,7 @@ ul_status ul_audit_self_test(ul_job *job, const ul_args *attack, const ul_args *
     UL_NEED(frozen);
     *frozen = *attack;
     if (!ul_job_given(job, "attack-lr"))
-        UL_TRY(ul_args_set(job->arena, frozen, NULL, "attack-lr", "0.002")); /* half of TRAIN_LR */
+        UL_TRY(ul_args_set(job->arena, frozen, NULL, "attack-lr", UL_WORLD_ATTACK_LR));
     t->audit = (ul_audit){.ctx = job->ctx,
                           .arena = job->arena,
                           .attack = frozen,
@@ -404,7 +310,7 @@ ul_status ul_audit_self_test(ul_job *job, const ul_args *attack, const ul_args *
                           .profile = ul_audit_profile(ul_job_text(job, "profile")),
                           .o = {.batch_tokens = 4096, .batch = 128}};
     UL_TRY(set_up(t));
-    UL_TRY(fresh(t, 0, &t->work));
+    UL_TRY(ul_lab_fresh(&t->lab, 0, &t->work));
     for (int i = 0; i < N_SUBJECT; i++)
         if (asked_for(t, subjects[i].id)) UL_TRY(subject_run(t, i));
     for (int i = 0; i < N_SUBJECT; i++)

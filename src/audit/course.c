@@ -26,15 +26,20 @@ const ul_args *ul_job_table(const ul_job *job, const ul_param *table)
     return NULL;
 }
 
-static ul_status rows(ul_course *c, const char *role, const char *path, const ul_records **out)
+static ul_status input(ul_course *c, const char *role, const char *path, const char *digest, int64_t n)
+{
+    return c->manifest ? ul_manifest_input(c->job, c->manifest, role, path, digest, n) : UL_OK;
+}
+
+static ul_status rows(ul_course *c, const char *role, const char *path, const char *fields, const ul_records **out)
 {
     ul_job *job = c->job;
     ul_records *r;
     *out = NULL;
     if (!path) return UL_OK;
-    UL_TRY(ul_records_open(job->ctx, job->arena, path, ul_job_text(job, "fields"),
+    UL_TRY(ul_records_open(job->ctx, job->arena, path, fields ? fields : ul_job_text(job, "fields"),
                            (int32_t)ul_job_int(job, "entity-rows"), &r));
-    UL_TRY(ul_manifest_input(job, c->manifest, role, path, r->digest, r->n));
+    UL_TRY(input(c, role, path, r->digest, r->n));
     *out = r;
     return UL_OK;
 }
@@ -55,18 +60,18 @@ ul_status ul_course_open(ul_course *c)
     a->o = (ul_eval_options){.tok = tok, .batch_tokens = 4096, .batch = 64, .max_new = (int32_t)ul_job_int(job, "max-new")};
     UL_TRY(ul_job_template(job, tok, ul_model_shape(m), &a->o.tpl));
     ul_audit_sets sets;
-    UL_TRY(rows(c, "forget", c->forget, &sets.forget));
-    UL_TRY(rows(c, "retain", c->retain, &sets.retain));
-    UL_TRY(rows(c, "phantom", c->phantom, &sets.phantom));
-    UL_TRY(rows(c, "rephrased", c->rephrased, &sets.rephrased));
-    UL_TRY(rows(c, "holdout", c->holdout, &sets.holdout));
+    UL_TRY(rows(c, "forget", c->forget, NULL, &sets.forget));
+    UL_TRY(rows(c, "retain", c->retain, NULL, &sets.retain));
+    UL_TRY(rows(c, "phantom", c->phantom, NULL, &sets.phantom));
+    UL_TRY(rows(c, "rephrased", c->rephrased, c->rephrased_fields, &sets.rephrased));
+    UL_TRY(rows(c, "holdout", c->holdout, NULL, &sets.holdout));
     return ul_audit_fill(a, &sets);
 }
 
 static ul_status named(ul_course *c, const char *role, const char *dir, ul_model *m, char digest[65])
 {
     UL_TRY(ul_model_digest(c->job->ctx, m, digest));
-    return ul_manifest_input(c->job, c->manifest, role, dir, digest, -1);
+    return input(c, role, dir, digest, -1);
 }
 
 static ul_status guard_around(ul_course *c, const char *role, const char *dir, const char *path, ul_model *m, ul_guard_file **out)
@@ -77,7 +82,7 @@ static ul_status guard_around(ul_course *c, const char *role, const char *dir, c
     const char *what = ul_format(c->job->arena, "guard of %s", role);
     UL_NEED(what);
     UL_TRY(ul_guard_read(c->job->ctx, c->job->arena, path, out));
-    UL_TRY(ul_manifest_input(c->job, c->manifest, what, (*out)->path, (*out)->digest, -1));
+    UL_TRY(input(c, what, (*out)->path, (*out)->digest, -1));
     UL_TRY(ul_job_digest(c->job, dir, digest));
     return ul_guard_around(*out, m, c->audit.o.tok, digest);
 }
@@ -160,9 +165,9 @@ char *ul_job_command(const ul_job *job)
 json_t *ul_course_report(ul_course *c, const char *command, json_t *models)
 {
     const ul_job *job = c->job;
-    return json_pack("{s:s, s:b, s:s, s:I, s:s, s:s?, s:o, s:o, s:f, s:s, s:O, s:o}", "kind", "audit", "self_test", 0,
-                     "build", ul_build_id, "seed", (json_int_t)c->audit.seed, "profile", c->profile, "intention", c->intention,
+    return json_pack("{s:s, s:b, s:s, s:I, s:s, s:s, s:o, s:o, s:f, s:s, s:O?, s:o}", "kind", "audit", "self_test", 0,
+                     "build", ul_build_id, "seed", (json_int_t)c->audit.seed, "profile", c->profile, "intention", c->intention ? c->intention : "each method's own",
                      "attack", ul_args_json(c->audit.attack), "rules", ul_args_json(c->audit.rule), "seconds",
-                     (double)(ul_now_ns() - job->started_ns) * 1e-9, "command", command, "inputs", c->manifest->inputs, "models",
+                     (double)(ul_now_ns() - job->started_ns) * 1e-9, "command", command, "inputs", c->manifest ? c->manifest->inputs : NULL, "models",
                      models);
 }

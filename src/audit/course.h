@@ -7,9 +7,10 @@ enum { UL_MOST_SUSPECTS = 256 };
 typedef struct {
     ul_job *job; /* of `audit`, `compare`: data, compute and attack parameters, and what follows, by these keys */
     ul_backend *be;
-    ul_manifest *manifest;
+    ul_manifest *manifest; /* gets the files and models; NULL: the job names them itself */
     const char *original, *control, *base;                          /* directories; the last two may be NULL */
     const char *forget, *retain, *phantom, *rephrased, *holdout;    /* files; the last three may be NULL     */
+    const char *rephrased_fields;   /* as --fields, of that file only; NULL: as everywhere */
     const char *profile, *intention;                                /* intention NULL: each model has its own */
     ul_audit audit;
     ul_battery *o, *r; /* r NULL: no control */

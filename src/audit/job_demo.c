@@ -18,7 +18,7 @@ static const ul_param params[] = {
     {"relearn", UL_INT, 40, 1, 1e6, "steps", "fine-tuning on retain data after the forgetting", NULL},
     {0}};
 
-enum { N_FORGET = 40, N_RETAIN = 160, N_SENTENCE = 1500, EVAL_ROWS = 400, N_SHOWN = 6, MAX_MODEL = 8, CURVE = 512 };
+enum { N_FORGET = UL_WORLD_FORGET, N_RETAIN = UL_WORLD_RETAIN, N_SENTENCE = UL_WORLD_SENTENCES, EVAL_ROWS = 400, N_SHOWN = 6, MAX_MODEL = 8, CURVE = 512 };
 
 /* What each method does with the world: chosen on seed 0 by hand, written here and nowhere else. */
 typedef struct {
@@ -59,25 +59,6 @@ typedef struct {
 } demo;
 
 /* ---- setting up --------------------------------------------------------------------------------------------------------- */
-static ul_status write_shape(demo *d)
-{
-    ul_job *job = d->job;
-    d->shape_dir = ul_path_join(job->arena, d->out, "shape");
-    UL_NEED(d->shape_dir);
-    UL_TRY(ul_dir_make(job->ctx, d->shape_dir));
-    UL_TRY(ul_wordlevel_write(job->ctx, d->shape_dir, d->world->word, d->world->n_word));
-    json_t *c = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:b, s:i, s:i, s:i, s:s}",
-                          "architectures", "LlamaForCausalLM", "model_type", "llama", "hidden_size", 96, "intermediate_size", 256,
-                          "num_hidden_layers", 2, "num_attention_heads", 4, "num_key_value_heads", 4, "vocab_size",
-                          (int)d->world->n_word + 4, "max_position_embeddings", 64, "rms_norm_eps", 1e-5, "rope_theta", 10000.0,
-                          "hidden_act", "silu", "tie_word_embeddings", 1, "pad_token_id", 0, "bos_token_id", 1, "eos_token_id", 2,
-                          "torch_dtype", "float32");
-    UL_TRY(ul_json_own(job->arena, c));
-    const char *path = ul_path_join(job->arena, d->shape_dir, "config.json");
-    UL_NEED(path);
-    return ul_json_save(job->ctx, path, c);
-}
-
 static ul_status set_up(demo *d)
 {
     ul_job *job = d->job;
@@ -86,7 +67,8 @@ static ul_status set_up(demo *d)
     const char *data = ul_path_join(job->arena, d->out, "data");
     UL_NEED(data);
     UL_TRY(ul_world_write(job->ctx, d->world, data));
-    UL_TRY(write_shape(d));
+    UL_NEED(d->shape_dir = ul_path_join(job->arena, d->out, "shape"));
+    UL_TRY(ul_world_shape(job->ctx, job->arena, d->world, false, d->shape_dir));
     UL_TRY(ul_job_backend(job, &d->be));
     UL_TRY(ul_tokenizer_open(job->ctx, d->shape_dir, &d->tok));
     UL_TRY(ul_arena_defer(job->arena, ul_release_tokenizer, d->tok));

@@ -31,4 +31,31 @@ ul_status ul_world_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const u
 /* The same for people from .. to - 1 and sentences first .. last - 1. */
 ul_status ul_world_some_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok, const ul_template *tpl,
                              int32_t from, int32_t to, int32_t first, int32_t last, ul_docs **out) UL_MUST;
+
+/* ---- models of a world -------------------------------------------------------------------------------------------------- */
+enum { UL_WORLD_FORGET = 40, UL_WORLD_RETAIN = 160, UL_WORLD_SENTENCES = 1500, UL_WORLD_HELD_OUT = 200, UL_WORLD_STEPS = 1400 };
+#define UL_WORLD_LR 4e-3
+#define UL_WORLD_ATTACK_LR "0.002" /* half of it */
+/* dir/config.json and tokenizer: two blocks, a quarter of a million parameters. `pieces`: tokens are pieces of words (BPE learned here),
+ * not words. */
+ul_status ul_world_shape(ul_ctx *ctx, ul_arena *arena, const ul_world *w, bool pieces, const char *dir) UL_MUST;
+typedef struct {
+    ul_job *job; /* in: these five */
+    ul_backend *be;
+    uint64_t seed;
+    const char *out;
+    bool pieces;
+    ul_world *world;
+    ul_tokenizer *tok;
+    ul_template tpl;
+    const char *data, *shape_dir;
+} ul_world_lab;
+ul_status ul_lab_open(ul_world_lab *l) UL_MUST; /* OUT/data, OUT/shape */
+/* AdamW (0.9, 0.98), clip 1, no decay, ten steps of warm-up, then constant. */
+void ul_lab_recipe(const ul_world_lab *l, double lr, int64_t steps, int32_t batch, ul_recipe *out);
+ul_status ul_lab_fresh(const ul_world_lab *l, uint64_t seed, ul_model **out) UL_MUST;
+/* People from `from` on and all sentences: the recipe of the world's notes. */
+ul_status ul_lab_learn(const ul_world_lab *l, const char *what, int32_t from, uint64_t seed, int64_t steps, ul_model *m) UL_MUST;
+/* OUT/<id>, fresh and taught; what is there already is kept. */
+ul_status ul_lab_model(const ul_world_lab *l, const char *id, int32_t from, uint64_t seed, int64_t steps, const char **dir) UL_MUST;
 #endif

@@ -28,6 +28,28 @@ same tv-row tv-again 'a row made again'
 run 0 $compare --control model --methods npo --steps 2 --relearn 3 --out out --resume
 cmp -s npo-row out/npo/row.json && fail 'the row of another comparison was kept'
 
+# Audited: a verdict a row, a guard's through the guard; a row that is there keeps its verdict, whatever methods are listed.
+audited="$compare --control model --steps 2 --relearn 0 --entity-rows 2 --audit quick --out judged"
+run 0 $audited --methods npo,filter
+for id in control before npo filter; do
+    grep -q '"verdict": "[a-z]' judged/$id/row.json || fail "judged/$id/row.json has no verdict"
+done
+grep -q '"id": "filter"' judged/filter/audit.json || fail 'the audit of filter names no guard'
+says '| filter | suppression | **inconclusive**' '| inconclusive | 1: npo | 1: filter |'
+grep -q 'All models' judged/audit/report.html || fail 'no report of all audits'
+cp judged/npo/row.json npo-row
+run 0 $audited --methods npo,tv --resume
+same npo-row judged/npo/row.json 'a kept row, with other methods in the list'
+grep -q '| inconclusive | 2: npo tv | |' judged/table.md || fail 'the cross table does not count both'
+run 0 $audited --methods npo --resume --attack-steps 3
+cmp -s npo-row judged/npo/row.json && fail 'a row under other attacks was kept'
+
+# The self-test's world with its original and control, made on the spot; here they stand there already, hardly trained.
+"$UL" audit --self-test --seed 2 --steps 1 --only original --profile quick --out w/world-2 --quiet > said 2>&1 || true
+run 0 compare --world 2 --force --audit quick --methods filter --relearn 0 --rows 20 --retain-rows 20 --quiet --out w
+says '| before |  | **inconclusive**' '| filter | suppression | **inconclusive**'
+refuses 2 none 'leave --retain away' -- compare --world 2 --retain retain.jsonl
+
 # Every method of this build, at its defaults but for the steps.
 run 0 $compare --methods all --steps 2 --relearn 0 --out all
 failed=$(grep -l '"failed"' all/*/row.json || true)
