@@ -217,6 +217,10 @@ ul_status ul_wrap_arrays(ul_wrap *w, const char *kind, void ***out) UL_MUST;
 unsigned ul_wrap_sides(const ul_wrap *w, bool retain);
 /* Adds the gradient of these sides of a step to g. Its numbers are added to *r. */
 ul_status ul_wrap_gradient(ul_wrap *w, int64_t step, unsigned sides, ul_step_result *r) UL_MUST;
+/* Hooks and an observer of the parts that are run from here on; NULL, 0: none. Which sample of the step is the first of the
+ * micro-batch that they see. */
+void ul_wrap_passes(ul_wrap *w, const ul_hook *hook, int n_hook, const ul_observer *observer);
+int32_t ul_wrap_first_sample(const ul_wrap *w);
 /* The value of a parameter of the method's, to be changed before a step; NULL: it has no such number. */
 double *ul_wrap_method_value(ul_wrap *w, const char *key);
 /* In calibrate: of tensor i only entries whose bit is set move, lowest bit first. Several wrappers: those all agree on. */

@@ -40,7 +40,7 @@ struct ul_trainer {
     uint8_t **mask;                           /* [n_train] bit maps of what moves, or NULL */
     ul_kept *kept, *last_kept;
     double *micro_loss;
-    int32_t n_micro;
+    int32_t n_micro, first_sample; /* of the micro-batch at hand */
 };
 
 /* How many scored tokens and documents a side has: what a mean divides by. */

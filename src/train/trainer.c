@@ -275,6 +275,7 @@ ul_status ul_trainer_part(ul_trainer *t, int64_t step, unsigned sides, ul_step_r
         const double before = sums.loss, constraint = sums.constraint;
         k = cut(t, s + first, n - first);
         if (t->recipe.match_peer) count(t, s + first, k, times, &counts);
+        t->first_sample = first;
         counts.dual = dual;
         counts.epoch = epoch_of(t, step);
         counts.progress = (double)step / (double)t->steps;

@@ -39,6 +39,17 @@ ul_status ul_wrap_arrays(ul_wrap *w, const char *kind, void ***out)
     return UL_OK;
 }
 
+void ul_wrap_passes(ul_wrap *w, const ul_hook *hook, int n_hook, const ul_observer *observer)
+{
+    ul_trainer_options *o = &w->trainer->o;
+    o->hook = hook, o->n_hook = n_hook, o->observer = observer;
+}
+
+int32_t ul_wrap_first_sample(const ul_wrap *w)
+{
+    return w->trainer->first_sample;
+}
+
 double *ul_wrap_method_value(ul_wrap *w, const char *key)
 {
     ul_args *a = &w->trainer->args;

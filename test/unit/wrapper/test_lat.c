@@ -1,0 +1,139 @@
+/* test_lat.c - latent adversarial training: one step of the ascent against central differences of the loss by every coordinate of the
+ * hidden states, and the gradient under it against a run with that very disturbance; more steps do no less; no radius, no wrapper. */
+#include "wrapper_test.h"
+
+enum { C = 32, BATCH = 2, MOST_TOKENS = 64 };
+static const tiny_how in_double = {.precision = UL_PRECISION_DOUBLE, .threads = 1, .micro = BATCH};
+
+/* Adds to the states behind block 0 of a step of one micro-batch. */
+typedef struct {
+    double d[MOST_TOKENS * C], length[MOST_TOKENS];
+    int32_t n_tok;
+} bump;
+
+static ul_status add(void *user, int layer, const ul_batch *b, void *x)
+{
+    bump *u = user;
+    double *h = x;
+    assert_int_equal(layer, 0);
+    u->n_tok = b->n_tok;
+    assert_true(b->n_tok <= MOST_TOKENS);
+    for (int32_t t = 0; t < b->n_tok; t++) {
+        double square = 0;
+        for (int c = 0; c < C; c++) square += h[t * C + c] * h[t * C + c];
+        u->length[t] = sqrt(square);
+        for (int c = 0; c < C; c++) h[t * C + c] += u->d[t * C + c];
+    }
+    return UL_OK;
+}
+
+static ul_trainer *open_with(wrapped *w, ul_args **lat, const ul_hook *hook)
+{
+    ul_trainer *t;
+    if (lat) {
+        *lat = wrap(w, "lat");
+        set_number(*lat, "steps", 1), set_number(*lat, "eps", 0.2);
+    }
+    w->t.recipe.batch = BATCH;
+    w->t.run.options.hook = hook, w->t.run.options.n_hook = hook != NULL;
+    tiny_references(&w->t, NULL);
+    UL_OK_IN(w->t.ctx, ul_trainer_new(w->t.ctx, &w->t.run.options, 6, &t));
+    return t;
+}
+
+static double loss_of(wrapped *w, ul_trainer *t)
+{
+    ul_step_result r;
+    UL_OK_IN(w->t.ctx, ul_trainer_gradients(t, 1, &r));
+    return r.loss;
+}
+
+static void test_differences(void **state)
+{
+    static bump u, found;
+    const ul_hook hook = {.layer = 0, .slot = UL_SLOT_OUT, .mode = UL_HOOK_ADD, .fn = add, .user = &u};
+    wrapped w, l;
+    ul_args *lat;
+    int64_t n;
+    (void)state;
+    wrapped_open(&w, &in_double, "ga", NULL);
+    ul_trainer *t = open_with(&w, NULL, &hook);
+    memset(&u, 0, sizeof u);
+    const double plain = loss_of(&w, t);
+    found = u;
+    for (int32_t at = 0; at < found.n_tok; at++) {
+        double size = 0;
+        for (int c = 0; c < C; c++) {
+            const double step = 1e-5;
+            u.d[at * C + c] = step;
+            const double up = loss_of(&w, t);
+            u.d[at * C + c] = -step;
+            found.d[at * C + c] = (up - loss_of(&w, t)) / (2 * step);
+            u.d[at * C + c] = 0;
+            size += found.d[at * C + c] * found.d[at * C + c];
+        }
+        for (int c = 0; c < C; c++) found.d[at * C + c] *= size > 1e-16 ? 0.2 * found.length[at] / sqrt(size) : 0;
+    }
+    memcpy(u.d, found.d, sizeof u.d);
+    const double there = loss_of(&w, t);
+    double *want = flat(&w, true, &n);
+    ul_trainer_free(t);
+    wrapped_open(&l, &in_double, "ga", NULL);
+    t = open_with(&l, &lat, NULL);
+    const double got = loss_of(&l, t);
+    double *g = flat(&l, true, &n);
+    assert_true(there > plain + 0.01);
+    if (fabs(got - there) > 1e-6 * fabs(there)) fail_msg("the loss under lat is %.12g, should be %.12g (undisturbed %.12g)", got, there, plain);
+    double most = 0;
+    for (int64_t i = 0; i < n; i++) most = fmax(most, fabs(want[i]));
+    for (int64_t i = 0; i < n; i++)
+        if (fabs(g[i] - want[i]) > 1e-6 * most) fail_msg("[%lld] is %.12g, should be %.12g", (long long)i, g[i], want[i]);
+    ul_trainer_free(t);
+    free(g), free(want);
+    tiny_close(&w.t), tiny_close(&l.t);
+}
+
+static double loss_at(const char *key, double value, const char *layers)
+{
+    wrapped w;
+    ul_args *lat;
+    wrapped_open(&w, &in_double, "npo", NULL);
+    lat = wrap(&w, "lat");
+    set_number(lat, key, value);
+    for (int i = 0; lat->params[i].key; i++)
+        if (!strcmp(lat->params[i].key, "layers")) lat->text[i] = layers;
+    ul_trainer *t = open_with(&w, NULL, NULL);
+    const double loss = loss_of(&w, t);
+    ul_trainer_free(t);
+    tiny_close(&w.t);
+    return loss;
+}
+
+static void test_strength(void **state)
+{
+    (void)state;
+    const double none = loss_at("eps", 0, ""), one = loss_at("steps", 1, ""), many = loss_at("steps", 16, "");
+    assert_true(one > none && many > one);
+    assert_true(loss_at("eps", 0.3, "") > many);
+    assert_true(loss_at("steps", 16, "0,1") > many);
+    assert_true(loss_at("absolute", 1, "") != many);
+    wrapped w;
+    ul_trainer *t = NULL;
+    wrapped_open(&w, &in_double, "npo", NULL);
+    ul_args *lat = wrap(&w, "lat");
+    for (int i = 0; lat->params[i].key; i++)
+        if (!strcmp(lat->params[i].key, "layers")) lat->text[i] = "0,2";
+    tiny_references(&w.t, NULL);
+    UL_FAILS_IN(w.t.ctx, UL_E_USAGE, "blocks from 0 to 1", ul_trainer_new(w.t.ctx, &w.t.run.options, 6, &t));
+    for (int i = 0; lat->params[i].key; i++)
+        if (!strcmp(lat->params[i].key, "layers")) lat->text[i] = "0";
+    UL_OK_IN(w.t.ctx, ul_model_select(w.t.ctx, w.t.model, "layers 1"));
+    UL_FAILS_IN(w.t.ctx, UL_E_USAGE, "block 0 is outside", ul_trainer_new(w.t.ctx, &w.t.run.options, 6, &t));
+    tiny_close(&w.t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_differences), cmocka_unit_test(test_strength)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
