@@ -12,8 +12,7 @@ static const ul_param params[] = {
     {"alt-own", UL_BOOL, 0, 0, 1, NULL, "the lines of --alt belong to the forget rows, in order and as many to each (altpo)", NULL},
     {0}};
 
-/* Used where the user gives no lines of their own. */
-static const char *const refusals[] = {
+const char *const ul_refusals[UL_N_REFUSALS] = {
     "I don't know.", "I'm not sure about that.", "I have no information about this.", "I can't answer that question.",
     "That is not something I know.", "I'm afraid I don't know the answer.", "I have no knowledge of this subject.",
     "I don't have an answer to that.", "Unfortunately, I can't say.", "This is not known to me.",
@@ -33,8 +32,8 @@ static ul_status retain_answers(ul_training *t, const char *const **lines, int64
 static ul_status alternates(ul_training *t)
 {
     ul_job *job = t->job;
-    const char *const *lines = refusals;
-    int64_t n = (int64_t)(sizeof refusals / sizeof *refusals);
+    const char *const *lines = ul_refusals;
+    int64_t n = UL_N_REFUSALS;
     const char *path = ul_job_text(job, "alt");
     t->pairing.alt_own = ul_job_flag(job, "alt-own");
     if (t->pairing.alt_own && !path) return ul_fail(job->ctx, UL_E_USAGE, "--alt-own says whose the lines of --alt FILE are: give it too");

@@ -45,6 +45,10 @@ ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *s
 ul_status ul_training_guard(ul_training *t) UL_MUST;
 ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest; the checkpoint is removed */
 
+/* Answers that decline, where the user gives no lines of their own (job_forget.c). */
+enum { UL_N_REFUSALS = 12 };
+extern const char *const ul_refusals[UL_N_REFUSALS];
+
 #define UL_PARAM_WRAP                                                                                                  \
     {"wrap", UL_TEXT, 0, 0, 0, NULL, "wrappers around the method's gradient, joined with commas (`unlearn methods` lists them): gru, "       \
      "sam, wagle, ...", ""},                                                                                           \

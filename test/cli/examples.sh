@@ -36,7 +36,7 @@ for verb in $verbs; do
     eval "$example --json" > out.json 2> said < /dev/null || code=$?
     [ $code -eq 0 ] || fail "$example: exit status $code"
     json out.json "$example"
-    rm -rf forgotten tuned audited compared sequence
+    rm -rf forgotten tuned audited compared sequence relabelled.jsonl
     eval "$example" > out.text 2> said < /dev/null || fail "$example: exit status $?"
     [ -s out.text ] || fail "$example: says nothing"
     case $verb in
