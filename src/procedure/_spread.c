@@ -18,6 +18,29 @@ double ul_edit_by_size(const ul_work *w, const char *key, double paper, double s
     return given > 0 ? given : ul_recipe_small(ul_model_parameters(w->model)) ? small : paper;
 }
 
+ul_status ul_edit_begin(ul_work *w, int first, int last, ul_edit_bound *out)
+{
+    enum { DOCS = 128 };
+    const char *spec = ul_format(w->arena, "layers %d-%d mlp", first, last);
+    *out = (ul_edit_bound){.most = ul_num(w->args, "budget")};
+    UL_NEED(spec);
+    if (out->most == 0) return UL_OK;
+    UL_TRY(ul_budget_open(w, w->retain, DOCS, &out->budget));
+    UL_TRY(ul_model_select(w->ctx, w->model, spec));
+    return ul_move_new(w->ctx, w->arena, w->model, &out->move);
+}
+
+ul_status ul_edit_end(ul_work *w, ul_edit_bound *b)
+{
+    double kl, scale = 1;
+    if (b->most == 0) return UL_OK;
+    UL_TRY(ul_budget_measure(&b->budget, &kl));
+    if (kl <= b->most) return UL_OK;
+    ul_move_learned(&b->move);
+    UL_TRY(ul_buf_printf(w->report, "%s: the whole edit costs %.3g nats of KL on the retain rows\n", w->id, kl));
+    return ul_budget_search(&b->budget, &b->move, b->most, &scale);
+}
+
 /* Arrays of a batch of n facts. */
 typedef struct {
     double *z, *hidden, *residual, *keys, *delta;
@@ -50,12 +73,14 @@ static ul_status edit_batch(ul_work *w, ul_arena *arena, const ul_facts *f, int 
 ul_status ul_edit_spread(ul_work *w, ul_edit_solve_fn *solve, void *user)
 {
     int first, last;
+    ul_edit_bound bound;
     const int64_t all = w->forget_rows->n, at_once = (int64_t)ul_num(w->args, "facts");
     ul_edit_blocks(w, &first, &last);
     for (int l = first; l <= last; l++) {
         ul_weight *weight;
         UL_TRY(ul_edit_weight(w, l, &weight));
     }
+    UL_TRY(ul_edit_begin(w, first, last, &bound));
     for (int64_t i = 0; i < all; i += at_once) {
         ul_arena *arena;
         ul_facts f;
@@ -65,5 +90,6 @@ ul_status ul_edit_spread(ul_work *w, ul_edit_solve_fn *solve, void *user)
         ul_arena_free(arena);
         UL_TRY(s);
     }
+    UL_TRY(ul_edit_end(w, &bound));
     return ul_buf_printf(w->report, "%s: %lld facts written into blocks %d to %d\n", w->id, (long long)all, first, last);
 }

@@ -46,6 +46,21 @@ ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out) U
 /* The same over the parameter "rows", made definite: "ridge" times its mean diagonal is added. */
 ul_status ul_edit_ridged(ul_work *w, int layer, double *out) UL_MUST;
 
+/* ---- edits within a budget (_spread.c) -------------------------------------------------------------------------------- */
+/* Many edits add up: where "budget" is above 0, all that was changed in blocks first .. last between the two calls is scaled
+ * down until the mean KL of the original to the new model on retain rows is the budget. */
+typedef struct {
+    double most;
+    ul_budget budget;
+    ul_move move;
+} ul_edit_bound;
+#define UL_PARAM_EDIT_BUDGET                                                                                           \
+    {"budget", UL_REAL, 0, 0, 100, "nats",                                                                             \
+     "the whole edit is scaled down to where the mean KL of the original to the new model on retain rows is this; 0: it stays as it is", NULL}
+#define UL_EDIT_SMALL {".budget", "0.15", NULL}
+ul_status ul_edit_begin(ul_work *w, int first, int last, ul_edit_bound *out) UL_MUST;
+ul_status ul_edit_end(ul_work *w, ul_edit_bound *b) UL_MUST;
+
 /* ---- many facts over several blocks (_spread.c) ------------------------------------------------------------------------ */
 /* MEMIT's frame: values z at the last block; then, block by block upwards, keys and what is still missing there, spread over the
  * blocks that are left; `solve` turns them into a change of the block's matrix. `batch` facts at a time. */

@@ -5,7 +5,7 @@
  *
  * lambda 0: (W + delta W) k = v exactly; one fact: ROME's update. Gupta, Sajnani and Anumanchipalli 2024, "A Unified Framework for
  * Model Editing", arXiv:2403.14236 (lambda 0.1). Traps: C must be definite: `ridge` times its mean diagonal is added; with as
- * many facts as F the constraint leaves no room for what must stay. Spread over blocks as memit does. */
+ * many facts as F the constraint leaves no room for what must stay. Spread over blocks as memit does, in a small model within a budget. */
 #include "procedure/edit.h"
 #include <string.h>
 
@@ -13,8 +13,10 @@ static const ul_param params[] = {
     {"lambda", UL_REAL, 0.1, 0, 1e9, NULL, "softens the constraint; 0: every value is met exactly", NULL},
     {"ridge", UL_REAL, 1e-4, 0, 10, NULL, "share of the mean diagonal that is added to the covariance", NULL},
     UL_PARAM_EDIT_FACTS,
+    UL_PARAM_EDIT_BUDGET,
     UL_PARAM_EDIT_SPREAD(100),
     {0}};
+static const char *const small[] = UL_EDIT_SMALL;
 
 static ul_status solve(ul_work *w, void *user, int layer, int32_t n, const double *keys, const double *residual, double *delta)
 {
@@ -49,6 +51,7 @@ const ul_procedure ul_procedure_emmet = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
+               .small = small,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
 };

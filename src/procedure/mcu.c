@@ -5,7 +5,8 @@
  * over retain rows (or a general text). Changes in dominant directions are what relearning takes back first. arXiv:2605.11685,
  * read as an abstract: components and idea are the paper's, the loss may be any method of the registry, and the constraint is
  * a projection of the change itself after each step, so that it holds exactly whatever the optimizer does (a projected
- * gradient would lose it in Adam's scaling). Only the mlps' matrices move, and only their projected part. */
+ * gradient would lose it in Adam's scaling). Only the mlps' matrices move, and only their projected part.
+ * tofu-656k, forget / retain 0.47 / 0.52: four epochs at 2e-3 0.24 / 0.41; hence half of that rate. */
 #include "procedure/_components.h"
 #include "procedure/_lapack.h"
 
@@ -13,6 +14,8 @@ static const ul_param params[] = {
     UL_PARAM_LOSS("loss", "npo", "the method whose steps are projected, with its own defaults"),
     {"components", UL_INT, 16, 1, 1e6, NULL, "dominant ones that nothing moves along; at most an eighth of the width", NULL},
     {0}};
+
+static const char *const small[] = {"lr", "1e-3", "epochs", "5", NULL};
 
 typedef struct {
     ul_work *w;
@@ -72,6 +75,7 @@ const ul_procedure ul_procedure_mcu = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .small = small},
     .run = run,
 };

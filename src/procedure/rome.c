@@ -4,7 +4,7 @@
  *
  * Meng et al. 2022, "Locating and Editing Factual Associations in GPT", arXiv:2202.05262: 20 steps of Adam at 0.5 for v*, KL 0.0625,
  * decay 0.5, |v* - v| <= 4 |v|, stop below 0.05. One fact with lambda 0 is emmet's update, and memit's as its lambda goes to 0.
- * Traps: one edit after the other drifts; a few hundred break a model. k is of the plain prompt; the paper averages it over
+ * Traps: one edit after the other drifts; a few hundred break a model, hence a small one's budget. k is of the plain prompt; the paper averages it over
  * prefixes that the model generates. */
 #include "procedure/edit.h"
 #include <string.h>
@@ -19,7 +19,9 @@ static const ul_param params[] = {
     {"clamp", UL_REAL, 4, 0, 100, NULL, "largest |delta| / |v|", NULL},
     {"kl", UL_REAL, 0.0625, 0, 100, NULL, "weight of the subject's drift", NULL},
     UL_PARAM_EDIT_FACTS,
+    UL_PARAM_EDIT_BUDGET,
     {0}};
+static const char *const small[] = UL_EDIT_SMALL;
 
 /* u = C^-1 k for the fact's key, then W += delta u^T / (k . u). */
 static ul_status edit(ul_work *w, ul_arena *arena, int64_t row, int layer, const double *factor, ul_weight *weight)
@@ -50,6 +52,7 @@ static ul_status run(ul_work *w)
     const int n_layer = ul_model_shape(w->model)->n_layer;
     const int layer = ul_num(w->args, "layer") < 0 ? n_layer / 3 : (int)ul_num(w->args, "layer");
     double *factor = UL_NEW(w->arena, double, F * F); /* of C, for all facts */
+    ul_edit_bound bound;
     ul_weight *weight;
     ul_arena *arena;
     ul_meter meter;
@@ -57,6 +60,7 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_edit_weight(w, layer, &weight));
     UL_TRY(ul_edit_ridged(w, layer, factor));
     UL_TRY(ul_cholesky(w->ctx, "rome's covariance of keys", F, factor));
+    UL_TRY(ul_edit_begin(w, layer, layer, &bound));
     UL_TRY(ul_arena_new(w->ctx, "edit", &arena));
     ul_progress_begin(w->ctx, &meter, "rome", "facts", n);
     ul_status s = UL_OK;
@@ -67,6 +71,7 @@ static ul_status run(ul_work *w)
     }
     ul_arena_free(arena);
     UL_TRY(s);
+    UL_TRY(ul_edit_end(w, &bound));
     return ul_buf_printf(w->report, "rome: %lld facts written into block %d, one by one\n", (long long)n, layer);
 }
 
@@ -77,6 +82,7 @@ const ul_procedure ul_procedure_rome = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
+               .small = small,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
 };

@@ -186,6 +186,34 @@ static void q10_alphaedit_keeps_old_keys(void **state)
 }
 
 /* The value does what it is for: added where it belongs, the target becomes likelier. */
+/* Within a budget the same change is made, only shorter: one ratio for all entries; a budget it does not reach changes nothing. */
+static void a_budget_shortens_the_edit(void **state)
+{
+    static const char *const id[] = {"memit", "rome"};
+    static const double budget[] = {0, 1e-4, 100};
+    static edit e;
+    static double delta[3][C * F];
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        double ratio = 0;
+        for (int b = 0; b < 3; b++) {
+            tiny_work w;
+            open_edit(&w, id[k], N);
+            set(&w, "budget", budget[b]);
+            run_edit(&w, id[k], 0.5, 4, &e);
+            for (int i = 0; i < C * F; i++) delta[b][i] = e.after[i] - e.before[i];
+            tiny_work_close(&w);
+        }
+        for (int i = 0; i < C * F; i++)
+            if (fabs(delta[0][i]) > 1e-3 && ratio == 0) ratio = delta[1][i] / delta[0][i];
+        if (!(ratio > 0 && ratio < 1)) fail_msg("%s: the edit is scaled by %g", id[k], ratio);
+        for (int i = 0; i < C * F; i++) {
+            assert_true(fabs(delta[1][i] - ratio * delta[0][i]) < 1e-9);
+            assert_true(delta[2][i] == delta[0][i]);
+        }
+    }
+}
+
 static void the_subject_is_found(void **state)
 {
     tiny_work w;
@@ -202,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_subject_is_found), cmocka_unit_test(memit_is_the_papers_equation),
                                        cmocka_unit_test(q10_one_key_is_rome), cmocka_unit_test(q10_emmet_meets_every_value),
-                                       cmocka_unit_test(q10_alphaedit_keeps_old_keys)};
+                                       cmocka_unit_test(q10_alphaedit_keeps_old_keys),
+                                       cmocka_unit_test(a_budget_shortens_the_edit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
