@@ -4,12 +4,16 @@
  *   L = gamma mean_f |h_l(x) - (h_l^ref(x) + c r)|^2 / C + alpha mean_r |h_l(x) - h_l^ref(x)|^2 / C
  *
  * means over documents of the means over their scored tokens, at the output of block l; only the last matrix of its mlp
- * moves, so this is the regression of that matrix's output on its own old output, plus c r on forget text.
+ * moves (in small models all weights), so this is the regression of that matrix's output on its own old output, plus c
+ * r on forget text.
  *
- * Shen et al. 2025, "LUNAR: LLM Unlearning via Neural Activation Redirection", arXiv:2502.07218, and its code (l = 22 of
- * 32, c = 2, AdamW at 0.01, 20 epochs). Traps: there r comes from prompts that the model refuses by itself, at the last
- * token of the prompt; a model that refuses nothing has no such region, so here the alternate answers (--alt, or the
- * built-in refusals) name it: our reading. The code adds r at every position although its comment says the last. */
+ * Shen et al. 2025, "LUNAR: LLM Unlearning via Neural Activation Redirection", arXiv:2502.07218, and its code (l = 22
+ * of 32, c = 2, AdamW at 0.01, 20 epochs). Traps: there r comes from prompts that the model refuses by itself, at the
+ * last token of the prompt; a model that refuses nothing has no such region, so here the alternate answers (--alt, or
+ * the built-in refusals) name it: our reading. The code adds r at every position although its comment says the last.
+ * One matrix cannot tell two sets of the same kind apart: on tofu-656k (forget / retain probability 0.492 / 0.520
+ * before) twenty epochs at the paper's 0.01 leave 0.428 / 0.462. In small models all weights move: 0.398 / 0.461 after
+ * 5 epochs at 2e-3, 0.304 / 0.451 after 15; the default there is the paper's 20. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -36,6 +40,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_num(args, "alpha"));
 }
 
+static const char *const small[] = {"train", "all", "epochs", "20", NULL};
+
 const ul_method ul_method_lunar = {
     .title = "Neural activation redirection",
     .paper = "arXiv:2502.07218",
@@ -48,4 +54,5 @@ const ul_method ul_method_lunar = {
     .state = state,
     .trains_down = 1,
     .loss = loss,
+    .small = small,
 };
