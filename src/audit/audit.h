@@ -76,6 +76,8 @@ typedef struct {
 ul_status ul_job_pass(const ul_job *from, const ul_param *table, const char *const *but, ul_job *to) UL_MUST;
 ul_status ul_job_pass_method(const ul_job *from, ul_job *to) UL_MUST; /* with what was given of its and of the wrappers' parameters */
 ul_status ul_job_set_all(ul_job *job, const ul_setting *s) UL_MUST;   /* until a NULL key; NULL values are left out */
+/* A job of that kind, with what was given of data and computing, and with s. *out is the caller's to free, after an error too. */
+ul_status ul_job_child(const ul_job *from, const char *kind, const ul_setting *s, ul_job **out) UL_MUST;
 
 /* WRAPPER.PARAMETER: kept until --wrap names it. */
 ul_status ul_job_wrap_param(ul_job *job, const char *owner, const char *key, const char *value) UL_MUST;

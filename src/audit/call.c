@@ -49,3 +49,11 @@ ul_status ul_job_set_all(ul_job *job, const ul_setting *s)
         if (s->value) UL_TRY(ul_job_set(job, s->key, s->value));
     return UL_OK;
 }
+
+ul_status ul_job_child(const ul_job *from, const char *kind, const ul_setting *s, ul_job **out)
+{
+    UL_TRY(ul_job_new(from->ctx, kind, out));
+    UL_TRY(ul_job_pass(from, ul_data_params, NULL, *out));
+    UL_TRY(ul_job_pass(from, ul_compute_params, NULL, *out));
+    return ul_job_set_all(*out, s);
+}

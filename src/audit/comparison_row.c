@@ -5,28 +5,10 @@
 #include <string.h>
 
 /* ---- the jobs that are called ------------------------------------------------------------------------------------------- */
-typedef struct {
-    const char *key, *value;
-} setting;
-
-/* A job with these keys, then with those of `shared` that the caller gave; keys whose value is NULL are left out. */
-static ul_status call(ul_comparison *c, const char *kind, const setting *s, ul_job **out)
+static ul_status call(ul_comparison *c, const char *kind, const ul_setting *s, ul_job **out)
 {
-    static const char *const shared[] = {"threads", "precision", "isa", "fields", "user-start", "user-end", "asst-start",
-                                         "max-length", "strict", "apart", "entity-rows", NULL};
-    UL_TRY(ul_job_new(c->job->ctx, kind, out));
-    ul_status status = UL_OK;
-    for (; s->key && status == UL_OK; s++)
-        if (s->value) status = ul_job_set(*out, s->key, s->value);
-    for (int i = 0; shared[i] && status == UL_OK; i++) {
-        if (!ul_job_given(c->job, shared[i])) continue;
-        const char *text = ul_job_text(c->job, shared[i]);
-        const char *number = ul_format(c->job->arena, "%.17g", ul_job_num(c->job, shared[i]));
-        UL_NEED(number);
-        status = ul_job_set(*out, shared[i], text ? text : number);
-    }
-    if (status == UL_OK) status = ul_job_run(*out);
-    return status;
+    UL_TRY(ul_job_child(c->job, kind, s, out));
+    return ul_job_run(*out);
 }
 
 static const char *number(ul_comparison *c, const char *key)
@@ -61,7 +43,7 @@ static ul_status evaluate(ul_comparison *c, const char *id, const char *model, c
     ul_job *job = NULL;
     const char *tofu = ul_job_text(c->job, "tofu"), *out = ul_comparison_path(c, id, "eval");
     UL_NEED(out);
-    const setting s[] = {{"model", model}, {"guard", guard}, {"tofu", tofu}, {"split", tofu ? ul_job_text(c->job, "split") : NULL},
+    const ul_setting s[] = {{"model", model}, {"guard", guard}, {"tofu", tofu}, {"split", tofu ? ul_job_text(c->job, "split") : NULL},
                          {"forget", tofu ? NULL : c->forget}, {"retain", tofu ? NULL : c->retain},
                          {"reference-logs", c->control_log}, {"rows", number(c, "rows")}, {"max-new", number(c, "max-new")},
                          {"out", out}, {"force", "true"}, {NULL, NULL}};
@@ -214,7 +196,7 @@ static ul_status forget(ul_comparison *c, const ul_catalogue_entry *e, json_t *r
     UL_NEED(out);
     ul_args_default(e->method->params, &args);
     const bool retain = ul_method_needs(e->method, &args) & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL);
-    const setting s[] = {{"model", c->model}, {"forget", c->forget}, {"retain", retain ? c->retain : NULL}, {"method", e->id},
+    const ul_setting s[] = {{"model", c->model}, {"forget", c->forget}, {"retain", retain ? c->retain : NULL}, {"method", e->id},
                          {"steps", number(c, "steps")}, {"seed", number(c, "seed")}, {"out", out}, {"force", "true"}, {NULL, NULL}};
     const int64_t start = ul_now_ns();
     ul_peak_reset();

@@ -42,18 +42,15 @@ static const char *path(sequence *q, int step, const char *name)
 /* The method's own run on request number `step`; its seconds. */
 static ul_status forget(sequence *q, int step, const char *from, const char *to, double *seconds)
 {
-    ul_job *job;
+    ul_job *job = NULL;
     const ul_job *own = q->job;
     const bool keeps = ul_method_needs(own->method, &own->method_args) & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL);
     const ul_setting s[] = {{"model", from}, {"forget", q->request[step - 1]}, {"retain", keeps ? q->retain : NULL},
                             {"wrap", ul_job_text(own, "wrap")}, {"out", to}, {"force", "true"}, {NULL, NULL}};
     const int64_t start = ul_now_ns();
-    UL_TRY(ul_job_new(own->ctx, "forget", &job));
-    ul_status st = ul_job_pass(own, ul_recipe_params, NULL, job);
-    if (st == UL_OK) st = ul_job_pass(own, ul_data_params, NULL, job);
-    if (st == UL_OK) st = ul_job_pass(own, ul_compute_params, NULL, job);
+    ul_status st = ul_job_child(own, "forget", s, &job);
+    if (st == UL_OK) st = ul_job_pass(own, ul_recipe_params, NULL, job);
     if (st == UL_OK) st = ul_job_pass_method(own, job);
-    if (st == UL_OK) st = ul_job_set_all(job, s);
     if (st == UL_OK) st = ul_job_run(job);
     ul_job_free(job);
     *seconds = (double)(ul_now_ns() - start) * 1e-9;
@@ -63,17 +60,14 @@ static ul_status forget(sequence *q, int step, const char *from, const char *to,
 /* `unlearn eval` with these keys; *results (of the caller) is what it found. */
 static ul_status evaluate(sequence *q, const ul_setting *s, json_t **results)
 {
-    ul_job *job;
+    ul_job *job = NULL;
     const ul_job *own = q->job;
     const char *rows = ul_format(own->arena, "%lld", (long long)ul_job_int(own, "rows")),
                *max_new = ul_format(own->arena, "%lld", (long long)ul_job_int(own, "max-new"));
     UL_NEED(rows);
     UL_NEED(max_new);
     const ul_setting common[] = {{"rows", rows}, {"max-new", max_new}, {"force", "true"}, {NULL, NULL}};
-    UL_TRY(ul_job_new(own->ctx, "eval", &job));
-    ul_status st = ul_job_pass(own, ul_data_params, NULL, job);
-    if (st == UL_OK) st = ul_job_pass(own, ul_compute_params, NULL, job);
-    if (st == UL_OK) st = ul_job_set_all(job, common);
+    ul_status st = ul_job_child(own, "eval", common, &job);
     if (st == UL_OK) st = ul_job_set_all(job, s);
     if (st == UL_OK) st = ul_job_run(job);
     *results = st == UL_OK ? json_deep_copy(json_object_get(job->result, "results")) : NULL;
