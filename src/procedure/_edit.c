@@ -340,12 +340,10 @@ ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out)
     return ul_tensors_write(w->ctx, path, &t, 1, NULL, NULL, NULL);
 }
 
-ul_status ul_edit_ridged(ul_work *w, int layer, double *out)
+void ul_edit_ridge(const ul_work *w, double *covariance)
 {
     const int64_t F = ul_model_shape(w->model)->F;
     double mean = 0;
-    UL_TRY(ul_edit_covariance(w, layer, (int64_t)ul_num(w->args, "rows"), out));
-    for (int64_t i = 0; i < F; i++) mean += out[i * F + i] / (double)F;
-    for (int64_t i = 0; i < F; i++) out[i * F + i] += ul_num(w->args, "ridge") * mean;
-    return UL_OK;
+    for (int64_t i = 0; i < F; i++) mean += covariance[i * F + i] / (double)F;
+    for (int64_t i = 0; i < F; i++) covariance[i * F + i] += ul_num(w->args, "ridge") * mean;
 }

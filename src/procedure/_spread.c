@@ -46,7 +46,8 @@ typedef struct {
     double *z, *hidden, *residual, *keys, *delta;
 } arrays;
 
-static ul_status edit_batch(ul_work *w, ul_arena *arena, const ul_facts *f, int first, int last, ul_edit_solve_fn *solve, void *user)
+static ul_status edit_batch(ul_work *w, ul_arena *arena, const ul_facts *f, int first, int last, double *const *covariance,
+                            ul_edit_solve_fn *solve, void *user)
 {
     const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F, n = f->n * C;
     const ul_value_search how = {.slot = UL_SLOT_OUT, .steps = (int)ul_num(w->args, "v_steps"), .lr = ul_edit_by_size(w, "v_lr", 0.1, 0.5),
@@ -64,7 +65,8 @@ static ul_status edit_batch(ul_work *w, ul_arena *arena, const ul_facts *f, int 
         UL_TRY(ul_facts_read(w, f, l, a.keys, NULL));
         UL_TRY(ul_facts_read(w, f, last, NULL, a.hidden));
         for (int64_t i = 0; i < n; i++) a.residual[i] = (a.z[i] - a.hidden[i]) / (last - l + 1);
-        UL_TRY(solve(w, user, l, f->n, a.keys, a.residual, a.delta));
+        const ul_edit_equation e = {l, f->n, covariance[l - first], a.keys, a.residual};
+        UL_TRY(solve(w, user, &e, a.delta));
         ul_edit_add(w, weight, a.delta);
     }
     return UL_OK;
@@ -76,9 +78,14 @@ ul_status ul_edit_spread(ul_work *w, ul_edit_solve_fn *solve, void *user)
     ul_edit_bound bound;
     const int64_t all = w->forget_rows->n, at_once = (int64_t)ul_num(w->args, "facts");
     ul_edit_blocks(w, &first, &last);
+    const int64_t F = ul_model_shape(w->model)->F;
+    double **covariance = UL_NEW(w->arena, double *, last - first + 1);
+    UL_NEED(covariance);
     for (int l = first; l <= last; l++) {
         ul_weight *weight;
         UL_TRY(ul_edit_weight(w, l, &weight));
+        UL_NEED(covariance[l - first] = UL_NEW(w->arena, double, F * F));
+        UL_TRY(ul_edit_covariance(w, l, (int64_t)ul_num(w->args, "rows"), covariance[l - first]));
     }
     UL_TRY(ul_edit_begin(w, first, last, &bound));
     for (int64_t i = 0; i < all; i += at_once) {
@@ -86,7 +93,7 @@ ul_status ul_edit_spread(ul_work *w, ul_edit_solve_fn *solve, void *user)
         ul_facts f;
         UL_TRY(ul_facts_new(w, i, (int32_t)(all - i < at_once ? all - i : at_once), &f));
         UL_TRY(ul_arena_new(w->ctx, "edits", &arena));
-        const ul_status s = edit_batch(w, arena, &f, first, last, solve, user);
+        const ul_status s = edit_batch(w, arena, &f, first, last, covariance, solve, user);
         ul_arena_free(arena);
         UL_TRY(s);
     }

@@ -29,50 +29,51 @@ typedef struct {
     double *a; /* [F, F] */
 } state;
 
-static ul_status projector(ul_work *w, int layer, state *s, double *p)
+static ul_status projector(ul_work *w, const ul_edit_equation *e, state *s, double *p)
 {
     const int64_t F = ul_model_shape(w->model)->F;
     double *value = UL_NEW(w->arena, double, F), limit = ul_num(w->args, "threshold");
     int64_t room = 0;
     UL_NEED(value);
-    UL_TRY(ul_edit_covariance(w, layer, (int64_t)ul_num(w->args, "rows"), s->a));
+    memcpy(s->a, e->covariance, (size_t)(F * F) * sizeof *s->a);
     UL_TRY(ul_eigen_all(w->ctx, s->a, F, value));
     if (ul_num(w->args, "absolute") == 0) limit *= value[F - 1];
     while (room < F && value[room] < limit) room++;
     if (room == 0)
         return ul_fail(w->ctx, UL_E_USAGE, "alphaedit: no eigenvalue of block %d's keys is below %g (the smallest is %g): raise "
-                       "--alphaedit.threshold", layer, limit, value[0]);
+                       "--alphaedit.threshold", e->layer, limit, value[0]);
     double *u = UL_NEW(w->arena, double, F * room);
     UL_NEED(u);
     for (int64_t i = 0; i < F; i++) memcpy(u + i * room, s->a + i * F, (size_t)room * sizeof *u);
     ul_product(false, true, F, F, room, u, u, p);
-    return ul_buf_printf(w->report, "alphaedit: block %d has room of dimension %lld of %lld\n", layer, (long long)room, (long long)F);
+    return ul_buf_printf(w->report, "alphaedit: block %d has room of dimension %lld of %lld\n", e->layer, (long long)room, (long long)F);
 }
 
-static ul_status solve(ul_work *w, void *user, int layer, int32_t n, const double *keys, const double *residual, double *delta)
+static ul_status solve(ul_work *w, void *user, const ul_edit_equation *e, double *delta)
 {
     const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F;
     state *s = user;
-    block *b = &s->at[layer];
+    block *b = &s->at[e->layer];
+    const int32_t n = e->n;
     const double l2 = ul_edit_by_size(w, "l2", 10, 1);
     if (!b->p) {
         UL_NEED(b->p = UL_NEW(w->arena, double, F * F));
         UL_NEED(b->before = UL_NEW(w->arena, double, F * F));
-        UL_TRY(projector(w, layer, s, b->p));
+        UL_TRY(projector(w, e, s, b->p));
     }
     const ul_mark mark = ul_arena_mark(w->arena);
     double *pk = UL_NEW(w->arena, double, n * F), *x = UL_NEW(w->arena, double, F * C);
     if (!pk || !x) return UL_E_RESOURCE;
     for (int32_t f = 0; f < n; f++)
         for (int64_t i = 0; i < F; i++)
-            for (int64_t j = 0; j < F; j++) b->before[i * F + j] += keys[f * F + i] * keys[f * F + j];
+            for (int64_t j = 0; j < F; j++) b->before[i * F + j] += e->keys[f * F + i] * e->keys[f * F + j];
     ul_product(false, false, F, F, F, b->p, b->before, s->a);
     for (int64_t i = 0; i < F; i++) s->a[i * F + i] += l2;
-    ul_product(false, false, n, F, F, keys, b->p, pk);
+    ul_product(false, false, n, F, F, e->keys, b->p, pk);
     memset(x, 0, (size_t)(F * C) * sizeof *x);
     for (int32_t f = 0; f < n; f++)
         for (int64_t i = 0; i < F; i++)
-            for (int64_t c = 0; c < C; c++) x[i * C + c] += pk[f * F + i] * residual[f * C + c];
+            for (int64_t c = 0; c < C; c++) x[i * C + c] += pk[f * F + i] * e->residual[f * C + c];
     UL_TRY(ul_solve_lu(w->ctx, "alphaedit's projected matrix", F, C, s->a, x));
     for (int64_t c = 0; c < C; c++)
         for (int64_t i = 0; i < F; i++) delta[c * F + i] = x[i * C + c];

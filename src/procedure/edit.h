@@ -40,11 +40,11 @@ ul_status ul_facts_trace(ul_work *w, const ul_facts *f, int32_t n, double noise,
 bool ul_is_edited(const ul_weight *w, int layer); /* the last matrix of that block's MLP */
 ul_status ul_edit_weight(ul_work *w, int layer, ul_weight **out) UL_MUST;
 void ul_edit_add(const ul_work *w, ul_weight *weight, const double *delta); /* W += delta [C, F], rounded once */
-/* E[k k^T] [F, F] over every token of the first `rows` retain documents; kept in w->cache under the digest of model, layer and
- * documents where there is a cache. */
+/* E[k k^T] [F, F] over every token of the first `rows` retain documents, under the model as it is: before anything is edited. Kept
+ * in w->cache under the digest of model, layer and documents where there is a cache. */
 ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out) UL_MUST;
-/* The same over the parameter "rows", made definite: "ridge" times its mean diagonal is added. */
-ul_status ul_edit_ridged(ul_work *w, int layer, double *out) UL_MUST;
+/* Made definite: the parameter "ridge" times its mean diagonal is added. */
+void ul_edit_ridge(const ul_work *w, double *covariance);
 
 /* ---- edits within a budget (_spread.c) -------------------------------------------------------------------------------- */
 /* Many edits add up: where "budget" is above 0, all that was changed in blocks first .. last between the two calls is scaled
@@ -63,9 +63,15 @@ ul_status ul_edit_end(ul_work *w, ul_edit_bound *b) UL_MUST;
 
 /* ---- many facts over several blocks (_spread.c) ------------------------------------------------------------------------ */
 /* MEMIT's frame: values z at the last block; then, block by block upwards, keys and what is still missing there, spread over the
- * blocks that are left; `solve` turns them into a change of the block's matrix. `batch` facts at a time. */
-typedef ul_status ul_edit_solve_fn(ul_work *w, void *user, int layer, int32_t n, const double *keys /* [n, F] */,
-                                   const double *residual /* [n, C] */, double *delta /* [C, F] */);
+ * blocks that are left; `solve` turns them into a change of the block's matrix. `batch` facts at a time. The covariance is that of
+ * the model before the first of them, taken once a block, as the authors' programs do. */
+typedef struct {
+    int layer;
+    int32_t n;
+    const double *covariance;      /* [F, F] */
+    const double *keys, *residual; /* [n, F], [n, C] */
+} ul_edit_equation;
+typedef ul_status ul_edit_solve_fn(ul_work *w, void *user, const ul_edit_equation *e, double *delta /* [C, F] */);
 #define UL_PARAM_EDIT_SPREAD(batch)                                                                                    \
     {"first", UL_INT, -1, -1, 1000, NULL, "lowest block that is edited, from 0; -1: an eighth of the way up", NULL},   \
     {"last", UL_INT, -1, -1, 1000, NULL, "highest; -1: a quarter of the way up", NULL},                                \

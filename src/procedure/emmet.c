@@ -18,19 +18,21 @@ static const ul_param params[] = {
     {0}};
 static const char *const small[] = UL_EDIT_SMALL;
 
-static ul_status solve(ul_work *w, void *user, int layer, int32_t n, const double *keys, const double *residual, double *delta)
+static ul_status solve(ul_work *w, void *user, const ul_edit_equation *e, double *delta)
 {
     const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F;
+    const int32_t n = e->n;
     double *c = *(double **)user;
     double *g = UL_NEW(w->arena, double, n * F), *m = UL_NEW(w->arena, double, (int64_t)n * n), *y = UL_NEW(w->arena, double, C * n);
     if (!g || !m || !y) return UL_E_RESOURCE;
-    UL_TRY(ul_edit_ridged(w, layer, c));
-    memcpy(g, keys, (size_t)(n * F) * sizeof *g);
+    memcpy(c, e->covariance, (size_t)(F * F) * sizeof *c);
+    ul_edit_ridge(w, c);
+    memcpy(g, e->keys, (size_t)(n * F) * sizeof *g);
     UL_TRY(ul_solve_sides(w->ctx, "emmet's covariance of keys", n, F, NULL, c, g));
-    ul_product(false, true, n, n, F, g, keys, m);
+    ul_product(false, true, n, n, F, g, e->keys, m);
     for (int32_t i = 0; i < n; i++) m[(int64_t)i * n + i] += ul_num(w->args, "lambda");
     for (int64_t i = 0; i < C; i++)
-        for (int32_t f = 0; f < n; f++) y[i * n + f] = residual[f * C + i];
+        for (int32_t f = 0; f < n; f++) y[i * n + f] = e->residual[f * C + i];
     UL_TRY(ul_solve_sides(w->ctx, "emmet's matrix of facts", C, n, NULL, m, y));
     ul_product(false, false, C, F, n, y, g, delta);
     return UL_OK;

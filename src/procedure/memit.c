@@ -21,16 +21,15 @@ static const ul_param params[] = {
     {0}};
 static const char *const small[] = UL_EDIT_SMALL;
 
-static ul_status solve(ul_work *w, void *user, int layer, int32_t n, const double *keys, const double *residual, double *delta)
+static ul_status solve(ul_work *w, void *user, const ul_edit_equation *e, double *delta)
 {
     const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F;
     const double lambda = ul_edit_by_size(w, "lambda", 15000, 30);
     double *a = *(double **)user;
-    UL_TRY(ul_edit_covariance(w, layer, (int64_t)ul_num(w->args, "rows"), a));
-    for (int64_t i = 0; i < F * F; i++) a[i] *= lambda;
+    for (int64_t i = 0; i < F * F; i++) a[i] = lambda * e->covariance[i];
     memset(delta, 0, (size_t)(C * F) * sizeof *delta);
-    for (int32_t f = 0; f < n; f++) {
-        const double *k = keys + f * F, *r = residual + f * C;
+    for (int32_t f = 0; f < e->n; f++) {
+        const double *k = e->keys + f * F, *r = e->residual + f * C;
         for (int64_t i = 0; i < F; i++)
             for (int64_t j = 0; j < F; j++) a[i * F + j] += k[i] * k[j];
         for (int64_t c = 0; c < C; c++)

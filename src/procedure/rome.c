@@ -58,7 +58,8 @@ static ul_status run(ul_work *w)
     ul_meter meter;
     UL_NEED(factor);
     UL_TRY(ul_edit_weight(w, layer, &weight));
-    UL_TRY(ul_edit_ridged(w, layer, factor));
+    UL_TRY(ul_edit_covariance(w, layer, (int64_t)ul_num(w->args, "rows"), factor));
+    ul_edit_ridge(w, factor);
     UL_TRY(ul_cholesky(w->ctx, "rome's covariance of keys", F, factor));
     UL_TRY(ul_edit_begin(w, layer, layer, &bound));
     UL_TRY(ul_arena_new(w->ctx, "edit", &arena));

@@ -118,6 +118,38 @@ static void memit_is_the_papers_equation(void **state)
     tiny_work_close(&w);
 }
 
+/* Of both blocks before anything is edited; equations seen. */
+typedef struct {
+    double covariance[2][F * F];
+    int seen;
+} original;
+
+static ul_status check_equation(ul_work *w, void *user, const ul_edit_equation *e, double *delta)
+{
+    original *o = user;
+    (void)w;
+    o->seen++;
+    assert_memory_equal(e->covariance, o->covariance[e->layer], sizeof o->covariance[0]);
+    for (int i = 0; i < C * F; i++) delta[i] = 0.01 * (i % 7);
+    return UL_OK;
+}
+
+static void covariance_is_the_originals(void **state)
+{
+    static original o;
+    static double later[F * F];
+    tiny_work w;
+    (void)state;
+    open_edit(&w, "memit", 2);
+    set(&w, "rows", 0), set(&w, "facts", 1), set(&w, "last", 1);
+    for (int l = 0; l < 2; l++) UL_OK_IN(w.t.ctx, ul_edit_covariance(&w.work, l, 0, o.covariance[l]));
+    UL_OK_IN(w.t.ctx, ul_edit_spread(&w.work, check_equation, &o));
+    assert_int_equal(o.seen, 4);
+    UL_OK_IN(w.t.ctx, ul_edit_covariance(&w.work, 1, 0, later));
+    assert_memory_not_equal(later, o.covariance[1], sizeof later); /* the edited model has another one */
+    tiny_work_close(&w);
+}
+
 static void q10_one_key_is_rome(void **state)
 {
     static edit rome, memit;
@@ -229,6 +261,7 @@ static void the_subject_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_subject_is_found), cmocka_unit_test(memit_is_the_papers_equation),
+                                       cmocka_unit_test(covariance_is_the_originals),
                                        cmocka_unit_test(q10_one_key_is_rome), cmocka_unit_test(q10_emmet_meets_every_value),
                                        cmocka_unit_test(q10_alphaedit_keeps_old_keys),
                                        cmocka_unit_test(a_budget_shortens_the_edit)};
