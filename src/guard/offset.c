@@ -6,7 +6,8 @@
  * combined logits with an unlearning loss, and the gradient flows into `new` alone. `old` is a small model of the same vocabulary
  * (--offset.small DIR) or the model's own first blocks; `new` is it with a low-rank adapter.
  * Any loss without alternate answers and divergences can train it; its reference is the large model, which the combination equals at the start.
- * Traps: the small model must know enough of the forget set to push at the right tokens; losses without a bound (ga) run away. */
+ * Traps: the small model must know enough of the forget set to push at the right tokens; losses without a bound (ga) run away.
+ * tofu-656k, forget / retain 0.47 / 0.52, one block: 1e-3 0.45 / 0.51, 1e-2 0.16 / 0.30; the default of small models lies between, not run. */
 #include "guard/guard.h"
 #include <string.h>
 
@@ -19,6 +20,7 @@ static const ul_param params[] = {
     {0}};
 
 static const char *const recipe[] = {"lr", "1e-3", "epochs", "5", NULL};
+static const char *const small_models[] = {"lr", "3e-3", NULL};
 
 static const char *small_of(const ul_args *args)
 {
@@ -106,7 +108,8 @@ const ul_guard ul_guard_offset = {
                .level = UL_LEVEL_LOGITS,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-               .recipe = recipe},
+               .recipe = recipe,
+               .small = small_models},
     .fit = fit,
     .open = open,
     .prepare = ul_guard_prepare_mix,

@@ -5,7 +5,8 @@
  *
  * arXiv:2506.01339 (the released program, a copy of another, lacks the term). w is one multiplier a parameter; the paper's text
  * allows one for all, which would be <theta, g>^2. l is the retain part of the step's own loss, on the step's retain rows; the
- * Hessian-vector product is a finite difference, eta such that the weights change by `eta` of their norm. */
+ * Hessian-vector product is a finite difference, eta such that the weights change by `eta` of their norm.
+ * tofu-656k, forget / retain 0.47 / 0.52: three epochs at 2e-3 0.25 / 0.42; hence half of that rate. */
 #include "procedure/procedure.h"
 #include <math.h>
 
@@ -14,6 +15,8 @@ static const ul_param params[] = {
     {"lambda", UL_REAL, 100, 0, 1e12, NULL, "weight of the invariance penalty; 0: the method alone", NULL},
     {"eta", UL_REAL, 1e-3, 1e-8, 1, NULL, "length of the finite difference, as a share of the weights' norm", NULL},
     {0}};
+
+static const char *const small[] = {"lr", "1e-3", "epochs", "5", NULL};
 
 typedef struct {
     void **p, **r; /* weights; retain gradient */
@@ -91,6 +94,7 @@ const ul_procedure ul_procedure_ilu = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .small = small},
     .run = run,
 };

@@ -7,7 +7,7 @@
  * Lee et al. 2025, arXiv:2506.06278; code: AddieFoote/distillation-robustify-unlearning (WMDP: alpha 0.25, beta 0; languages:
  * alpha 0.1 to 0.7, beta 0.1). The teacher is not held in memory: the rows that its head reads are cached. The forget rows are
  * not among what is distilled. On tofu-656k fifty steps over 400 rows bring back half of the retain probability only: give it
- * all retain rows. Traps: the larger alpha, the more robust and the longer stage 3; a text that is too small to
+ * all retain rows (alpha 0.1, 0.6 epochs of them, forget / retain 0.47 / 0.52 -> 0.17 / 0.42; the default goes on for longer). Traps: the larger alpha, the more robust and the longer stage 3; a text that is too small to
  * carry the model's abilities loses them. */
 #include "procedure/procedure.h"
 #include <math.h>
@@ -18,6 +18,8 @@ static const ul_param params[] = {
     {"beta", UL_REAL, 0.1, 0, 10, NULL, "size of the noise; 0: the weights only shrink", NULL},
     {"distil_epochs", UL_REAL, 4, 0.001, 10000, NULL, "passes over the retain rows in stage 3", NULL},
     {0}};
+
+static const char *const small[] = {"epochs", "5", ".alpha", "0.1", ".distil_epochs", "1.5", NULL};
 
 static double distance(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
@@ -104,6 +106,7 @@ const ul_procedure ul_procedure_undo = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .small = small},
     .run = run,
 };
