@@ -4,15 +4,17 @@
  *   L = gamma mean_f (1 - cos(h_l(x), u)) + alpha mean_r (1 - cos(h_l(x), h_l^ref(x)))
  *
  * Atil et al. 2026, arXiv:2605.26454. Only its abstract was read: a cosine-based, meta-learned variant of rmu. The two
- * cosines are what is taken from it; the formula, one layer and alpha = 1 are our reading, and there is no meta-learning.
- * Traps: lengths are free (the next norm removes them anyway); a state opposite to u gets no gradient, but u lies in the
- * positive orthant and no state is. Shallow, like rmu. */
+ * cosines are what is taken from it; the formula, one layer and alpha = 1 are our reading, and there is no
+ * meta-learning. Traps: lengths are free (the next norm removes them anyway); a state opposite to u gets no gradient,
+ * but u lies in the positive orthant and no state is. Shallow, like rmu. In small models alpha is 10: on tofu-656k
+ * (forget / retain probability 0.492 / 0.520 before) ten epochs leave 0.085 / 0.474, five 0.431 / 0.497; with alpha 1
+ * five leave 0.002 / 0.061, at a fifth of the rate 0.337 / 0.384. */
 #include "method/method.h"
 
 static const ul_param params[] = {
     UL_PARAM_LAYER("block whose output is turned, from 0; -1: a quarter of the way up, of fewer than 8 blocks the last"),
     UL_PARAM_GAMMA(1),
-    {"alpha", UL_REAL, 1, 0, 1e6, NULL, "weight of the retain term", NULL},
+    {"alpha", UL_REAL, 1, 0, 1e6, NULL, "weight of the retain term; in small models 10", NULL},
     {0}};
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
@@ -32,6 +34,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_num(args, "alpha"));
 }
 
+static const char *const small[] = {".alpha", "10", NULL};
+
 const ul_method ul_method_cosrmu = {
     .title = "Representation misdirection by direction",
     .paper = "arXiv:2605.26454",
@@ -43,4 +47,5 @@ const ul_method ul_method_cosrmu = {
     .state = state,
     .trains_down = 3,
     .loss = loss,
+    .small = small,
 };

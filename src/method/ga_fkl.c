@@ -5,7 +5,8 @@
  * Zhang et al. 2024, arXiv:2404.05868, a baseline there (their program's grad_ascent_forgetKL). Traps: the two terms pull
  * the same token both ways, dL/dz = gamma (e_y - p) + alpha (p - p_ref), which at alpha = gamma is the constant e_y - p_ref
  * and vanishes nowhere: as unbounded as ascent. The reference comes first in the divergence; their program averages it
- * over prompts and padding, here it is of the answers. */
+ * over prompts and padding, here it is of the answers.
+ * Small models take ga's rate, 0.075 of the usual. */
 #include "method/method.h"
 
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), {0}};
@@ -32,4 +33,5 @@ const ul_method ul_method_ga_fkl = {
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_FORGET_KL,
     .loss = loss,
+    .lr_scale = 0.075,
 };
