@@ -20,6 +20,8 @@ static const ul_param params[] = {
     {"cap", UL_REAL, 0.1, 0, 1000, "nats", "divergence from which on a token pushes no further", NULL},
     UL_PARAM_KL(0.15), UL_PARAM_KL_DOCS, {0}};
 
+static const char *const small[] = {"epochs", "4", NULL}; /* ten take minutes; the budget sets the length anyhow */
+
 static double nll(ul_side *s, double weight)
 {
     double sum = 0;
@@ -105,6 +107,7 @@ const ul_procedure ul_procedure_sku = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .small = small},
     .run = run,
 };
