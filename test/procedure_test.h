@@ -42,11 +42,11 @@ static inline void tiny_text(tiny_work *w)
     UL_OK_IN(w->t.ctx, ul_docs_build(w->t.ctx, arena, tok, &w->tpl, rows, UL_WHICH_ANSWER, &w->text));
 }
 
-/* Ready to run; the test may change args, recipe and work before. */
+/* Ready to run; the test may change args, recipe and work before. p: NULL for a method with a loss (its args are the test's). */
 static inline void tiny_work_open_as(tiny_work *w, const ul_config *config, const ul_procedure *p, const tiny_how *how)
 {
     tiny_open(&w->t, config, how, NULL, NULL);
-    ul_args_default(p->method.params, &w->args);
+    if (p) ul_args_default(p->method.params, &w->args);
     ul_buf_init(&w->report, w->t.ctx, 1 << 16);
     w->work = (ul_work){.ctx = w->t.ctx, .arena = ul_ctx_arena(w->t.ctx), .id = "test", .args = &w->args, .model = w->t.model,
                         .recipe = &w->t.recipe, .forget = w->t.docs[UL_FORGET], .retain = w->t.docs[UL_RETAIN],

@@ -22,3 +22,20 @@ endforeach()
 
 # The browser's half of the report's test is a script beside the checkers.
 target_compile_definitions(test_audit_report PRIVATE UL_SOURCE="${PROJECT_SOURCE_DIR}")
+
+# The micro-kernels of AVX-512 and AMX with their instructions emulated: test_bits runs them on machines that have neither.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    file(GLOB product_src CONFIGURE_DEPENDS src/backend/kernel/gemm*.c src/backend/kernel/attn*.c src/backend/kernel/panel.c)
+    foreach(target avx512 amx)
+        add_library(emulated_${target} OBJECT ${product_src})
+        target_include_directories(emulated_${target} BEFORE PRIVATE test/emulated)
+        target_link_libraries(emulated_${target} PRIVATE ul_flags OpenMP::OpenMP_C)
+        target_compile_definitions(emulated_${target} PRIVATE UL_TARGET=emulated_${target} UL_TARGET_${target}=1)
+        target_compile_options(emulated_${target} PRIVATE -O2 -mavx2 -mfma -Wno-psabi)
+        target_link_libraries(test_bits PRIVATE emulated_${target})
+    endforeach()
+    target_compile_definitions(test_bits PRIVATE UL_EMULATED=1)
+endif()
+
+# Every method on every family: minutes on a busy machine.
+set_tests_properties(prop/procedure/test_matrix PROPERTIES TIMEOUT 900)

@@ -7,19 +7,19 @@
 
 enum { TINY_V = 40, TINY_FORGET = 9, TINY_RETAIN = 14 };
 
-static inline const char *tiny_config(void)
+/* Two blocks of a family by its model_type, NULL: llama; its embedding tied to the head unless `untied`. */
+static inline const char *tiny_config(const char *type, bool untied)
 {
     static char path[600];
     snprintf(path, sizeof path, "%s/config.json", ul_test_folder("tiny"));
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fprintf(
-        f,
-        "{\"model_type\": \"llama\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": true, \"vocab_size\": %d,\n"
-        " \"num_hidden_layers\": 2, \"hidden_size\": 32, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,\n"
-        " \"intermediate_size\": 48, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, \"rope_theta\": "
-        "10000.0}\n",
-        TINY_V);
+    fprintf(f,
+            "{\"model_type\": \"%s\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": %s, \"vocab_size\": %d,\n"
+            " \"num_hidden_layers\": 2, \"hidden_size\": 32, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,\n"
+            " \"intermediate_size\": 48, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0,\n"
+            " \"n_layer\": 2, \"n_embd\": 32, \"n_head\": 4, \"n_positions\": 64, \"n_inner\": 48}\n",
+            type ? type : "llama", untied ? "false" : "true", TINY_V);
     assert_int_equal(fclose(f), 0);
     return path;
 }
@@ -51,6 +51,8 @@ typedef struct {
     int threads, micro;
     bool checkpoint, memory; /* memory: reference kept in memory, not on disk */
     bool whole;              /* without cached prefixes                       */
+    const char *family;      /* its model_type; NULL: llama                   */
+    bool untied, lora;       /* lora: adapters on all linear layers move      */
 } tiny_how;
 
 typedef struct {
@@ -80,8 +82,11 @@ static inline void tiny_open(tiny *t, const ul_config *config, const tiny_how *h
     *t = (tiny){0};
     assert_int_equal(ul_ctx_new(config, &t->ctx), UL_OK);
     UL_OK_IN(t->ctx, ul_backend_open(t->ctx, ul_ctx_arena(t->ctx), how->isa, how->precision, how->threads, &t->be));
-    UL_OK_IN(t->ctx, ul_model_fresh(t->ctx, t->be, tiny_config(), 5, 0.2, &t->model));
-    UL_OK_IN(t->ctx, ul_model_select(t->ctx, t->model, "all"));
+    UL_OK_IN(t->ctx, ul_model_fresh(t->ctx, t->be, tiny_config(how->family, how->untied), 5, 0.2, &t->model));
+    if (how->lora)
+        UL_OK_IN(t->ctx, ul_lora_add(t->ctx, t->model, &(ul_lora){.r = 2, .alpha = 4, .targets = "all-linear", .seed = 1}));
+    else
+        UL_OK_IN(t->ctx, ul_model_select(t->ctx, t->model, "all"));
     UL_OK_IN(t->ctx, ul_model_digest(t->ctx, t->model, t->digest));
     t->docs[UL_FORGET] = tiny_docs(t->ctx, TINY_FORGET, 1);
     t->docs[UL_ALT] = tiny_docs(t->ctx, TINY_FORGET, 2);

@@ -1,5 +1,6 @@
 /* test_bits.c - every op, every instruction set of this machine, 1 to 3 threads: the bits of `portable` with one
- * thread; and portable's numbers are those of the double backend, as far as a float can hold them. */
+ * thread; and portable's numbers are those of the double backend, as far as a float can hold them. The products of AVX-512
+ * and AMX are there on every machine with AVX2, their instructions emulated (test/emulated). */
 #include "unit/backend/op_case.h"
 
 static op_run before, before_double, want, got;
@@ -24,10 +25,38 @@ static bool changed(const op_run *r)
            memcmp(before.argmax, r->argmax, sizeof r->argmax);
 }
 
+#ifdef UL_EMULATED
+#define PRODUCTS(X, target) X(gemm, target) X(attn_fwd, target) X(attn_bwd, target) X(attn_one, target) X(panel, target)
+#define DECLARE(op, target) extern __typeof__(*((ul_kernels *)0)->op) ul_emulated_##target##_##op;
+#define TAKE(op, target) k.op = ul_emulated_##target##_##op;
+PRODUCTS(DECLARE, avx512)
+PRODUCTS(DECLARE, amx)
+/* The table of `portable` with the emulated products in it. */
+static const ul_kernels *emulated(const ul_backend *portable, bool amx)
+{
+    static ul_kernels tables[2];
+    ul_kernels k = *portable->k;
+    if (amx) {
+        PRODUCTS(TAKE, amx)
+    } else {
+        PRODUCTS(TAKE, avx512)
+    }
+    k.name = amx ? "emulated amx" : "emulated avx512";
+    tables[amx] = k;
+    return &tables[amx];
+}
+#endif
+
 static void bits(fixture *f, ul_precision precision)
 {
     ul_backend *be[16], *base = open_backend(f, "portable", precision, 1);
     int n = 0;
+#ifdef UL_EMULATED
+    for (int k = 0; k < 4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); k++) {
+        be[n] = open_backend(f, "portable", precision, 1 + k % 2);
+        be[n]->k = emulated(base, k / 2), n++;
+    }
+#endif
     for (const char *const *isa = ul_backend_isas(); *isa; isa++)
         for (int threads = 1; threads <= 3; threads++)
             if (strcmp(*isa, "portable") || threads > 1) be[n++] = open_backend(f, *isa, precision, threads);

@@ -171,7 +171,7 @@ static void test_peer_divergence(void **state)
         t.args.num[1] = 1;
         t.recipe.match_peer = match;
         t.recipe.warmup = 0;
-        UL_OK_IN(t.ctx, ul_model_fresh(t.ctx, t.be, tiny_config(), 5, 0.2, &ref));
+        UL_OK_IN(t.ctx, ul_model_fresh(t.ctx, t.be, tiny_config(NULL, false), 5, 0.2, &ref));
         if (match) UL_FAILS_IN(t.ctx, UL_E_INTERNAL, "retain documents", ul_trainer_new(t.ctx, &t.run.options, 2, &tr));
         t.run.options.reference = ref;
         UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, 2, &tr));

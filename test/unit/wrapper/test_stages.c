@@ -80,7 +80,7 @@ static void run_with_limit(double limit, int every, int64_t *steps, ul_step_resu
     const int32_t V = ul_model_shape(w.t.model)->V;
     const ul_doc *doc[TINY_RETAIN];
     for (int i = 0; i < TINY_RETAIN; i++) doc[i] = &w.t.docs[UL_RETAIN]->at[i];
-    UL_OK_IN(w.t.ctx, ul_model_fresh(w.t.ctx, w.t.be, tiny_config(), 5, 0.2, &first));
+    UL_OK_IN(w.t.ctx, ul_model_fresh(w.t.ctx, w.t.be, tiny_config(NULL, false), 5, 0.2, &first));
     UL_OK_IN(w.t.ctx, ul_pack_docs(w.t.ctx, arena, doc, TINY_RETAIN, false, &b));
     float *z = UL_NEW(arena, float, (size_t)b->n_row *(size_t)V),
           *z0 = UL_NEW(arena, float, (size_t)b->n_row *(size_t)V);
