@@ -17,7 +17,8 @@ static inline const char *tiny_config(const char *type, bool untied)
     fprintf(f,
             "{\"model_type\": \"%s\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": %s, \"vocab_size\": %d,\n"
             " \"num_hidden_layers\": 2, \"hidden_size\": 32, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,\n"
-            " \"intermediate_size\": 48, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0,\n"
+            " \"intermediate_size\": 48, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5,\n"
+            " \"rope_theta\": 10000.0,\n"
             " \"n_layer\": 2, \"n_embd\": 32, \"n_head\": 4, \"n_positions\": 64, \"n_inner\": 48}\n",
             type ? type : "llama", untied ? "false" : "true", TINY_V);
     assert_int_equal(fclose(f), 0);
@@ -83,8 +84,9 @@ static inline void tiny_open(tiny *t, const ul_config *config, const tiny_how *h
     assert_int_equal(ul_ctx_new(config, &t->ctx), UL_OK);
     UL_OK_IN(t->ctx, ul_backend_open(t->ctx, ul_ctx_arena(t->ctx), how->isa, how->precision, how->threads, &t->be));
     UL_OK_IN(t->ctx, ul_model_fresh(t->ctx, t->be, tiny_config(how->family, how->untied), 5, 0.2, &t->model));
+    const ul_lora lora = {.r = 2, .alpha = 4, .targets = "all-linear", .seed = 1};
     if (how->lora)
-        UL_OK_IN(t->ctx, ul_lora_add(t->ctx, t->model, &(ul_lora){.r = 2, .alpha = 4, .targets = "all-linear", .seed = 1}));
+        UL_OK_IN(t->ctx, ul_lora_add(t->ctx, t->model, &lora));
     else
         UL_OK_IN(t->ctx, ul_model_select(t->ctx, t->model, "all"));
     UL_OK_IN(t->ctx, ul_model_digest(t->ctx, t->model, t->digest));

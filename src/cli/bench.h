@@ -67,6 +67,9 @@ ul_status ul_bench_model(ul_bench *b, ul_bench_shape shape, ul_model **out) UL_M
 /* The distinct linear layers of a model at this number of tokens and scored rows. */
 int ul_bench_layers(ul_model *m, int64_t tokens, int64_t rows, ul_bench_layer *out);
 
+/* Documents of random tokens, {prompt, answer} of each in tokens; the answers are labelled. */
+ul_status ul_bench_documents(ul_bench *b, int64_t n, const int32_t (*length)[2], int32_t V, ul_docs **out) UL_MUST;
+
 /* the cases */
 ul_status ul_bench_run_product(ul_bench *b, const char *name);
 ul_status ul_bench_run_train_15m(ul_bench *b, const char *name);
@@ -74,6 +77,8 @@ ul_status ul_bench_run_train_124m(ul_bench *b, const char *name);
 ul_status ul_bench_run_train_656k(ul_bench *b, const char *name);
 ul_status ul_bench_run_npo(ul_bench *b, const char *name);
 ul_status ul_bench_run_rmu(ul_bench *b, const char *name);
+ul_status ul_bench_run_methods(ul_bench *b, const char *name);
+ul_status ul_bench_run_memory(ul_bench *b, const char *name);
 ul_status ul_bench_run_generate(ul_bench *b, const char *name);
 ul_status ul_bench_run_eval(ul_bench *b, const char *name);
 ul_status ul_bench_run_startup(ul_bench *b, const char *name);

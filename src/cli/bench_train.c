@@ -37,7 +37,7 @@ static ul_status document(ul_bench *b, int64_t id, int32_t prompt, int32_t answe
     return UL_OK;
 }
 
-static ul_status documents(ul_bench *b, int64_t n, const int32_t (*length)[2], int32_t V, ul_docs **out)
+ul_status ul_bench_documents(ul_bench *b, int64_t n, const int32_t (*length)[2], int32_t V, ul_docs **out)
 {
     ul_docs *d = UL_NEW(b->arena, ul_docs, 1);
     UL_NEED(d);
@@ -171,7 +171,7 @@ static ul_status train(ul_bench *b, const char *name, ul_bench_shape shape, int3
     int32_t(*length)[2] = ul_alloc(b->arena, (size_t)B * 2, sizeof **length);
     UL_NEED(length);
     for (int32_t i = 0; i < B; i++) length[i][0] = 0, length[i][1] = T;
-    UL_TRY(documents(b, B, (const int32_t(*)[2])length, ul_model_shape(r->model)->V, &r->forget));
+    UL_TRY(ul_bench_documents(b, B, (const int32_t(*)[2])length, ul_model_shape(r->model)->V, &r->forget));
     return run_steps(r, NULL, NULL, NULL);
 }
 
@@ -218,7 +218,7 @@ static ul_status read_lengths(ul_bench *b, const char *path, int64_t most, int32
     UL_NEED(mixed = ul_alloc(b->arena, (size_t)n * 2, sizeof **mixed));
     ul_rng_permutation(0, UL_STREAM_TEST, 0, n, order);
     for (int64_t i = 0; i < n; i++) memcpy(mixed[i], length[order[i]], sizeof *mixed);
-    return documents(b, n < most ? n : most, (const int32_t(*)[2])mixed, V, out);
+    return ul_bench_documents(b, n < most ? n : most, (const int32_t(*)[2])mixed, V, out);
 }
 
 ul_status ul_bench_run_npo(ul_bench *b, const char *name)

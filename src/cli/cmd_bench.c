@@ -24,6 +24,10 @@ static const ul_bench_case cases[] = {
     {"train-124m", "train step, GPT-2 124M, 4 x 256 tokens", ul_bench_run_train_124m},
     {"npo-tofu", "NPO step, 15M, 8 + 8 documents of TOFU's lengths, reference cached", ul_bench_run_npo},
     {"rmu-124m", "RMU step at block 7 of 12, GPT-2 124M, 4 + 4 x 128 tokens, prefixes cached", ul_bench_run_rmu},
+    {"methods", "npo, dpo, undial, ga_kl beside graddiff, 15M, 8 + 8 documents; repselect beside ga, 656K",
+     ul_bench_run_methods},
+    {"methods-memory", "memory of every method with a loss beside graddiff's, 15M, 8 + 8 documents",
+     ul_bench_run_memory},
     {"generate-124m", "greedy decoding, GPT-2 124M, batch 1, 8, 64", ul_bench_run_generate},
     {"eval-tofu", "`unlearn eval --model DIR --tofu DIR`", ul_bench_run_eval},
     {"startup", "`unlearn --version`", ul_bench_run_startup}};
@@ -252,7 +256,8 @@ const ul_cmd ul_cmd_bench = {.id = "bench",
                              .usage = "[CASE...]",
                              .about = "Times the work that runs are made of, on fresh models made in memory: product, "
                                       "train-656k, train-15m, train-124m, npo-tofu "
-                                      "(needs --lengths), generate-124m, eval-tofu (needs --model and --tofu), "
+                                      "(needs --lengths), rmu-124m, methods, methods-memory, "
+                                      "generate-124m, eval-tofu (needs --model and --tofu), "
                                       "startup. In every round cblas_sgemm computes the "
                                       "same products at the same sizes right after us; `fraction` is our speed over "
                                       "its, a number that a busy machine moves "

@@ -1,6 +1,6 @@
 /* test_bits.c - every op, every instruction set of this machine, 1 to 3 threads: the bits of `portable` with one
- * thread; and portable's numbers are those of the double backend, as far as a float can hold them. The products of AVX-512
- * and AMX are there on every machine with AVX2, their instructions emulated (test/emulated). */
+ * thread; and portable's numbers are those of the double backend, as far as a float can hold them. The products of
+ * AVX-512 and AMX are there on every machine with AVX2, their instructions emulated (test/emulated). */
 #include "unit/backend/op_case.h"
 
 static op_run before, before_double, want, got;
