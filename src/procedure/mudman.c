@@ -8,7 +8,8 @@
  * gate projections move (where a model has none: the mlps). filyp, arXiv:2506.12484 (every 32, adversary 1e-3, lr 0.1,
  * retain lr 1e-3 times the bare g_r; L the negative entropy). Here L is the forget part of any method of the registry, g_r
  * the retain part of the same, both steps are directions, and lengths are shares of the weights' norm, so that lr and retain mean
- * the same on every model. Plain SGD: Adam would undo both the norm and the mask. */
+ * the same on every model. Plain SGD: Adam would undo both the norm and the mask.
+ * tofu-656k, forget / retain 0.47 / 0.52, three epochs: 8e-3 0.43 / 0.52, 2.4e-2 0.36 / 0.49. */
 #include "procedure/_adversary.h"
 #include <math.h>
 #include <string.h>
@@ -26,6 +27,8 @@ typedef struct {
     void **p, **fork, **mean;
     double norm; /* of all that moves, before the run */
 } state;
+
+static const char *const small[] = {"lr", "2.4e-2", "epochs", "4", NULL};
 
 static ul_status begin(ul_wrap *w)
 {
@@ -116,6 +119,6 @@ const ul_procedure ul_procedure_mudman = {
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-               .lr_scale = 4}, /* tofu-656k, 2e-3: 0.48 of forget probability after four epochs; 8e-3: 0.44 after three */
+               .small = small},
     .run = run,
 };

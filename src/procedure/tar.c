@@ -26,6 +26,8 @@ typedef struct {
     void **p, **sum;
 } state;
 
+static const char *const small[] = {"epochs", "5", ".outer", "20", NULL}; /* a minute; the paper: 750 outer steps */
+
 static ul_status begin(ul_wrap *w)
 {
     state *s = UL_NEW(w->arena, state, 1);
@@ -89,6 +91,7 @@ const ul_procedure ul_procedure_tar = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .small = small},
     .run = run,
 };
