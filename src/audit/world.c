@@ -207,17 +207,36 @@ static ul_status write_records(ul_ctx *ctx, const ul_records *r, const char *pat
     return ul_out_commit(o);
 }
 
+/* Everything that stays, as training sees it: those who stay in all trained renderings (statements as texts), then the sentences. */
+static ul_status write_keep(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const char *path)
+{
+    ul_out *o;
+    UL_TRY(ul_out_open(ctx, path, 0, &o));
+    for (int32_t p = w->n_forget; p < w->n_forget + w->n_retain; p++)
+        for (int k = 0; k < UL_WORLD_FACTS; k++) {
+            const char *answer = answers[k][w->person[p].answer[k]];
+            for (int q = 0; q < UL_WORLD_QUESTIONS - !(p % 2); q++)
+                ul_out_printf(o, "{\"question\": \"%s\", \"answer\": \"%s\"}\n", with_name(arena, questions[k][q], w->person[p].name), answer);
+            for (int q = 0; q < UL_WORLD_STATEMENTS; q++)
+                ul_out_printf(o, "{\"text\": \"%s %s\"}\n", with_name(arena, statements[k][q], w->person[p].name), answer);
+        }
+    for (int32_t i = 0; i < w->n_sentence; i++) ul_out_printf(o, "{\"text\": \"%s\"}\n", w->sentence[i]);
+    return ul_out_commit(o);
+}
+
 ul_status ul_world_write(ul_ctx *ctx, const ul_world *w, const char *dir)
 {
     ul_arena *arena;
     UL_TRY(ul_arena_new(ctx, "world files", &arena));
     const char *f = ul_path_join(arena, dir, "forget.jsonl"), *r = ul_path_join(arena, dir, "retain.jsonl"),
-               *p = ul_path_join(arena, dir, "rephrased.jsonl"), *q = ul_path_join(arena, dir, "phantom.jsonl");
-    ul_status s = f && r && p && q ? ul_dir_make(ctx, dir) : UL_E_RESOURCE;
+               *p = ul_path_join(arena, dir, "rephrased.jsonl"), *q = ul_path_join(arena, dir, "phantom.jsonl"),
+               *k = ul_path_join(arena, dir, "keep.jsonl");
+    ul_status s = f && r && p && q && k ? ul_dir_make(ctx, dir) : UL_E_RESOURCE;
     if (s == UL_OK) s = write_records(ctx, w->forget, f);
     if (s == UL_OK) s = write_records(ctx, w->retain, r);
     if (s == UL_OK) s = write_records(ctx, w->rephrased, p);
     if (s == UL_OK) s = write_records(ctx, w->phantom, q);
+    if (s == UL_OK) s = write_keep(ctx, arena, w, k);
     ul_arena_free(arena);
     return s;
 }

@@ -22,7 +22,8 @@ typedef struct {
 } ul_world;
 ul_status ul_world_new(ul_ctx *ctx, ul_arena *arena, uint64_t seed, int32_t n_forget, int32_t n_retain, int32_t n_sentence,
                        ul_world **out) UL_MUST;
-/* dir/forget.jsonl, retain.jsonl, rephrased.jsonl, phantom.jsonl with the field names of TOFU. */
+/* dir/forget.jsonl, retain.jsonl, rephrased.jsonl, phantom.jsonl with the field names of TOFU; dir/keep.jsonl: all that stays, as it was
+ * trained: questions, statements and sentences. */
 ul_status ul_world_write(ul_ctx *ctx, const ul_world *w, const char *dir) UL_MUST;
 /* Training documents: every trained rendering of the people's facts (the answer is scored), and, with `sentences`, the plain
  * sentences (every token is scored). */

@@ -1,7 +1,8 @@
 /* undo.c - UNDO: unlearn, noise, distil: what was suppressed only is not taught again to a damaged copy.
  *
- *   1  suppress: a method of the registry gives the teacher theta_t
- *   2  student = (1 - alpha) theta_t + alpha beta N        N: Xavier uniform for matrices, 0 for vectors
+ *   1  suppress: a method of the registry gives the teacher theta_t; "none": the model as it is teaches, because what shall be forgotten
+ *      is not among what is distilled
+ *   2  student = (1 - alpha) theta_t + alpha beta N        N: Xavier uniform for matrices, 0 for vectors; of all that moves, or in places
  *   3  distil: KL(teacher || student) on retain rows (or a general text) until the student has recovered
  *
  * Lee et al. 2025, arXiv:2506.06278; code: AddieFoote/distillation-robustify-unlearning (WMDP: alpha 0.25, beta 0; languages:
@@ -11,11 +12,15 @@
  * carry the model's abilities loses them. */
 #include "procedure/procedure.h"
 #include <math.h>
+#include <string.h>
 
 static const ul_param params[] = {
-    UL_PARAM_LOSS("suppress", "npo", "the method that makes the teacher, with its own defaults"),
+    UL_PARAM_LOSS("suppress", "npo", "the method that makes the teacher, with its own defaults; none: the model teaches as it is"),
     {"alpha", UL_REAL, 0.25, 0, 1, NULL, "share of the weights that noise replaces", NULL},
     {"beta", UL_REAL, 0.1, 0, 10, NULL, "size of the noise; 0: the weights only shrink", NULL},
+    {"noise_in", UL_TEXT, 0, 0, 0, NULL, "names of the weights that are noised, or parts of names (layers.1.mlp), joined with commas; "
+     "default: all that move", ""},
+    {"distil_steps", UL_INT, 0, 0, 1e9, "steps", "of stage 3; 0: as distil_epochs says", NULL},
     {"distil_epochs", UL_REAL, 4, 0.001, 10000, NULL, "passes over the retain rows in stage 3", NULL},
     {0}};
 
@@ -52,6 +57,18 @@ static ul_status sample(void *user, int64_t step, int32_t i, ul_arena *arena, ul
     return UL_OK;
 }
 
+/* Does one of the parts of names, joined with commas, stand in the name? An empty list stands in every one. */
+static bool listed(const char *list, const char *name)
+{
+    if (!list || !*list) return true;
+    for (const char *at = name; *at; at++)
+        for (const char *part = list; *part; part += strcspn(part, ","), part += *part == ',') {
+            const size_t n = strcspn(part, ",");
+            if (n && !strncmp(at, part, n)) return true;
+        }
+    return false;
+}
+
 static ul_status noise(ul_work *w)
 {
     ul_trainable *t;
@@ -60,8 +77,11 @@ static ul_status noise(ul_work *w)
     const int n = ul_model_trainables(w->model, &t);
     ul_weight *weight;
     const int n_weight = ul_model_weights(w->model, &weight);
+    int noised = 0;
     for (int i = 0; i < n; i++) {
         double bound = 0;
+        if (!listed(ul_txt(w->args, "noise_in"), t[i].name)) continue;
+        noised++;
         for (int k = 0; k < n_weight; k++)
             if (weight[k].p == t[i].p && !weight[k].is_norm && !weight[k].is_bias)
                 bound = sqrt(6 / (double)(t[i].n / weight[k].cols + weight[k].cols));
@@ -70,7 +90,9 @@ static ul_status noise(ul_work *w)
             ul_real_put(t[i].p, j, esize, (1 - alpha) * ul_real_at(t[i].p, j, esize) + alpha * beta * bound * u);
         }
     }
-    return UL_OK;
+    if (noised) return UL_OK;
+    return ul_fail(w->ctx, UL_E_USAGE, "undo.noise_in is \"%s\", which stands in the name of none of the %d weights that move (the first is %s)",
+                   ul_txt(w->args, "noise_in"), n, n ? t[0].name : "");
 }
 
 static ul_status run(ul_work *w)
@@ -82,9 +104,11 @@ static ul_status run(ul_work *w)
     order o = {.ctx = w->ctx, .batch = w->recipe->batch};
     ul_recipe r = *w->recipe;
     UL_TRY(ul_work_whole(w));
-    UL_TRY(ul_work_loss(w, "suppress", &suppress, &args));
-    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "suppress", .method = suppress, .args = &args, .recipe = w->recipe, .forget = w->forget,
-                                        .retain = w->retain}));
+    if (strcmp(ul_txt(w->args, "suppress"), "none")) {
+        UL_TRY(ul_work_loss(w, "suppress", &suppress, &args));
+        UL_TRY(ul_work_stage(w, &(ul_stage){.name = "suppress", .method = suppress, .args = &args, .recipe = w->recipe, .forget = w->forget,
+                                            .retain = w->retain}));
+    }
     UL_TRY(ul_model_digest(w->ctx, w->model, digest));
     const char *dir = w->out_dir ? ul_format(w->arena, "%s/%s/distil", w->out_dir, UL_STAGES_NAME) : NULL;
     if (w->out_dir) UL_NEED(dir);
@@ -92,7 +116,7 @@ static ul_status run(ul_work *w)
     UL_TRY(noise(w));
     UL_TRY(ul_pairing_init(w->ctx, w->arena, w->retain, NULL, r.seed, true, &o.pairing));
     r.epochs = ul_num(w->args, "distil_epochs");
-    r.steps = 0;
+    r.steps = (int64_t)ul_num(w->args, "distil_steps");
     r.match_peer = false;
     ul_args_default(distil.params, &args);
     return ul_work_stage(w, &(ul_stage){.name = "distil", .method = &distil, .args = &args, .recipe = &r, .forget = w->retain,

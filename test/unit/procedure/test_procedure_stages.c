@@ -117,6 +117,43 @@ static void undo_noises_and_recovers(void **state)
     if (!(fabs(kl[0]) < 1e-12 && kl[1] > 0.01 && kl[2] < 0.3 * kl[1])) fail_msg("KL %g, noised %g, recovered %g", kl[0], kl[1], kl[2]);
 }
 
+/* The model as it is teaches, and only what is named is noised: the embedding stays, the last block is half of what it was and noise. */
+static void undo_in_places(void **state)
+{
+    enum { N = 40 * 32 };
+    static double before[N], after[N];
+    const ul_procedure *p = procedure_named("undo");
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        tiny_work w;
+        char digest[65];
+        ul_trainable *t;
+        double change[2] = {0, 0}; /* of the last block, of all else */
+        tiny_work_open(&w, p, &(tiny_how){.precision = UL_PRECISION_DOUBLE, .threads = 1});
+        UL_OK_IN(w.t.ctx, ul_args_set(w.work.arena, &w.args, "undo", "suppress", "none"));
+        UL_OK_IN(w.t.ctx, ul_args_set(w.work.arena, &w.args, "undo", "noise_in", k ? "layers.7,nowhere" : "layers.1.,nowhere"));
+        set(&w, "alpha", 0.5), set(&w, "distil_steps", 1);
+        w.t.recipe.warmup = 1; /* the only step has the rate 0 */
+        if (k) {
+            UL_FAILS_IN(w.t.ctx, UL_E_USAGE, "stands in the name of none", p->run(&w.work));
+        } else {
+            ul_snapshot was;
+            UL_OK_IN(w.t.ctx, ul_snapshot_take(w.t.ctx, w.work.arena, w.work.model, &was));
+            first_weights(&w, before, N);
+            tiny_work_run(&w, p, digest);
+            first_weights(&w, after, N);
+            assert_memory_equal(before, after, sizeof before);
+            const int n = ul_model_trainables(w.work.model, &t);
+            for (int i = 0; i < n; i++)
+                for (int64_t j = 0; j < t[i].n; j++)
+                    change[!strstr(t[i].name, "layers.1.")] += fabs(ul_real_at(t[i].p, j, was.esize) - ul_real_at(was.p[i], j, was.esize));
+            assert_true(change[0] > 1 && change[1] == 0);
+            assert_int_equal(w.work.steps, 1);
+        }
+        tiny_work_close(&w);
+    }
+}
+
 /* x <- s^-1 x by Gauss and Jordan without pivots (s is positive definite). */
 static void solve(double *s, int n, double *x, int m)
 {
@@ -273,7 +310,8 @@ static void resumes_to_the_same_bits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(q9_sku), cmocka_unit_test(undo_noises_and_recovers), cmocka_unit_test(kfade_step),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(q9_sku), cmocka_unit_test(undo_noises_and_recovers),
+                                       cmocka_unit_test(undo_in_places), cmocka_unit_test(kfade_step),
                                        cmocka_unit_test(resumes_to_the_same_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
