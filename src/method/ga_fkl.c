@@ -6,7 +6,8 @@
  * the same token both ways, dL/dz = gamma (e_y - p) + alpha (p - p_ref), which at alpha = gamma is the constant e_y - p_ref
  * and vanishes nowhere: as unbounded as ascent. The reference comes first in the divergence; their program averages it
  * over prompts and padding, here it is of the answers.
- * Small models take ga's rate, 0.075 of the usual. */
+ * Small models take 0.11 of the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before) ten epochs at
+ * 1.5e-4 leave 0.417 / 0.495, at 2.2e-4 0.367 / 0.468. */
 #include "method/method.h"
 
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), {0}};
@@ -33,5 +34,5 @@ const ul_method ul_method_ga_fkl = {
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_FORGET_KL,
     .loss = loss,
-    .lr_scale = 0.075,
+    .lr_scale = 0.11,
 };
