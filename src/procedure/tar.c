@@ -26,7 +26,7 @@ typedef struct {
     void **p, **sum;
 } state;
 
-static const char *const small[] = {"epochs", "5", ".outer", "20", NULL}; /* a minute; the paper: 750 outer steps */
+static const char *const small[] = {"lr", "1e-3", "epochs", "5", ".outer", "8", NULL}; /* tofu-656k at 2e-3, 3 epochs: 0.08 / 0.30 of 0.47 / 0.52 */
 
 static ul_status begin(ul_wrap *w)
 {
