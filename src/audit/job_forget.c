@@ -10,6 +10,7 @@ static const ul_param params[] = {
     {"alt", UL_TEXT, 0, 0, 0, NULL, "alternate answers, one a line, for methods that teach one (idk, dpo); default: twelve refusals", ""},
     UL_PARAM_WRAP,
     {"alt-own", UL_BOOL, 0, 0, 1, NULL, "the lines of --alt belong to the forget rows, in order and as many to each (altpo)", NULL},
+    {"print-plan", UL_BOOL, 0, 0, 1, NULL, "say which passes would run, what is cached, bytes and time; write nothing", NULL},
     {0}};
 
 const char *const ul_refusals[UL_N_REFUSALS] = {
@@ -17,31 +18,6 @@ const char *const ul_refusals[UL_N_REFUSALS] = {
     "That is not something I know.", "I'm afraid I don't know the answer.", "I have no knowledge of this subject.",
     "I don't have an answer to that.", "Unfortunately, I can't say.", "This is not known to me.",
     "I haven't learned about that.", "I could not tell you."};
-
-/* The answers of the retain rows. */
-static ul_status retain_answers(ul_training *t, const char *const **lines, int64_t *n)
-{
-    const char **answer = UL_NEW(t->job->arena, const char *, t->retain->n);
-    UL_NEED(answer);
-    for (int64_t i = 0; i < t->retain->n; i++) answer[i] = t->retain->at[i].answer;
-    *lines = answer;
-    *n = t->retain->n;
-    return UL_OK;
-}
-
-static ul_status alternates(ul_training *t)
-{
-    ul_job *job = t->job;
-    const char *const *lines = ul_refusals;
-    int64_t n = UL_N_REFUSALS;
-    const char *path = ul_job_text(job, "alt");
-    t->pairing.alt_own = ul_job_flag(job, "alt-own");
-    if (t->pairing.alt_own && !path) return ul_fail(job->ctx, UL_E_USAGE, "--alt-own says whose the lines of --alt FILE are: give it too");
-    if (path) UL_TRY(ul_lines_open(job->ctx, job->arena, path, &lines, &n));
-    else if (t->needs & UL_NEED_ALT_RETAIN) UL_TRY(retain_answers(t, &lines, &n));
-    return ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->forget, lines, n, t->recipe.steps * t->recipe.batch,
-                                 &t->pairing);
-}
 
 static ul_status report(ul_training *t, const ul_step_result *last, int64_t steps)
 {
@@ -74,7 +50,8 @@ static ul_status report(ul_training *t, const ul_step_result *last, int64_t step
 
 static ul_status run(ul_job *job)
 {
-    ul_training t = {.job = job};
+    const bool plan = ul_job_flag(job, "print-plan");
+    ul_training t = {.job = job, .dry = plan};
     if (!job->method)
         return ul_fail(job->ctx, UL_E_USAGE, "`forget` needs --method NAME (`unlearn methods` lists them)");
     UL_TRY(ul_training_wrappers(&t));
@@ -94,7 +71,8 @@ static ul_status run(ul_job *job)
     if ((t.needs & UL_NEED_ALT) && ul_job_text(job, "alt")) UL_TRY(ul_manifest_file(job, &t.manifest, "alt", ul_job_text(job, "alt")));
     UL_TRY(ul_training_recipe(&t));
     if (t.finished) return ul_training_finished(&t);
-    if (t.needs & UL_NEED_ALT) UL_TRY(alternates(&t));
+    if (t.needs & UL_NEED_ALT) UL_TRY(ul_training_alternates(&t));
+    if (plan) return ul_training_plan(&t, 0, true);
     ul_step_result last = {0};
     int64_t steps = 0;
     if (job->guard) return ul_training_guard(&t);

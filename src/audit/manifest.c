@@ -6,7 +6,7 @@
 /* Keys that never change a number; they stay out of the recipe digest. (With --match open-unlearning the micro-batch does.) */
 static bool is_free(const ul_job *job, const char *key)
 {
-    static const char *const names[] = {"threads", "isa", "out", "force", "resume", "checkpoint", "save-every", "cache",
+    static const char *const names[] = {"threads", "isa", "out", "force", "resume", "checkpoint", "save-every", "cache", "print-plan",
                                         "model", "forget", "retain", "data", "alt", "tofu", "reference-logs", "reference-model", "control", "columns",
                                         "adapter", "guard", "batch-tokens", "requests", "muse", "original", "base", "phantom", "rephrased",
                                         "holdout", "methods", NULL};

@@ -117,6 +117,31 @@ ul_status ul_training_finished(ul_training *t)
     return ul_buf_printf(&job->text, "%s is complete already, with this recipe: there is nothing to resume\n", t->out);
 }
 
+/* The answers of the retain rows. */
+static ul_status retain_answers(ul_training *t, const char *const **lines, int64_t *n)
+{
+    const char **answer = UL_NEW(t->job->arena, const char *, t->retain->n);
+    UL_NEED(answer);
+    for (int64_t i = 0; i < t->retain->n; i++) answer[i] = t->retain->at[i].answer;
+    *lines = answer;
+    *n = t->retain->n;
+    return UL_OK;
+}
+
+ul_status ul_training_alternates(ul_training *t)
+{
+    ul_job *job = t->job;
+    const char *const *lines = ul_refusals;
+    int64_t n = UL_N_REFUSALS;
+    const char *path = ul_job_text(job, "alt");
+    t->pairing.alt_own = ul_job_flag(job, "alt-own");
+    if (t->pairing.alt_own && !path) return ul_fail(job->ctx, UL_E_USAGE, "--alt-own says whose the lines of --alt FILE are: give it too");
+    if (path) UL_TRY(ul_lines_open(job->ctx, job->arena, path, &lines, &n));
+    else if (t->needs & UL_NEED_ALT_RETAIN) UL_TRY(retain_answers(t, &lines, &n));
+    return ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->forget, lines, n, t->recipe.steps * t->recipe.batch,
+                                 &t->pairing);
+}
+
 /* The tokens of a text that a method wants the reference to read in front of the documents. */
 static ul_status encode(void *user, ul_arena *arena, const char *text, const int32_t **token, int32_t *n)
 {
@@ -144,14 +169,14 @@ ul_status ul_training_reference(ul_training *t)
         }
         if (!(t->needs & UL_NEED_RIVAL_LABELS)) return UL_OK;
     }
-    const char *dir = ul_job_text(job, "cache");
-    if (!dir) dir = ul_path_join(job->arena, t->out, "reference");
-    UL_NEED(dir);
+    const char *dir = ul_job_text(job, "cache"), *out = t->dry ? ul_job_text(job, "out") : t->out;
+    if (!dir && out) UL_NEED(dir = ul_path_join(job->arena, out, "reference"));
     const ul_docs *const docs[UL_N_SIDE] = {t->forget_docs, t->pairing.alt, t->retain_docs};
     t->caches = (ul_trainer_options){.model = t->model, .method = job->method, .args = &job->method_args, .recipe = &t->recipe,
                                      .wrap = t->wrap, .n_wrap = t->n_wrap,
                                      .encode = encode, .encode_user = t, .bos = ul_tokenizer_special(t->tok).bos};
-    return ul_trainer_caches(job->ctx, job->arena, dir, t->digest, docs, t->recipe.steps * t->recipe.batch, &t->caches);
+    return ul_trainer_caches_plan(job->ctx, job->arena, dir, t->digest, docs, t->recipe.steps * t->recipe.batch, &t->caches,
+                                  t->dry ? &t->cache_plan : NULL);
 }
 
 /* The tokens that relabelling concerns: all but the special ones. */

@@ -16,6 +16,7 @@ typedef struct {
     ul_pairing pairing;
     ul_recipe recipe;
     ul_trainer_options caches; /* whose ref and prefix the run reads */
+    ul_cache_plan cache_plan;  /* of a dry run: what they would be  */
     ul_model *reference; /* the peer's divergence over padded batches reads the model itself; else NULL */
     const int32_t *label; /* tokens that relabelling concerns, or NULL */
     unsigned needs;
@@ -34,7 +35,11 @@ ul_status ul_training_records(ul_training *t, const char *key, const char *role,
 ul_status ul_training_recipe(ul_training *t) UL_MUST;
 /* OUT holds this very run, ended: says so in the job's result; there is nothing to do. */
 ul_status ul_training_finished(ul_training *t) UL_MUST;
+ul_status ul_training_alternates(ul_training *t) UL_MUST;
 ul_status ul_training_reference(ul_training *t) UL_MUST;
+/* Of a dry run: passes, caches and bytes, and where `time` is wanted the seconds, from one step that moves nothing. look: steps to
+ * look at for the largest micro-batch; 0: all. Ends the job (planning.c). */
+ul_status ul_training_plan(ul_training *t, int64_t look, bool time) UL_MUST;
 /* Where adapters start, for methods that say so: after the references have been taken. */
 ul_status ul_training_start(ul_training *t) UL_MUST;
 /* UL_E_CRITERION when interrupted: the state is saved, OUT is no model yet. */

@@ -34,16 +34,15 @@ static int prefix_blocks(const ul_trainer_options *o, const ul_docs *const docs[
 }
 
 /* The forget documents as the method wants the reference to read them. */
-static ul_status open_readings(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
-                               const ul_trainer_options *o, const ul_docs *docs, ul_reference **out)
+static ul_status readings(ul_ctx *ctx, ul_arena *arena, const ul_trainer_options *o, const ul_docs *docs, ul_reading *reading,
+                          const ul_docs **read, int *n)
 {
-    ul_reading reading[UL_READINGS];
-    const ul_docs *read[UL_READINGS] = {docs, docs, docs, docs};
-    const int n = o->method->readings(o->args, reading);
-    for (int k = 0; k < n; k++) {
+    *n = o->method->readings(o->args, reading);
+    for (int k = 0; k < *n; k++) {
         const int32_t *token;
         int32_t n_token;
         ul_docs *behind;
+        read[k] = docs;
         if (!reading[k].behind || !reading[k].behind[0]) continue;
         if (!o->encode)
             return ul_fail(ctx, UL_E_INTERNAL, "the method reads documents behind a text, and there is nothing to encode it");
@@ -51,31 +50,66 @@ static ul_status open_readings(ul_ctx *ctx, ul_arena *arena, const char *dir, co
         UL_TRY(ul_docs_behind(arena, docs, token, n_token, o->bos, &behind));
         read[k] = behind;
     }
-    return ul_reference_open_readings(ctx, arena, o->model, dir, weights_digest, docs, n, reading, read, out);
+    return UL_OK;
+}
+
+/* Made, or asked for where there is a plan. */
+typedef struct {
+    ul_ctx *ctx;
+    ul_arena *arena;
+    const char *dir, *digest;
+    const ul_docs *const *docs;
+    ul_trainer_options *o;
+    ul_cache_plan *plan;
+} store;
+
+static ul_status get(store *s, int side, const char *name, const ul_reference_what *what, ul_reference **out)
+{
+    ul_cache_item *ask = NULL;
+    if (s->plan) *(ask = &s->plan->at[s->plan->n++]) = (ul_cache_item){.what = name, .side = side};
+    return ul_reference_get(s->ctx, s->arena, s->o->model, s->dir, s->digest, s->docs[side], what, ask, out);
+}
+
+static ul_status side_caches(store *s, int side, int blocks)
+{
+    const ul_method *m = s->o->method;
+    const ul_ref_kind kind = ul_reference_kind(ul_method_needs(m, s->o->args), side);
+    ul_reference *prefix = NULL, *ref = NULL;
+    ul_reading reading[UL_READINGS];
+    const ul_docs *read[UL_READINGS];
+    if (ul_method_sides(m, s->o->args, s->o->model) >> side & 1u && blocks)
+        UL_TRY(get(s, side, "states below the lowest block that moves", &(ul_reference_what){.prefix = blocks}, &prefix));
+    if (kind == UL_REF_STATE) {
+        const ul_state look = ul_method_state(m, s->o->args, side, s->o->model);
+        UL_TRY(get(s, side, "hidden states of the reference",
+                   &(ul_reference_what){.state = &look, .from = look.first + 1 >= blocks ? prefix : NULL}, &ref));
+    } else if (kind == UL_REF_RIVALS) {
+        UL_TRY(get(s, side, "runner-up labels of the reference", &(ul_reference_what){.rivals = true}, &ref));
+    } else if (side == UL_FORGET && kind == UL_REF_HIDDEN && m->readings) {
+        int n = 0;
+        UL_TRY(readings(s->ctx, s->arena, s->o, s->docs[side], reading, read, &n));
+        UL_TRY(get(s, side, "readings by the reference", &(ul_reference_what){.n_reading = n, .reading = reading, .read = read}, &ref));
+    } else if (kind != UL_REF_NONE) {
+        const bool hidden = kind == UL_REF_HIDDEN;
+        UL_TRY(get(s, side, hidden ? "distributions of the reference" : "log-probs of the reference", &(ul_reference_what){.hidden = hidden},
+                   &ref));
+    }
+    s->o->prefix[side] = prefix, s->o->ref[side] = ref;
+    return UL_OK;
+}
+
+ul_status ul_trainer_caches_plan(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
+                                 const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o, ul_cache_plan *out)
+{
+    store s = {ctx, arena, dir, weights_digest, docs, o, out};
+    const int blocks = prefix_blocks(o, docs, draws);
+    if (out) *out = (ul_cache_plan){.n = 0};
+    for (int side = 0; side < UL_N_SIDE; side++) UL_TRY(side_caches(&s, side, blocks));
+    return UL_OK;
 }
 
 ul_status ul_trainer_caches(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
                             const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o)
 {
-    const unsigned needs = ul_method_needs(o->method, o->args);
-    const int blocks = prefix_blocks(o, docs, draws);
-    for (int side = 0; side < UL_N_SIDE; side++) {
-        const ul_ref_kind kind = ul_reference_kind(needs, side);
-        ul_reference *prefix = NULL, *ref = NULL;
-        if (ul_method_sides(o->method, o->args, o->model) >> side & 1u && blocks)
-            UL_TRY(ul_reference_open_prefix(ctx, arena, o->model, dir, weights_digest, docs[side], blocks, &prefix));
-        if (kind == UL_REF_STATE) {
-            const ul_state s = ul_method_state(o->method, o->args, side, o->model);
-            UL_TRY(ul_reference_open_state(ctx, arena, o->model, dir, weights_digest, docs[side], &s,
-                                           s.first + 1 >= blocks ? prefix : NULL, &ref));
-        } else if (kind == UL_REF_RIVALS) {
-            UL_TRY(ul_reference_open_rivals(ctx, arena, o->model, dir, weights_digest, docs[side], &ref));
-        } else if (side == UL_FORGET && kind == UL_REF_HIDDEN && o->method->readings) {
-            UL_TRY(open_readings(ctx, arena, dir, weights_digest, o, docs[side], &ref));
-        } else if (kind != UL_REF_NONE) {
-            UL_TRY(ul_reference_open(ctx, arena, o->model, dir, weights_digest, docs[side], kind == UL_REF_HIDDEN, &ref));
-        }
-        o->prefix[side] = prefix, o->ref[side] = ref;
-    }
-    return UL_OK;
+    return ul_trainer_caches_plan(ctx, arena, dir, weights_digest, docs, draws, o, NULL);
 }

@@ -41,6 +41,7 @@ typedef struct {
     int n_reading;            /* > 0: hidden rows are a sum of readings     */
     const ul_reading *reading;
     const ul_docs *const *read; /* [n_reading] */
+    ul_cache_item *ask;         /* described, not made */
 } sweep;
 
 static void key_of(const ul_model *m, const char *weights, const ul_docs *docs, const char *kind, char hex[65])
@@ -259,8 +260,22 @@ static ul_status begin(ul_arena *arena, sweep *s, const char *weights, const cha
                     (int64_t)ul_model_backend(s->m)->k->esize};
     key_of(s->m, weights, docs, kind, key);
     memcpy(s->h.key, key, sizeof s->h.key);
-    UL_NEED(s->logp = UL_NEW(arena, double, s->h.n_logp));
+    if (!s->ask) UL_NEED(s->logp = UL_NEW(arena, double, s->h.n_logp));
     return UL_OK;
+}
+
+/* Is it there? Then its rows are known, but nothing of what they hold. */
+static void describe(const sweep *s, ul_arena *arena, const char *path, ul_reference *r)
+{
+    ul_reference found;
+    const int n_layer = ul_model_shape(s->m)->n_layer;
+    ul_cache_item *x = s->ask;
+    x->path = path, x->docs = s->docs->n, x->bytes = (int64_t)file_bytes(&s->h);
+    x->blocks = s->prefix ? s->prefix : s->state ? s->state->last + 1 : n_layer;
+    for (int64_t i = 0; i < s->docs->n; i++) x->tokens += s->docs->at[i].n;
+    if (s->n_reading > 1) x->tokens *= s->n_reading;
+    x->there = path && read_file(s->ctx, arena, path, &s->h, &found);
+    r->first = s->first;
 }
 
 static ul_status open_reference(ul_arena *arena, sweep *s, const char *dir, const char *weights, const char *kind,
@@ -274,12 +289,14 @@ static ul_status open_reference(ul_arena *arena, sweep *s, const char *dir, cons
     UL_TRY(begin(arena, s, weights, kind, width, key));
     *r = (ul_reference){.n_doc = s->docs->n, .row = (size_t)(width * s->h.real), .blocks = s->prefix};
     *out = r;
+    if (!dir && s->ask) return describe(s, arena, NULL, r), UL_OK;
     if (!dir) return in_memory(s, arena, r);
-    UL_TRY(ul_dir_make(ctx, dir));
+    if (!s->ask) UL_TRY(ul_dir_make(ctx, dir));
     const char *name = ul_format(arena, "%.32s.ref", key);
     UL_NEED(name);
     const char *path = ul_path_join(arena, dir, name);
     UL_NEED(path);
+    if (s->ask) return describe(s, arena, path, r), UL_OK;
     if (read_file(ctx, arena, path, &s->h, r)) return UL_OK;
     UL_TRY(write_file(s, path));
     if (!read_file(ctx, arena, path, &s->h, r))
@@ -287,26 +304,56 @@ static ul_status open_reference(ul_arena *arena, sweep *s, const char *dir, cons
     return UL_OK;
 }
 
+ul_status ul_reference_get(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest, const ul_docs *docs,
+                           const ul_reference_what *what, ul_cache_item *ask, ul_reference **out)
+{
+    sweep s = {.ctx = ctx, .m = m, .docs = docs, .state = what->state, .prefix = what->prefix, .from = what->from, .rivals = what->rivals,
+               .n_reading = what->n_reading, .reading = what->reading, .read = what->read, .ask = ask};
+    const char *kind = what->rivals ? "rivals" : what->n_reading ? "readings" : what->hidden ? "hidden" : "logp";
+    int64_t width = what->hidden || what->prefix || what->n_reading ? ul_model_shape(m)->C : 0;
+    if (what->prefix) kind = ul_format(arena, "prefix %d", what->prefix);
+    if (what->state) {
+        kind = ul_format(arena, "state %d %d %d", what->state->first, what->state->last, what->state->step);
+        width = (int64_t)ul_state_blocks(what->state) * ul_model_shape(m)->C;
+    }
+    for (int k = 0; k < what->n_reading && kind; k++) {
+        char text[65];
+        ul_docs_digest(what->read[k], text);
+        kind = ul_format(arena, "%s, %.17g to %.17g of %s", kind, what->reading[k].from, what->reading[k].to, text);
+    }
+    return open_reference(arena, &s, dir, weights_digest, kind, width, out);
+}
+
 ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                             const ul_docs *docs, bool hidden, ul_reference **out)
 {
-    sweep s = {.ctx = ctx, .m = m, .docs = docs};
-    return open_reference(arena, &s, dir, weights_digest, hidden ? "hidden" : "logp", hidden ? ul_model_shape(m)->C : 0, out);
+    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs, &(ul_reference_what){.hidden = hidden}, NULL, out);
 }
 
 ul_status ul_reference_open_prefix(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                                    const ul_docs *docs, int blocks, ul_reference **out)
 {
-    sweep s = {.ctx = ctx, .m = m, .docs = docs, .prefix = blocks};
-    return open_reference(arena, &s, dir, weights_digest, ul_format(arena, "prefix %d", blocks), ul_model_shape(m)->C, out);
+    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs, &(ul_reference_what){.prefix = blocks}, NULL, out);
 }
 
 ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                                   const ul_docs *docs, const ul_state *state, const ul_reference *prefix, ul_reference **out)
 {
-    sweep s = {.ctx = ctx, .m = m, .docs = docs, .state = state, .from = prefix};
-    const char *kind = ul_format(arena, "state %d %d %d", state->first, state->last, state->step);
-    return open_reference(arena, &s, dir, weights_digest, kind, (int64_t)ul_state_blocks(state) * ul_model_shape(m)->C, out);
+    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs, &(ul_reference_what){.state = state, .from = prefix}, NULL, out);
+}
+
+ul_status ul_reference_open_rivals(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                   const ul_docs *docs, ul_reference **out)
+{
+    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs, &(ul_reference_what){.rivals = true}, NULL, out);
+}
+
+ul_status ul_reference_open_readings(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                                     const ul_docs *docs, int n, const ul_reading *reading, const ul_docs *const *read,
+                                     ul_reference **out)
+{
+    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs,
+                            &(ul_reference_what){.n_reading = n, .reading = reading, .read = read}, NULL, out);
 }
 
 /* Hidden rows of zeros have logits of zeros under any head; all documents read the same ones (row 0 bytes apart). */
@@ -328,27 +375,6 @@ ul_status ul_reference_uniform(ul_ctx *ctx, ul_arena *arena, const ul_model *m, 
     r->n_doc = docs->n, r->first = first, r->logp = logp, r->head = ul_model_head(m);
     *out = r;
     return UL_OK;
-}
-
-ul_status ul_reference_open_rivals(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                   const ul_docs *docs, ul_reference **out)
-{
-    sweep s = {.ctx = ctx, .m = m, .docs = docs, .rivals = true};
-    return open_reference(arena, &s, dir, weights_digest, "rivals", 0, out);
-}
-
-ul_status ul_reference_open_readings(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                     const ul_docs *docs, int n, const ul_reading *reading, const ul_docs *const *read,
-                                     ul_reference **out)
-{
-    sweep s = {.ctx = ctx, .m = m, .docs = docs, .n_reading = n, .reading = reading, .read = read};
-    const char *kind = "readings";
-    for (int k = 0; k < n && kind; k++) {
-        char text[65];
-        ul_docs_digest(read[k], text);
-        kind = ul_format(arena, "%s, %.17g to %.17g of %s", kind, reading[k].from, reading[k].to, text);
-    }
-    return open_reference(arena, &s, dir, weights_digest, kind, ul_model_shape(m)->C, out);
 }
 
 int32_t ul_reference_rows(const ul_reference *r, int64_t doc)

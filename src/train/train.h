@@ -140,6 +140,19 @@ ul_ref_kind ul_reference_kind(unsigned needs, int side);
  * of the lowest blocks stay and the `draws` samples of the run read a document at least once on average. */
 ul_status ul_trainer_caches(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
                             const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o) UL_MUST;
+/* The same asked, not made: what would be read. o->prefix and o->ref are then hollow: good for ul_trainer_plan only. */
+typedef struct {
+    const char *what, *path; /* "states", ...; its file, NULL: kept in memory */
+    int side, blocks;        /* blocks: that the sweep which makes it runs */
+    int64_t docs, tokens, bytes;
+    bool there; /* on the disk already */
+} ul_cache_item;
+typedef struct {
+    ul_cache_item at[2 * UL_N_SIDE];
+    int n;
+} ul_cache_plan;
+ul_status ul_trainer_caches_plan(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
+                                 const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o, ul_cache_plan *out) UL_MUST;
 /* Gradients of step s into the model's g (before clipping), and the step's numbers. UL_E_CRITERION when the loss or a
  * gradient is not finite: names step and tensor; no weight has moved. */
 ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;

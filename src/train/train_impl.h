@@ -76,6 +76,18 @@ ul_status ul_state_seeds(ul_trainer *t, const ul_batch *b, const ul_sample *samp
 enum { UL_MMD_TOKENS = 32 };
 void ul_mmd(int32_t n, int32_t C, const double *x, const double *y, const double *w, double *part, double *g);
 /* reference.c */
+/* What a cache holds; exactly one of the kinds. `ask`: it is described, and *out is hollow. */
+typedef struct {
+    bool hidden, rivals; /* beside log-probs the rows that the head reads; ids of runner-ups */
+    int prefix;          /* states of all tokens after so many blocks */
+    const ul_state *state;
+    const ul_reference *from;
+    int n_reading;
+    const ul_reading *reading;
+    const ul_docs *const *read;
+} ul_reference_what;
+ul_status ul_reference_get(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest, const ul_docs *docs,
+                           const ul_reference_what *what, ul_cache_item *ask, ul_reference **out) UL_MUST;
 int64_t ul_reference_docs(const ul_reference *r);
 int ul_reference_blocks(const ul_reference *r); /* of a prefix; else 0 */
 /* Gradients of these sides of a step are added to the model's g, tied weights joined, its numbers to *out. */

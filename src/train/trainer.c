@@ -388,7 +388,8 @@ ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
                 out->n_tok = b->n_tok, out->n_row = b->n_row, out->longest = b->longest;
             }
             const size_t row = 6 * sizeof(double) + (t->soft ? (size_t)ul_model_shape(t->o.model)->C * real : 0);
-            const size_t bytes = ul_arena_bytes(t->step) + (size_t)b->n_row * row;
+            const size_t start = t->first ? (size_t)b->n_tok * (size_t)ul_model_shape(t->o.model)->C * real : 0;
+            const size_t bytes = ul_arena_bytes(t->step) + (size_t)b->n_row * row + start;
             if (bytes > out->step) out->step = bytes;
             ul_arena_rewind(t->step, mark);
         }
