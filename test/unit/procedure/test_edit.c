@@ -25,6 +25,7 @@ static void open_edit(tiny_work *w, const char *id, int n)
     rows->n = n;
     w->work.forget_rows = rows;
     if (!strcmp(id, "rome")) {
+        set(w, "prefixes", 0);
         set(w, "layer", 0);
         return;
     }
@@ -172,6 +173,34 @@ static void q10_one_key_is_rome(void **state)
     if (bad > 1e-5 * largest) fail_msg("rome and memit differ by %g of %g", bad, largest);
 }
 
+/* Keys behind other texts turn the edit's direction; the plain prompt's value is met all the same, and the seed decides. */
+static void rome_reads_behind_prefixes(void **state)
+{
+    static edit e[3];
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        tiny_work w;
+        open_edit(&w, "rome", 1);
+        w.work.forget = w.text;
+        set(&w, "rows", 0), set(&w, "v_decay", 0), set(&w, "clamp", 1e2), set(&w, "v_lr", 0.1), set(&w, "v_steps", 10);
+        set(&w, "prefixes", k ? 4 : 0);
+        if (k == 2) w.t.recipe.seed++;
+        run_edit(&w, "rome", 0.1, 1e2, &e[k]);
+        tiny_work_close(&w);
+    }
+    for (int k = 1; k < 3; k++)
+        for (int c = 0; c < C; c++) {
+            double moved = 0, plain = 0;
+            for (int i = 0; i < F; i++) {
+                moved += (e[k].after[c * F + i] - e[k].before[c * F + i]) * e[k].key[i];
+                plain += (e[0].after[c * F + i] - e[0].before[c * F + i]) * e[0].key[i];
+            }
+            if (fabs(moved - plain) > 1e-9 * (1 + fabs(plain))) fail_msg("channel %d moved by %g, not %g", c, moved, plain);
+        }
+    assert_memory_not_equal(e[0].after, e[1].after, sizeof e[0].after);
+    assert_memory_not_equal(e[1].after, e[2].after, sizeof e[0].after);
+}
+
 static void q10_emmet_meets_every_value(void **state)
 {
     static edit e;
@@ -262,7 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_subject_is_found), cmocka_unit_test(memit_is_the_papers_equation),
                                        cmocka_unit_test(covariance_is_the_originals),
-                                       cmocka_unit_test(q10_one_key_is_rome), cmocka_unit_test(q10_emmet_meets_every_value),
+                                       cmocka_unit_test(q10_one_key_is_rome), cmocka_unit_test(rome_reads_behind_prefixes), cmocka_unit_test(q10_emmet_meets_every_value),
                                        cmocka_unit_test(q10_alphaedit_keeps_old_keys),
                                        cmocka_unit_test(a_budget_shortens_the_edit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
