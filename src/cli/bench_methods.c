@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { BATCH = 8, FORGET_ROWS = 64, PROMPT = 28, EDIT_ROWS = 400, PASSES = 2 };
+enum { FULL = 13 }; /* samples of which a micro-batch is full, with alternates or without */
 static const int32_t answer_of[UL_N_SIDE] = {[UL_FORGET] = 52, [UL_ALT] = 10, [UL_RETAIN] = 52};
 
 typedef struct {
@@ -279,7 +280,7 @@ static ul_status peak_of(ul_bench *b, const ul_method *m, const char *dir, size_
     UL_TRY(ul_ctx_new(&(ul_config){.user = &memory, .alloc = counted}, &own.ctx));
     own.arena = ul_ctx_arena(own.ctx);
     ul_status s = ul_backend_open(own.ctx, own.arena, b->be->k->name, b->be->precision, b->be->threads, &own.be);
-    if (s == UL_OK) s = open_data(&own, UL_SHAPE_15M, BATCH, BATCH, &d);
+    if (s == UL_OK) s = open_data(&own, UL_SHAPE_15M, FULL, FULL, &d);
     if (s == UL_OK) {
         ul_args_default(m->params, &x.args);
         const char *train = ul_method_train(own.arena, m, &x.args, d.model);

@@ -26,7 +26,7 @@ static const ul_bench_case cases[] = {
     {"rmu-124m", "RMU step at block 7 of 12, GPT-2 124M, 4 + 4 x 128 tokens, prefixes cached", ul_bench_run_rmu},
     {"methods", "npo, dpo, undial, ga_kl beside graddiff, 15M, 8 + 8 documents; repselect beside ga, 656K",
      ul_bench_run_methods},
-    {"methods-memory", "memory of every method with a loss beside graddiff's, 15M, 8 + 8 documents",
+    {"methods-memory", "memory of every method with a loss beside graddiff's, 15M, 13 + 13 documents",
      ul_bench_run_memory},
     {"generate-124m", "greedy decoding, GPT-2 124M, batch 1, 8, 64", ul_bench_run_generate},
     {"eval-tofu", "`unlearn eval --model DIR --tofu DIR`", ul_bench_run_eval},

@@ -11,6 +11,8 @@
  * a backward follows, four times as many: a micro-batch of 2048 rows over 32000 words then computes no logit twice, which
  * is a fifth of the products of a 15M model's step. */
 enum { CHUNK_NUMBERS = 16 << 20, KEPT_NUMBERS = 64 << 20, CHUNK_ROWS = 64, BLOCK = 32 };
+/* The reference's logits, where there are soft targets, live only from their product to the scores: a part of the chunk. */
+enum { REFERENCE_ROWS = 256 };
 
 ul_weight *ul_head_weight(const ul_model *m, bool base)
 {
@@ -18,6 +20,8 @@ ul_weight *ul_head_weight(const ul_model *m, bool base)
 }
 
 const void *ul_model_head(const ul_model *m) { return ul_head_weight(m, false)->p; }
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 void ul_head_plan(const ul_model *m, const ul_pass *pass, ul_run *r, size_t *at)
 {
@@ -35,7 +39,7 @@ void ul_head_plan(const ul_model *m, const ul_pass *pass, ul_run *r, size_t *at)
         {&r->at_stat, (size_t)(held * 2) * esize},
         {&r->at_dnr, r->grad ? (size_t)(held * c) * esize : 0},
         {&r->at_z, (size_t)(r->chunk * v) * esize},
-        {&r->at_zref, pass->ref_hidden ? (size_t)(r->chunk * v) * esize : 0}};
+        {&r->at_zref, pass->ref_hidden ? (size_t)(least(r->chunk, REFERENCE_ROWS) * v) * esize : 0}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) *parts[i].to = *at, *at += ul_round64(parts[i].n);
 }
 
@@ -107,7 +111,7 @@ static bool reads_reference(const uint8_t *soft, int64_t n)
     return memchr(soft, UL_SOFT_KL, (size_t)n) || memchr(soft, UL_SOFT_CE, (size_t)n);
 }
 
-/* Soft targets of the chunk, with the reference's logits where a row wants them. */
+/* Soft targets of some rows, with the reference's logits where a row wants them. */
 static ul_soft targets(ul_model *m, const ul_pass *pass, const ul_run *r, int64_t first, int64_t n)
 {
     const ul_soft t = {NULL, pass->soft + first, pass->shift, pass->shift_at ? pass->shift_at + first : NULL};
@@ -149,15 +153,19 @@ static int64_t forward_chunk(ul_model *m, ul_pass *pass, ul_run *r, int64_t i, b
     const ul_batch *b = pass->batch;
     const ul_score *s = &pass->score;
     const ul_weight *w = ul_head_weight(m, r->base);
-    const int64_t c = m->arch.s.C, n = chunk_rows(r, b, i);
+    const int64_t c = m->arch.s.C, v = m->arch.s.V, n = chunk_rows(r, b, i);
     void *h = normed_rows(m, r, b, i, n), *z = ul_at(m, r->at_z);
     if (pass->row_hidden) m->be->k->copy(m->be, n * c, h, ul_part_of(m->be, pass->row_hidden, i * c), false);
     if (!scored) return n;
-    const ul_score out = score_from(s, i);
     ul_linear(m->be, n, h, w, ul_weight_p(w, r->base), NULL, z);
     if (pass->mix) ul_head_mix(m, pass->mix, b, i, n, z);
-    const ul_soft soft = pass->soft && (s->kl || s->ce) ? targets(m, pass, r, i, n) : (ul_soft){0};
-    m->be->k->score(m->be, n, m->arch.s.V, z, b->label + i, soft.kind ? &soft : NULL, &out);
+    const bool softly = pass->soft && (s->kl || s->ce);
+    for (int64_t j = 0, k; j < n; j += k) {
+        k = softly ? least(n - j, REFERENCE_ROWS) : n;
+        const ul_soft soft = softly ? targets(m, pass, r, i + j, k) : (ul_soft){0};
+        const ul_score out = score_from(s, i + j);
+        m->be->k->score(m->be, k, v, ul_part_of(m->be, z, j * v), b->label + i + j, soft.kind ? &soft : NULL, &out);
+    }
     return n;
 }
 
@@ -169,6 +177,20 @@ void ul_head_forward(ul_model *m, ul_pass *pass, ul_run *r)
     for (int64_t i = chunk_rows(r, pass->batch, 0); i < r->n_row;) i += forward_chunk(m, pass, r, i, scored);
     forward_chunk(m, pass, r, 0, scored);
     r->has_logits = scored;
+}
+
+/* Logits of rows i .. i + n - 1 become their gradient. */
+static void backward_scores(ul_model *m, const ul_pass *pass, const ul_run *r, int64_t i, int64_t n, void *z)
+{
+    const bool softly = pass->soft && pass->kl_coef;
+    const int64_t v = m->arch.s.V;
+    for (int64_t end = i + n, k; i < end; i += k, z = ul_part_of(m->be, z, k * v)) {
+        k = softly ? least(end - i, REFERENCE_ROWS) : n;
+        const ul_soft soft = softly ? targets(m, pass, r, i, k) : (ul_soft){0};
+        const ul_dscore d = {pass->coef ? pass->coef + i : NULL, soft.kind ? pass->kl_coef + i : NULL,
+                             pass->gap_coef ? pass->gap_coef + i : NULL, pass->rival_coef ? pass->rival_coef + i : NULL};
+        m->be->k->score_bwd(m->be, k, v, z, pass->batch->label + i, &d, soft.kind ? &soft : NULL);
+    }
 }
 
 void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
@@ -186,15 +208,12 @@ void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
         n = chunk_rows(r, b, i);
         void *h = ul_part_of(be, ul_at(m, r->at_nr), i * c), *z = ul_at(m, r->at_z);
         const int32_t n_seg = segments(b, i, n, seg);
-        const ul_soft soft = pass->soft && pass->kl_coef ? targets(m, pass, r, i, n) : (ul_soft){0};
-        const ul_dscore d = {pass->coef ? pass->coef + i : NULL, soft.kind ? pass->kl_coef + i : NULL,
-                             pass->gap_coef ? pass->gap_coef + i : NULL, pass->rival_coef ? pass->rival_coef + i : NULL};
         if (i > 0 || !r->has_logits) {
             ul_linear(be, n, h, w, wp, NULL, z);
             if (pass->mix) ul_head_mix(m, pass->mix, b, i, n, z);
         }
         r->has_logits = false;
-        be->k->score_bwd(be, n, v, z, b->label + i, &d, soft.kind ? &soft : NULL);
+        backward_scores(m, pass, r, i, n, z);
         if (pass->mix && pass->mix->slope != 1) be->k->scale(be, n * v, pass->mix->slope, z);
         if (dw)
             be->k->gemm(be, &(ul_gemm){.m = v, .n = c, .k = n, .a = z, .a_row = 1, .a_col = v, .b = h, .b_row = c, .b_col = 1,
