@@ -115,6 +115,8 @@ ul_status ul_job_guard(ul_job *job, ul_manifest *m, ul_model *model, const ul_to
 ul_status ul_job_template(ul_job *job, const ul_tokenizer *tok, const ul_shape *shape, ul_template *out) UL_MUST;
 /* Of the tensors as they stand in the files of a directory or file: what manifests name and `inspect` shows. */
 ul_status ul_job_digest(ul_job *job, const char *path, char digest[65]) UL_MUST;
+/* --split, one of TOFU's three; forget10 where none is given. */
+ul_status ul_job_tofu_split(ul_job *job, const char **out) UL_MUST;
 /* OUT, checked only: not empty is UL_E_USAGE unless `force` (files of the same names are replaced) or `resume`; never the model read. */
 ul_status ul_job_out_name(ul_job *job, const char **out) UL_MUST;
 /* The same, and made when absent. */

@@ -41,10 +41,8 @@ static ul_status unless_given(ul_job *job, const char *key, const char *value)
 static ul_status tofu(ul_comparison *c, const char *dir)
 {
     ul_job *job = c->job;
-    const char *split = ul_job_text(job, "split");
-    if (!split) split = "forget10";
-    if (strncmp(split, "forget", 6) || strlen(split) != 8)
-        return ul_fail(job->ctx, UL_E_USAGE, "--split %s: TOFU's splits are forget01, forget05, forget10", split);
+    const char *split;
+    UL_TRY(ul_job_tofu_split(job, &split));
     const int share = 100 - 10 * (split[6] - '0') - (split[7] - '0');
     UL_NEED(c->forget = ul_format(job->arena, "%s/%s.json", dir, split));
     UL_NEED(c->asked = ul_format(job->arena, "%s/%s_perturbed.json", dir, split));

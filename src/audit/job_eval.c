@@ -55,10 +55,8 @@ static ul_status open_set(ul_job *job, ul_evaluation *e, ul_manifest *m, const c
 /* TOFU's files by their published names. A missing holdout only takes the membership scores away. */
 static ul_status open_tofu(ul_job *job, ul_evaluation *e, ul_manifest *m, const char *dir)
 {
-    const char *split = ul_job_text(job, "split");
-    if (!split) split = "forget10";
-    if (strncmp(split, "forget", 6) || strlen(split) != 8)
-        return ul_fail(job->ctx, UL_E_USAGE, "--split %s: TOFU's splits are forget01, forget05, forget10", split);
+    const char *split;
+    UL_TRY(ul_job_tofu_split(job, &split));
     const struct {
         const char *name, *file;
         bool must;

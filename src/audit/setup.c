@@ -80,6 +80,18 @@ static char *unescape(ul_arena *arena, const char *s)
     return out;
 }
 
+ul_status ul_job_tofu_split(ul_job *job, const char **out)
+{
+    static const char *const splits[] = {"forget10", "forget05", "forget01"};
+    const char *split = ul_job_text(job, "split");
+    for (int i = 0; i < 3; i++)
+        if (!split || !strcmp(split, splits[i])) {
+            *out = splits[i];
+            return UL_OK;
+        }
+    return ul_fail(job->ctx, UL_E_USAGE, "--split %s: TOFU's splits are forget01, forget05, forget10", split);
+}
+
 ul_status ul_job_template(ul_job *job, const ul_tokenizer *tok, const ul_shape *shape, ul_template *out)
 {
     *out = ul_template_tofu;

@@ -178,6 +178,26 @@ ul_status ul_chosen_score(ul_arena *a, const ul_args *args, const ul_columns *c,
     return UL_OK;
 }
 
+ul_status ul_score_answers(ul_arena *a, const ul_args *args, const ul_input *in, ul_answers_score *score, ul_result *out)
+{
+    const ul_columns *c = in[0].columns;
+    const double *answer;
+    UL_TRY(ul_chosen_score(a, args, c, &answer));
+    double *of_row = UL_NEW(a, double, c->n_row);
+    UL_NEED(of_row);
+    for (int64_t i = 0; i < c->n_row; i++) {
+        const ul_mark mark = ul_arena_mark(a);
+        const int64_t first = c->first ? c->first[i] : i, n = (c->first ? c->first[i + 1] : i + 1) - first;
+        double *x = ul_alloc_raw(a, (size_t)n, sizeof *x);
+        UL_NEED(x);
+        memcpy(x, answer + first, (size_t)n * sizeof *x);
+        UL_TRY(score(a, args, c, i, x, n, &of_row[i]));
+        ul_arena_rewind(a, mark);
+    }
+    ul_part_start(out, 0, "", c)->score = of_row;
+    return UL_OK;
+}
+
 ul_columns *ul_part_start(ul_result *out, int k, const char *role, const ul_columns *in)
 {
     if (out->n_part < k + 1) out->n_part = k + 1;

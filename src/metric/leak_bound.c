@@ -15,34 +15,24 @@ static const ul_param params[] = {
     {0},
 };
 
+static ul_status bound(ul_arena *a, const ul_args *args, const ul_columns *c, int64_t row, double *x, int64_t n, double *score)
+{
+    const double alpha = ul_num(args, "alpha"), threshold = ul_num(args, "threshold");
+    int64_t leaks = 0;
+    for (int64_t k = 0; k < n; k++) {
+        leaks += x[k] >= threshold;
+        if (!(x[k] >= 0 && x[k] <= 1))
+            return ul_fail(ul_arena_ctx(a), UL_E_INPUT, "%s, row %lld: sample %lld scores %g; the bound is of scores in [0, 1]",
+                           c->name, (long long)ul_columns_index(c, row), (long long)k, x[k]);
+    }
+    *score = strcmp(ul_txt(args, "bound"), "mean") ? ul_binomial_upper(leaks, n, alpha) : ul_mean_upper(x, n, alpha);
+    return UL_OK;
+}
+
 static ul_status rows(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out)
 {
     (void)n_in;
-    const ul_columns *c = in[0].columns;
-    const double *sample_score, alpha = ul_num(args, "alpha"), threshold = ul_num(args, "threshold");
-    UL_TRY(ul_chosen_score(a, args, c, &sample_score));
-    double *score = UL_NEW(a, double, c->n_row);
-    UL_NEED(score);
-    for (int64_t i = 0; i < c->n_row; i++) {
-        const ul_mark mark = ul_arena_mark(a);
-        const int64_t first = c->first ? c->first[i] : i, n = (c->first ? c->first[i + 1] : i + 1) - first;
-        double *sample = ul_alloc_raw(a, (size_t)n, sizeof *sample);
-        UL_NEED(sample);
-        int64_t leaks = 0;
-        for (int64_t k = 0; k < n; k++) {
-            sample[k] = sample_score[first + k];
-            leaks += sample[k] >= threshold;
-            if (!(sample[k] >= 0 && sample[k] <= 1))
-                return ul_fail(ul_arena_ctx(a), UL_E_INPUT,
-                               "%s, row %lld: sample %lld scores %g; the bound is of scores in [0, 1]", c->name,
-                               (long long)ul_columns_index(c, i), (long long)k, sample[k]);
-        }
-        score[i] = strcmp(ul_txt(args, "bound"), "mean") == 0 ? ul_mean_upper(sample, n, alpha)
-                                                              : ul_binomial_upper(leaks, n, alpha);
-        ul_arena_rewind(a, mark);
-    }
-    ul_part_start(out, 0, "", c)->score = score;
-    return UL_OK;
+    return ul_score_answers(a, args, in, bound, out);
 }
 
 const ul_metric ul_metric_leak_bound = {
