@@ -23,7 +23,7 @@ asan tsan:
 	@$(MAKE) --no-print-directory all P=$@
 	ctest --preset $@ -L unit -j$(J)
 check:
-	tools/check-layers && tools/check-length && tools/check-banned $(wildcard build/$(P)/libunlearn.a)
+	tools/check-layers && tools/check-length && tools/check-columns && tools/check-banned $(wildcard build/$(P)/libunlearn.a)
 install: all
 	cmake --install build/$(P)
 clean:

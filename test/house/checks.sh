@@ -29,6 +29,7 @@ EOF
 sound check-layers
 sound check-banned
 sound check-length
+sound check-columns
 
 while IFS='|' read -r text line; do
     printf '%s\n' "$line" > src/model/a.c
@@ -56,6 +57,16 @@ EOF
 { echo "int f(void)"; echo "{"; yes "    ;" | head -79; echo "}"; } > src/model/long.c
 text="function of 81 lines" expect check-length
 rm src/model/long.c
+printf '/* %118s */\n' wide > src/model/wide.c
+text="1 lines of more than 120 columns, tools/long-lines.txt allows 0" expect check-columns
+echo 1 > tools/long-lines.txt
+sound check-columns
+rm src/model/wide.c tools/long-lines.txt
+
+# The invariants of the catalogue of methods, Q1 to Q16: each is named by a test (CONTRIBUTING.md says by which).
+for q in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+    grep -rqE "(Q|test_q|q)$q[^0-9]" "$root/test/unit" "$root/test/prop" --include='*.c' || { echo "no test names Q$q"; exit 1; }
+done
 
 echo 'int changes; static int too = 1; const int not_this = 2; static const char *const nor_this[] = {"x"};
 int f(void); int f(void) { static int hidden; return hidden++ + too++ + not_this + *nor_this[0]; }' > g.c
