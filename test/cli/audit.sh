@@ -41,6 +41,13 @@ says "intention removal: undecided"
 if ! grep -q '"verdict": "inconclusive"' a/report.json; then fail "report.json has no verdict"; fi
 if [ ! -s a/manifest.json ]; then fail "no manifest"; fi
 
+# Fewer forget rows: whole people, from both halves, and their other words with them.
+# shellcheck disable=SC2086
+run 0 audit --model world/original $common --control world/control --rephrased rephrased.jsonl --forget-rows 25 --out few
+for text in '"entities": 2,' '"rows": 20,'; do
+    if ! grep -q "$text" few/report.json; then fail "--forget-rows 25 of 8 people with 10 rows each: no $text in the report"; fi
+done
+
 # Every number is the same again, with another number of threads too.
 # shellcheck disable=SC2086
 run 0 audit --model world/original $common --control world/control --phantom world/data/phantom.jsonl --rephrased rephrased.jsonl --out b --threads 1
