@@ -131,7 +131,7 @@ static void written_is_the_change(void **state)
             for (int64_t k = 0; k < t[i].n; k++) ((double *)t[i].p)[k] += 0.02 * ul_rng_normal(1, UL_STREAM_TEST, (uint64_t)i, (uint64_t)k);
         logits(&w, w.t.model, z1);
         assert_true(apart(z0, z1) > 1e-3);
-        UL_OK_IN(w.t.ctx, ul_model_fresh(w.t.ctx, w.t.be, tiny_config(), 5, 0.2, &again));
+        UL_OK_IN(w.t.ctx, ul_model_fresh(w.t.ctx, w.t.be, tiny_config(NULL, false), 5, 0.2, &again));
         const char *dir = ul_test_folder("adapter");
         UL_OK_IN(w.t.ctx, ul_lora_save(w.t.ctx, w.t.model, dir));
         UL_OK_IN(w.t.ctx, ul_lora_open(w.t.ctx, again, dir));
