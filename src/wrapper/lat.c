@@ -18,7 +18,7 @@
 enum { MOST_LAYERS = 8 };
 static const ul_param params[] = {
     {"layers", UL_TEXT, 0, 0, 0, NULL, "blocks behind which states are disturbed, from 0, joined with commas; empty: a quarter of the way up", ""},
-    {"eps", UL_REAL, 0.1, 0, 1e6, NULL, "radius of the ball, as a share of the state's length; 0: none", NULL},
+    {"eps", UL_REAL, 0.01, 0, 1e6, NULL, "radius of the ball, as a share of the state's length; 0: none", NULL},
     {"absolute", UL_BOOL, 0, 0, 1, NULL, "eps is the radius itself, as in the paper (2)", NULL},
     {"steps", UL_INT, 16, 1, 1000, "steps", "of the ascent", NULL},
     {0}};
