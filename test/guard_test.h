@@ -31,7 +31,7 @@ static inline const ul_guard *guard_named(const char *id)
     return NULL;
 }
 
-static inline void house_files(house *h)
+static inline void house_files(house *h, const char *family)
 {
     static const char *const words[] = {"where", "does", "live", "?", "lives", "in", "anna", "bert", "cleo", "dora", "emil", "fritz",
                                         "gina", "hugo", "ines", "jan", "kira", "lars", "mona", "nils", "olga", "paul", "rome", "oslo",
@@ -44,9 +44,11 @@ static inline void house_files(house *h)
     snprintf(path, sizeof path, "%s/config.json", h->dir);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fprintf(f, "{\"model_type\": \"llama\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": false, \"vocab_size\": 41,\n"
+    fprintf(f, "{\"model_type\": \"%s\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": false, \"vocab_size\": 41,\n"
                " \"num_hidden_layers\": 3, \"hidden_size\": 24, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,\n"
-               " \"intermediate_size\": 32, \"max_position_embeddings\": 160, \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0}\n");
+               " \"intermediate_size\": 32, \"max_position_embeddings\": 160, \"rms_norm_eps\": 1e-5,\n"
+               " \"n_layer\": 3, \"n_embd\": 24, \"n_head\": 4, \"n_inner\": 32, \"n_positions\": 160, \"rope_theta\": 10000.0}\n",
+            family);
     assert_int_equal(fclose(f), 0);
     UL_OK_IN(h->ctx, ul_model_fresh(h->ctx, h->be, path, 5, 0.25, &h->model));
     UL_OK_IN(h->ctx, ul_tokenizer_open(h->ctx, h->dir, &h->tok));
@@ -93,12 +95,12 @@ static inline void house_rows(house *h, int n, int first, ul_records **records, 
     UL_OK_IN(h->ctx, ul_docs_build(h->ctx, h->arena, h->tok, &h->tpl, *records, UL_WHICH_ANSWER, docs));
 }
 
-static inline void house_open(house *h, const ul_guard *guard, ul_precision precision, int threads)
+static inline void house_open_as(house *h, const char *family, const ul_guard *guard, ul_precision precision, int threads)
 {
     *h = (house){.ctx = ul_test_ctx()};
     h->arena = ul_ctx_arena(h->ctx);
     UL_OK_IN(h->ctx, ul_backend_open(h->ctx, h->arena, NULL, precision, threads, &h->be));
-    house_files(h);
+    house_files(h, family);
     h->tpl = ul_template_tofu;
     h->tpl.max_length = 160;
     house_rows(h, FORGET_ROWS, 0, &h->forget, &h->forget_docs);
@@ -110,6 +112,11 @@ static inline void house_open(house *h, const ul_guard *guard, ul_precision prec
     ul_buf_init(&h->report, h->ctx, 1 << 16);
     house_learn(h);
     UL_OK_IN(h->ctx, ul_model_digest(h->ctx, h->model, h->digest));
+}
+
+static inline void house_open(house *h, const ul_guard *guard, ul_precision precision, int threads)
+{
+    house_open_as(h, "llama", guard, precision, threads);
 }
 
 static inline void house_set(house *h, const char *key, const char *value)

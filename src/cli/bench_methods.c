@@ -219,10 +219,9 @@ static ul_status repselect(ul_bench *b, const char *name)
     int64_t tokens;
     int n = 0;
     bench_data d;
-    UL_TRY(open_data(b, UL_SHAPE_656K, EDIT_ROWS, 32, &d));
-    UL_TRY(ascend(&d, &tokens)); /* warm-up */
     const int64_t start = ul_now_ns();
     for (; ul_bench_more(b, n, start); n++) {
+        UL_TRY(open_data(b, UL_SHAPE_656K, EDIT_ROWS, 32, &d)); /* the same model in every round */
         int64_t at = ul_bench_clock(b);
         UL_TRY(ascend(&d, &tokens));
         const double ga = ul_bench_since(b, at);

@@ -4,7 +4,7 @@
  *
  * Fan et al. 2024, "SalUn", arXiv:2310.12508 (the median: keep 0.5). Weights that do not move keep every bit: neither
  * weight decay nor momentum touches them. Whole layers or matrices are chosen by --train, which also saves their
- * gradients. */
+ * gradients. What has no gradient does not move: of a fresh adapter, whose B is 0, only B does. */
 #include "wrapper/wrapper.h"
 
 static const ul_param params[] = {

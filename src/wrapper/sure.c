@@ -28,8 +28,10 @@ static ul_status keep_rows(ul_wrap *w, ul_arena *arena, const int64_t *rows, voi
         const int64_t n = w->train[i].n, cols = w->train[i].cols;
         uint8_t *bits = UL_NEW(arena, uint8_t, (size_t)(n + 7) / 8);
         UL_NEED(bits);
-        for (int64_t j = 0; j < n; j++)
-            if (ul_array_at(w, norm[i], j / cols) >= least) bits[j >> 3] |= (uint8_t)(1u << (j & 7));
+        for (int64_t j = 0; j < n; j++) {
+            const double size = ul_array_at(w, norm[i], j / cols);
+            if (size > 0 && size >= least) bits[j >> 3] |= (uint8_t)(1u << (j & 7));
+        }
         ul_wrap_keep_only(w, i, bits);
     }
     return UL_OK;

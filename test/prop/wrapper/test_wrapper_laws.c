@@ -1,4 +1,5 @@
-/* Laws of a run with wrappers, every one of the registry around npo and graddiff, and several together: threads,
+/* Laws of a run with wrappers, every one of the registry around npo and graddiff, and several together, and on every
+ * family: threads,
  * micro-batch, instruction set, a kill and a resume change neither the weights nor the step log; and each changes the
  * run. */
 #include "wrapper_test.h"
@@ -17,10 +18,15 @@ typedef struct {
     int64_t steps;
 } outcome;
 
-static void begin(wrapped *w, const tiny_how *how, const char *method, const char *id, const char *out)
+static const char *family; /* NULL: llama */
+static bool lora;
+
+static void begin(wrapped *w, const tiny_how *as, const char *method, const char *id, const char *out)
 {
     char dir[700];
-    wrapped_open(w, how, method, out);
+    tiny_how how = *as;
+    how.family = family, how.lora = lora;
+    wrapped_open(w, &how, method, out);
     int named = 0;
     for (int k = 0; k < N_TOGETHER; k++)
         for (int i = 0; !strcmp(id, together[k].name) && i < MOST_WRAP; i++)
@@ -29,7 +35,7 @@ static void begin(wrapped *w, const tiny_how *how, const char *method, const cha
     for (int i = 0; i < w->t.run.options.n_wrap; i++) {
         ul_args *a = &w->args[i];
         if (!strcmp(w->wrap[i].id, "wa")) set_number(a, "every", 2);
-        if (!strcmp(w->wrap[i].id, "budget")) set_number(a, "every", 3), set_number(a, "limit", named ? 1000 : 0.05);
+        if (!strcmp(w->wrap[i].id, "budget")) set_number(a, "every", 3), set_number(a, "limit", named ? 1000 : family ? 1e-9 : 0.05);
         if (!strcmp(w->wrap[i].id, "gu")) set_number(a, "rank", 2);
         if (!strcmp(w->wrap[i].id, "lu")) set_number(a, "folds", 2);
         if (!strcmp(w->wrap[i].id, "sam")) set_number(a, "rho", 0.2);
@@ -125,8 +131,22 @@ static void test_laws(void **state)
     }
 }
 
+/* The same around npo on the other families, and of adapters. */
+static void test_families_and_adapters(void **state)
+{
+    int n;
+    const ul_wrapper_entry *e = ul_wrappers(&n);
+    (void)state;
+    for (const char *const *f = ul_families(); *f; f++) {
+        family = ul_family_types(*f)[0];
+        lora = !strcmp(family, "llama");
+        for (int i = 0; i < n; i++) laws("npo", e[i].id);
+    }
+    family = NULL, lora = false;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_laws)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_laws), cmocka_unit_test(test_families_and_adapters)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* test_guard.c - every guard of the registry: the model is left as it was; scores do not depend on threads or batches; what is
+/* test_guard.c - every guard of the registry on every family: the model is left as it was; scores do not depend on threads or batches; what is
  * generated greedily is what the scored distribution has on top; another model is refused. */
 #include "guard_test.h"
 
@@ -44,13 +44,13 @@ static void generation_agrees(house *h, ul_guard_file *g, const ul_records *reco
         for (int32_t t = 0; t < one.n[i]; t++) assert_int_equal(best[at++], one.ids[i][t]);
 }
 
-static int64_t scores_with(const ul_guard *guard, const char *id, int threads, int64_t together, double *out, double *bare)
+static int64_t scores_with(const char *family, const ul_guard_entry *e, int threads, int64_t together, double *out, double *bare)
 {
     house h;
     char after[65];
     double *logp, *plain;
-    house_open(&h, guard, UL_PRECISION_F32, threads);
-    ul_guard_file *g = house_guard(&h, guard, id);
+    house_open_as(&h, family, e->guard, UL_PRECISION_F32, threads);
+    ul_guard_file *g = house_guard(&h, e->guard, e->id);
     UL_OK_IN(h.ctx, ul_model_digest(h.ctx, h.model, after));
     assert_string_equal(after, h.digest);
     const int64_t n = house_answers(&h, g, h.forget, together, &logp);
@@ -68,22 +68,27 @@ static int64_t scores_with(const ul_guard *guard, const char *id, int threads, i
     return n;
 }
 
-static void every_guard(void **state)
+static void on_family(const char *family)
 {
     int n_guard;
-    (void)state;
     const ul_guard_entry *e = ul_guards(&n_guard);
     assert_true(n_guard > 0);
     for (int i = 0; i < n_guard; i++) {
         static double one[400], two[400], bare[400];
-        print_message("%s\n", e[i].id);
+        print_message("%s on %s\n", e[i].id, family);
         assert_null(e[i].guard->method.loss);
         assert_int_equal(e[i].guard->method.intent, UL_SUPPRESSION);
-        const int64_t n = scores_with(e[i].guard, e[i].id, 1, 1, one, bare);
-        assert_int_equal(scores_with(e[i].guard, e[i].id, 2, 5, two, bare), n);
+        const int64_t n = scores_with(family, &e[i], 1, 1, one, bare);
+        assert_int_equal(scores_with(family, &e[i], 2, 5, two, bare), n);
         assert_memory_equal(one, two, (size_t)n * sizeof *one);
         assert_memory_not_equal(one, bare, (size_t)n * sizeof *one); /* it does something */
     }
+}
+
+static void every_guard(void **state)
+{
+    (void)state;
+    for (const char *const *f = ul_families(); *f; f++) on_family(ul_family_types(*f)[0]);
 }
 
 /* Q16: without strength, every bit is the bare model's. */
