@@ -7,7 +7,7 @@
 #include "cli/bench.h"
 #include "method/method.h"
 #include "procedure/procedure.h"
-#include <stdlib.h>
+#include <stdlib.h> /* mkdtemp */
 #include <string.h>
 
 enum { BATCH = 8, FORGET_ROWS = 64, PROMPT = 28, EDIT_ROWS = 400, PASSES = 2 };
@@ -243,6 +243,7 @@ ul_status ul_bench_run_methods(ul_bench *b, const char *name)
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */
 typedef struct {
+    ul_ctx *ctx; /* whose allocator is the one beneath */
     size_t now, peak;
 } meter;
 
@@ -255,10 +256,9 @@ static void *counted(void *user, void *old, size_t bytes)
     if (p) memcpy(&was, p, sizeof was);
     if (!bytes) {
         m->now -= was;
-        free(p);
-        return NULL;
+        return ul_ctx_alloc(m->ctx, p, 0);
     }
-    p = realloc(p, bytes + 64);
+    p = ul_ctx_alloc(m->ctx, p, bytes + 64);
     if (!p) return NULL;
     memcpy(p, &bytes, sizeof bytes);
     m->now += bytes - was;
@@ -270,7 +270,7 @@ static void *counted(void *user, void *old, size_t bytes)
  * once. */
 static ul_status peak_of(ul_bench *b, const ul_method *m, const char *dir, size_t *peak)
 {
-    meter memory = {0, 0};
+    meter memory = {.ctx = b->ctx};
     ul_bench own = *b;
     bench_data d;
     bench_method x = {.trainer = NULL};
