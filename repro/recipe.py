@@ -36,8 +36,8 @@ def retrain(steps):
 REPSELECT = method("repselect", FORGET * 2 + 128 * 10 / 3, "--repselect.kl", "0.3")
 NPO = method("npo", 200 * 64, "--steps", "200", "--lr", "1e-3", "--batch", "32")
 RECIPES = [
-    ("retrain, 400 steps", [retrain(400)]), ("retrain, 600", [retrain(600)]), ("retrain, 800", [retrain(800)]), ("retrain, 1000", [retrain(1000)]),
-    ("undo 0.8, 600 steps", [undo(0.8, 600)]), ("undo 0.8, 400", [undo(0.8, 400)]), ("undo 0.8, 250", [undo(0.8, 250)]),
+    ("retrain, 400 steps", [retrain(400)]), ("retrain, 500", [retrain(500)]), ("retrain, 600", [retrain(600)]), ("retrain, 800", [retrain(800)]), ("retrain, 1000", [retrain(1000)]),
+    ("undo 0.8, 1000 steps", [undo(0.8, 1000)]), ("undo 0.8, 800, rate 4e-3", [undo(0.8, 800, 4e-3)]), ("undo 0.8, 600 steps", [undo(0.8, 600)]), ("undo 0.8, 400", [undo(0.8, 400)]), ("undo 0.8, 250", [undo(0.8, 250)]),
     ("undo 0.8, 150", [undo(0.8, 150)]), ("undo 0.7, 250", [undo(0.7, 250)]), ("undo 0.6, 250", [undo(0.6, 250)]), ("undo 0.6, 150", [undo(0.6, 150)]),
     ("undo 0.5, 150", [undo(0.5, 150)]),
     ("undo 0.8 in block 1, 150", [undo(0.8, 150, where="layers.1.")]), ("undo 0.8 in block 0, 150", [undo(0.8, 150, where="layers.0.")]),
@@ -74,16 +74,22 @@ def make(name, stages):
             files = ["--data", OUT + "/data/keep.jsonl"] if verb == "train" else ["--forget", OUT + "/data/forget.jsonl", "--retain", "%s/data/%s.jsonl" % (OUT, data)]
             spent = run([verb, "--model", OUT + "/shape" if verb == "train" else model] + files + args + COMMON + ["--out", out])
             json.dump({"args": done, "seconds": spent}, open(note, "w"))
+            if os.path.exists(out + "/audit.json"):
+                os.remove(out + "/audit.json")
         model, docs, seconds = out, docs + cost, seconds + spent
     return model, docs, seconds
 
 
 def audit(models):
-    subprocess.call([UNLEARN, "audit", "--model", ",".join(models), "--original", OUT + "/original", "--control", OUT + "/control",
-                     "--forget", OUT + "/data/forget.jsonl", "--retain", OUT + "/data/retain.jsonl", "--phantom", OUT + "/data/phantom.jsonl",
-                     "--rephrased", OUT + "/data/rephrased.jsonl", "--attack-lr", "0.002", "--max-new", "4", "--out", OUT + "/audit"] + COMMON,
-                    stdout=subprocess.DEVNULL)
-    return json.load(open(OUT + "/audit/report.json"))["models"]
+    """What the audit says of each; of those in OUT already, what it said."""
+    new = [m for m in models if not os.path.exists(m + "/audit.json")]
+    if new:
+        run(["audit", "--model", ",".join(new), "--original", OUT + "/original", "--control", OUT + "/control",
+             "--forget", OUT + "/data/forget.jsonl", "--retain", OUT + "/data/retain.jsonl", "--phantom", OUT + "/data/phantom.jsonl",
+             "--rephrased", OUT + "/data/rephrased.jsonl", "--attack-lr", "0.002", "--max-new", "4", "--out", OUT + "/audit"] + COMMON)
+        for where, said in zip(new, json.load(open(OUT + "/audit/report.json"))["models"]):
+            json.dump(said, open(where + "/audit.json", "w"))
+    return [json.load(open(m + "/audit.json")) for m in models]
 
 
 def main():
