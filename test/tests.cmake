@@ -24,7 +24,8 @@ endforeach()
 target_compile_definitions(test_audit_report PRIVATE UL_SOURCE="${PROJECT_SOURCE_DIR}")
 
 # The micro-kernels of AVX-512 and AMX with their instructions emulated: test_bits runs them on machines that have neither.
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+# Not under sanitizers: compiling them instrumented takes many minutes.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT UL_SANITIZE)
     file(GLOB product_src CONFIGURE_DEPENDS src/backend/kernel/gemm*.c src/backend/kernel/attn*.c src/backend/kernel/panel.c)
     foreach(target avx512 amx)
         add_library(emulated_${target} OBJECT ${product_src})

@@ -2,11 +2,12 @@
  *
  *   mean over scored tokens of KL(p_0 || p_(from + a d)) = budget, solved for a
  *
- * The controller of RepSelect (Sondej, Yang and Mahdi 2026, arXiv:2606.17168: Wikitext, budget 0.01, accepted from 0.95
- * of it on, at most 30 measurements). Theirs brackets by 8 and bisects log a; here the next a is where a power law through
- * what was measured meets the budget (KL grows as a^2 where a is small), which takes about a third of the measurements. It
- * serves everything that ends in a direction: one number to give, in nats, with the same meaning for every method. Trap:
- * steps added to bf16 weights stall, so every trial starts from the stored ones. */
+ * The controller of RepSelect (Sondej, Yang and Mahdi 2026, arXiv:2606.17168: Wikitext, budget 0.01, accepted
+ * from 0.95 of it on, at most 30 measurements). Theirs brackets by 8 and bisects log a; here the next a is where
+ * a power law through what was measured meets the budget (KL grows as a^2 where a is small), which takes about a
+ * third of the measurements. It serves everything that ends in a direction: one number to give, in nats, with
+ * the same meaning for every method. Trap: steps added to bf16 weights stall, so every trial starts from the
+ * stored ones. */
 #include "procedure/procedure.h"
 #include <math.h>
 
@@ -91,8 +92,8 @@ static ul_status try_at(search *s, double a, double budget, double *kl)
     return ul_fail(s->b->w->ctx, UL_E_CRITERION, "interrupted in the search for a scale");
 }
 
-/* Where the KL should be `aim`: between lo and hi where both are known, every third time in their middle; beyond what is
- * known by at least 2, for KL may be flat there. */
+/* Where the KL should be `aim`: between lo and hi where both are known, every third time in their middle; beyond what
+ * is known by at least 2, for KL may be flat there. */
 static double next_scale(const search *s, double aim)
 {
     if (!(s->hi > 0) || !(s->lo > 0)) {
