@@ -110,6 +110,8 @@ static void begin(tiny_work *w, const cell *c, tiny_how how, watch *eye)
     if (c->lora) w->t.recipe.lr = 0.05; /* six steps from B = 0 */
     if (!strcmp(c->id, "tar"))          /* its defaults are 160 inner steps */
         UL_OK_IN(w->t.ctx, ul_args_set(ul_ctx_arena(w->t.ctx), &w->args, "tar", "outer", "5"));
+    if (!strcmp(c->id, "alphaedit")) /* the paper's: a small model's default hardly moves a tiny one */
+        UL_OK_IN(w->t.ctx, ul_args_set(ul_ctx_arena(w->t.ctx), &w->args, "alphaedit", "l2", "10"));
     if (!c->method) return;
     ul_args_default(c->method->params, &w->t.args);
     w->t.run.options.method = c->method;
