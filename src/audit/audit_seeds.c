@@ -22,32 +22,20 @@ typedef struct {
     int64_t n, right, not_removed, false_removed; /* not_removed: models of which "removed" is false */
 } census;
 
-/* The report that is there already, when it is of this very self-test and --resume was given; else NULL. */
-static ul_status known_world(census *c, ul_job *world, const char *path, json_t **report)
-{
-    ul_manifest settings;
-    const char *digest = "";
-    *report = NULL;
-    if (!ul_job_flag(c->job, "resume") || !ul_file_exists(path)) return UL_OK;
-    UL_TRY(ul_manifest_begin(world, &settings));
-    UL_TRY(ul_manifest_seal(world, &settings));
-    UL_TRY(ul_json_load(c->job->ctx, c->job->arena, path, report));
-    UL_TRY(ul_json_text(c->job->ctx, *report, path, "recipe_digest", UL_OPTIONAL, &digest));
-    if (strcmp(digest, settings.recipe_digest)) *report = NULL;
-    return UL_OK;
-}
-
 /* A world whose verdicts are wrong is a finding; anything else that fails ends the census. */
 static ul_status world_report(census *c, ul_job *world, int64_t seed, const char *dir, const char *path, json_t **report)
 {
     ul_ctx *ctx = c->job->ctx;
+    ul_manifest settings;
     const char *number = ul_format(world->arena, "%lld", (long long)seed);
     UL_NEED(number);
     static const char *const own[] = {"seed", "seeds", "out", "resume", "force", NULL};
     const ul_setting s[] = {{"seed", number}, {"out", dir}, {"force", "true"}, {NULL, NULL}};
     for (int t = 0; t < UL_JOB_TABLES && world->kind->tables[t]; t++) UL_TRY(ul_job_pass(c->job, world->kind->tables[t], own, world));
     UL_TRY(ul_job_set_all(world, s));
-    UL_TRY(known_world(c, world, path, report));
+    UL_TRY(ul_manifest_begin(world, &settings));
+    UL_TRY(ul_manifest_seal(world, &settings));
+    UL_TRY(ul_job_kept(c->job, path, "recipe_digest", UL_OPTIONAL, settings.recipe_digest, report));
     if (*report) return UL_OK;
     const ul_status ran = ul_job_run(world);
     if (ul_interrupted(ctx))
@@ -104,14 +92,10 @@ static ul_status write_table(census *c)
         ul_buf_printf(b, "| %lld | %s | %s | %s | %s |\n", (long long)json_integer_value(json_object_get(x, "seed")),
                       json_string_value(json_object_get(x, "model")), json_string_value(json_object_get(x, "wanted")),
                       json_string_value(json_object_get(x, "verdict")), json_string_value(json_object_get(x, "clause")));
-    UL_TRY(b->status);
     const char *md = ul_path_join(c->job->arena, c->out, "seeds.md"), *json = ul_path_join(c->job->arena, c->out, "seeds.json");
     UL_NEED(md);
     UL_NEED(json);
-    ul_out *o;
-    UL_TRY(ul_out_open(c->job->ctx, md, b->n, &o));
-    (void)ul_out_write(o, b->p, b->n); /* commit reports a failure */
-    UL_TRY(ul_out_commit(o));
+    UL_TRY(ul_job_text_save(c->job, md));
     c->job->result = json_pack("{s:s, s:I, s:I, s:I, s:I, s:O, s:O}", "kind", "audit seeds", "verdicts", (json_int_t)c->n, "right",
                                (json_int_t)c->right, "not_removed", (json_int_t)c->not_removed, "false_removed",
                                (json_int_t)c->false_removed, "worlds", c->worlds, "wrong", c->wrong);

@@ -57,3 +57,24 @@ ul_status ul_job_child(const ul_job *from, const char *kind, const ul_setting *s
     UL_TRY(ul_job_pass(from, ul_compute_params, NULL, *out));
     return ul_job_set_all(*out, s);
 }
+
+ul_status ul_job_kept(ul_job *job, const char *path, const char *key, ul_presence presence, const char *digest,
+                      json_t **out)
+{
+    const char *of = "";
+    *out = NULL;
+    if (!ul_job_flag(job, "resume") || !ul_file_exists(path)) return UL_OK;
+    UL_TRY(ul_json_load(job->ctx, job->arena, path, out));
+    UL_TRY(ul_json_text(job->ctx, *out, path, key, presence, &of));
+    if (strcmp(of, digest)) *out = NULL;
+    return UL_OK;
+}
+
+ul_status ul_job_text_save(ul_job *job, const char *path)
+{
+    ul_out *o;
+    UL_TRY(job->text.status);
+    UL_TRY(ul_out_open(job->ctx, path, job->text.n, &o));
+    (void)ul_out_write(o, job->text.p, job->text.n); /* commit reports a failure */
+    return ul_out_commit(o);
+}

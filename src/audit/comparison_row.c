@@ -207,18 +207,6 @@ static ul_status forget(ul_comparison *c, const ul_catalogue_entry *e, json_t *r
     return status;
 }
 
-/* OUT/<id>/row.json of this very comparison, or NULL. */
-static ul_status known_row(ul_comparison *c, const char *path, json_t **row)
-{
-    const char *digest = "";
-    *row = NULL;
-    if (!ul_job_flag(c->job, "resume") || !ul_file_exists(path)) return UL_OK;
-    UL_TRY(ul_json_load(c->job->ctx, c->job->arena, path, row));
-    UL_TRY(ul_json_text(c->job->ctx, *row, path, "comparison", UL_REQUIRED, &digest));
-    if (strcmp(digest, c->manifest.recipe_digest)) *row = NULL;
-    return UL_OK;
-}
-
 /* A method that cannot run here, or diverges, is a row that says so; anything else ends the comparison. */
 static bool is_a_finding(ul_status s)
 {
@@ -231,7 +219,7 @@ ul_status ul_comparison_row(ul_comparison *c, const char *id, const char *dir, c
     const char *path = ul_comparison_path(c, id, "row.json");
     json_t *row;
     UL_NEED(path);
-    UL_TRY(known_row(c, path, &row));
+    UL_TRY(ul_job_kept(job, path, "comparison", UL_REQUIRED, c->manifest.recipe_digest, &row));
     if (row) return json_array_append(c->rows, row) ? UL_E_RESOURCE : UL_OK;
     row = json_pack("{s:s, s:s, s:s}", "id", id, "comparison", c->manifest.recipe_digest, "intention",
                     !e ? "" : e->method->intent == UL_REMOVAL ? "removal" : "suppression");

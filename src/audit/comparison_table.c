@@ -136,14 +136,10 @@ ul_status ul_comparison_tell(ul_comparison *c)
         cross_table(c, b);
         UL_TRY(report(c));
     }
-    UL_TRY(b->status);
     const char *md = ul_comparison_path(c, "table.md", NULL), *json = ul_comparison_path(c, "table.json", NULL);
     UL_NEED(md);
     UL_NEED(json);
-    ul_out *o;
-    UL_TRY(ul_out_open(job->ctx, md, b->n, &o));
-    (void)ul_out_write(o, b->p, b->n); /* commit reports a failure */
-    UL_TRY(ul_out_commit(o));
+    UL_TRY(ul_job_text_save(job, md));
     job->result = json_pack("{s:s, s:s, s:O}", "model", c->model, "recipe_digest", c->manifest.recipe_digest, "rows", c->rows);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
     UL_TRY(ul_json_save(job->ctx, json, job->result));

@@ -100,18 +100,6 @@ static ul_status measure(sequence *q, int step, const char *dir, json_t *row)
     return json_object_set(row, "muse", r) ? ul_fail(q->job->ctx, UL_E_RESOURCE, "no memory for the table") : UL_OK;
 }
 
-/* OUT/step-K/row.json of this very sequence, or NULL. */
-static ul_status known_row(sequence *q, const char *file, json_t **row)
-{
-    const char *digest = "";
-    *row = NULL;
-    if (!ul_job_flag(q->job, "resume") || !ul_file_exists(file)) return UL_OK;
-    UL_TRY(ul_json_load(q->job->ctx, q->job->arena, file, row));
-    UL_TRY(ul_json_text(q->job->ctx, *row, file, "sequence", UL_REQUIRED, &digest));
-    if (strcmp(digest, q->manifest.recipe_digest)) *row = NULL;
-    return UL_OK;
-}
-
 /* Step 0 is the model before. */
 static ul_status one(sequence *q, int step)
 {
@@ -122,7 +110,7 @@ static ul_status one(sequence *q, int step)
     UL_NEED(file);
     UL_NEED(made);
     UL_NEED(from);
-    UL_TRY(known_row(q, file, &row));
+    UL_TRY(ul_job_kept(job, file, "sequence", UL_REQUIRED, q->manifest.recipe_digest, &row));
     if (row) return json_array_append(q->rows, row) ? UL_E_RESOURCE : UL_OK;
     row = json_pack("{s:i, s:s, s:s?}", "step", step, "sequence", q->manifest.recipe_digest, "request", step ? q->request[step - 1] : NULL);
     UL_TRY(ul_json_own(job->arena, row));
@@ -171,14 +159,10 @@ static ul_status tell(sequence *q)
         json_object_foreach((json_t *)(uintptr_t)muse, key, x) cell(b, json_object_get(json_object_get(row, "muse"), key));
     }
     ul_buf_puts(b, "\n");
-    UL_TRY(b->status);
     const char *md = ul_path_join(job->arena, q->out, "table.md"), *file = ul_path_join(job->arena, q->out, "table.json");
     UL_NEED(md);
     UL_NEED(file);
-    ul_out *o;
-    UL_TRY(ul_out_open(job->ctx, md, b->n, &o));
-    (void)ul_out_write(o, b->p, b->n); /* commit reports a failure */
-    UL_TRY(ul_out_commit(o));
+    UL_TRY(ul_job_text_save(job, md));
     job->result = json_pack("{s:s, s:s, s:s, s:s, s:O}", "model", q->model, "method", job->method_id, "mode", ul_job_text(job, "mode"), "recipe_digest",
                             q->manifest.recipe_digest, "rows", q->rows);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");

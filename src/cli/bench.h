@@ -64,6 +64,7 @@ double ul_bench_sgemm(const ul_bench *b, const ul_bench_layer *l, int n, const u
 /* bench_shape.c */
 typedef enum { UL_SHAPE_15M, UL_SHAPE_124M, UL_SHAPE_656K } ul_bench_shape;
 ul_status ul_bench_model(ul_bench *b, ul_bench_shape shape, ul_model **out) UL_MUST; /* fresh; freed with the case */
+ul_status ul_bench_folder(ul_bench *b, char **out) UL_MUST; /* a new empty one under TMPDIR; the caller removes it */
 /* The distinct linear layers of a model at this number of tokens and scored rows. */
 int ul_bench_layers(ul_model *m, int64_t tokens, int64_t rows, ul_bench_layer *out);
 

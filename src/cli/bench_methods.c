@@ -7,7 +7,6 @@
 #include "cli/bench.h"
 #include "method/method.h"
 #include "procedure/procedure.h"
-#include <stdlib.h> /* mkdtemp */
 #include <string.h>
 
 enum { BATCH = 8, FORGET_ROWS = 64, PROMPT = 28, EDIT_ROWS = 400, PASSES = 2 };
@@ -311,12 +310,9 @@ ul_status ul_bench_run_memory(ul_bench *b, const char *name)
     int n;
     size_t base = 0, peak;
     const ul_method_entry *e = ul_methods(&n);
-    const char *tmp = ul_env("TMPDIR");
-    char *dir = ul_format(b->arena, "%s/unlearn-bench-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    UL_NEED(dir);
+    char *dir;
     UL_TRY(peak_of(b, ul_method_find("graddiff"), NULL, &base));
-    if (!mkdtemp(dir))
-        return ul_fail(b->ctx, UL_E_RESOURCE, "%s: no temporary directory could be made there (set TMPDIR)", dir);
+    UL_TRY(ul_bench_folder(b, &dir));
     ul_status s = UL_OK;
     for (int i = 0; i < n && s == UL_OK; i++) {
         if (!e[i].method->loss) continue;

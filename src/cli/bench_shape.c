@@ -32,15 +32,21 @@ static void free_model(void *m)
     ul_model_free(m);
 }
 
+ul_status ul_bench_folder(ul_bench *b, char **out)
+{
+    const char *tmp = ul_env("TMPDIR");
+    char *dir = *out = ul_format(b->arena, "%s/unlearn-bench-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    UL_NEED(dir);
+    if (mkdtemp(dir)) return UL_OK;
+    return ul_fail(b->ctx, UL_E_RESOURCE, "%s: no temporary directory could be made there (set TMPDIR)", dir);
+}
+
 ul_status ul_bench_model(ul_bench *b, ul_bench_shape shape, ul_model **out)
 {
     json_t *c = config(shape);
     UL_TRY(ul_json_own(b->arena, c));
-    const char *tmp = ul_env("TMPDIR");
-    char *dir = ul_format(b->arena, "%s/unlearn-bench-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    UL_NEED(dir);
-    if (!mkdtemp(dir))
-        return ul_fail(b->ctx, UL_E_RESOURCE, "%s: no temporary directory could be made there (set TMPDIR)", dir);
+    char *dir;
+    UL_TRY(ul_bench_folder(b, &dir));
     const char *path = ul_path_join(b->arena, dir, "config.json");
     ul_status s = path ? ul_json_save(b->ctx, path, c) : UL_E_RESOURCE;
     if (s == UL_OK) s = ul_model_fresh(b->ctx, b->be, path, 0, 0.02, out);
