@@ -45,7 +45,8 @@ typedef struct {
     int32_t N, H, K, D, n_doc, longest;
     const int32_t *doc_start; /* [n_doc + 1] */
     /* [n_doc] or NULL: before its own tokens a document has the first `prefix` tokens of an earlier one (which may have a
-     * prefix itself). Forward only; the bits are those of the document written out. `longest` counts the prefix. */
+     * prefix itself). `longest` counts the prefix. Forward: the bits are those of the document written out. Backward: no
+     * hidden tokens, and between a document and its parent only such as have a prefix too. */
     const int32_t *doc_parent, *doc_prefix;
     const uint8_t *hidden;    /* [N] or NULL: this token is a key for no query; a query without keys gives 0 */
     double scale;

@@ -138,10 +138,12 @@ ul_status ul_pairing_alternates(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer
 ul_status ul_pairing_sample(ul_ctx *ctx, ul_pairing *p, int64_t index, ul_sample *out) UL_MUST;
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
-/* Packs samples in order. sides: bit (1 << ul_side_id) for the documents to include; all_rows: the same bits, for the
- * sides whose every position is a row (label -1 where the next token is not scored), as the peers' all-position losses
- * want. */
-enum { UL_SIDE_BIT_FORGET = 1 << UL_FORGET, UL_SIDE_BIT_ALT = 1 << UL_ALT, UL_SIDE_BIT_RETAIN = 1 << UL_RETAIN };
+/* Packs samples in order. sides: bit (1 << ul_side_id) for the documents to include, and UL_SHARE_PROMPT: of the prompt that
+ * an alternate has in common with its forget document, what no score is read from stands only there (batch.h, doc_parent);
+ * all_rows: the bits of the sides whose every position is a row (label -1 where the next token is not scored), as the
+ * peers' all-position losses want. */
+enum { UL_SIDE_BIT_FORGET = 1 << UL_FORGET, UL_SIDE_BIT_ALT = 1 << UL_ALT, UL_SIDE_BIT_RETAIN = 1 << UL_RETAIN,
+       UL_SHARE_PROMPT = 1 << UL_N_SIDE };
 ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_t n, unsigned sides, unsigned all_rows,
                   ul_batch **out) UL_MUST;
 /* Packs bare documents, each a sample of its own (side UL_FORGET). */

@@ -29,28 +29,58 @@ static void count(const ul_doc *d, bool all, totals *sum)
 /* The arrays of a batch while they are being filled. */
 typedef struct {
     int32_t *token, *pos, *doc_start, *sample_start, *row, *label, *doc_sample, *doc_row;
+    int32_t *doc_parent, *doc_prefix; /* or NULL */
     uint8_t *hidden, *doc_side;
     int64_t *doc_id;
     int32_t n_tok, n_doc, n_row;
 } filling;
 
-static void put(filling *f, const ul_doc *d, ul_side_id side, int32_t sample, bool all)
+/* Tokens of d that stand in its parent: `from`. No row of d lies there. */
+static void put(filling *f, const ul_doc *d, int32_t from, ul_side_id side, int32_t sample, bool all)
 {
-    memcpy(f->token + f->n_tok, d->token, (size_t)d->n * sizeof *d->token);
-    for (int32_t t = 0; t < d->n; t++) {
-        f->pos[f->n_tok + t] = d->pos ? d->pos[t] : t;
-        if (f->hidden) f->hidden[f->n_tok + t] = d->hidden ? d->hidden[t] : 0;
+    memcpy(f->token + f->n_tok, d->token + from, (size_t)(d->n - from) * sizeof *d->token);
+    for (int32_t t = from; t < d->n; t++) {
+        const int32_t at = f->n_tok + t - from;
+        f->pos[at] = d->pos ? d->pos[t] : t;
+        if (f->hidden) f->hidden[at] = d->hidden ? d->hidden[t] : 0;
         const bool scored = t + 1 < d->n && d->labelled[t + 1];
         if (!scored && !all) continue;
-        f->row[f->n_row] = f->n_tok + t;
+        f->row[f->n_row] = at;
         f->label[f->n_row++] = !scored ? -1 : d->target ? d->target[t + 1] : d->token[t + 1];
     }
     f->doc_side[f->n_doc] = (uint8_t)side;
     f->doc_id[f->n_doc] = d->id;
     f->doc_sample[f->n_doc++] = sample;
-    f->n_tok += d->n;
+    f->n_tok += d->n - from;
     f->doc_start[f->n_doc] = f->n_tok;
     f->doc_row[f->n_doc] = f->n_row;
+}
+
+enum { LOOK_BACK = 32, WORTH_SHARING = 8 };
+
+/* Beginnings are common while everything about a token is. */
+static int32_t common(const ul_doc *a, const ul_doc *b)
+{
+    const int32_t most = a->n < b->n ? a->n : b->n;
+    int32_t t = 0;
+    while (t < most && a->token[t] == b->token[t] && a->labelled[t] == b->labelled[t] &&
+           (a->pos ? a->pos[t] : t) == (b->pos ? b->pos[t] : t) &&
+           (a->hidden ? a->hidden[t] : 0) == (b->hidden ? b->hidden[t] : 0) &&
+           (a->target ? a->target[t] : a->token[t]) == (b->target ? b->target[t] : b->token[t]))
+        t++;
+    return t;
+}
+
+/* How much of the alternate's prompt the forget document can lend: not the token that its first score is read from. */
+static int32_t lent(const ul_sample *s, unsigned sides, unsigned all_rows)
+{
+    const unsigned all = UL_SHARE_PROMPT | UL_SIDE_BIT_ALT | UL_SIDE_BIT_FORGET;
+    const ul_doc *f = s->doc[UL_FORGET], *a = s->doc[UL_ALT];
+    if ((sides & all) != all || all_rows || !f || !a || f->hidden || a->hidden) return 0;
+    int32_t n = common(f, a), t = 1;
+    while (t < a->n && !a->labelled[t]) t++;
+    if (n > t - 1) n = t - 1;
+    return n >= WORTH_SHARING ? n : 0;
 }
 
 /* Arrays for so many documents of n samples. */
@@ -76,28 +106,45 @@ static ul_status room(ul_ctx *ctx, ul_arena *arena, const totals *sum, int32_t n
     return UL_OK;
 }
 
+static ul_status tree(ul_arena *arena, int64_t n_doc, filling *f)
+{
+    UL_NEED(f->doc_parent = UL_NEW(arena, int32_t, n_doc));
+    UL_NEED(f->doc_prefix = UL_NEW(arena, int32_t, n_doc));
+    return UL_OK;
+}
+
 static ul_batch filled(const filling *f, int32_t n_sample, int32_t longest)
 {
     return (ul_batch){.n_tok = f->n_tok, .n_doc = f->n_doc, .n_sample = n_sample, .n_row = f->n_row, .longest = longest,
                       .token = f->token, .pos = f->pos, .doc_start = f->doc_start, .sample_start = f->sample_start,
                       .hidden = f->hidden, .row = f->row, .label = f->label, .doc_side = f->doc_side,
-                      .doc_sample = f->doc_sample, .doc_row = f->doc_row, .doc_id = f->doc_id};
+                      .doc_sample = f->doc_sample, .doc_row = f->doc_row, .doc_id = f->doc_id, .doc_parent = f->doc_parent,
+                      .doc_prefix = f->doc_prefix};
 }
 
 ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_t n, unsigned sides, unsigned all_rows,
                   ul_batch **out)
 {
     totals sum = {0};
-    for (int32_t i = 0; i < n; i++)
+    bool shared = false;
+    for (int32_t i = 0; i < n; i++) {
         for (unsigned s = 0; s < UL_N_SIDE; s++)
             if (sides >> s & 1u && samples[i].doc[s]) count(samples[i].doc[s], all_rows >> s & 1u, &sum);
+        shared |= lent(&samples[i], sides, all_rows) > 0;
+    }
     ul_batch *b = UL_NEW(arena, ul_batch, 1);
     filling f;
     UL_NEED(b);
     UL_TRY(room(ctx, arena, &sum, n, &f));
+    if (shared) UL_TRY(tree(arena, sum.n_doc, &f));
     for (int32_t i = 0; i < n; i++) {
-        for (unsigned s = 0; s < UL_N_SIDE; s++)
-            if (sides >> s & 1u && samples[i].doc[s]) put(&f, samples[i].doc[s], (ul_side_id)s, i, all_rows >> s & 1u);
+        const int32_t prefix = lent(&samples[i], sides, all_rows), forget = f.n_doc;
+        for (unsigned s = 0; s < UL_N_SIDE; s++) {
+            if (!(sides >> s & 1u) || !samples[i].doc[s]) continue;
+            const int32_t from = s == UL_ALT ? prefix : 0;
+            if (shared) f.doc_parent[f.n_doc] = from ? forget : -1, f.doc_prefix[f.n_doc] = from;
+            put(&f, samples[i].doc[s], from, (ul_side_id)s, i, all_rows >> s & 1u);
+        }
         f.sample_start[i + 1] = f.n_tok;
     }
     *b = filled(&f, n, sum.longest);
@@ -112,22 +159,6 @@ ul_status ul_pack_docs(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, 
     UL_NEED(samples);
     for (int32_t i = 0; i < n; i++) samples[i].doc[UL_FORGET] = docs[i];
     return ul_pack(ctx, arena, samples, n, UL_SIDE_BIT_FORGET, all_rows ? UL_SIDE_BIT_FORGET : 0, out);
-}
-
-/* ---- shared prefixes --------------------------------------------------------------------------------------------- */
-enum { LOOK_BACK = 32, WORTH_SHARING = 8 };
-
-/* Beginnings are common while everything about a token is. */
-static int32_t common(const ul_doc *a, const ul_doc *b)
-{
-    const int32_t most = a->n < b->n ? a->n : b->n;
-    int32_t t = 0;
-    while (t < most && a->token[t] == b->token[t] && a->labelled[t] == b->labelled[t] &&
-           (a->pos ? a->pos[t] : t) == (b->pos ? b->pos[t] : t) &&
-           (a->hidden ? a->hidden[t] : 0) == (b->hidden ? b->hidden[t] : 0) &&
-           (a->target ? a->target[t] : a->token[t]) == (b->target ? b->target[t] : b->token[t]))
-        t++;
-    return t;
 }
 
 ul_share ul_doc_share(const ul_doc *const *docs, const ul_share *share, int32_t k)
@@ -177,16 +208,15 @@ ul_status ul_pack_shared(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs
     totals sum = {0};
     for (int32_t k = 0; k < n; k++) count(docs[k], false, &sum);
     ul_batch *b = UL_NEW(arena, ul_batch, 1);
-    int32_t *parent = UL_NEW(arena, int32_t, n), *prefix = UL_NEW(arena, int32_t, n);
     filling f;
-    if (!b || !parent || !prefix) return UL_E_RESOURCE;
+    UL_NEED(b);
     UL_TRY(room(ctx, arena, &sum, n, &f));
+    UL_TRY(tree(arena, n, &f));
     for (int32_t k = 0; k < n; k++) {
-        parent[k] = share[k].parent, prefix[k] = share[k].prefix;
+        f.doc_parent[k] = share[k].parent, f.doc_prefix[k] = share[k].prefix;
         put_shared(&f, docs, share, k);
     }
     *b = filled(&f, n, sum.longest);
-    b->doc_parent = parent, b->doc_prefix = prefix;
     *out = b;
     return UL_OK;
 }

@@ -181,13 +181,30 @@ static void stem_backward(ul_model *m, const ul_pass *pass, const ul_run *r, con
     if (p && trains(p, r->base)) m->be->k->scatter(m->be, r->n, c, b->pos, dx, p->g);
 }
 
+/* What a backward pass over shared prefixes asks for (backend.h, ul_attn). */
+static ul_status check_shared(ul_ctx *ctx, const ul_pass *pass, const ul_cache *cache)
+{
+    const ul_batch *b = pass->batch;
+    const bool grad = pass->flags & UL_PASS_GRAD;
+    if (!b->doc_prefix) return UL_OK;
+    if (cache || (grad && b->hidden))
+        return ul_fail(ctx, UL_E_INTERNAL, "documents that share a prefix are run without a cache, and backward without hidden tokens");
+    for (int32_t d = 0, root = 0; grad && d < b->n_doc; d++) {
+        if (!b->doc_prefix[d])
+            root = d;
+        else if (b->doc_parent[d] < root || b->doc_parent[d] >= d)
+            return ul_fail(ctx, UL_E_INTERNAL, "document %d shares a prefix with document %d; a backward pass goes back to %d", d,
+                           b->doc_parent[d], root);
+    }
+    return UL_OK;
+}
+
 ul_status ul_run_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass, const ul_cache *cache)
 {
     ul_run *r = &m->run;
     ul_status status = UL_OK;
     if (!m->weight[0].p) return ul_fail(ctx, UL_E_INTERNAL, "%s was opened without weights", m->dir);
-    if (pass->batch->doc_prefix && (cache || pass->flags & UL_PASS_GRAD))
-        return ul_fail(ctx, UL_E_INTERNAL, "documents that share a prefix are run forward only, without a cache");
+    UL_TRY(check_shared(ctx, pass, cache));
     UL_TRY(ul_run_plan(ctx, m, pass, r));
     UL_TRY(check_tokens(ctx, m, pass->batch));
     UL_TRY(ul_backend_reserve(m->be, pass->batch->longest, m->arch.s.D));

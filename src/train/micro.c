@@ -50,6 +50,14 @@ static ul_status unshift(ul_trainer *t, ul_sample *s)
     return UL_OK;
 }
 
+/* The alternate's prompt stands only once where nobody looks at single tokens of a document: not at states, and not at what a
+ * cache or the peers have of each document. */
+static unsigned share(const ul_trainer *t)
+{
+    const bool looked_at = t->o.hook || t->o.observer || t->needs & UL_NEED_STATE;
+    return looked_at || t->first || t->recipe.match_peer ? 0 : UL_SHARE_PROMPT;
+}
+
 ul_status ul_trainer_pack(ul_trainer *t, const ul_sample *samples, int32_t n, ul_batch **out)
 {
     ul_sample *padded = NULL;
@@ -61,7 +69,7 @@ ul_status ul_trainer_pack(ul_trainer *t, const ul_sample *samples, int32_t n, ul
             if (t->all_rows >> k & 1u) UL_TRY(pad(t, k, padded, n));
         for (int32_t i = 0; unshifted && i < n; i++) UL_TRY(unshift(t, &padded[i]));
     }
-    return ul_pack(t->ctx, t->step, padded ? padded : samples, n, t->now, t->all_rows, out);
+    return ul_pack(t->ctx, t->step, padded ? padded : samples, n, t->now | share(t), t->all_rows, out);
 }
 
 /* The soft targets of a document's rows. The peer's cross-entropy is of shifted logits, so the last row has none, and where

@@ -14,23 +14,6 @@ static void queries(const attn_head *w, int64_t i, int64_t mr, const real *q, in
     }
 }
 
-/* The keys, values and hidden flags of a document with a prefix, one behind the other: its own, then from ancestor to
- * ancestor what stands before them. */
-static void written_out(const ul_attn *a, attn_head *w, int64_t d, int64_t g, real *k, real *v, uint8_t *hidden)
-{
-    const int64_t D = a->D, KD = (int64_t)a->K * D;
-    for (int64_t end = w->T; end > 0; d = a->doc_parent[d]) {
-        const int64_t own = a->doc_prefix[d];
-        const int64_t base = a->doc_start[d] - own; /* of token 0 of the document, were it written out here */
-        for (int64_t t = own; t < end; t++) {
-            memcpy(k + t * D, (const real *)a->k + (base + t) * KD + g * D, (size_t)D * sizeof *k);
-            memcpy(v + t * D, (const real *)a->v + (base + t) * KD + g * D, (size_t)D * sizeof *v);
-            if (a->hidden) hidden[t] = a->hidden[base + t];
-        }
-        end = least(end, own);
-    }
-}
-
 static void document(const ul_attn *a, attn_head *w, int64_t d, int64_t g)
 {
     const int64_t D = a->D, HD = (int64_t)a->H * D, group = a->H / a->K;
@@ -41,7 +24,7 @@ static void document(const ul_attn *a, attn_head *w, int64_t d, int64_t g)
     w->hidden = a->hidden ? a->hidden + t0 : NULL;
     if (prefix) {
         uint8_t *hidden = (uint8_t *)(void *)w->panel[4];
-        written_out(a, w, d, g, w->panel[2], w->panel[3], hidden);
+        attn_written_out(a, w->T, d, g, w->panel[2], w->panel[3], hidden);
         k = w->panel[2], v = w->panel[3], KD = D;
         if (a->hidden) w->hidden = hidden;
     }

@@ -11,7 +11,9 @@
  * t = fma(p, dp, t); then the fixed tree. A masked key is in no chain and no lane. A query without keys: y = 0, p = 0.
  * With bf16 precision q, k, v, dy, p and ds are rounded where they are operands of a product; blocks of 32 keys or
  * queries are counted from the document's start, and p, ds of a masked key are +0 there. A row's chain over keys has the
- * blocks up to its query's, a key's chain over queries the blocks from its own to the document's last. */
+ * blocks up to its query's, a key's chain over queries the blocks from its own to the document's last.
+ * A document with a prefix has chains of its own over its own queries; a shared key's dk, dv are its owner's chain plus
+ * those, one after the other. */
 #ifndef UL_ATTN_H
 #define UL_ATTN_H
 #include "backend/kernel/gemm_tile.h"
@@ -22,7 +24,7 @@ typedef struct {
     int64_t T, D, row; /* keys; channels; stride of a row of scores */
     real scale;
     const uint8_t *hidden; /* [T] or NULL */
-    real *panel[5];        /* a head's rows as panels */
+    real *panel[7];        /* a head's rows as panels */
     real *z, *z2;          /* rows of scores: p, ds */
     real *rows;            /* packed rows of the left operand */
 } attn_head;
@@ -33,11 +35,28 @@ static inline attn_head attn_scratch(const ul_backend *be, int32_t longest, int6
     attn_head w = {.bf16 = be->precision == UL_PRECISION_BF16, .D = D, .scale = (real)scale};
     const size_t Tp = UL_ATTN_T(longest), Dp = UL_ATTN_D(D);
     real *at = ul_work_attn(be, omp_get_thread_num());
-    for (int i = 0; i < 5; i++, at += Tp * Dp) w.panel[i] = at;
+    for (int i = 0; i < 7; i++, at += Tp * Dp) w.panel[i] = at;
     w.row = (int64_t)Tp + 16;
     w.z = at, w.z2 = w.z + UL_ATTN_BLOCK * w.row;
     w.rows = w.z2 + UL_ATTN_BLOCK * w.row;
     return w;
+}
+
+/* The keys, values and hidden flags (where there are some) of a document of T tokens with a prefix, one behind the other:
+ * its own, then from ancestor to ancestor what stands before them. */
+static inline void attn_written_out(const ul_attn *a, int64_t T, int64_t d, int64_t g, real *k, real *v, uint8_t *hidden)
+{
+    const int64_t D = a->D, KD = (int64_t)a->K * D;
+    for (int64_t end = T; end > 0; d = a->doc_parent[d]) {
+        const int64_t own = a->doc_prefix[d];
+        const int64_t base = a->doc_start[d] - own; /* of token 0 of the document, were it written out here */
+        for (int64_t t = own; t < end; t++) {
+            memcpy(k + t * D, (const real *)a->k + (base + t) * KD + g * D, (size_t)D * sizeof *k);
+            memcpy(v + t * D, (const real *)a->v + (base + t) * KD + g * D, (size_t)D * sizeof *v);
+            if (a->hidden) hidden[t] = a->hidden[base + t];
+        }
+        end = least(end, own);
+    }
 }
 
 static inline int64_t whole32(int64_t n) { return (n + 31) / 32 * 32; }

@@ -2,7 +2,7 @@
  *
  *   [ products of thread 0: packed a, packed b | thread 1 | ... | attention of thread 0 | thread 1 | ... ]
  *
- * attention of one thread: 5 copies of a head's rows ([T, D] as panels), 3 blocks of query rows against all keys, and a
+ * attention of one thread: 7 copies of a head's rows ([T, D] as panels), 3 blocks of query rows against all keys, and a
  * few rows; T and D are rounded up so that a ragged last tile still lies inside. */
 #ifndef UL_WORK_H
 #define UL_WORK_H
@@ -17,7 +17,7 @@ enum { UL_ATTN_BLOCK = 128 }; /* query rows of one block of attention's backward
 #define UL_ATTN_T(longest) (((size_t)(longest) + 63) / 64 * 64 + 64)
 #define UL_ATTN_D(D) (((size_t)(D) + 31) / 32 * 32)
 #define UL_ATTN_WORK_BYTES(longest, D, esize)                                                                          \
-    ((size_t)(esize) * (5 * UL_ATTN_T(longest) * UL_ATTN_D(D) + (3 * (UL_ATTN_BLOCK + 16) + 64) * UL_ATTN_T(longest) + \
+    ((size_t)(esize) * (7 * UL_ATTN_T(longest) * UL_ATTN_D(D) + (3 * (UL_ATTN_BLOCK + 16) + 64) * UL_ATTN_T(longest) + \
                         128 * UL_ATTN_D(D) + 1024))
 
 /* Panels of 16 outputs [n/16][k][16]; with bf16 precision pairs of k [n/16][k/32][16 pairs][16][2], k filled with +0 to

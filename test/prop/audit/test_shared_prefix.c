@@ -86,7 +86,7 @@ static void one(const char *type, ul_precision precision, int threads, bool hidd
     }
     assert_int_equal(compared, with->n_row);
     ul_pass grad = {.batch = with, .flags = UL_PASS_GRAD, .last = -1, .score = {.logp = shared.logp}};
-    UL_FAILS_IN(ctx, UL_E_INTERNAL, "share a prefix", ul_model_forward(ctx, m, &grad));
+    UL_FAILS_IN(ctx, UL_E_INTERNAL, "prefix", ul_model_forward(ctx, m, &grad));
     ul_model_free(m);
     ul_ctx_free(ctx);
 }
