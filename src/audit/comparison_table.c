@@ -4,18 +4,18 @@
 #include <string.h>
 
 /* Between the control (0) and the model before (1), all three after the same fine-tuning. */
-static void add_recovery(ul_comparison *c)
+static void add_recovery(ul_comparison *c, const char *after, const char *name)
 {
     size_t i;
     json_t *row;
     double top = (double)NAN, floor = (double)NAN;
     json_array_foreach(c->rows, i, row) {
         const char *id = json_string_value(json_object_get(row, "id"));
-        if (!strcmp(id, "before")) top = ul_comparison_value(row, "after_knows");
-        if (!strcmp(id, "control")) floor = ul_comparison_value(row, "after_knows");
+        if (!strcmp(id, "before")) top = ul_comparison_value(row, after);
+        if (!strcmp(id, "control")) floor = ul_comparison_value(row, after);
     }
     json_array_foreach(c->rows, i, row) json_object_set_new(
-        row, "recovered", top > floor ? json_real((ul_comparison_value(row, "after_knows") - floor) / (top - floor)) : json_null());
+        row, name, top > floor ? json_real((ul_comparison_value(row, after) - floor) / (top - floor)) : json_null());
 }
 
 static void cell(ul_buf *b, const json_t *row, const char *key, const char *format, double times)
@@ -33,19 +33,20 @@ static ul_status measured(ul_comparison *c)
     size_t i;
     json_t *row;
     ul_buf_printf(b, "| method | intention | forget prob | ROUGE | truth ratio | forget quality | utility | retain prob | knows | s | MiB "
-                     "| after %lld: prob | knows | recovered %% |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+                     "| after %lld: prob | knows | back: prob %% | knows %% |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
                   (long long)ul_job_int(job, "relearn"));
     json_array_foreach(c->rows, i, row) {
         const char *failed = json_string_value(json_object_get(row, "failed"));
         ul_buf_printf(b, "| %s | %s", json_string_value(json_object_get(row, "id")), json_string_value(json_object_get(row, "intention")));
         if (failed) {
-            ul_buf_printf(b, " | %s |  |  |  |  |  |  |  |  |  |  |  |\n", failed);
+            ul_buf_printf(b, " | %s |  |  |  |  |  |  |  |  |  |  |  |  |\n", failed);
             continue;
         }
         cell(b, row, "forget_prob", "%.3f", 1), cell(b, row, "forget_rouge", "%.3f", 1), cell(b, row, "truth_ratio", "%.3f", 1);
         cell(b, row, "forget_quality", "%.1e", 1), cell(b, row, "utility", "%.3f", 1), cell(b, row, "retain_prob", "%.3f", 1);
         cell(b, row, "knows", "%.2f", 1), cell(b, row, "seconds", "%.1f", 1), cell(b, row, "peak_mib", "%.0f", 1);
-        cell(b, row, "after_prob", "%.3f", 1), cell(b, row, "after_knows", "%.2f", 1), cell(b, row, "recovered", "%.0f", 100);
+        cell(b, row, "after_prob", "%.3f", 1), cell(b, row, "after_knows", "%.2f", 1);
+        cell(b, row, "recovered_prob", "%.0f", 100), cell(b, row, "recovered", "%.0f", 100);
         ul_buf_puts(b, " |\n");
     }
     return b->status;
@@ -129,7 +130,8 @@ ul_status ul_comparison_tell(ul_comparison *c)
 {
     ul_job *job = c->job;
     ul_buf *b = &job->text;
-    add_recovery(c);
+    add_recovery(c, "after_knows", "recovered");
+    add_recovery(c, "after_prob", "recovered_prob");
     UL_TRY(measured(c));
     if (c->course) {
         verdicts(c, b);

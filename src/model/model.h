@@ -144,7 +144,7 @@ typedef struct {
     int64_t first, n; /* rows of the batch */
     int32_t V;
     void *z;                          /* [n, V] real: in and out */
-    const void *other[UL_MIX_MODELS]; /* [n, V] real             */
+    void *other[UL_MIX_MODELS];       /* [n, V] real: may be spent */
 } ul_mix_rows;
 typedef struct {
     ul_model *other[UL_MIX_MODELS];

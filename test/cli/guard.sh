@@ -38,6 +38,27 @@ sed -n '/"id": "rtn4"/,/"anchor"/s/.*"\(model\|original\)": \([0-9.]*\),/\2/p' a
 refuses 2 out "2 models and --guard 3 guards" -- $audit --model model,model --guard guard,guard,none
 refuses 3 out nowhere -- $audit --guard nowhere
 
+# Guards that train are killed and go on to the same bits.
+files() { (cd "$1" && find . -type f ! -name manifest.json ! -name log.jsonl -exec sha256sum {} +) | sort -k 2; }
+for method in uld offset whp_infer; do
+    fit="forget --model model $data --method $method --steps 300 --batch 4 --save-every 10 --quiet"
+    run 0 $fit --out "whole-$method"
+    "$UL" $fit --out "killed-$method" > said 2>&1 &
+    pid=$! waited=0
+    until [ -n "$(find "killed-$method" -name checkpoint.safetensors 2> /dev/null)" ] || [ $waited -ge 600 ]; do
+        sleep 0.02
+        waited=$((waited + 1))
+    done
+    kill -KILL $pid 2> /dev/null || true
+    wait $pid 2> /dev/null || true
+    [ ! -e "killed-$method/guard.json" ] || fail "$method ended before SIGKILL reached it"
+    run 0 $fit --out "killed-$method" --resume
+    files "whole-$method" > whole
+    files "killed-$method" > resumed
+    grep -q guard.safetensors whole || grep -q adapter whole || fail "$method left no weights"
+    same whole resumed "$method, killed and resumed"
+done
+
 run 0 train --fresh --model shape --data all.jsonl --steps 2 --batch 8 --lr 0.02 --init-std 0.1 --out other --quiet
 
 # What does not fit.
