@@ -8,7 +8,8 @@
  * its top 50 (not done here: at these eta almost all of q lies on a few tokens) and learns the reference's most likely
  * tokens on retain; --elm.retain kl learns its distribution. Their third term, the likelihood of texts generated under the
  * novice's steering, is not here. Their LoRA: rank 256, layers 4-8. Name the concept in the two texts. Trap: a small model
- * that heeds no instruction gives two texts of which the difference is noise, and eta a thousand times of it. */
+ * that heeds no instruction gives two texts of which the difference is noise, and eta a thousand times of it: tofu-656k, forget10,
+ * forget / retain 0.49 / 0.52 before, leaves 0.03 / 0.18 at these defaults; its defaults, eta 10 and alpha 5, 0.25 / 0.43. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -24,6 +25,7 @@ static const ul_param params[] = {
     {"retain", UL_TEXT, 0, 0, 0, "kl|nll", "retain term: kl = stay near the reference, nll = likelihood of the answers", "kl"},
     {0}};
 enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_KL };
+static const char *const small[] = {".eta", "10", ".alpha", "5", NULL};
 
 static unsigned needs_of(const ul_args *args)
 {
@@ -55,5 +57,6 @@ const ul_method ul_method_elm = {
     .needs = NEEDS | UL_NEED_RETAIN_KL,
     .needs_of = needs_of,
     .readings = readings,
+    .small = small,
     .loss = loss,
 };

@@ -5,7 +5,8 @@
  *
  * Yang et al. 2025, "Exploring Criteria of Loss Reweighting to Enhance LLM Unlearning", arXiv:2505.11953.
  * Traps: the weights come from the model as it is and get no gradient; their sum divides nothing. gamma : alpha is
- * 0.1 : 1 in open-unlearning's configuration, the default here, and 1 : 0.1 in its reproduction of the paper. */
+ * 0.1 : 1 in open-unlearning's configuration, the default here, and 1 : 0.1 in its reproduction of the paper. w_t is at most 0.067:
+ * tofu-656k, forget10, forget / retain 0.49 / 0.52 before, 0.45 / 0.53 with gamma 0.1 or 1, 0.34 / 0.52 with 10 (small models). */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -15,6 +16,8 @@ static const ul_param params[] = {
     UL_PARAM_ALPHA(1),
     UL_PARAM_RETAIN,
     {0}};
+
+static const char *const small[] = {".gamma", "10", NULL};
 
 static unsigned needs_of(const ul_args *args)
 {
@@ -44,5 +47,6 @@ const ul_method ul_method_satimp = {
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
     .needs_of = needs_of,
     .holds = UL_HOLDS_WEIGHTS,
+    .small = small,
     .loss = loss,
 };
