@@ -9,7 +9,8 @@
  * Wu et al. 2023, "DEPN: Detecting and Editing Privacy Neurons in Pretrained Language Models", arXiv:2310.20138 (BERT; m 20, threshold
  * 0.01 to 0.1, half of the texts, 10 to 500 neurons). Scaling a by s is scaling the matrix by s, so no hook is needed. Traps:
  * neurons of common words carry every answer: few neurons, or utility goes with them. In a
- * small model none is the forget set's own: tofu-656k, forget / retain 0.47 / 0.52: 3 of 768 neurons 0.43 / 0.47, 8 0.29 / 0.34. */
+ * small model none is the forget set's own: tofu-656k, forget / retain 0.47 / 0.52: 3 of 768 neurons 0.43 / 0.47, 8 0.29 / 0.34; on the
+ * world of the self-test the most voted neuron has 40 of 100 texts, hence 0.3 votes by default there. */
 #include "procedure/edit.h"
 #include <math.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ static const ul_param params[] = {
     {"texts", UL_INT, 100, 1, 1e9, "rows", "forget rows that vote", NULL},
     {0}};
 
-static const char *const small[] = {".neurons", "4", NULL};
+static const char *const small[] = {".neurons", "4", ".votes", "0.3", NULL};
 
 typedef struct {
     int layer;

@@ -1,14 +1,15 @@
 /* whp.c - Who's Harry Potter: the forget texts are learned again, each token as what a model that knows nothing special would say.
  *
- *   v = v_0 - strength max(0, v_r - v_0),  label = argmax v        v_0: logits of the model behind the translated text,
- *   L = gamma (1/N_f) sum_t -log p(label_t) + alpha L_r            v_r: of the model that read the forget set once more
+ *   v = v_0 - strength max(0, v_r - v_0) - again [came before],  label = argmax v   v_0: logits of the model behind the translated text,
+ *   L = gamma (1/N_f) sum_t -log p(label_t) + alpha L_r                             v_r: of the model that read the forget set once more
  *
  * Eldan and Russinovich 2023, "Who's Harry Potter? Approximate Unlearning in LLMs", arXiv:2310.02238 (strength 5; three epochs to
  * reinforce, two on the labels; no retain text). Translated: `terms` names a dictionary of the subject's own terms and generic ones,
  * which the authors had GPT-4 write; without one nothing is translated and the reinforced model alone says what is special. The
- * tokens of a text keep their places and special tokens their labels; see data/generic.c for where a translation has none. Traps: a
- * label may be the true token still, where the reinforced model likes nothing about it better: weak reinforcing, weak forgetting;
- * they also push down logits of translations that have come already, which is not done here. No code of theirs is public. */
+ * tokens of a text keep their places and special tokens their labels; see data/generic.c for where a translation has none. The first
+ * token of a term's translation is pushed down by `again` from then on, so that the text does not tie the term to it; the paper
+ * gives no number (5 is ours, as `strength`), and no code of theirs is public. Trap: a label may be the true token still, where the
+ * reinforced model likes nothing about it better: weak reinforcing, weak forgetting. */
 #include "method/method.h"
 #include "procedure/procedure.h"
 #include <string.h>
@@ -16,6 +17,7 @@
 static const ul_param params[] = {
     {"strength", UL_REAL, 5, 0, 1000, NULL, "how much of what reinforcing adds to a logit is subtracted", NULL},
     {"reinforce", UL_REAL, 3, 0.01, 1000, "epochs", "of the forget set for the reinforced model", NULL},
+    {"again", UL_REAL, 5, 0, 1000, NULL, "taken from the logit of a translation once its term has come", NULL},
     {"terms", UL_TEXT, 0, 0, 0, NULL, "a JSON file: the subject's own terms and a generic one for each, {\"Hogwarts\": \"the academy\"}", ""},
     UL_PARAM_GAMMA(1),
     UL_PARAM_ALPHA(1),
@@ -47,7 +49,15 @@ typedef struct {
     char *z[2];  /* [ROWS, V] real */
     int32_t *to[ROWS];
     int n;
+    int32_t *came, n_came; /* of the document at hand: first tokens of translations, in the order of their terms */
+    int32_t known[ROWS];   /* how many of them had come */
+    double *down;          /* [V] 0 between rows */
 } heads;
+
+static void push_down(heads *x, int row, double by)
+{
+    for (int32_t k = 0; k < x->known[row]; k++) x->down[x->came[k]] = by;
+}
 
 static void flush(heads *x)
 {
@@ -60,12 +70,14 @@ static void flush(heads *x)
                                    .b_col = s->C, .c = x->z[k], .c_row = s->V});
     for (int i = 0; i < x->n; i++) {
         double most = 0;
+        push_down(x, i, ul_num(x->w->args, "again"));
         for (int32_t v = 0; v < s->V; v++) {
             const int64_t at = (int64_t)i * s->V + v;
             const double z = ul_real_at(x->z[0], at, be->k->esize), more = ul_real_at(x->z[1], at, be->k->esize) - z;
-            const double u = more > 0 ? z - strength * more : z;
+            const double u = (more > 0 ? z - strength * more : z) - x->down[v];
             if (v == 0 || u > most) most = u, *x->to[i] = v;
         }
+        push_down(x, i, 0);
     }
     x->n = 0;
 }
@@ -79,6 +91,8 @@ static ul_status relabel(heads *x, ul_arena *scratch, const ul_doc *d, const ul_
     uint8_t *labelled = UL_NEW(w->arena, uint8_t, d->n);
     ul_batch *b;
     if (!at || !target || !labelled) return UL_E_RESOURCE;
+    UL_NEED(x->came = UL_NEW(scratch, int32_t, d->n));
+    x->n_came = 0;
     if (d->n == t->n && !memcmp(d->token, t->token, (size_t)d->n * sizeof *d->token))
         for (int32_t i = 0; i < d->n; i++) at[i] = i;
     else UL_TRY(ul_doc_align(scratch, d, t, at));
@@ -89,6 +103,7 @@ static ul_status relabel(heads *x, ul_arena *scratch, const ul_doc *d, const ul_
     if (b->n_row) UL_TRY(ul_model_forward(w->ctx, w->model, &pass));
     memcpy(target, d->token, (size_t)d->n * sizeof *target);
     for (int32_t i = 1, r = -1; i < d->n; i++) {
+        if (at[i - 1] >= 0 && t->token[at[i - 1]] != d->token[i - 1]) x->came[x->n_came++] = t->token[at[i - 1]];
         if (!d->labelled[i]) continue;
         r++;
         if (at[i] < 1 || !t->labelled[at[i]]) continue;
@@ -98,6 +113,7 @@ static ul_status relabel(heads *x, ul_arena *scratch, const ul_doc *d, const ul_
         for (int32_t j = 1; j < at[i]; j++) before += t->labelled[j];
         memcpy(x->h[0] + (size_t)x->n * row, (const char *)ul_reference_hidden(x->base, t->id) + (size_t)before * row, row);
         memcpy(x->h[1] + (size_t)x->n * row, hidden + (size_t)r * row, row);
+        x->known[x->n] = x->n_came;
         x->to[x->n++] = &target[i];
         if (x->n == ROWS) flush(x);
     }
@@ -120,6 +136,7 @@ static ul_status relabel_all(ul_work *w, const ul_docs *translated, const ul_ref
     UL_NEED(*out = d);
     *d = (ul_docs){.n = w->forget->n, .at = UL_NEW(w->arena, ul_doc, w->forget->n), .n_tok = w->forget->n_tok, .longest = w->forget->longest};
     UL_NEED(d->at);
+    UL_NEED(x.down = UL_NEW(w->arena, double, s->V));
     for (int k = 0; k < 2; k++) {
         UL_NEED(x.h[k] = ul_alloc_raw(w->arena, (size_t)ROWS * (size_t)s->C, esize));
         UL_NEED(x.z[k] = ul_alloc_raw(w->arena, (size_t)ROWS * (size_t)s->V, esize));
