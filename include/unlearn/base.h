@@ -73,11 +73,11 @@ typedef struct {
 } ul_param;
 
 /* Values for a table, in the table's order. */
+enum { UL_MAX_PARAM = 32 };
 typedef struct {
     const ul_param *params;
-    double num[24];
-    const char *text[24];
+    double num[UL_MAX_PARAM];
+    const char *text[UL_MAX_PARAM];
 } ul_args;
-enum { UL_MAX_PARAM = 24 };
 
 #endif

@@ -256,9 +256,11 @@ static ul_status utility(const sample *s, ul_arena *scratch, const table *t, ul_
                     &e->utility_first, NULL));
     UL_TRY(bound_of(s, scratch, quotient(s, t->keep_said[U], constant(0), t->keep_said[lower[1] ? R : O], constant(0)),
                     1, &e->utility_said, &e->said_informative));
+    e->has_text = s->a->text != NULL;
+    if (!e->has_text) return UL_OK;
     double base = s->b[O]->text_loss;
     if (s->b[R] && s->b[R]->text_loss > base) base = s->b[R]->text_loss;
-    const double x = s->a->text ? ul_exp(base - s->b[U]->text_loss) : 1;
+    const double x = ul_exp(base - s->b[U]->text_loss);
     e->utility_text = (ul_bound){x, x, x, x, x};
     return UL_OK;
 }

@@ -90,7 +90,7 @@ static ul_status all_finite(const judge *j)
     if (e->control) UL_TRY(is_finite(j, "the control's knowledge", &e->leak));
     UL_TRY(is_finite(j, "utility (ranking)", &e->utility_first));
     if (e->said_informative) UL_TRY(is_finite(j, "utility (saying)", &e->utility_said));
-    UL_TRY(is_finite(j, "utility (text)", &e->utility_text));
+    if (e->has_text) UL_TRY(is_finite(j, "utility (text)", &e->utility_text));
     if (!e->surface_informative) return UL_OK;
     UL_TRY(is_finite(j, "s", &e->s));
     if (e->inverse_informative) UL_TRY(is_finite(j, "inv", &e->inverse));
@@ -174,7 +174,7 @@ static bool damaged(const judge *j, char **why)
         *why = ul_format(j->arena,
                          "it says %.2f of what the original says of the retain answers (upper bound %.2f < %.2f)",
                          e->utility_said.value, e->utility_said.hi, least);
-    else if (e->utility_text.hi < least)
+    else if (e->has_text && e->utility_text.hi < least)
         *why = ul_format(j->arena, "it gives a token of plain text %.2f of the original's probability (< %.2f)",
                          e->utility_text.value, least);
     else
@@ -346,10 +346,6 @@ static ul_outcome removal(ul_arena *arena, bool private_data, const ul_evidence 
         *why = ul_format(arena, "removal was declared, and the verdict is \"%s\"", ul_verdict_name(v->id));
         return UL_FAIL;
     }
-    if (!(e->utility_text.lo > ul_num(rules, "pass-text"))) {
-        *why = ul_format(arena, "plain text has %.2f of the probability it had, wanted above %.2f", e->utility_text.value, ul_num(rules, "pass-text"));
-        return UL_FAIL;
-    }
     if (m->compared && m->farthest >= ul_num(rules, "pass-membership")) {
         *why = ul_format(arena, "membership shows by %s: AUC %.2f, the control's %.2f, bounds of the difference %.2f and %.2f, wanted within %.2f",
                          ul_mia_title(m->worst), m->auc[m->worst][0], m->auc[m->worst][2], m->beyond[m->worst].lo, m->beyond[m->worst].hi,
@@ -406,6 +402,16 @@ ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_e
                          e->utility_said.lo, least);
         return UL_FAIL;
     }
-    if (!strcmp(intention, "suppression")) return suppression(arena, e, v, rules, why);
-    return removal(arena, !strcmp(intention, "removal"), e, v, rules, why);
+    if (v->id != UL_DAMAGED && e->has_text && !(e->utility_text.lo > ul_num(rules, "pass-text"))) {
+        *why = ul_format(arena, "plain text has %.2f of the probability it had, wanted above %.2f",
+                         e->utility_text.value, ul_num(rules, "pass-text"));
+        return UL_FAIL;
+    }
+    const ul_outcome all_else = !strcmp(intention, "suppression")
+                                    ? suppression(arena, e, v, rules, why)
+                                    : removal(arena, !strcmp(intention, "removal"), e, v, rules, why);
+    if (e->has_text || all_else == UL_FAIL) return all_else;
+    *why = ul_format(arena, "the rule on plain text was not judged: none was given (--text); the other rules: %s",
+                     *why);
+    return UL_UNDECIDED;
 }

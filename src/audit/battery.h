@@ -233,7 +233,9 @@ typedef struct {
     ul_bound told;       /* expressed by O minus by the anchor */
     ul_bound leak;       /* K_R(F) - K_R(P), or - chance: what the control knows that it should not */
     ul_bound s, s_first; /* forgotten: of expression (rules), of K1 (printed) */
-    ul_bound utility_first, utility_said, utility_text; /* U over O, retain */
+    ul_bound utility_first, utility_said; /* U over O, retain */
+    ul_bound utility_text; /* U over the lower of O and R, a token of plain text; has_text: some was given */
+    bool has_text;
     ul_bound patch; /* 1 - UDS (I1): printed only, its basis is shared only by models of one trunk */
     bool has_patch;
     ul_bound inverse;             /* (last_U - last_R) / (K_O - K_R) */

@@ -8,7 +8,7 @@ typedef struct {
     ul_backend *be;
     const char *model, *control, *out, *forget, *retain, *asked; /* asked: the forget rows with wrong answers */
     const char *control_log;                                     /* NULL until the control is evaluated */
-    const char *phantom, *rephrased, *rephrased_fields;          /* of --audit, or NULL */
+    const char *phantom, *rephrased, *rephrased_fields, *text;   /* of --audit, or NULL */
     ul_manifest manifest;
     ul_course *course; /* of --audit; NULL: none */
     bool begun;        /* original and control have been attacked */

@@ -44,6 +44,29 @@ static ul_status rows(ul_course *c, const char *role, const char *path, const ch
     return UL_OK;
 }
 
+/* Plain text, of which every token but the first of a paragraph is scored. */
+static ul_status plain_text(ul_course *c)
+{
+    ul_job *job = c->job;
+    ul_audit *a = &c->audit;
+    const ul_records *r;
+    ul_docs *d;
+    UL_TRY(rows(c, "text", c->text, NULL, &r));
+    if (!r) return UL_OK;
+    for (int64_t i = 0; i < r->n; i++)
+        if (r->at[i].prompt)
+            return ul_fail(job->ctx, UL_E_INPUT,
+                           "--text %s, row at line %lld: it has a question; plain text is wanted (paragraphs, or rows "
+                           "with \"text\")",
+                           c->text, (long long)r->at[i].line);
+    UL_TRY(ul_docs_build(job->ctx, job->arena, a->o.tok, &a->o.tpl, r, UL_WHICH_ANSWER, &d));
+    if (!d->n_labelled)
+        return ul_fail(job->ctx, UL_E_INPUT, "--text %s: its %lld texts have no second token to predict", c->text,
+                       (long long)r->n);
+    a->text = d;
+    return UL_OK;
+}
+
 ul_status ul_course_open(ul_course *c)
 {
     ul_job *job = c->job;
@@ -65,6 +88,7 @@ ul_status ul_course_open(ul_course *c)
     UL_TRY(rows(c, "phantom", c->phantom, NULL, &sets.phantom));
     UL_TRY(rows(c, "rephrased", c->rephrased, c->rephrased_fields, &sets.rephrased));
     UL_TRY(rows(c, "holdout", c->holdout, NULL, &sets.holdout));
+    UL_TRY(plain_text(c));
     return ul_audit_fill(a, &sets);
 }
 

@@ -34,6 +34,13 @@ ul_status ul_job_new(ul_ctx *ctx, const char *kind, ul_job **out)
         return ul_fail(ctx, UL_E_USAGE, "there is no job \"%s\"%s%s%s", kind, near ? "; did you mean \"" : "",
                        near ? near : "", near ? "\"?" : "");
     }
+    for (int t = 0; t < UL_JOB_TABLES && k->tables[t]; t++) {
+        int n = 0;
+        while (k->tables[t][n].key) n++;
+        if (n > UL_MAX_PARAM)
+            return ul_fail(ctx, UL_E_INTERNAL, "`%s` has a table of %d parameters, there is room for %d (UL_MAX_PARAM)",
+                           kind, n, UL_MAX_PARAM);
+    }
     ul_arena *arena;
     UL_TRY(ul_arena_new(ctx, "job", &arena));
     ul_job *job = UL_NEW(arena, ul_job, 1);

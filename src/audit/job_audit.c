@@ -24,6 +24,10 @@ static const ul_param params[] = {
      "the forget rows in other words, in order: 1 to 8 for every row, or one for every k rows", ""},
     {"holdout", UL_TEXT, 0, 0, 0, NULL,
      "rows like the forget set's that no model was taught: can the forgotten be told from them? Without these the phantoms serve", ""},
+    {"text", UL_TEXT, 0, 0, 0, NULL,
+     "plain text that was not to be forgotten (paragraphs, or rows with \"text\"): its probability is part of utility. "
+     "Without it that is not measured, and no intention can be met",
+     ""},
     {"profile", UL_TEXT, 0, 0, 0, "quick|standard|deep", UL_PROFILE_HELP, "standard"},
     {"intention", UL_TEXT, 0, 0, 0, "removal|copyright|suppression",
      "what the forgetting was for: decides whether the verdict passes", "removal"},
@@ -107,6 +111,7 @@ static ul_status set_up(trial *t)
                      .phantom = ul_job_text(job, "phantom"),
                      .rephrased = ul_job_text(job, "rephrased"),
                      .holdout = ul_job_text(job, "holdout"),
+                     .text = ul_job_text(job, "text"),
                      .profile = ul_job_text(job, "profile"),
                      .intention = ul_job_text(job, "intention")};
     UL_TRY(need(job, "original", "DIR: what was forgotten is measured against what was known before", &c->original));
@@ -163,8 +168,10 @@ static ul_status tell(trial *c, const ul_audited *x)
                       100 * ul_num(c->course.audit.rule, "residue"));
     if (x->verdict.id == UL_DAMAGED)
         ul_buf_printf(b, "(were it not for the damage: %s)\n", ul_verdict_name(x->verdict.secondary));
-    ul_buf_printf(b, "\ns %.2f [%.2f, %.2f]   inv %.2f   utility %.2f (ranking) %.2f (saying)   anchor: %s\n",
-                  e->s.value, e->s.lo, e->s.hi, e->inverse.value, e->utility_first.value, e->utility_said.value,
+    const char *text = e->has_text ? ul_format(job->arena, "%.2f", e->utility_text.value) : "not measured";
+    UL_NEED(text);
+    ul_buf_printf(b, "\ns %.2f [%.2f, %.2f]   inv %.2f   utility %.2f (ranking) %.2f (saying) %s (text)   anchor: %s\n",
+                  e->s.value, e->s.lo, e->s.hi, e->inverse.value, e->utility_first.value, e->utility_said.value, text,
                   e->control   ? "control"
                   : e->phantom ? "phantoms"
                                : "chance");

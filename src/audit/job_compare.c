@@ -21,6 +21,8 @@ static const ul_param params[] = {
      "`audit` does with this profile", "none"},
     {"phantom", UL_TEXT, 0, 0, 0, NULL, "of --audit: rows of the same kind that no model was ever taught", ""},
     {"rephrased", UL_TEXT, 0, 0, 0, NULL, "of --audit: the forget rows in other words (TOFU has its own)", ""},
+    {"text", UL_TEXT, 0, 0, 0, NULL,
+     "of --audit: plain text that was not to be forgotten; without it no intention can be met", ""},
     {"steps", UL_INT, 0, 0, 1e9, "steps", "of each method that trains; 0: its default", NULL},
     {"relearn", UL_INT, 40, 0, 1e6, "steps", "fine-tuning on retain rows after the forgetting; 0: none", NULL},
     {"relearn-lr", UL_REAL, 0, 0, 100, NULL, "its learning rate; 0: half of what the size of the model suggests", NULL},
@@ -69,18 +71,21 @@ static ul_status world(ul_comparison *c)
     UL_NEED(c->retain = ul_path_join(job->arena, l->data, "retain.jsonl"));
     UL_NEED(c->phantom = ul_path_join(job->arena, l->data, "phantom.jsonl"));
     UL_NEED(c->rephrased = ul_path_join(job->arena, l->data, "rephrased.jsonl"));
+    UL_NEED(c->text = ul_path_join(job->arena, l->data, "text.jsonl"));
     UL_TRY(unless_given(job, "max-new", "4"));
     return unless_given(job, "attack-lr", UL_WORLD_ATTACK_LR);
 }
 
 static ul_status where(ul_comparison *c)
 {
-    static const char *const not_with[] = {"model", "control", "tofu", "forget", "retain", "phantom", "rephrased", NULL};
+    static const char *const not_with[] = {"model",   "control",   "tofu", "forget", "retain",
+                                           "phantom", "rephrased", "text", NULL};
     ul_job *job = c->job;
     const char *dir = ul_job_text(job, "tofu");
     c->model = ul_job_text(job, "model"), c->control = ul_job_text(job, "control");
     c->forget = c->asked = ul_job_text(job, "forget"), c->retain = ul_job_text(job, "retain");
     c->phantom = ul_job_text(job, "phantom"), c->rephrased = ul_job_text(job, "rephrased");
+    c->text = ul_job_text(job, "text");
     if (ul_job_int(job, "world") >= 0) {
         for (const char *const *k = not_with; *k; k++)
             if (ul_job_given(job, *k)) return ul_fail(job->ctx, UL_E_USAGE, "--world makes its own models and data: leave --%s away", *k);
@@ -99,7 +104,8 @@ static ul_status open_audit(ul_comparison *c)
     if (!profile || !strcmp(profile, "none")) return UL_OK;
     UL_NEED(c->course = UL_NEW(job->arena, ul_course, 1));
     *c->course = (ul_course){.job = job, .be = c->be, .original = c->model, .control = c->control, .forget = c->asked, .retain = c->retain,
-                             .phantom = c->phantom, .rephrased = c->rephrased, .rephrased_fields = c->rephrased_fields, .profile = profile};
+                             .phantom = c->phantom, .rephrased = c->rephrased, .rephrased_fields = c->rephrased_fields, .text = c->text,
+                             .profile = profile};
     return ul_course_open(c->course);
 }
 
@@ -122,6 +128,7 @@ static ul_status open_inputs(ul_comparison *c)
     UL_TRY(ul_manifest_file(job, &c->manifest, "retain", c->retain));
     if (c->phantom) UL_TRY(ul_manifest_file(job, &c->manifest, "phantom", c->phantom));
     if (c->rephrased) UL_TRY(ul_manifest_file(job, &c->manifest, "rephrased", c->rephrased));
+    if (c->text) UL_TRY(ul_manifest_file(job, &c->manifest, "text", c->text));
     UL_TRY(ul_manifest_seal(job, &c->manifest));
     return open_audit(c);
 }

@@ -189,13 +189,20 @@ static void knowledge_table(ul_out *o, const json_t *m)
     ul_page_table_end(o);
 }
 
+static void plain_text(ul_out *o, const json_t *m, const char *before, const char *after)
+{
+    const json_t *x = ul_page_in(m, "evidence", "utility_text");
+    if (json_is_object(x)) ul_page_put(o, before, ul_page_num(x, "value", NULL), after);
+    else ul_out_printf(o, "%snot measured%s", before, after);
+}
+
 static void gates(ul_out *o, const json_t *m)
 {
     ul_page_interval(o, "<p class=\"dim\">Forgotten, of what is said: s ", ul_page_in(m, "evidence", "s"), "; ");
     ul_page_interval(o, "of what is ranked first: ", ul_page_in(m, "evidence", "s_K1"), ". ");
     ul_page_interval(o, "The original knows ", ul_page_in(m, "evidence", "known"), ", ");
     ul_page_interval(o, "by more than the anchor: ", ul_page_in(m, "evidence", "gap"), ". ");
-    ul_page_put(o, "Text: ", ul_page_num(ul_page_in(m, "evidence", "utility_text"), "value", NULL), ". ");
+    plain_text(o, m, "Plain text, probability of a token: ", ". ");
     ul_page_interval(o, "Sham of RTT: ", ul_page_in(m, "evidence", "sham"), ". ");
     ul_page_interval(o, "Sensitivity (spike-in): ", ul_page_in(m, "evidence", "sensitivity"), ". ");
     ul_out_printf(o, "%.0f rows about %.0f people or things; anchor: %s. Bounds: one-sided 95 %%, entities resampled.</p>\n",
@@ -369,7 +376,8 @@ static void md_model(ul_out *o, const json_t *m)
     ul_page_interval(o, "| true answer avoided | ", ul_page_in(m, "evidence", "avoided"), " | | | |\n");
     ul_page_interval(o, "\ns ", ul_page_in(m, "evidence", "s"), ", ");
     ul_page_interval(o, "utility: ranks ", ul_page_in(m, "evidence", "utility_K1"), ", ");
-    ul_page_interval(o, "says ", ul_page_in(m, "evidence", "utility_said"), "\n");
+    ul_page_interval(o, "says ", ul_page_in(m, "evidence", "utility_said"), ", ");
+    plain_text(o, m, "plain text ", "\n");
 }
 
 static ul_status markdown(ul_ctx *ctx, const json_t *report, const char *path)

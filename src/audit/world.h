@@ -51,7 +51,7 @@ typedef struct {
     ul_template tpl;
     const char *data, *shape_dir;
 } ul_world_lab;
-ul_status ul_lab_open(ul_world_lab *l) UL_MUST; /* OUT/data, OUT/shape */
+ul_status ul_lab_open(ul_world_lab *l) UL_MUST; /* OUT/data (with text.jsonl: the sentences held out), OUT/shape */
 /* AdamW (0.9, 0.98), clip 1, no decay, ten steps of warm-up, then constant. */
 void ul_lab_recipe(const ul_world_lab *l, double lr, int64_t steps, int32_t batch, ul_recipe *out);
 ul_status ul_lab_fresh(const ul_world_lab *l, uint64_t seed, ul_model **out) UL_MUST;

@@ -39,6 +39,18 @@ ul_status ul_world_shape(ul_ctx *ctx, ul_arena *arena, const ul_world *w, bool p
     return ul_json_save(ctx, path, c);
 }
 
+/* The sentences that no model of the lab is trained on. */
+static ul_status write_text(const ul_world_lab *l)
+{
+    ul_out *o;
+    const char *path = ul_path_join(l->job->arena, l->data, "text.jsonl");
+    UL_NEED(path);
+    UL_TRY(ul_out_open(l->job->ctx, path, 0, &o));
+    for (int32_t i = UL_WORLD_SENTENCES; i < l->world->n_sentence; i++)
+        ul_out_printf(o, "{\"text\": \"%s\"}\n", l->world->sentence[i]);
+    return ul_out_commit(o);
+}
+
 ul_status ul_lab_open(ul_world_lab *l)
 {
     ul_arena *arena = l->job->arena;
@@ -48,6 +60,7 @@ ul_status ul_lab_open(ul_world_lab *l)
     UL_NEED(l->data = ul_path_join(arena, l->out, "data"));
     UL_NEED(l->shape_dir = ul_path_join(arena, l->out, "shape"));
     UL_TRY(ul_world_write(ctx, l->world, l->data));
+    UL_TRY(write_text(l));
     UL_TRY(ul_world_shape(ctx, arena, l->world, l->pieces, l->shape_dir));
     UL_TRY(ul_tokenizer_open(ctx, l->shape_dir, &l->tok));
     UL_TRY(ul_arena_defer(arena, ul_release_tokenizer, l->tok));

@@ -37,9 +37,25 @@ common="--original world/original --forget forget.jsonl --retain world/data/reta
 run 0 audit --model world/original $common --control world/control --phantom world/data/phantom.jsonl --rephrased rephrased.jsonl --out a
 says "verdict: inconclusive"
 says "uninformative"
-says "intention removal: undecided"
+says "intention removal: undecided" "not measured (text)"
+if ! grep -q '"utility_text": null' a/report.json; then fail "a utility on text that nobody measured"; fi
 if ! grep -q '"verdict": "inconclusive"' a/report.json; then fail "report.json has no verdict"; fi
 if [ ! -s a/manifest.json ]; then fail "no manifest"; fi
+
+# Plain text: the ratio of its perplexities under the original and the model, that of `eval` here.
+for m in original control; do
+    run 0 eval --model world/$m --forget world/data/text.jsonl --metrics forget_perplexity
+    grep '^forget_perplexity' said >$m.perplexity
+done
+ratio=$(cat original.perplexity control.perplexity | awk '{x[NR] = $2} END {printf "%.3f", x[1] / x[2]}')
+# shellcheck disable=SC2086
+run 0 audit --model world/control $common --text world/data/text.jsonl --profile quick --out text
+got=$(grep -A 3 '"utility_text": {' text/report.json | sed -n 's/.*"value": \([0-9.]*\).*/\1/p' | awk '{printf "%.3f", $1}')
+[ "$ratio" = "$got" ] || fail "plain text keeps $got of its probability, the perplexities say $ratio"
+if ! grep -q '"path": "world/data/text.jsonl"' text/manifest.json; then fail "the manifest does not name the text"; fi
+# shellcheck disable=SC2086
+run 3 audit --model world/control $common --text forget.jsonl --out c
+says "it has a question" "plain text is wanted"
 
 # Fewer forget rows: whole people, from both halves, and their other words with them.
 # shellcheck disable=SC2086

@@ -163,6 +163,7 @@ static void recoveries(void **state)
     assert_int_equal(e.n_entity, 6);
     assert_true(fabs(e.chance - 0.2) < 1e-15);
     assert_true(e.utility_first.value == 1 && e.inverse.value == 0);
+    assert_false(e.has_text); /* none was given: no number, above all not 1 */
     /* the original under its own attack recovers all, the control nothing */
     UL_OK_IN(ctx, ul_evidence_collect(&a, &o, &o, &c, &e));
     assert_true(e.s.value == 0 && e.s.hi == 0);

@@ -103,6 +103,8 @@ static void written(void **state)
                                "seconds", 33.0, "models", model("idk", "suppressed", 1.04, 0.8), model("undo", "removed", 0.99, 0.05),
                                model("a-model-with-quite-a-long-name-as-they-are-on-hubs-7b-instruct-v0.2", "damaged", 0.7, 0.3));
     assert_non_null(report);
+    json_t *second = json_array_get(json_object_get(report, "models"), 1);
+    json_object_set_new(json_object_get(second, "evidence"), "utility_text", json_null());
     UL_OK_IN(ctx, ul_audit_report_write(ctx, ul_ctx_arena(ctx), folder, report));
     json_decref(report);
     const char *page = read_all("report.html");
@@ -117,6 +119,10 @@ static void written(void **state)
     const char *md = read_all("report.md");
     assert_non_null(strstr(md, "| idk | **suppressed** |"));
     assert_null(strstr(md, "nan"));
+    /* what was not measured is not 1 */
+    assert_non_null(strstr(md, "plain text 1.00\n"));
+    assert_non_null(strstr(md, "plain text not measured\n"));
+    assert_non_null(strstr(read_all("report.html"), "Plain text, probability of a token: not measured."));
 }
 
 static void in_a_browser(void **state)

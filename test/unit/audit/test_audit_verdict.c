@@ -43,6 +43,7 @@ static ul_evidence removed(void)
                      .utility_first = at(0.97, 0.99, 1),
                      .utility_said = at(0.95, 0.98, 1),
                      .utility_text = at(1, 1, 1),
+                     .has_text = true,
                      .inverse = at(-0.05, 0, 0.06),
                      .depth = at(-0.1, 0, 0.1),
                      .depth_excess = at(-0.1, 0, 0.1),
@@ -260,6 +261,17 @@ static void intentions(void **state)
     e.membership.farthest = 0.05;
     e.utility_text = at(0.85, 0.85, 0.85);
     assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_FAIL);
+    assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_FAIL);
+    /* no text: whatever stands in the place of the number is no number, and the rule is named as not judged */
+    e.has_text = false;
+    for (int i = 0; i < 3; i++) {
+        static const char *const intention[] = {"removal", "copyright", "suppression"};
+        e.utility_text = at(i, i, i);
+        is(&e, UL_REMOVED);
+        assert_int_equal(ul_verdict_outcome(a, intention[i], &e, &v, &rule, &why), UL_UNDECIDED);
+        assert_non_null(strstr(why, "plain text was not judged"));
+    }
+    e.has_text = true;
     e.utility_text = at(1, 1, 1);
     v.id = UL_SUPPRESSED; /* the asymmetry: the same finding fails one intention and passes the other */
     assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_FAIL);
