@@ -10,6 +10,12 @@
  *
  *   patch = 1 - UDS (probe_patch.c), a mean over the rows that have one; no rule reads it
  *
+ * A control is held against what it ranks first of phantoms; without these against chance, but where the file itself
+ * wrote the wrong answers: these can be told from true ones by their wording (a model that never saw TOFU's forget10
+ * ranks 0.60 of its answers first, chance 0.17). There it is held against what is said, p(true) - p(wrong) beside the
+ * original's: 0.09 to 0.14 by the published logs of models retrained without TOFU's forget sets, a half where half of
+ * them was seen. A control that knows but does not say passes this; phantoms catch it.
+ *
  * Means over rows first, ratios last. The unit that is resampled is the entity; every number of one set uses the same draws, so
  * that U, O, R and all attacks are paired; forget, retain and phantom entities are drawn independently. Without a retrained
  * control the anchor is what U itself knows of phantoms under the same attack (16.7), without these the level of chance. */
@@ -23,7 +29,7 @@ enum {
     GROUP_PHANTOM,
     GROUP_SPIKE,
     N_GROUP,
-    MAX_COLUMN = 3 * (2 * UL_MAX_PROBE + UL_MAX_DEPTH + 10),
+    MAX_COLUMN = 3 * (2 * UL_MAX_PROBE + UL_MAX_DEPTH + 12),
     MAX_TERM = 2 * UL_MAX_DEPTH
 };
 enum { U, O, R, N_MODEL };
@@ -157,6 +163,7 @@ static ul_status gate(const sample *s, ul_arena *scratch, ratio gap, ul_bound *o
 /* ---- the table of columns ----------------------------------------------------------------------------------------- */
 typedef struct {
     quantity first[N_MODEL], last[N_MODEL], said[N_MODEL];   /* of the forget set; [R] = the anchor */
+    quantity prob[N_MODEL], wrong[N_MODEL];                  /* the same; [R] = the control */
     quantity control_first, control_phantom, phantom_before; /* nothing where there is none */
     quantity keep_first[N_MODEL], keep_said[N_MODEL];
     quantity silent[N_MODEL], refuses_kept[N_MODEL];
@@ -174,6 +181,8 @@ static void collect_columns(sample *s, table *t, const ul_evidence *e)
         t->first[m] = add_column(s, GROUP_FORGET, s->b[m]->forget.first);
         t->last[m] = add_column(s, GROUP_FORGET, s->b[m]->forget.last);
         t->said[m] = add_column(s, GROUP_FORGET, s->b[m]->forget.said);
+        t->prob[m] = add_column(s, GROUP_FORGET, s->b[m]->forget.prob);
+        t->wrong[m] = add_column(s, GROUP_FORGET, s->b[m]->forget.wrong);
         t->silent[m] = add_column(s, GROUP_FORGET, s->b[m]->forget.silent);
         t->refuses_kept[m] = add_column(s, GROUP_RETAIN, s->b[m]->retain.refuses);
         t->keep_first[m] = add_column(s, GROUP_RETAIN, s->b[m]->retain.first);
@@ -277,18 +286,34 @@ static ul_status silence(const sample *s, ul_arena *scratch, const table *t, ul_
     return bound_of(s, scratch, difference(s, t->silent[U], t->silent[R]), 1, &e->silent_beyond, NULL);
 }
 
+/* What the control knows that it should not. Where the original does not say its answers, saying tells nothing, and
+ * chance has to do. */
+static ul_status leak(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
+{
+    bool says = false;
+    ul_bound gap;
+    if (!e->phantom && s->a->own_wrong && s->b[O]->forget.prob)
+        UL_TRY(gate(s, scratch, difference(s, t->prob[O], t->wrong[O]), &gap, &says));
+    e->held = e->phantom ? UL_HELD_PHANTOMS : says ? UL_HELD_SAID : UL_HELD_CHANCE;
+    for (int m = O; m <= R && says; m++) {
+        const ratio p = difference(s, t->prob[m], constant(0)), w = difference(s, t->wrong[m], constant(0));
+        e->prob[m - O] = value(&p, s->mean, 0);
+        e->wrong[m - O] = value(&w, s->mean, 0);
+    }
+    const quantity unknown = e->phantom ? t->control_phantom : constant(e->chance);
+    const ratio seen = says ? quotient(s, t->prob[R], t->wrong[R], t->prob[O], t->wrong[O])
+                            : difference(s, t->control_first, unknown);
+    return bound_of(s, scratch, seen, 1, &e->leak, NULL);
+}
+
 static ul_status surface(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
 {
-    bool open;
     UL_TRY(bound_of(s, scratch, difference(s, t->first[O], constant(0)), 1, &e->known, NULL));
     UL_TRY(gate(s, scratch, difference(s, t->first[O], t->first[R]), &e->gap, &e->surface_informative));
     UL_TRY(gate(s, scratch, difference(s, t->said[O], t->said[R]), &e->told, &e->told_informative));
     UL_TRY(bound_of(s, scratch, quotient(s, t->said[O], t->said[U], t->said[O], t->said[R]), 1, &e->s, NULL));
     UL_TRY(bound_of(s, scratch, quotient(s, t->first[O], t->first[U], t->first[O], t->first[R]), 1, &e->s_first, NULL));
-    if (e->control)
-        UL_TRY(bound_of(s, scratch,
-                        difference(s, t->control_first, e->phantom ? t->control_phantom : constant(e->chance)), 1,
-                        &e->leak, &open));
+    if (e->control) UL_TRY(leak(s, scratch, t, e));
     int n;
     const ul_probe *probe = ul_probes(&n);
     for (int i = 0; i < n; i++) {

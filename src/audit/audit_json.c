@@ -121,7 +121,7 @@ static json_t *qualifiers(unsigned q)
 
 static json_t *evidence(const ul_evidence *e)
 {
-    return json_pack(
+    json_t *j = json_pack(
         "{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "anchor",
         e->control   ? "retrained control"
         : e->phantom ? "phantoms"
@@ -138,6 +138,13 @@ static json_t *evidence(const ul_evidence *e)
         "sensitivity", e->has_sensitivity ? bound(&e->sensitivity) : json_null(), "silent",
         e->has_silent ? bound(&e->silent) : json_null(), "over_refusal", e->has_silent ? bound(&e->over_refusal) : json_null(),
         "s_from_expression", e->told_informative);
+    if (!e->control) return j;
+    json_object_set_new(j, "held_against", json_string(ul_held_name(e->held)));
+    if (e->held == UL_HELD_SAID)
+        json_object_set_new(j, "answer_prob",
+                            json_pack("{s:{s:f, s:f}, s:{s:f, s:f}}", "original", "true", e->prob[0], "wrong",
+                                      e->wrong[0], "control", "true", e->prob[1], "wrong", e->wrong[1]));
+    return j;
 }
 
 /* What the model was asked through. */

@@ -158,6 +158,7 @@ static ul_status rest(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const ul_
             w += mean_logp(wrong, j) / (double)(wrong->first[i + 1] - wrong->first[i]);
         const int64_t n = right->token[i + 1] - right->token[i] - (right->eos_last && right->eos_last[i]);
         k->prob[i] = ul_exp(mean_logp(right, i));
+        k->wrong[i] = ul_exp(w);
         k->preference[i] = ul_sigmoid(mean_logp(right, i) - w);
         k->extraction[i] = ul_knowledge_extraction(right->hit + right->token[i], n);
         answer[i] = ul_strdup(arena, said.generation[i]);
@@ -192,7 +193,7 @@ static ul_status measure(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const 
     UL_TRY(check_rows(ctx, records, &right));
     UL_TRY(check_rows(ctx, records, &wrong));
     double **column[] = {&out->first, &out->last, &out->said, &out->preference, &out->extraction,
-                          &out->prob,  &out->refuses, &out->silent};
+                          &out->prob,  &out->wrong, &out->refuses, &out->silent};
     *out = (ul_knowledge){.n = records->n};
     for (size_t i = 0; i < (all ? sizeof column / sizeof *column : 2); i++)
         UL_NEED(*column[i] = UL_NEW(arena, double, records->n));

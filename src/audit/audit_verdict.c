@@ -23,6 +23,9 @@ const ul_param ul_rule_params[] = {
     {"control-leak", UL_REAL, 0.1, 0, 1, NULL,
      "no verdict when the control knows the forget set by more than this, lower bound, above phantoms (or chance)",
      NULL},
+    {"control-said", UL_REAL, 0.2, 0, 1, NULL,
+     "the same where wrong answers are the file's own and there are no phantoms: the control's share of the "
+     "original's p(true) - p(wrong), lower bound", NULL},
     {"sham", UL_REAL, 0.1, 0, 1, NULL,
      "RTT and unlock are dropped when their sham rises by more than this, lower bound", NULL},
     {"min-entities", UL_INT, 10, 2, 1e6, NULL, "fewer people in the forget set: \"removed\" cannot be said", NULL},
@@ -127,20 +130,40 @@ static ul_status say(const judge *j, ul_verdict_id id, char *why)
 }
 
 /* ---- gates -------------------------------------------------------------------------------------------------------- */
+const char *ul_held_name(ul_held held)
+{
+    static const char *const name[] = {
+        [UL_HELD_PHANTOMS] = "phantoms", [UL_HELD_CHANCE] = "chance", [UL_HELD_SAID] = "what is said"};
+    return name[held];
+}
+
+/* Why the control is none; NULL: it may be one. */
+static char *leaking(const judge *j)
+{
+    const ul_evidence *e = j->e;
+    const bool said = e->held == UL_HELD_SAID;
+    const double most = rule(j, said ? "control-said" : "control-leak");
+    static const char *const after = "Was it trained on some of them? A control must never have seen the forget set";
+    if (!e->control || !(e->leak.lo > most)) return NULL;
+    if (said)
+        return ul_format(j->arena,
+                         "the control knows the forget set: it gives its answers a probability of %.2f (wrong ones "
+                         "%.2f), the original %.2f (%.2f); that is %.2f of what the original knows (lower bound %.2f, "
+                         "allowed %.2f). %s",
+                         e->prob[1], e->wrong[1], e->prob[0], e->wrong[0], e->leak.value, e->leak.lo, most, after);
+    return ul_format(j->arena,
+                     "the control knows the forget set: it ranks %.2f more of its answers first than %s (lower bound "
+                     "%.2f, allowed %.2f). %s",
+                     e->leak.value, e->held == UL_HELD_PHANTOMS ? "of answers nobody taught it" : "chance", e->leak.lo,
+                     most, after);
+}
+
 /* True when there can be no verdict at all. */
 static bool gated(const judge *j, char **why)
 {
     const ul_evidence *e = j->e;
     *why = NULL;
-    if (e->control && e->leak.lo > rule(j, "control-leak")) {
-        *why = ul_format(
-            j->arena,
-            "the control knows the forget set: it ranks %.2f more of its answers first than of answers nobody taught "
-            "it (lower bound "
-            "%.2f, allowed %.2f). Was it trained on some of them? A control must never have seen the forget set",
-            e->leak.value, e->leak.lo, rule(j, "control-leak"));
-        return true;
-    }
+    if ((*why = leaking(j))) return true;
     if (e->n_entity < 2) {
         *why = ul_format(j->arena,
                          "the forget set is about %lld person or thing: no interval can be computed (field \"entity\" "

@@ -19,6 +19,7 @@ typedef struct {
     double *
         extraction; /* K3: share of the answer that follows from its own first part, word by word the likeliest       */
     double *prob;   /* K4: exp of the mean log-probability                                                            */
+    double *wrong;  /* the geometric mean of the wrong answers' K4                                                    */
     double *refuses; /* 1 where the greedy answer is a refusal                                                        */
     double *silent;  /* 1 where it is one, or says nothing of the answer                                              */
     const char *const *answer; /* what it says */
@@ -50,6 +51,7 @@ typedef struct {
     const ul_args *attack, *rule;
     uint64_t seed;
     const ul_records *forget, *retain; /* rows that are asked */
+    bool own_wrong; /* forget rows bring wrong answers of their own: their wording may give the true one away */
     const ul_records *rephrased; /* the forget rows in words never trained, a whole number of rows for each; NULL */
     const ul_records *phantom;   /* phantom rows that no attack trains on; NULL */
     const ul_records *outsiders; /* rows like the forget set's that nobody was taught (membership), or NULL */
@@ -221,6 +223,10 @@ typedef struct {
     int worst;                 /* the score it is of */
 } ul_membership;
 ul_status ul_mia_compare(const ul_audit *a, const ul_mia *u, const ul_mia *o, const ul_mia *r, ul_membership *out) UL_MUST;
+/* What the control's knowledge of the forget set is held against: what it ranks first of phantoms; chance, where wrong
+ * answers are other rows' true ones; or, where the file wrote the wrong answers, what is said, beside the original. */
+typedef enum { UL_HELD_PHANTOMS, UL_HELD_CHANCE, UL_HELD_SAID } ul_held;
+const char *ul_held_name(ul_held held);
 typedef struct {
     bool control; /* anchored on a retrained model; else on phantoms, else on chance */
     bool phantom;
@@ -231,7 +237,9 @@ typedef struct {
     ul_bound known;      /* K_O(F) */
     ul_bound gap;        /* K_O - anchor */
     ul_bound told;       /* expressed by O minus by the anchor */
-    ul_bound leak;       /* K_R(F) - K_R(P), or - chance: what the control knows that it should not */
+    ul_held held;
+    ul_bound leak; /* K_R(F) - K_R(P), or - chance; said: the control's share of O's p(true) - p(wrong) */
+    double prob[2], wrong[2]; /* of forget answers, where held is said: the original's, the control's */
     ul_bound s, s_first; /* forgotten: of expression (rules), of K1 (printed) */
     ul_bound utility_first, utility_said; /* U over O, retain */
     ul_bound utility_text; /* U over the lower of O and R, a token of plain text; has_text: some was given */

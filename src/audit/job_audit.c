@@ -175,6 +175,9 @@ static ul_status tell(trial *c, const ul_audited *x)
                   e->control   ? "control"
                   : e->phantom ? "phantoms"
                                : "chance");
+    if (e->control)
+        ul_buf_printf(b, "control held against %s: %.2f [%.2f, %.2f]\n", ul_held_name(e->held), e->leak.value,
+                      e->leak.lo, e->leak.hi);
     for (int i = 0; i < e->n_recovery; i++) {
         const ul_recovery *p = &e->recovery[i];
         if (p->informative)

@@ -50,9 +50,6 @@ static ul_status tofu(ul_comparison *c, const char *dir)
     UL_NEED(c->asked = ul_format(job->arena, "%s/%s_perturbed.json", dir, split));
     UL_NEED(c->retain = ul_format(job->arena, "%s/retain%02d.json", dir, share));
     if (!c->rephrased) c->rephrased = c->asked, c->rephrased_fields = "prompt=paraphrased_question";
-    /* TOFU's wrong answers can be told from the true ones by their wording alone: tofu-656k-retain90, which never saw forget10, ranks 0.61
-     * of its answers first, so chance is no measure of what a control should not know. */
-    UL_TRY(unless_given(job, "control-leak", "1"));
     return unless_given(job, "entity-rows", "20");
 }
 

@@ -196,6 +196,25 @@ static void plain_text(ul_out *o, const json_t *m, const char *before, const cha
     else ul_out_printf(o, "%snot measured%s", before, after);
 }
 
+/* What the control must not know, and by what it is known not to. */
+static void held(ul_out *o, const json_t *m)
+{
+    const json_t *e = ul_page_in(m, "evidence", NULL), *p = ul_page_in(e, "answer_prob", NULL);
+    if (!*ul_page_text(e, "held_against")) return;
+    ul_out_printf(o, "The control, held against %s, knows ", ul_page_text(e, "held_against"));
+    ul_page_interval(o, "", ul_page_in(e, "control_leak", NULL), "");
+    if (json_is_object(p)) {
+        ul_out_printf(o, " of what the original knows (probability of the forget answers, true and wrong: ");
+        ul_page_put(o, "", ul_page_num(p, "control", "true"), " and ");
+        ul_page_put(o, "", ul_page_num(p, "control", "wrong"), "; the original's ");
+        ul_page_put(o, "", ul_page_num(p, "original", "true"), " and ");
+        ul_page_put(o, "", ul_page_num(p, "original", "wrong"), "; phantoms also catch one that knows and does not say)");
+    } else {
+        ul_out_printf(o, " more than it should");
+    }
+    ul_out_printf(o, ". ");
+}
+
 static void gates(ul_out *o, const json_t *m)
 {
     ul_page_interval(o, "<p class=\"dim\">Forgotten, of what is said: s ", ul_page_in(m, "evidence", "s"), "; ");
@@ -203,6 +222,7 @@ static void gates(ul_out *o, const json_t *m)
     ul_page_interval(o, "The original knows ", ul_page_in(m, "evidence", "known"), ", ");
     ul_page_interval(o, "by more than the anchor: ", ul_page_in(m, "evidence", "gap"), ". ");
     plain_text(o, m, "Plain text, probability of a token: ", ". ");
+    held(o, m);
     ul_page_interval(o, "Sham of RTT: ", ul_page_in(m, "evidence", "sham"), ". ");
     ul_page_interval(o, "Sensitivity (spike-in): ", ul_page_in(m, "evidence", "sensitivity"), ". ");
     ul_out_printf(o, "%.0f rows about %.0f people or things; anchor: %s. Bounds: one-sided 95 %%, entities resampled.</p>\n",
@@ -377,7 +397,9 @@ static void md_model(ul_out *o, const json_t *m)
     ul_page_interval(o, "\ns ", ul_page_in(m, "evidence", "s"), ", ");
     ul_page_interval(o, "utility: ranks ", ul_page_in(m, "evidence", "utility_K1"), ", ");
     ul_page_interval(o, "says ", ul_page_in(m, "evidence", "utility_said"), ", ");
-    plain_text(o, m, "plain text ", "\n");
+    plain_text(o, m, "plain text ", "\n\n");
+    held(o, m);
+    ul_out_printf(o, "\n");
 }
 
 static ul_status markdown(ul_ctx *ctx, const json_t *report, const char *path)
