@@ -224,12 +224,13 @@ typedef struct {
     int n_set;
     ul_data_columns columns[UL_MAX_COLUMNS];
     int n_columns;
-    ul_named_result result[UL_MAX_RESULT], control[UL_MAX_RESULT];
-    int n_result, n_control;
+    ul_named_result result[UL_MAX_RESULT], control[UL_MAX_RESULT], original[UL_MAX_RESULT];
+    int n_result, n_control, n_original;
     bool asked, named[UL_MAX_RESULT], wanted[UL_MAX_RESULT]; /* by place in the table; see ul_evaluation_ask */
 } ul_evaluation;
 ul_status ul_evaluation_add(ul_evaluation *e, const char *name, ul_records *records) UL_MUST;
-ul_status ul_evaluation_control(ul_evaluation *e, const char *path) UL_MUST; /* a log of the retrained control */
+ul_status ul_evaluation_control(ul_evaluation *e, const char *path) UL_MUST;  /* a log of the retrained control     */
+ul_status ul_evaluation_original(ul_evaluation *e, const char *path) UL_MUST; /* a log of the model before it forgot */
 /* Only these: names of results or ids of metrics, joined with commas, and what they are computed from; "all": also what needs
  * gradients. NULL: all that needs forward passes only. A named result that cannot be had is UL_E_USAGE when it runs. */
 ul_status ul_evaluation_ask(ul_evaluation *e, const char *list) UL_MUST;
@@ -244,13 +245,21 @@ ul_status ul_columns_save(ul_ctx *ctx, const char *path, const ul_data_columns *
 ul_status ul_columns_load(ul_ctx *ctx, ul_arena *arena, const char *path, ul_data_columns out[UL_MAX_COLUMNS], int *n,
                           json_t **about) UL_MUST;
 
-/* Results of a log, every aggregate computed again from its rows (and from the control's, for those that compare); `log` (may be NULL)
- * gets the tree, which the arena owns. UL_E_INPUT: rows that do not fit together, a number that is not finite. */
-ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_named_result *control, int n_control,
+/* Results of other models that some compare with: the retrained control's, the original's. n = 0: there are none. */
+typedef struct {
+    const ul_named_result *control;
+    int n_control;
+    const ul_named_result *original;
+    int n_original;
+} ul_baselines;
+/* Results of a log, every aggregate computed again from its rows (and from `beside`, for those that compare; may be NULL);
+ * `log` (may be NULL) gets the tree, which the arena owns. UL_E_INPUT: rows that do not fit together, a number that is not
+ * finite. */
+ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_baselines *beside,
                          ul_named_result out[UL_MAX_RESULT], int *n_out, json_t **log) UL_MUST;
-/* Do results of the forget set lie over the same rows, with the same true answers? `path` is the control's, for the message. */
+/* Do results of the forget set lie over the same rows, with the same true answers? `path` is the other's, for the message. */
 ul_status ul_log_same_data(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_named_result *own, int n_own,
-                           const ul_named_result *control, int n_control) UL_MUST;
+                           const ul_named_result *other, int n_other) UL_MUST;
 
 /* ---- report -------------------------------------------------------------------------------------------------------------- */
 /* report.html from report.json's tree: one static file, no script, inline SVG. */

@@ -11,8 +11,7 @@ typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;
     const char *path;
-    const ul_named_result *control;
-    int n_control;
+    ul_baselines beside;
     const char *data[UL_MAX_SET]; /* data sets met so far, and their rows */
     const ul_columns *rows[UL_MAX_SET];
     int n_data;
@@ -32,7 +31,7 @@ static ul_status same_data(reader *r, const char *data, const ul_columns *rows)
 static const char *missing_source(const ul_result_spec *spec, const ul_named_result *have, int n)
 {
     for (const ul_source *f = spec->from; f->role; f++) {
-        bool found = !f->result;
+        bool found = !f->result || f->optional;
         for (int i = 0; i < n && !found; i++) found = !strcmp(have[i].name, f->result);
         if (!found) return f->result;
     }
@@ -74,7 +73,12 @@ static ul_status one(reader *r, const ul_result_spec *spec, const json_t *j, con
                      ul_result *out)
 {
     const ul_metric *metric;
-    const ul_known known = {NULL, 0, have, n, r->control, r->n_control};
+    const ul_known known = {.result = have,
+                            .n_result = n,
+                            .reference = r->beside.control,
+                            .n_reference = r->beside.n_control,
+                            .original = r->beside.original,
+                            .n_original = r->beside.n_original};
     UL_TRY(ul_metric_find(r->ctx, spec->metric, &metric));
     if (j && metric->rows) return from_rows(r, spec, metric, j, have, n, out);
     if (spec->from[0].data)
@@ -101,32 +105,32 @@ static ul_status same_texts(reader *r, const ul_result *own, const ul_result *ot
     }
     if (2 * alike >= a->n_row) return UL_OK;
     return ul_fail(r->ctx, UL_E_INPUT,
-                   "%s: %s: %lld of %lld true answers are those of the control's log: logs of different data "
+                   "%s: %s: %lld of %lld true answers are those of the other log: logs of different data "
                    "sets",
                    r->path, name, (long long)alike, (long long)a->n_row);
 }
 
 ul_status ul_log_same_data(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_named_result *own, int n_own,
-                           const ul_named_result *control, int n_control)
+                           const ul_named_result *other, int n_other)
 {
     reader r = {.ctx = ctx, .arena = arena, .path = path};
     for (int i = 0; i < n_own; i++)
-        for (int k = 0; k < n_control; k++) {
-            const ul_result *a = own[i].result, *b = control[k].result;
+        for (int k = 0; k < n_other; k++) {
+            const ul_result *a = own[i].result, *b = other[k].result;
             const ul_result_spec *spec = ul_tofu_result(own[i].name);
-            if (strcmp(own[i].name, control[k].name) || a->n_part != 1 || b->n_part != 1) continue;
+            if (strcmp(own[i].name, other[k].name) || a->n_part != 1 || b->n_part != 1) continue;
             /* other sets than the forget set may be cut at other lengths: nothing is compared across them */
             const bool forget = !strcmp(own[i].name, "forget_truth_ratio") ||
                                 (spec->from[0].data && !strcmp(spec->from[0].data, "forget"));
             if (!forget) continue;
             if (ul_same_rows(arena, &a->part[0].rows, &b->part[0].rows) != UL_OK)
-                return ul_fail_in(ctx, UL_E_INPUT, "%s: the control's log is not of this data (another split?)", path);
+                return ul_fail_in(ctx, UL_E_INPUT, "%s: this log is not of the same data (another split?)", path);
             UL_TRY(same_texts(&r, a, b, own[i].name));
         }
     return UL_OK;
 }
 
-ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_named_result *control, int n_control,
+ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_baselines *beside,
                          ul_named_result out[UL_MAX_RESULT], int *n_out, json_t **log)
 {
     json_t *j;
@@ -137,7 +141,8 @@ ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const u
     const ul_result_spec *spec = ul_tofu_results(&n_spec);
     reader *r = UL_NEW(arena, reader, 1);
     UL_NEED(r);
-    *r = (reader){.ctx = ctx, .arena = arena, .path = path, .control = control, .n_control = n_control};
+    *r = (reader){.ctx = ctx, .arena = arena, .path = path};
+    if (beside) r->beside = *beside;
     *n_out = 0;
     for (int i = 0; i < n_spec; i++) {
         const json_t *entry = json_object_get(j, spec[i].name);

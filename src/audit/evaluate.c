@@ -66,6 +66,7 @@ static const char *lacking_of(const ul_evaluation *e, const ul_source *f, unsign
     if (which_of(f->key) == UL_WHICH_PARAPHRASE && !set->at[0].paraphrase) return "paraphrased answer";
     if (which_of(f->key) == UL_WHICH_WRONG && !set->at[0].n_wrong) return "perturbed answer";
     if ((needs & UL_COL_REF_LOSS) && !e->reference) return "reference model (--reference-model)";
+    if (needs & UL_COL_SCORE) return "classifier's score of the answers (only logs have some)";
     if (is_sampled(f->key) && !e->o.samples) return "sampled answer (--samples)";
     if ((needs & UL_COL_DIVERGENCE) && !e->retrained) return "retrained model (--control)";
     if ((needs & UL_COL_GRAD_NORM) && !e->trainable) return "model to take gradients of";
@@ -176,7 +177,7 @@ static const char *lacking(const ul_evaluation *e, const ul_result_spec *spec, c
     for (const ul_source *f = spec->from; f->role; f++) {
         const char *lack = f->data ? lacking_of(e, f, needs_of(metric, f->role)) : NULL;
         if (lack) return lack;
-        bool there = !f->result;
+        bool there = !f->result || f->optional;
         for (int k = 0; k < e->n_result && !there; k++) there = !strcmp(e->result[k].name, f->result);
         if (!there) return f->result;
     }
@@ -249,7 +250,8 @@ static ul_status run_one(ul_evaluation *e, const ul_result_spec *spec, const ul_
 {
     for (const ul_source *f = spec->from; f->role; f++)
         if (f->data) UL_TRY(need_columns(e, f->data, f->key, needs_of(metric, f->role)));
-    const ul_known known = {e->columns, e->n_columns, e->result, e->n_result, e->control, e->n_control};
+    const ul_known known = {e->columns, e->n_columns, e->result,   e->n_result,
+                            e->control, e->n_control, e->original, e->n_original};
     ul_result *r = UL_NEW(e->arena, ul_result, 1);
     UL_NEED(r);
     UL_TRY(ul_result_compute(e->arena, spec, &known, r));
@@ -280,12 +282,12 @@ ul_status ul_evaluation_run(ul_evaluation *e, json_t *all, json_t *summary)
     return UL_OK;
 }
 
-/* The forget set is, for the comparison with the control's log, a result whose rows are its answers. */
-ul_status ul_evaluation_control(ul_evaluation *e, const char *path)
+/* The forget set is, for the comparison with another model's log, a result whose rows are its answers. */
+static ul_status baseline(ul_evaluation *e, const char *path, ul_named_result *other, int *n_other)
 {
     const ul_records *forget = find_set(e, "forget");
     const ul_columns *kept = ul_evaluation_columns(e, "forget", "answer");
-    UL_TRY(ul_log_results(e->ctx, e->arena, path, NULL, 0, e->control, &e->n_control, NULL));
+    UL_TRY(ul_log_results(e->ctx, e->arena, path, NULL, other, n_other, NULL));
     if (!forget && !kept) return UL_OK;
     ul_result own = {.n_part = 1};
     if (forget) {
@@ -295,5 +297,15 @@ ul_status ul_evaluation_control(ul_evaluation *e, const char *path)
         own.part[0].rows = (ul_columns){.name = forget->path, .n_row = forget->n, .ground_truth = answer};
     } else own.part[0].rows = *kept;
     const ul_named_result named[2] = {{"forget_truth_ratio", &own}, {"forget_Q_A_ROUGE", &own}};
-    return ul_log_same_data(e->ctx, e->arena, path, named, 2, e->control, e->n_control);
+    return ul_log_same_data(e->ctx, e->arena, path, named, 2, other, *n_other);
+}
+
+ul_status ul_evaluation_control(ul_evaluation *e, const char *path)
+{
+    return baseline(e, path, e->control, &e->n_control);
+}
+
+ul_status ul_evaluation_original(ul_evaluation *e, const char *path)
+{
+    return baseline(e, path, e->original, &e->n_original);
 }

@@ -1,6 +1,7 @@
 /* job_eval.c - evaluate a model as TOFU does, or on own data.
  *
- * With --reference-logs (a log of the retrained control, ours or open-unlearning's) forget quality and privleak are there too. */
+ * With --reference-logs (a log of the retrained control, ours or open-unlearning's) forget quality, privleak and privacy are there
+ * too, with --original-logs utility beside the original's, with both open-unlearning's final aggregate. */
 #include "audit/benchmark.h"
 #include <math.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@ static const ul_param params[] = {
     {"metrics", UL_TEXT, 0, 0, 0, NULL, "results (forget_Q_A_Prob) or metrics (rouge) to compute, joined with commas; all: also "
      "mia_gradnorm, which takes a gradient a row; default: everything but that", ""},
     {"reference-logs", UL_TEXT, 0, 0, 0, NULL, "TOFU_EVAL.json of the retrained control, for forget quality and privleak", ""},
+    {"original-logs", UL_TEXT, 0, 0, 0, NULL,
+     "TOFU_EVAL.json of the model before it forgot, for utility beside its, and the final aggregate", ""},
     {"reference-model", UL_TEXT, 0, 0, 0, NULL, "model directory for mia_reference", ""},
     {"control", UL_TEXT, 0, 0, 0, NULL, "the retrained control itself: distances to it, by token, layer and weight", ""},
     {"rows", UL_INT, 0, 0, 1e9, "rows", "only the first rows of every set; 0: all", NULL},
@@ -206,12 +209,18 @@ static ul_status run_log(ul_job *job, ul_evaluation *e)
 {
     static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "columns", "out", "metrics", NULL};
     const char *path = ul_job_text(job, "logs"), *control = ul_job_text(job, "reference-logs");
+    const char *original = ul_job_text(job, "original-logs");
     json_t *log, *intervals = json_object();
     UL_TRY(ul_json_own(job->arena, intervals));
     UL_TRY(refuse(job, "logs", not_with));
-    if (control) UL_TRY(ul_log_results(job->ctx, job->arena, control, NULL, 0, e->control, &e->n_control, NULL));
-    UL_TRY(ul_log_results(job->ctx, job->arena, path, e->control, e->n_control, e->result, &e->n_result, &log));
-    if (control) UL_TRY(ul_log_same_data(job->ctx, job->arena, control, e->result, e->n_result, e->control, e->n_control));
+    if (control) UL_TRY(ul_log_results(job->ctx, job->arena, control, NULL, e->control, &e->n_control, NULL));
+    if (original) UL_TRY(ul_log_results(job->ctx, job->arena, original, NULL, e->original, &e->n_original, NULL));
+    const ul_baselines beside = {e->control, e->n_control, e->original, e->n_original};
+    UL_TRY(ul_log_results(job->ctx, job->arena, path, &beside, e->result, &e->n_result, &log));
+    if (control)
+        UL_TRY(ul_log_same_data(job->ctx, job->arena, control, e->result, e->n_result, e->control, e->n_control));
+    if (original)
+        UL_TRY(ul_log_same_data(job->ctx, job->arena, original, e->result, e->n_result, e->original, e->n_original));
     if (ul_job_int(job, "entity-rows")) UL_TRY(set_entities(job, e));
     UL_TRY(table(job, e, intervals));
     return log_json(job, e, log, intervals);
@@ -266,16 +275,27 @@ static ul_status options(ul_job *job, ul_evaluation *e)
     return UL_OK;
 }
 
+/* Logs of other models that results compare with. */
+static ul_status baselines(ul_job *job, ul_evaluation *e, ul_manifest *m)
+{
+    const char *control = ul_job_text(job, "reference-logs"), *original = ul_job_text(job, "original-logs");
+    if (control) {
+        UL_TRY(ul_manifest_file(job, m, "reference-logs", control));
+        UL_TRY(ul_evaluation_control(e, control));
+    }
+    if (!original) return UL_OK;
+    UL_TRY(ul_manifest_file(job, m, "original-logs", original));
+    return ul_evaluation_original(e, original);
+}
+
 static ul_status open_data(ul_job *job, ul_evaluation *e, ul_manifest *m)
 {
-    const char *tofu = ul_job_text(job, "tofu"), *logs = ul_job_text(job, "reference-logs");
+    const char *tofu = ul_job_text(job, "tofu");
     static const char *const own[] = {"forget", "retain"};
     if (tofu) UL_TRY(open_tofu(job, e, m, tofu));
     for (int i = 0; i < 2 && !tofu; i++)
         if (ul_job_text(job, own[i])) UL_TRY(open_set(job, e, m, own[i], ul_job_text(job, own[i])));
-    if (!logs) return UL_OK;
-    UL_TRY(ul_manifest_file(job, m, "reference-logs", logs));
-    return ul_evaluation_control(e, logs);
+    return baselines(job, e, m);
 }
 
 /* What made the columns, by digests: the paths are in the manifest. */
@@ -371,7 +391,7 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
 static ul_status run_columns(ul_job *job, ul_evaluation *e)
 {
     static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "entity-rows", NULL};
-    const char *path = ul_job_text(job, "columns"), *logs = ul_job_text(job, "reference-logs"), *out = ul_job_text(job, "out");
+    const char *path = ul_job_text(job, "columns"), *out = ul_job_text(job, "out");
     ul_manifest m;
     json_t *origin;
     UL_TRY(refuse(job, "columns", not_with));
@@ -380,8 +400,7 @@ static ul_status run_columns(ul_job *job, ul_evaluation *e)
     UL_TRY(ul_columns_load(job->ctx, job->arena, path, e->columns, &e->n_columns, &origin));
     UL_TRY(ul_manifest_begin(job, &m));
     UL_TRY(ul_manifest_file(job, &m, "columns", path));
-    if (logs) UL_TRY(ul_manifest_file(job, &m, "reference-logs", logs));
-    if (logs) UL_TRY(ul_evaluation_control(e, logs));
+    UL_TRY(baselines(job, e, &m));
     UL_TRY(ul_manifest_seal(job, &m));
     if (out) UL_TRY(ul_dir_make(job->ctx, out));
     return finish(job, e, &m, NULL, out, origin);

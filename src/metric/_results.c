@@ -4,19 +4,19 @@
 #include <math.h>
 #include <string.h>
 
-#define PROB(name, set, key, how) {name, "probability", NULL, how, {{"data", set, key, NULL, NULL}}}
-#define ROUGE(name, set, key, how) {name, "rouge", NULL, how, {{"data", set, key, NULL, NULL}}}
-#define ONE(name, metric, args, set, key, how) {name, metric, args, how, {{"data", set, key, NULL, NULL}}}
-#define OF(role, result) {role, NULL, NULL, result, NULL}
+#define DATA(part, set, field) {.role = part, .data = set, .key = field}
+#define OF(part, name) {.role = part, .result = name}
+#define CONTROL(name) {.role = "retain", .reference = name}
+#define PROB(name, set, field, how) {name, "probability", NULL, how, {DATA("data", set, field)}}
+#define ROUGE(name, set, field, how) {name, "rouge", NULL, how, {DATA("data", set, field)}}
+#define ONE(name, metric, args, set, field, how) {name, metric, args, how, {DATA("data", set, field)}}
 #define RATIO(name, how, right, wrong, better) {name, "truth_ratio", how, better, {OF("correct", right), OF("wrong", wrong)}}
 #define SHARE(name, right, wrong)                                                                                      \
     {name, "probability_w_options", NULL, UL_BETTER_HIGHER, {OF("correct", right), OF("wrong", wrong)}}
 #define MIA(name, args)                                                                                                \
-    {name, name, args, UL_BETTER_CLOSER,                                                                               \
-     {{"forget", "forget", "answer", NULL, NULL}, {"holdout", "holdout", "answer", NULL, NULL}}}
-#define CLOSE(name, mia)                                                                                               \
-    {name, "s_mia", NULL, UL_BETTER_HIGHER, {OF("forget", mia), {"retain", NULL, NULL, NULL, mia}}}
-#define PART(result) OF(result, result)
+    {name, name, args, UL_BETTER_CLOSER, {DATA("forget", "forget", "answer"), DATA("holdout", "holdout", "answer")}}
+#define CLOSE(name, mia) {name, "s_mia", NULL, UL_BETTER_HIGHER, {OF("forget", mia), CONTROL(mia)}}
+#define PART(name) OF(name, name)
 
 static const ul_result_spec tofu[] = {
     PROB("forget_Q_A_Prob", "forget", "answer", UL_BETTER_LOWER),
@@ -49,11 +49,11 @@ static const ul_result_spec tofu[] = {
       PART("ra_Q_A_ROUGE"), PART("ra_Truth_Ratio"), PART("wf_Q_A_Prob_normalised"), PART("wf_Q_A_ROUGE"),
       PART("wf_Truth_Ratio")}},
     {"forget_quality", "ks_test", NULL, UL_BETTER_HIGHER,
-     {OF("forget", "forget_truth_ratio"), {"retain", NULL, NULL, NULL, "forget_truth_ratio"}}},
+     {OF("forget", "forget_truth_ratio"), CONTROL("forget_truth_ratio")}},
     {"exact_memorization", "exact_memorization", "match=open-unlearning", UL_BETTER_LOWER,
-     {{"data", "forget", "answer", NULL, NULL}}},
+     {DATA("data", "forget", "answer")}},
     {"extraction_strength", "extraction_strength", "match=open-unlearning", UL_BETTER_LOWER,
-     {{"data", "forget", "answer", NULL, NULL}}},
+     {DATA("data", "forget", "answer")}},
     MIA("mia_loss", NULL),
     MIA("mia_zlib", NULL),
     MIA("mia_min_k", "k=0.4 match=open-unlearning"),
@@ -61,8 +61,8 @@ static const ul_result_spec tofu[] = {
     MIA("mia_gradnorm", NULL),
     MIA("mia_reference", NULL),
     {"privleak", "privleak", NULL, UL_BETTER_CLOSER,
-     {OF("forget", "mia_min_k"), {"retain", NULL, NULL, NULL, "mia_min_k"}}},
-    /* the final ranking: Memorization and Privacy */
+     {OF("forget", "mia_min_k"), CONTROL("mia_min_k")}},
+    /* the final ranking: Memorization, Privacy, Utility, and the mean of the three */
     {"memorization", "hm_aggregate", "complement=true", UL_BETTER_HIGHER,
      {PART("extraction_strength"), PART("exact_memorization"), PART("forget_Q_A_PARA_Prob"),
       PART("forget_truth_ratio_prob_mean")}},
@@ -72,6 +72,15 @@ static const ul_result_spec tofu[] = {
     CLOSE("s_mia_min_k_plus_plus", "mia_min_k_plus_plus"),
     {"privacy", "hm_aggregate", NULL, UL_BETTER_HIGHER,
      {PART("s_mia_loss"), PART("s_mia_zlib"), PART("s_mia_min_k"), PART("s_mia_min_k_plus_plus")}},
+    {"forget_Q_A_gibberish", "classification_prob", NULL, UL_BETTER_HIGHER,
+     {DATA("data", "forget", "answer")}},
+    {"utility_relative", "relative_utility", NULL, UL_BETTER_HIGHER,
+     {OF("utility", "model_utility"),
+      {.role = "original", .original = "model_utility"},
+      {.role = "fluency", .result = "forget_Q_A_gibberish", .optional = true},
+      {.role = "original fluency", .original = "forget_Q_A_gibberish", .optional = true}}},
+    {"aggregate", "hm_aggregate", NULL, UL_BETTER_HIGHER,
+     {PART("memorization"), PART("privacy"), PART("utility_relative")}},
     /* beyond open-unlearning: sense and refusals of what is generated */
     ONE("forget_perplexity", "perplexity", NULL, "forget", "answer", UL_BETTER_HIGHER),
     ONE("retain_perplexity", "perplexity", NULL, "retain", "answer", UL_BETTER_LOWER),
@@ -153,8 +162,15 @@ static ul_status from_data(ul_ctx *ctx, const ul_source *s, const ul_known *know
     return ul_fail(ctx, UL_E_INPUT, "no columns of the data set \"%s\", field \"%s\"", s->data, s->key);
 }
 
-/* Fills `in`. Without a control its input is left out; a control that lacks the result, or a result of this model that
- * is absent, makes this one absent. */
+static ul_status absent(ul_arena *a, ul_result *out, const char *fmt, const char *name)
+{
+    out->absent = true;
+    UL_NEED(out->why = ul_format(a, fmt, name));
+    return UL_OK;
+}
+
+/* Fills `in`. Without a control (without the original) its input is left out; one that lacks the result, or a result of
+ * this model that is absent, makes this one absent. */
 static ul_status gather(ul_arena *a, const ul_result_spec *spec, const ul_known *known, ul_input *in, int *n_in,
                         ul_result *out)
 {
@@ -167,6 +183,7 @@ static ul_status gather(ul_arena *a, const ul_result_spec *spec, const ul_known 
             UL_TRY(from_data(ctx, s, known, to));
         } else if (s->result) {
             const ul_result *r = by_name(known->result, known->n_result, s->result);
+            if (s->optional && (!r || r->absent)) continue;
             if (!r) return ul_fail(ctx, UL_E_INPUT, "it is computed from %s, which is not there", s->result);
             if (r->absent) {
                 out->absent = true;
@@ -174,15 +191,15 @@ static ul_status gather(ul_arena *a, const ul_result_spec *spec, const ul_known 
                 return UL_OK;
             }
             from_result(r, to);
+        } else if (s->original) {
+            const ul_result *r = by_name(known->original, known->n_original, s->original);
+            if (!known->n_original || (s->optional && (!r || r->absent))) continue;
+            if (!r || r->absent) return absent(a, out, "the log of the original model has no %s", s->original);
+            from_result(r, to);
         } else {
             const ul_result *r = by_name(known->reference, known->n_reference, s->reference);
             if (!known->n_reference) continue;
-            if (!r || r->absent) {
-                out->absent = true;
-                out->why = ul_format(a, "the log of the retrained control has no %s", s->reference);
-                UL_NEED(out->why);
-                return UL_OK;
-            }
+            if (!r || r->absent) return absent(a, out, "the log of the retrained control has no %s", s->reference);
             from_result(r, to);
         }
         (*n_in)++;

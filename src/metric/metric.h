@@ -25,13 +25,15 @@ ul_status ul_same_rows(ul_arena *a, const ul_columns *x, const ul_columns *y) UL
 const char *ul_columns_lack(const ul_columns *c, unsigned want);
 
 /* ---- results by name -------------------------------------------------------------------------------------------- */
-/* Where an input comes from; exactly one of data, result, reference is set. */
+/* Where an input comes from; exactly one of data, result, reference, original is set. */
 typedef struct {
     const char *role;      /* NULL ends the list */
     const char *data;      /* a data set: "forget", "retain", "real_authors", "world_facts", "holdout" */
     const char *key;       /* with data: the answer field, "answer", "paraphrased_answer", "perturbed_answer" */
     const char *result;    /* another result of this table (open-unlearning: pre_compute) */
     const char *reference; /* a result in the log of the retrained control (reference_logs) */
+    const char *original;  /* a result in the log of the model before it forgot; left out where there is none */
+    bool optional;         /* left out where the result is not there */
 } ul_source;
 typedef struct {
     const char *name;   /* "forget_Q_A_Prob" */
@@ -40,8 +42,8 @@ typedef struct {
     ul_better better;   /* for an unlearned model, where the metric's record cannot know it */
     ul_source from[10];
 } ul_result_spec;
-/* TOFU as open-unlearning configures it, and its final ranking (arXiv 2506.12618, section 5): memorization, privacy; then what
- * `eval` adds: fluency and refusals, sampled answers, distances to a retrained model.
+/* TOFU as open-unlearning configures it, and its final ranking (arXiv 2506.12618, section 5): memorization, privacy,
+ * utility beside the original's, and the harmonic mean of the three; then what `eval` adds: fluency and refusals, sampled answers, distances to a retrained model.
  * Results come after what they are computed from. A result is absent when it needs a control and there is none. */
 const ul_result_spec *ul_tofu_results(int *n);
 const ul_result_spec *ul_tofu_result(const char *name); /* NULL = none of that name */
@@ -62,6 +64,8 @@ typedef struct {
     int n_result;
     const ul_named_result *reference; /* n_reference 0 = no control */
     int n_reference;
+    const ul_named_result *original; /* n_original 0 = the model before it forgot is not known */
+    int n_original;
 } ul_known;
 /* The metric's parameters as the table sets them. */
 ul_status ul_result_args(ul_arena *a, const ul_result_spec *spec, ul_args *out) UL_MUST;

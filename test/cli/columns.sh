@@ -46,6 +46,8 @@ same e/columns.sqlite again/columns.sqlite 'columns read and written'
 for name in forget_KL forget_JS retain_agreement forget_leak_at_all forget_leak_bound mia_gradnorm mia_reference forget_Q_A_PARA_ROUGE model_utility privleak; do grep -q "\"$name\"" again/TOFU_SUMMARY.json || fail "no $name"; done
 run 0 eval --columns e/columns.sqlite --reference-logs e/TOFU_EVAL.json --metrics forget_quality,rouge
 says 'forget_quality' 1.0000 forget_Q_A_ROUGE
+run 0 eval --columns e/columns.sqlite --original-logs e/TOFU_EVAL.json --metrics aggregate
+says "the original's utility is 0" 'it compares with a retrained control'
 mv hidden model
 
 # A run that wrote no perturbed answers has no columns of them.

@@ -216,7 +216,7 @@ static int recompute(world *w, const evaluation *e, const ul_named_result *contr
         UL_OK_IN(w->ctx, ul_metric_find(w->ctx, spec[i].metric, &m));
         if (!want) continue;
         ul_result *r = UL_NEW(w->a, ul_result, 1);
-        const ul_known known = {NULL, 0, named, n, control, n_control};
+        const ul_known known = {.result = named, .n_result = n, .reference = control, .n_reference = n_control};
         if (spec[i].from[0].data) recompute_pass(w, e, i, &spec[i], m, r);
         else recompute_derived(w, e, i, &spec[i], m, &known, r);
         if (r->absent != json_is_null(want)) fail_msg("%s: %s is absent on one side only", e->where, spec[i].name);
@@ -349,7 +349,8 @@ static int aggregates_of(world *w, const char *path, const ul_named_result *cont
 {
     json_t *log;
     int n, n_same = 0;
-    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, path, control, n_control, own, &n, &log));
+    const ul_baselines beside = {.control = control, .n_control = n_control};
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, path, &beside, own, &n, &log));
     for (int i = 0; i < n; i++) {
         const json_t *want = json_object_get(json_object_get(log, own[i].name), "agg_value");
         if (!want) continue;
@@ -378,13 +379,13 @@ static void logs_of_the_program(void **state)
         /* the control of the split before is of other data */
         const char *other = ul_test_shared(ul_format(w->a, "%s_retain%s/%s", logs, split[k - 1][1], last));
         int n_other;
-        UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, other, NULL, 0, control, &n_other, NULL));
+        UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, other, NULL, control, &n_other, NULL));
         UL_FAILS_IN(w->ctx, UL_E_INPUT, "another split", ul_log_same_data(w->ctx, w->a, other, own, n, control, n_other));
     }
     json_t *log;
     int n;
     const char *ten = ul_test_shared(ul_format(w->a, "%s_retain90/%s", logs, last));
-    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, ten, NULL, 0, own, &n, &log));
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, ten, NULL, own, &n, &log));
     ul_result shifted = {.n_part = 1}; /* as many rows, other answers */
     for (int i = 0; i < n; i++)
         if (!strcmp(own[i].name, "forget_Q_A_ROUGE")) shifted.part[0].rows = own[i].result->part[0].rows;
@@ -393,6 +394,97 @@ static void logs_of_the_program(void **state)
     shifted.part[0].rows.ground_truth = turned;
     const ul_named_result other = {"forget_Q_A_ROUGE", &shifted};
     UL_FAILS_IN(w->ctx, UL_E_INPUT, "different data sets", ul_log_same_data(w->ctx, w->a, ten, own, n, &other, 1));
+}
+
+static double recorded(const json_t *log, const char *name)
+{
+    const json_t *x = json_object_get(json_object_get(log, name), "agg_value");
+    assert_true(json_is_number(x));
+    return json_number_value(x);
+}
+
+static const ul_result *named_result(const ul_named_result *list, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(list[i].name, name)) return list[i].result;
+    return NULL;
+}
+
+static double value_of(const ul_named_result *list, int n, const char *name)
+{
+    const ul_result *r = named_result(list, n, name);
+    if (!r || r->absent) fail_msg("no %s", name);
+    return r->agg_value;
+}
+
+/* A log with the score that a classifier gives each of its two answers. */
+static const char *with_fluency(world *w, const char *folder, const char *path, const char *name, double a, double b)
+{
+    json_t *log = json_load_file(path, 0, NULL);
+    assert_non_null(log);
+    json_object_set_new(log, "forget_Q_A_gibberish",
+                        json_pack("{s:f, s:{s:{s:f}, s:{s:f}}}", "agg_value", (a + b) / 2, "value_by_index", "0", "score", a, "1",
+                                  "score", b));
+    /* every other result over the forget set has 400 rows */
+    json_t *rows = json_object_get(json_object_get(log, "forget_Q_A_gibberish"), "value_by_index");
+    for (int i = 2; i < 400; i++)
+        json_object_set_new(rows, ul_format(w->a, "%d", i), json_pack("{s:f}", "score", i % 2 ? b : a));
+    const char *out = ul_format(w->a, "%s/%s.json", folder, name);
+    assert_int_equal(json_dump_file(log, out, 0), 0);
+    json_decref(log);
+    return out;
+}
+
+/* The final ranking of arXiv 2506.12618 from the published logs: memorization from recorded aggregates, privacy of a model that is
+ * its own control is 1, utility is a quotient of recorded ones; with a classifier's scores in both logs fluency is part of it. */
+static void final_aggregate(void **state)
+{
+    world *w = *state;
+    static const char *const logs = "data/datasets/open-unlearning-eval-logs/tofu_Llama-3.2-1B-Instruct";
+    const char *retain = ul_test_shared(ul_format(w->a, "%s_retain90/TOFU_EVAL.json", logs));
+    const char *full = ul_test_shared(ul_format(w->a, "%s_full/evals_forget10/TOFU_EVAL.json", logs));
+    ul_named_result control[MAX_RESULT], original[MAX_RESULT], own[MAX_RESULT];
+    json_t *log, *before;
+    ul_baselines beside = {control, 0, original, 0};
+    int n;
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, retain, NULL, control, &beside.n_control, &log));
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, full, NULL, original, &beside.n_original, &before));
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, retain, &beside, own, &n, NULL));
+    const double ratio = recorded(log, "model_utility") / recorded(before, "model_utility");
+    const double leak[4] = {recorded(log, "extraction_strength"), recorded(log, "exact_memorization"),
+                            recorded(log, "forget_Q_A_PARA_Prob"),
+                            value_of(own, n, "forget_truth_ratio_prob_mean")};
+    double inverse = 0;
+    for (int i = 0; i < 4; i++) inverse += 1 / (1 - leak[i]);
+    const double memorization = 4 / inverse;
+    assert_true(away(value_of(own, n, "privacy"), 1) < 1e-12);
+    assert_true(away(value_of(own, n, "memorization"), memorization) < 1e-9);
+    assert_true(away(value_of(own, n, "utility_relative"), ratio) < 1e-9);
+    assert_true(away(value_of(own, n, "aggregate"), 3 / (1 / memorization + 1 + 1 / ratio)) < 1e-9);
+    /* the original itself: it loses nothing, and its membership shows as plainly as can be */
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, full, &beside, own, &n, NULL));
+    assert_true(value_of(own, n, "utility_relative") == 1);
+    assert_true(value_of(own, n, "privacy") == 0 && value_of(own, n, "aggregate") == 0);
+    /* without one of the logs what needs it is left out */
+    beside.n_original = 0;
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, retain, &beside, own, &n, NULL));
+    assert_true(!named_result(own, n, "aggregate") && !named_result(own, n, "utility_relative"));
+    beside.n_control = 0;
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, full, NULL, original, &beside.n_original, NULL));
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, retain, &beside, own, &n, NULL));
+    assert_true(!named_result(own, n, "aggregate") && away(value_of(own, n, "utility_relative"), ratio) < 1e-9);
+    /* fluency: u = 2 / (1 / model utility + 1 / P(clean)); in one log only it is left out */
+    const char *folder = ul_test_folder("fluency");
+    const char *own_log = with_fluency(w, folder, retain, "own", 0.5, 0.7);
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, own_log, &beside, own, &n, NULL));
+    assert_true(away(value_of(own, n, "forget_Q_A_gibberish"), 0.6) < 1e-12);
+    assert_true(away(value_of(own, n, "utility_relative"), ratio) < 1e-9);
+    const char *its_log = with_fluency(w, folder, full, "original", 0.8, 0.9);
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, its_log, NULL, original, &beside.n_original, NULL));
+    UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, own_log, &beside, own, &n, NULL));
+    const double now = 2 / (1 / recorded(log, "model_utility") + 1 / 0.6);
+    const double then = 2 / (1 / recorded(before, "model_utility") + 1 / 0.85);
+    assert_true(away(value_of(own, n, "utility_relative"), now / then) < 1e-9);
 }
 
 /* An interval of each result of a published log holds the result, and is no wider than the metric's range. */
@@ -460,6 +552,7 @@ int main(void)
         cmocka_unit_test(golden_records),
         cmocka_unit_test(published_logs),
         cmocka_unit_test(logs_of_the_program),
+        cmocka_unit_test(final_aggregate),
         cmocka_unit_test(intervals_hold_the_result),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -226,7 +226,7 @@ static void the_table_is_sound(void **state)
         UL_OK_IN(w->ctx, ul_result_args(w->a, &spec[i], &args));
         const ul_metric *m = metric(w, spec[i].metric);
         for (const ul_source *f = spec[i].from; f->role; f++) {
-            assert_int_equal((f->data != NULL) + (f->result != NULL) + (f->reference != NULL), 1);
+            assert_int_equal((f->data != NULL) + (f->result != NULL) + (f->reference != NULL) + (f->original != NULL), 1);
             bool fits = false;
             for (const ul_need *need = m->needs; need->role; need++) {
                 fits = fits || strcmp(need->role, "*") == 0 || strcmp(need->role, f->role) == 0;
@@ -234,6 +234,7 @@ static void the_table_is_sound(void **state)
             if (!fits) fail_msg("%s: the metric %s has no input \"%s\"", spec[i].name, spec[i].metric, f->role);
             if (f->result) assert_true(ul_tofu_result(f->result) < &spec[i]);
             if (f->reference) assert_non_null(ul_tofu_result(f->reference));
+            if (f->original) assert_non_null(ul_tofu_result(f->original));
         }
     }
     assert_null(ul_tofu_result("forget_Q_A_Porb"));
@@ -250,7 +251,7 @@ static void without_a_control(void **state)
     score.part[0].rows = d.columns;
     ul_named_result own[3] = {{"forget_truth_ratio", &score}, {"mia_min_k", &auc}, {"s_mia_loss", &absent}};
     const ul_named_result other = {"mia_loss", &auc};
-    ul_known known = {NULL, 0, own, 2, NULL, 0};
+    ul_known known = {.result = own, .n_result = 2};
     UL_OK_IN(w->ctx, ul_result_compute(w->a, ul_tofu_result("forget_quality"), &known, &r));
     assert_true(r.absent && strstr(r.why, "retrained control"));
     UL_OK_IN(w->ctx, ul_result_compute(w->a, ul_tofu_result("s_mia_min_k"), &known, &absent));
