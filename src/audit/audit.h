@@ -138,6 +138,7 @@ ul_status ul_manifest_begin(ul_job *job, ul_manifest *m) UL_MUST;
 ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const char *path, const char *digest, int64_t rows) UL_MUST;
 /* The same for a file, digested here; one that is not there is left out. */
 ul_status ul_manifest_file(ul_job *job, ul_manifest *m, const char *role, const char *path) UL_MUST;
+ul_status ul_job_file_digest(ul_job *job, const char *path, char digest[65]) UL_MUST; /* of the file's bytes */
 /* config.json and tokenizer.json of a model directory. */
 ul_status ul_manifest_side_files(ul_job *job, ul_manifest *m, const char *dir) UL_MUST;
 ul_status ul_manifest_seal(ul_job *job, ul_manifest *m) UL_MUST; /* after the inputs: fills recipe_digest */

@@ -91,10 +91,10 @@ static ul_status all_finite(const judge *j)
     UL_TRY(is_finite(j, "the original's knowledge", &e->known));
     UL_TRY(is_finite(j, "the gap between original and anchor", &e->gap));
     if (e->control) UL_TRY(is_finite(j, "the control's knowledge", &e->leak));
+    if (!e->surface_informative) return UL_OK; /* who knows nothing has no utility either */
     UL_TRY(is_finite(j, "utility (ranking)", &e->utility_first));
     if (e->said_informative) UL_TRY(is_finite(j, "utility (saying)", &e->utility_said));
     if (e->has_text) UL_TRY(is_finite(j, "utility (text)", &e->utility_text));
-    if (!e->surface_informative) return UL_OK;
     UL_TRY(is_finite(j, "s", &e->s));
     if (e->inverse_informative) UL_TRY(is_finite(j, "inv", &e->inverse));
     if (e->avoided_informative) UL_TRY(is_finite(j, "avoided", &e->avoided));

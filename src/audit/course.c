@@ -67,6 +67,55 @@ static ul_status plain_text(ul_course *c)
     return UL_OK;
 }
 
+/* Row of the forget set that two tokenizers cut differently; -1: none. */
+static ul_status cut_alike(const ul_audit *a, const ul_tokenizer *other, int64_t *row)
+{
+    ul_ids x, y;
+    ul_status s = UL_OK;
+    ul_ids_init(&x, a->ctx);
+    ul_ids_init(&y, a->ctx);
+    *row = -1;
+    for (int64_t i = 0; i < 2 * a->forget->n && s == UL_OK && *row < 0; i++) {
+        const char *text = i % 2 ? a->forget->at[i / 2].answer : a->forget->at[i / 2].prompt;
+        s = ul_encode(a->ctx, a->o.tok, text, strlen(text), true, &x);
+        if (s == UL_OK) s = ul_encode(a->ctx, other, text, strlen(text), true, &y);
+        if (s == UL_OK && (x.n != y.n || memcmp(x.id, y.id, x.n * sizeof *x.id) != 0)) *row = i / 2;
+    }
+    ul_ids_release(&x);
+    ul_ids_release(&y);
+    return s;
+}
+
+ul_status ul_course_same_words(ul_course *c, const char *key, const char *dir)
+{
+    ul_job *job = c->job;
+    ul_model *m;
+    ul_tokenizer *tok;
+    char own[65], other[65];
+    int64_t row;
+    UL_TRY(ul_job_model(job, c->be, dir, UL_OPEN_NO_WEIGHTS, &m, NULL, NULL));
+    if (ul_model_shape(m)->V != c->vocabulary)
+        return ul_fail(job->ctx, UL_E_INPUT,
+                       "--%s %s has a vocabulary of %d tokens, --original %s of %d: they do not read the same words "
+                       "and cannot be audited beside each other",
+                       key, dir, ul_model_shape(m)->V, c->original, c->vocabulary);
+    const char *path = ul_path_join(job->arena, dir, "tokenizer.json");
+    UL_NEED(path);
+    if (!ul_file_exists(path)) return UL_OK; /* the original's is used */
+    UL_TRY(ul_job_file_digest(job, path, other));
+    UL_TRY(ul_job_file_digest(job, ul_tokenizer_path(c->audit.o.tok), own));
+    if (!strcmp(own, other)) return UL_OK;
+    UL_TRY(ul_tokenizer_open(job->ctx, dir, &tok));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_tokenizer, tok));
+    UL_TRY(cut_alike(&c->audit, tok, &row));
+    if (row < 0) return UL_OK; /* written anew, the same words */
+    return ul_fail(job->ctx, UL_E_INPUT,
+                   "--%s: the tokenizer %s (SHA-256 %.12s) gives %s:%lld other ids than the original's %s (%.12s): the "
+                   "models do not read the same words",
+                   key, path, other, c->audit.forget->path, (long long)c->audit.forget->at[row].line,
+                   ul_tokenizer_path(c->audit.o.tok), own);
+}
+
 ul_status ul_course_open(ul_course *c)
 {
     ul_job *job = c->job;
@@ -89,7 +138,10 @@ ul_status ul_course_open(ul_course *c)
     UL_TRY(rows(c, "rephrased", c->rephrased, c->rephrased_fields, &sets.rephrased));
     UL_TRY(rows(c, "holdout", c->holdout, NULL, &sets.holdout));
     UL_TRY(plain_text(c));
-    return ul_audit_fill(a, &sets);
+    UL_TRY(ul_audit_fill(a, &sets));
+    c->vocabulary = ul_model_shape(m)->V;
+    if (c->control) UL_TRY(ul_course_same_words(c, "control", c->control));
+    return c->base ? ul_course_same_words(c, "base", c->base) : UL_OK;
 }
 
 static ul_status named(ul_course *c, const char *role, const char *dir, ul_model *m, char digest[65])

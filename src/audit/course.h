@@ -12,6 +12,7 @@ typedef struct {
     const char *forget, *retain, *phantom, *rephrased, *holdout, *text; /* files; the last four may be NULL  */
     const char *rephrased_fields;   /* as --fields, of that file only; NULL: as everywhere */
     const char *profile, *intention;                                /* intention NULL: each model has its own */
+    int32_t vocabulary; /* of the original */
     ul_audit audit;
     ul_battery *o, *r; /* r NULL: no control */
     struct {
@@ -27,6 +28,9 @@ const ul_args *ul_job_table(const ul_job *job, const ul_param *table);
 ul_status ul_course_open(ul_course *c) UL_MUST;
 /* The original, which stays open because some attacks compare with it, and the control. */
 ul_status ul_course_begin(ul_course *c) UL_MUST;
+/* UL_E_INPUT unless this model's ids stand for the original's words: as many ids, and the forget rows cut alike by a
+ * tokenizer of other bytes. `key`: the flag that named it. */
+ul_status ul_course_same_words(ul_course *c, const char *key, const char *dir) UL_MUST;
 /* A model, perhaps behind the guard at `guard`; its name in the manifest is `role`. */
 ul_status ul_course_attack(ul_course *c, const char *role, const char *dir, const char *guard, ul_battery **out) UL_MUST;
 /* Evidence, verdict and, for this intention, the outcome. */

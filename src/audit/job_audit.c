@@ -121,6 +121,7 @@ static ul_status set_up(trial *t)
     UL_TRY(ul_manifest_begin(job, &t->manifest));
     UL_TRY(ul_job_backend(job, &c->be));
     UL_TRY(ul_course_open(c));
+    for (int i = 0; i < t->n; i++) UL_TRY(ul_course_same_words(c, "model", t->dir[i]));
     c->audit.o.batch_tokens = (int32_t)ul_job_int(job, "batch-tokens");
     return UL_OK;
 }

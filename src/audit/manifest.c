@@ -68,16 +68,22 @@ ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const
     return UL_OK;
 }
 
-ul_status ul_manifest_file(ul_job *job, ul_manifest *m, const char *role, const char *path)
+ul_status ul_job_file_digest(ul_job *job, const char *path, char digest[65])
 {
     ul_file f;
-    char hex[65];
     ul_digest d;
-    if (!ul_file_exists(path)) return UL_OK;
     UL_TRY(ul_file_map(job->ctx, job->arena, path, &f));
     ul_digest_init(&d);
     ul_digest_add(&d, f.p, f.n);
-    ul_digest_hex(&d, hex);
+    ul_digest_hex(&d, digest);
+    return UL_OK;
+}
+
+ul_status ul_manifest_file(ul_job *job, ul_manifest *m, const char *role, const char *path)
+{
+    char hex[65];
+    if (!ul_file_exists(path)) return UL_OK;
+    UL_TRY(ul_job_file_digest(job, path, hex));
     return ul_manifest_input(job, m, role, path, hex, -1);
 }
 
