@@ -253,9 +253,30 @@ static ul_status resample(sample *s, ul_arena *scratch, ul_evidence *e)
     return UL_OK;
 }
 
+static double chance(const ul_records *r)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < r->n; i++) sum += 1.0 / (1 + r->at[i].n_wrong);
+    return r->n ? sum / (double)r->n : 0;
+}
+
 /* ---- numbers ------------------------------------------------------------------------------------------------------ */
+/* Whether the control knows what stays, where the original does. */
+static ul_status health(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
+{
+    ul_bound gap;
+    const quantity *first = t->keep_first, *said = t->keep_said, none = constant(0);
+    UL_TRY(gate(s, scratch, difference(s, first[O], constant(chance(s->a->retain))), &gap, &e->has_control_first));
+    UL_TRY(gate(s, scratch, difference(s, said[O], none), &gap, &e->has_control_said));
+    if (e->has_control_first)
+        UL_TRY(bound_of(s, scratch, quotient(s, first[R], none, first[O], none), 1, &e->control_first, NULL));
+    if (!e->has_control_said) return UL_OK;
+    return bound_of(s, scratch, quotient(s, said[R], none, said[O], none), 1, &e->control_said, NULL);
+}
+
 static ul_status utility(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
 {
+    if (s->b[R]) UL_TRY(health(s, scratch, t, e));
     const bool lower[2] = {s->b[R] && ul_mean(s->b[R]->retain.first, s->b[R]->retain.n) <
                                           ul_mean(s->b[O]->retain.first, s->b[O]->retain.n),
                            s->b[R] && ul_mean(s->b[R]->retain.said, s->b[R]->retain.n) <
@@ -474,13 +495,6 @@ static ul_status sensitivity(const sample *s, ul_arena *scratch, const table *t,
     if (!e->has_sensitivity) return UL_OK;
     return bound_of(s, scratch, quotient(s, t->attacked, t->blank_attacked, t->taught, t->blank), 1, &e->sensitivity,
                     &e->has_sensitivity);
-}
-
-static double chance(const ul_records *r)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < r->n; i++) sum += 1.0 / (1 + r->at[i].n_wrong);
-    return r->n ? sum / (double)r->n : 0;
 }
 
 static ul_status collect(sample *s, ul_arena *scratch, ul_evidence *e)

@@ -140,6 +140,8 @@ static json_t *evidence(const ul_evidence *e)
         "s_from_expression", e->told_informative);
     if (!e->control) return j;
     json_object_set_new(j, "held_against", json_string(ul_held_name(e->held)));
+    json_object_set_new(j, "control_utility_K1", e->has_control_first ? bound(&e->control_first) : json_null());
+    json_object_set_new(j, "control_utility_said", e->has_control_said ? bound(&e->control_said) : json_null());
     if (e->held == UL_HELD_SAID)
         json_object_set_new(j, "answer_prob",
                             json_pack("{s:{s:f, s:f}, s:{s:f, s:f}}", "original", "true", e->prob[0], "wrong",

@@ -1,7 +1,8 @@
 /* audit_verdict.c - gates and rules, first match wins (metrics.md 16.6 as the world's notes, sections 4 and 5, correct it):
  *
- *   inconclusive   the control knows the forget set; or original and anchor do not differ; or nothing was found by a battery that could
- *                  not have found it (nothing trained, too few people, no control and no measured sensitivity)
+ *   inconclusive   the control knows the forget set, or has lost what stays; or original and anchor do not differ; or
+ *                  nothing was found by a battery that could not have found it (nothing trained, too few people, no
+ *                  control and no measured sensitivity)
  *   damaged        ability on retain rows (ranking, saying) or text below 0.8 of the original's, with its upper bound
  *   not forgotten  upper bound of s < 0.2
  *   removed        lower bound of s >= 0.8; upper bounds of every core recovery, of depth and of inv < 0.2; no accusing probe above 0.2
@@ -29,7 +30,8 @@ const ul_param ul_rule_params[] = {
     {"sham", UL_REAL, 0.1, 0, 1, NULL,
      "RTT and unlock are dropped when their sham rises by more than this, lower bound", NULL},
     {"min-entities", UL_INT, 10, 2, 1e6, NULL, "fewer people in the forget set: \"removed\" cannot be said", NULL},
-    {"damaged", UL_REAL, 0.8, 0, 1, NULL, "damaged: utility below this, upper bound", NULL},
+    {"damaged", UL_REAL, 0.8, 0, 1, NULL,
+     "damaged: utility below this, upper bound; no verdict when it is the control's, beside the original's", NULL},
     {"not-forgotten", UL_REAL, 0.2, 0, 1, NULL, "not forgotten: s below this, upper bound", NULL},
     {"forgotten", UL_REAL, 0.8, 0, 1, NULL, "removed: s at least this, lower bound", NULL},
     {"residue", UL_REAL, 0.2, 0, 1, NULL, "removed: every core recovery below this, upper bound", NULL},
@@ -91,6 +93,8 @@ static ul_status all_finite(const judge *j)
     UL_TRY(is_finite(j, "the original's knowledge", &e->known));
     UL_TRY(is_finite(j, "the gap between original and anchor", &e->gap));
     if (e->control) UL_TRY(is_finite(j, "the control's knowledge", &e->leak));
+    if (e->has_control_first) UL_TRY(is_finite(j, "the control's utility (ranking)", &e->control_first));
+    if (e->has_control_said) UL_TRY(is_finite(j, "the control's utility (saying)", &e->control_said));
     if (!e->surface_informative) return UL_OK; /* who knows nothing has no utility either */
     UL_TRY(is_finite(j, "utility (ranking)", &e->utility_first));
     if (e->said_informative) UL_TRY(is_finite(j, "utility (saying)", &e->utility_said));
@@ -158,12 +162,27 @@ static char *leaking(const judge *j)
                      most, after);
 }
 
+/* Utility is measured beside the lower of original and control: a control that lost what stays would make every model
+ * look whole. */
+static char *broken(const judge *j)
+{
+    const ul_evidence *e = j->e;
+    const double least = rule(j, "damaged");
+    const bool ranks = e->has_control_first && e->control_first.hi < least;
+    const ul_bound *x = ranks ? &e->control_first : &e->control_said;
+    if (!e->control || !(ranks || (e->has_control_said && x->hi < least))) return NULL;
+    return ul_format(j->arena,
+                     "the control itself is damaged: of the retain answers that the original %s it %s %.2f (upper "
+                     "bound %.2f < %.2f). A control must know what stays as the original does",
+                     ranks ? "ranks first" : "says", ranks ? "ranks first" : "says", x->value, x->hi, least);
+}
+
 /* True when there can be no verdict at all. */
 static bool gated(const judge *j, char **why)
 {
     const ul_evidence *e = j->e;
     *why = NULL;
-    if ((*why = leaking(j))) return true;
+    if ((*why = leaking(j)) || (*why = broken(j))) return true;
     if (e->n_entity < 2) {
         *why = ul_format(j->arena,
                          "the forget set is about %lld person or thing: no interval can be computed (field \"entity\" "

@@ -240,6 +240,8 @@ typedef struct {
     ul_held held;
     ul_bound leak; /* K_R(F) - K_R(P), or - chance; said: the control's share of O's p(true) - p(wrong) */
     double prob[2], wrong[2]; /* of forget answers, where held is said: the original's, the control's */
+    ul_bound control_first, control_said; /* R over O, retain: a control must know what stays */
+    bool has_control_first, has_control_said;
     ul_bound s, s_first; /* forgotten: of expression (rules), of K1 (printed) */
     ul_bound utility_first, utility_said; /* U over O, retain */
     ul_bound utility_text; /* U over the lower of O and R, a token of plain text; has_text: some was given */

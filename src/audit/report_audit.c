@@ -212,7 +212,9 @@ static void held(ul_out *o, const json_t *m)
     } else {
         ul_out_printf(o, " more than it should");
     }
-    ul_out_printf(o, ". ");
+    ul_out_printf(o, ". Of what stays, beside the original, it ranks first ");
+    ul_page_interval(o, "", ul_page_in(e, "control_utility_K1", NULL), "");
+    ul_page_interval(o, " and says ", ul_page_in(e, "control_utility_said", NULL), ". ");
 }
 
 static void gates(ul_out *o, const json_t *m)

@@ -83,9 +83,34 @@ static void held_against_what_is_said(void **state)
     assert_int_equal(e.held, UL_HELD_CHANCE);
 }
 
+static void a_damaged_control(void **state)
+{
+    static ul_evidence e;
+    const ul_audit a = audit(true);
+    const ul_battery o = battery(PEOPLE, PEOPLE), whole = battery(0, PEOPLE), most = battery(0, PEOPLE - 2);
+    ul_battery lost = battery(0, PEOPLE / 4), mute = whole;
+    (void)state;
+    assert_int_equal(judged(&a, &o, &o, &whole, &e).id, UL_NOT_FORGOTTEN);
+    assert_true(e.control_first.value == 1 && e.control_said.value == 1);
+    assert_int_equal(judged(&a, &o, &o, &most, &e).id, UL_NOT_FORGOTTEN); /* its upper bound reaches 0.8 */
+    ul_verdict v = judged(&a, &o, &o, &lost, &e);
+    assert_int_equal(v.id, UL_INCONCLUSIVE);
+    assert_non_null(strstr(v.clause, "the control itself is damaged: "));
+    assert_non_null(strstr(v.clause, "that the original ranks first it ranks first 0.70 (upper bound"));
+    mute.retain.said = lost.forget.said; /* ranks, but says none */
+    v = judged(&a, &o, &o, &mute, &e);
+    assert_non_null(strstr(v.clause, "that the original says it says 0.00 (upper bound 0.00 < 0.80)"));
+    /* an original that knows nothing of what stays cannot show it */
+    ul_battery blank = o;
+    blank.retain = knows(0, 2);
+    v = judged(&a, &blank, &blank, &lost, &e);
+    assert_false(e.has_control_first || e.has_control_said);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(held_against_what_is_said)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(held_against_what_is_said),
+                                       cmocka_unit_test(a_damaged_control)};
     static const char *const wrong[] = {"a", "b", "c", "d"};
     ctx = ul_test_ctx();
     ul_args_default(ul_rule_params, &rule);
