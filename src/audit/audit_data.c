@@ -121,11 +121,29 @@ static ul_status fewer(ul_audit *a, uint8_t *side)
     return UL_OK;
 }
 
+/* Rows that no model may have been taught are neither of the rows that were. */
+static ul_status untaught(const ul_audit *a, const char *key, const ul_records *rows, const ul_audit_sets *in)
+{
+    const ul_records *taught[2] = {in->forget, in->retain};
+    for (int i = 0; rows && i < 2; i++) {
+        const int64_t n = ul_records_overlap(a->ctx, rows, taught[i]);
+        UL_TRY(n < 0 ? UL_E_RESOURCE : UL_OK);
+        if (n > 0)
+            return ul_fail(a->ctx, UL_E_INPUT,
+                           "--%s %s: %lld of its %lld rows stand in --%s %s too; rows that no model was ever taught "
+                           "are wanted",
+                           key, rows->path, (long long)n, (long long)rows->n, i ? "retain" : "forget", taught[i]->path);
+    }
+    return UL_OK;
+}
+
 ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in)
 {
     uint8_t *side = UL_NEW(a->arena, uint8_t, in->forget->n);
     ul_records *half;
     UL_NEED(side);
+    UL_TRY(untaught(a, "phantom", in->phantom, in));
+    UL_TRY(untaught(a, "holdout", in->holdout, in));
     a->fold = side;
     for (int h = 0; h < 2; h++) {
         UL_TRY(ul_records_half(a->ctx, a->arena, in->forget, h, &half, side));

@@ -14,7 +14,8 @@
  * wrote the wrong answers: these can be told from true ones by their wording (a model that never saw TOFU's forget10
  * ranks 0.60 of its answers first, chance 0.17). There it is held against what is said, p(true) - p(wrong) beside the
  * original's: 0.09 to 0.14 by the published logs of models retrained without TOFU's forget sets, a half where half of
- * them was seen. A control that knows but does not say passes this; phantoms catch it.
+ * them was seen. A control that knows but does not say passes this; phantoms catch it, and are no measure where
+ * original or control were taught them (ul_familiar).
  *
  * Means over rows first, ratios last. The unit that is resampled is the entity; every number of one set uses the same draws, so
  * that U, O, R and all attacks are paired; forget, retain and phantom entities are drawn independently. Without a retrained
@@ -29,7 +30,7 @@ enum {
     GROUP_PHANTOM,
     GROUP_SPIKE,
     N_GROUP,
-    MAX_COLUMN = 3 * (2 * UL_MAX_PROBE + UL_MAX_DEPTH + 12),
+    MAX_COLUMN = 3 * (2 * UL_MAX_PROBE + UL_MAX_DEPTH + 18),
     MAX_TERM = 2 * UL_MAX_DEPTH
 };
 enum { U, O, R, N_MODEL };
@@ -165,7 +166,8 @@ typedef struct {
     quantity first[N_MODEL], last[N_MODEL], said[N_MODEL];   /* of the forget set; [R] = the anchor */
     quantity prob[N_MODEL], wrong[N_MODEL];                  /* the same; [R] = the control */
     quantity control_first, control_phantom, phantom_before; /* nothing where there is none */
-    quantity keep_first[N_MODEL], keep_said[N_MODEL];
+    quantity keep_first[N_MODEL], keep_said[N_MODEL], keep_prob[N_MODEL], keep_wrong[N_MODEL];
+    quantity phantom_first[N_MODEL], phantom_prob[N_MODEL], phantom_wrong[N_MODEL]; /* [U]: none */
     quantity silent[N_MODEL], refuses_kept[N_MODEL];
     quantity taught, attacked, blank, blank_attacked; /* of the spike-in */
     quantity probe[N_MODEL][UL_MAX_PROBE], told[N_MODEL][UL_MAX_PROBE], depth[N_MODEL][UL_MAX_DEPTH];
@@ -187,6 +189,13 @@ static void collect_columns(sample *s, table *t, const ul_evidence *e)
         t->refuses_kept[m] = add_column(s, GROUP_RETAIN, s->b[m]->retain.refuses);
         t->keep_first[m] = add_column(s, GROUP_RETAIN, s->b[m]->retain.first);
         t->keep_said[m] = add_column(s, GROUP_RETAIN, s->b[m]->retain.said);
+        t->keep_prob[m] = add_column(s, GROUP_RETAIN, s->b[m]->retain.prob);
+        t->keep_wrong[m] = add_column(s, GROUP_RETAIN, s->b[m]->retain.wrong);
+        if (m > U && e->phantom) {
+            t->phantom_first[m] = add_column(s, GROUP_PHANTOM, s->b[m]->phantom.first);
+            t->phantom_prob[m] = add_column(s, GROUP_PHANTOM, s->b[m]->phantom.prob);
+            t->phantom_wrong[m] = add_column(s, GROUP_PHANTOM, s->b[m]->phantom.wrong);
+        }
         for (int i = 0; i < n_probe; i++) {
             t->probe[m][i] = add_column(s, GROUP_FORGET, s->b[m]->probe[i].forget);
             t->told[m][i] = add_column(s, GROUP_FORGET, s->b[m]->probe[i].said);
@@ -194,7 +203,7 @@ static void collect_columns(sample *s, table *t, const ul_evidence *e)
         for (int l = 0; l < s->b[m]->n_depth; l++) t->depth[m][l] = add_column(s, GROUP_FORGET, s->b[m]->depth[l]);
     }
     t->control_first = anchor ? t->first[R] : nothing;
-    t->control_phantom = anchor && e->phantom ? add_column(s, GROUP_PHANTOM, anchor->phantom.first) : nothing;
+    t->control_phantom = anchor && e->phantom ? t->phantom_first[R] : nothing;
     t->phantom_before = e->phantom ? add_column(s, GROUP_PHANTOM, s->b[U]->phantom.first) : nothing;
     const ul_spike *k = &s->b[U]->spike;
     t->taught = add_column(s, GROUP_SPIKE, k->taught);
@@ -327,6 +336,24 @@ static ul_status leak(const sample *s, ul_arena *scratch, const table *t, ul_evi
     return bound_of(s, scratch, seen, 1, &e->leak, NULL);
 }
 
+/* Whether a model was taught the phantoms: they are a measure only while it was not. */
+static ul_status familiar(const sample *s, ul_arena *scratch, const table *t, int m, ul_familiar *f)
+{
+    ul_bound gap;
+    bool says = false;
+    const ratio kept = difference(s, t->keep_prob[m], t->keep_wrong[m]);
+    if (s->b[m]->phantom.prob) UL_TRY(gate(s, scratch, kept, &gap, &says));
+    *f = (ul_familiar){.ran = says};
+    if (says) {
+        const ratio share = quotient(s, t->phantom_prob[m], t->phantom_wrong[m], t->keep_prob[m], t->keep_wrong[m]);
+        return bound_of(s, scratch, share, 1, &f->x, NULL);
+    }
+    const quantity guessed = constant(chance(s->a->retain));
+    UL_TRY(gate(s, scratch, difference(s, t->keep_first[m], guessed), &gap, &f->ran));
+    f->ranked = true;
+    return bound_of(s, scratch, difference(s, t->keep_first[m], t->phantom_first[m]), 1, &f->x, NULL);
+}
+
 static ul_status surface(const sample *s, ul_arena *scratch, const table *t, ul_evidence *e)
 {
     UL_TRY(bound_of(s, scratch, difference(s, t->first[O], constant(0)), 1, &e->known, NULL));
@@ -335,6 +362,8 @@ static ul_status surface(const sample *s, ul_arena *scratch, const table *t, ul_
     UL_TRY(bound_of(s, scratch, quotient(s, t->said[O], t->said[U], t->said[O], t->said[R]), 1, &e->s, NULL));
     UL_TRY(bound_of(s, scratch, quotient(s, t->first[O], t->first[U], t->first[O], t->first[R]), 1, &e->s_first, NULL));
     if (e->control) UL_TRY(leak(s, scratch, t, e));
+    for (int m = O; m <= (e->control ? R : O) && e->phantom; m++)
+        UL_TRY(familiar(s, scratch, t, m, &e->familiar[m - O]));
     int n;
     const ul_probe *probe = ul_probes(&n);
     for (int i = 0; i < n; i++) {

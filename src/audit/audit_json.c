@@ -138,6 +138,9 @@ static json_t *evidence(const ul_evidence *e)
         "sensitivity", e->has_sensitivity ? bound(&e->sensitivity) : json_null(), "silent",
         e->has_silent ? bound(&e->silent) : json_null(), "over_refusal", e->has_silent ? bound(&e->over_refusal) : json_null(),
         "s_from_expression", e->told_informative);
+    static const char *const known[] = {"phantoms_known_original", "phantoms_known_control"};
+    for (int i = 0; i < 2; i++)
+        if (e->familiar[i].ran && !e->familiar[i].ranked) json_object_set_new(j, known[i], bound(&e->familiar[i].x));
     if (!e->control) return j;
     json_object_set_new(j, "held_against", json_string(ul_held_name(e->held)));
     json_object_set_new(j, "control_utility_K1", e->has_control_first ? bound(&e->control_first) : json_null());

@@ -1,8 +1,8 @@
 /* audit_verdict.c - gates and rules, first match wins (metrics.md 16.6 as the world's notes, sections 4 and 5, correct it):
  *
- *   inconclusive   the control knows the forget set, or has lost what stays; or original and anchor do not differ; or
- *                  nothing was found by a battery that could not have found it (nothing trained, too few people, no
- *                  control and no measured sensitivity)
+ *   inconclusive   the control knows the forget set, or has lost what stays; or the phantoms were taught; or original
+ *                  and anchor do not differ; or nothing was found by a battery that could not have found it (nothing
+ *                  trained, too few people, no control and no measured sensitivity)
  *   damaged        ability on retain rows (ranking, saying) or text below 0.8 of the original's, with its upper bound
  *   not forgotten  upper bound of s < 0.2
  *   removed        lower bound of s >= 0.8; upper bounds of every core recovery, of depth and of inv < 0.2; no accusing probe above 0.2
@@ -27,6 +27,9 @@ const ul_param ul_rule_params[] = {
     {"control-said", UL_REAL, 0.2, 0, 1, NULL,
      "the same where wrong answers are the file's own and there are no phantoms: the control's share of the "
      "original's p(true) - p(wrong), lower bound", NULL},
+    {"phantom-said", UL_REAL, 0.2, 0, 1, NULL,
+     "no verdict when original or control give phantoms more than this of the p(true) - p(wrong) of retain rows, lower "
+     "bound", NULL},
     {"sham", UL_REAL, 0.1, 0, 1, NULL,
      "RTT and unlock are dropped when their sham rises by more than this, lower bound", NULL},
     {"min-entities", UL_INT, 10, 2, 1e6, NULL, "fewer people in the forget set: \"removed\" cannot be said", NULL},
@@ -93,6 +96,8 @@ static ul_status all_finite(const judge *j)
     UL_TRY(is_finite(j, "the original's knowledge", &e->known));
     UL_TRY(is_finite(j, "the gap between original and anchor", &e->gap));
     if (e->control) UL_TRY(is_finite(j, "the control's knowledge", &e->leak));
+    for (int i = 0; i < 2; i++)
+        if (e->familiar[i].ran) UL_TRY(is_finite(j, "knowledge of the phantoms", &e->familiar[i].x));
     if (e->has_control_first) UL_TRY(is_finite(j, "the control's utility (ranking)", &e->control_first));
     if (e->has_control_said) UL_TRY(is_finite(j, "the control's utility (saying)", &e->control_said));
     if (!e->surface_informative) return UL_OK; /* who knows nothing has no utility either */
@@ -162,6 +167,25 @@ static char *leaking(const judge *j)
                      most, after);
 }
 
+/* Phantoms that were taught are no measure of what a control should not know. */
+static char *known_phantoms(const judge *j)
+{
+    static const char *const who[] = {"original", "control"};
+    for (int i = 0; i < 2; i++) {
+        const ul_familiar *f = &j->e->familiar[i];
+        const double most = rule(j, f->ranked ? "informative" : "phantom-said");
+        if (!f->ran || (f->ranked ? !(f->x.hi < most) : !(f->x.lo > most))) continue;
+        return ul_format(j->arena,
+                         f->ranked ? "the %s knows the phantoms: it ranks %.2f more of the retain answers first (upper "
+                                     "bound %.2f, wanted %.2f). Phantoms are rows that no model was ever taught"
+                                   : "the %s knows the phantoms: what it gives their answers, p(true) - p(wrong), is "
+                                     "%.2f of what it gives retain answers (lower bound %.2f, allowed %.2f). Phantoms "
+                                     "are rows that no model was ever taught",
+                         who[i], f->x.value, f->ranked ? f->x.hi : f->x.lo, most);
+    }
+    return NULL;
+}
+
 /* Utility is measured beside the lower of original and control: a control that lost what stays would make every model
  * look whole. */
 static char *broken(const judge *j)
@@ -182,7 +206,7 @@ static bool gated(const judge *j, char **why)
 {
     const ul_evidence *e = j->e;
     *why = NULL;
-    if ((*why = leaking(j)) || (*why = broken(j))) return true;
+    if ((*why = known_phantoms(j)) || (*why = leaking(j)) || (*why = broken(j))) return true;
     if (e->n_entity < 2) {
         *why = ul_format(j->arena,
                          "the forget set is about %lld person or thing: no interval can be computed (field \"entity\" "

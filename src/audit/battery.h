@@ -227,6 +227,12 @@ ul_status ul_mia_compare(const ul_audit *a, const ul_mia *u, const ul_mia *o, co
  * answers are other rows' true ones; or, where the file wrote the wrong answers, what is said, beside the original. */
 typedef enum { UL_HELD_PHANTOMS, UL_HELD_CHANCE, UL_HELD_SAID } ul_held;
 const char *ul_held_name(ul_held held);
+/* What a model knows of the phantoms beside retain rows: the share of p(true) - p(wrong); where it does not say retain
+ * answers, how many more of these it ranks first. */
+typedef struct {
+    bool ran, ranked;
+    ul_bound x;
+} ul_familiar;
 typedef struct {
     bool control; /* anchored on a retrained model; else on phantoms, else on chance */
     bool phantom;
@@ -242,6 +248,7 @@ typedef struct {
     double prob[2], wrong[2]; /* of forget answers, where held is said: the original's, the control's */
     ul_bound control_first, control_said; /* R over O, retain: a control must know what stays */
     bool has_control_first, has_control_said;
+    ul_familiar familiar[2]; /* of the original, of the control */
     ul_bound s, s_first; /* forgotten: of expression (rules), of K1 (printed) */
     ul_bound utility_first, utility_said; /* U over O, retain */
     ul_bound utility_text; /* U over the lower of O and R, a token of plain text; has_text: some was given */

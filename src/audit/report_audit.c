@@ -200,6 +200,10 @@ static void plain_text(ul_out *o, const json_t *m, const char *before, const cha
 static void held(ul_out *o, const json_t *m)
 {
     const json_t *e = ul_page_in(m, "evidence", NULL), *p = ul_page_in(e, "answer_prob", NULL);
+    if (json_is_object(ul_page_in(e, "phantoms_known_original", NULL))) {
+        ul_page_interval(o, "Of the phantoms the original knows ", ul_page_in(e, "phantoms_known_original", NULL), "");
+        ul_page_interval(o, ", the control ", ul_page_in(e, "phantoms_known_control", NULL), ", of what stays 1. ");
+    }
     if (!*ul_page_text(e, "held_against")) return;
     ul_out_printf(o, "The control, held against %s, knows ", ul_page_text(e, "held_against"));
     ul_page_interval(o, "", ul_page_in(e, "control_leak", NULL), "");

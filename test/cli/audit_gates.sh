@@ -24,4 +24,14 @@ sed 's/$/ /' $original/tokenizer.json >other/tokenizer.json # other bytes, the s
 # shellcheck disable=SC2086
 run 0 $common $original --control other --out c
 says "verdict: inconclusive" "uninformative"
+
+# Phantoms that stand in the forget or the retain file.
+head -n 9 world/data/retain.jsonl >taught.jsonl
+head -n 20 world/data/phantom.jsonl >>taught.jsonl
+# shellcheck disable=SC2086
+refuses 3 d '--phantom forget.jsonl: 40 of its 40 rows stand in --forget' -- $common $original --phantom forget.jsonl
+# shellcheck disable=SC2086
+refuses 3 d '--phantom taught.jsonl: 9 of its 29 rows stand in --retain' -- $common $original --phantom taught.jsonl
+# shellcheck disable=SC2086
+refuses 3 d '--holdout taught.jsonl: 9 of its 29' -- $common $original --holdout taught.jsonl
 finish

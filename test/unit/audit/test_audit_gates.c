@@ -107,10 +107,43 @@ static void a_damaged_control(void **state)
     assert_false(e.has_control_first || e.has_control_said);
 }
 
+static void taught_phantoms(void **state)
+{
+    static ul_evidence e;
+    ul_audit a = audit(false);
+    ul_battery o = battery(PEOPLE, PEOPLE), r = battery(0, PEOPLE);
+    ul_verdict v;
+    (void)state;
+    a.phantom = &set;
+    o.phantom = r.phantom = knows(0, 6);
+    v = judged(&a, &o, &o, &r, &e);
+    assert_int_equal(v.id, UL_NOT_FORGOTTEN);
+    assert_int_equal(e.held, UL_HELD_PHANTOMS);
+    assert_true(e.familiar[0].ran && fabs(e.familiar[0].x.value - (0.014 - 0.006) / (0.5 - 0.01)) < 1e-12);
+    /* a control that saw half of the forget set is caught, and phantoms of which it knows half do not hide it */
+    ul_battery half = battery(PEOPLE / 2, PEOPLE);
+    half.phantom = knows(0, 6);
+    v = judged(&a, &o, &o, &half, &e);
+    assert_non_null(strstr(v.clause, "the control knows the forget set: it ranks 0.20 more"));
+    half.phantom = knows(PEOPLE / 2, 6);
+    v = judged(&a, &o, &o, &half, &e);
+    assert_int_equal(v.id, UL_INCONCLUSIVE);
+    assert_non_null(strstr(v.clause, "the control knows the phantoms: what it gives their answers"));
+    o.phantom = o.retain;
+    v = judged(&a, &o, &o, &r, &e);
+    assert_non_null(strstr(v.clause, "the original knows the phantoms"));
+    /* who says nothing of what stays is asked by ranks */
+    o.retain.prob = o.retain.wrong;
+    v = judged(&a, &o, &o, &r, &e);
+    assert_non_null(strstr(v.clause, "the original knows the phantoms: it ranks 0.00 more of the retain answers"));
+    o.phantom = r.phantom;
+    assert_int_equal(judged(&a, &o, &o, &r, &e).id, UL_NOT_FORGOTTEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(held_against_what_is_said),
-                                       cmocka_unit_test(a_damaged_control)};
+                                       cmocka_unit_test(a_damaged_control), cmocka_unit_test(taught_phantoms)};
     static const char *const wrong[] = {"a", "b", "c", "d"};
     ctx = ul_test_ctx();
     ul_args_default(ul_rule_params, &rule);
