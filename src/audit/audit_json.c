@@ -165,10 +165,12 @@ json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *
     for (int i = 0; i < x->evidence.n_recovery; i++)
         json_array_append_new(probes, recovery(&x->evidence.recovery[i], i, x->u, o, r));
     const char *outcome = x->outcome == UL_PASS ? "pass" : x->outcome == UL_FAIL ? "fail" : "undecided";
-    return json_pack("{s:s, s:o, s:s?, s:s, s:s, s:s, s:s?, s:o, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+    return json_pack("{s:s, s:o, s:s?, s:s, s:s, s:s, s:s?, s:s?, s:o, s:s?, s:s?, "
+                     "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
                      x->name, "guard", guard(x->u), "wanted", x->wanted, "verdict", ul_verdict_name(x->verdict.id), "secondary",
                      ul_verdict_name(x->verdict.secondary), "clause", x->verdict.clause, "not_removed",
-                     x->verdict.not_removed, "qualifiers", qualifiers(x->verdict.qualifiers), "outcome",
+                     x->verdict.not_removed, "withheld", x->verdict.withheld, "qualifiers",
+                     qualifiers(x->verdict.qualifiers), "outcome",
                      x->outcome_why ? outcome : NULL, "outcome_why", x->outcome_why, "evidence", evidence(&x->evidence),
                      "probes", probes, "depth", depth(a, x->u, o, r), "model", model(x->u), "original", model(o),
                      "control", model(r), "answers", answers(a, x->u, o, r), "membership", membership(a, &x->evidence.membership, x->u, o, r));

@@ -293,6 +293,7 @@ typedef struct {
     unsigned qualifiers;
     const char *clause;      /* which rule fired, with its numbers */
     const char *not_removed; /* why "removed" is not available or failed; NULL when it is the verdict */
+    const char *withheld;    /* verdicts that this audit could not have given, and why; NULL: all could be had */
 } ul_verdict;
 const char *ul_verdict_name(ul_verdict_id id);
 /* UL_E_CRITERION: a number that is not finite. */

@@ -167,6 +167,7 @@ static ul_status tell(trial *c, const ul_audited *x)
                       "That means: no residual knowledge above %.0f %% of the original was found by this battery; it "
                       "does not mean erased.\n",
                       100 * ul_num(c->course.audit.rule, "residue"));
+    if (x->verdict.withheld) ul_buf_printf(b, "%s\n", x->verdict.withheld);
     if (x->verdict.id == UL_DAMAGED)
         ul_buf_printf(b, "(were it not for the damage: %s)\n", ul_verdict_name(x->verdict.secondary));
     const char *text = e->has_text ? ul_format(job->arena, "%.2f", e->utility_text.value) : "not measured";

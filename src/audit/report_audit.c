@@ -57,6 +57,11 @@ static void verdict_words(ul_out *o, const json_t *m)
     ul_out_printf(o, "</p>\n<p>%s</p>\n<p>Because ", meaning(verdict));
     ul_page_esc(o, ul_page_text(m, "clause"));
     ul_out_printf(o, ".</p>\n");
+    if (*ul_page_text(m, "withheld")) {
+        ul_out_printf(o, "<p class=\"dim\">");
+        ul_page_esc(o, ul_page_text(m, "withheld"));
+        ul_out_printf(o, ".</p>\n");
+    }
     if (!strcmp(verdict, "damaged")) ul_out_printf(o, "<p class=\"dim\">Were it not for the damage: %s.</p>", ul_page_text(m, "secondary"));
     if (*wanted) ul_out_printf(o, "<p><span class=\"tag\">%s: wanted %s</span></p>", strcmp(wanted, verdict) ? "wrong" : "right", wanted);
     UL_EACH(ul_page_in(m, "qualifiers", NULL), i, q) ul_out_printf(o, "<span class=\"tag\">%s</span>", json_string_value(q));
@@ -380,6 +385,7 @@ static void md_model(ul_out *o, const json_t *m)
     size_t i;
     ul_out_printf(o, "\n## %s: %s\n\n%s\n\nBecause %s.\n", ul_page_text(m, "name"), ul_page_text(m, "verdict"),
                   meaning(ul_page_text(m, "verdict")), ul_page_text(m, "clause"));
+    if (*ul_page_text(m, "withheld")) ul_out_printf(o, "\n%s.\n", ul_page_text(m, "withheld"));
     if (*ul_page_text(m, "outcome"))
         ul_out_printf(o, "\nDeclared intention: **%s** (%s).\n", ul_page_text(m, "outcome"), ul_page_text(m, "outcome_why"));
     if (json_is_object(ul_page_in(m, "guard", NULL)))

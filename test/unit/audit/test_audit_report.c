@@ -76,6 +76,7 @@ static json_t *model(const char *name, const char *verdict, double s, double rho
                           "few entities", "outcome", "fail", "outcome_why", "removal was declared", "evidence", e, "probes", probes(rho), "depth",
                           "layer", 1, "model", 0.5, "original", 0.8, "control", 0.2, "layer", 2, "model", 1.0, "original", 1.0, "control",
                           "model", battery(0.3), "original", battery(1), "control", battery(0.2), "membership", membership());
+    json_object_set_new(j, "withheld", json_string("\"removed\" cannot be had: 3 < 10"));
     json_object_set_new(j, "answers", json_pack("[{s:s, s:s, s:s, s:s, s:s}]", "question", "who <script>alert(1)</script> & \"he\"?", "truth",
                                                 "averyveryverylongwordwithoutanyspacewhichmustbebrokensomewhereoritoverflowsthepage", "original", "a",
                                                 "model", "I don't know.", "control", "b"));
@@ -111,13 +112,15 @@ static void written(void **state)
     static const char *const never[] = {"<script", "http:", "https:", "url(", "@import", "nan", "NaN", "-0.00", "<build>", "<i>"},
                              *const always[] = {"suppressed", "removed", "damaged", "What comes back", "Relearning", "How deep it sits",
                                                 "Quantisation ladder", "Membership", "What it says", "What it cost", "Forgetting against usefulness",
-                                                "(Pareto)", "declared intention", "Make it again", "&lt;script&gt;", "Under each attack"};
+                                                "(Pareto)", "declared intention", "Make it again", "&lt;script&gt;", "Under each attack",
+                                                "cannot be had: 3 &lt; 10"};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         if (strstr(page, never[i])) fail_msg("the page has \"%s\": %.60s", never[i], strstr(page, never[i]));
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (!strstr(page, always[i])) fail_msg("the page lacks \"%s\"", always[i]);
     const char *md = read_all("report.md");
     assert_non_null(strstr(md, "| idk | **suppressed** |"));
+    assert_non_null(strstr(md, "cannot be had: 3 < 10.\n"));
     assert_null(strstr(md, "nan"));
     /* what was not measured is not 1 */
     assert_non_null(strstr(md, "plain text 1.00\n"));

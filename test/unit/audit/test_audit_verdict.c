@@ -195,6 +195,12 @@ static void withheld(void **state)
     e.recovery[0].rho = at(0.6, 0.7, 0.8); /* few people can still show suppression */
     e.recovery[0].excess = at(0.5, 0.6, 0.7);
     is(&e, UL_SUPPRESSED);
+    assert_non_null(strstr(verdict(&e).withheld, "\"removed\" and \"partly removed\" cannot be obtained here: the"));
+    e.recovery[0].rho = at(0.3, 0.4, 0.5); /* but not that some of it is gone */
+    is(&e, UL_INCONCLUSIVE);
+    e.n_entity = 10;
+    is(&e, UL_PARTLY);
+    assert_null(verdict(&e).withheld);
     e = removed();
     e.recovery[0].informative = false; /* W1 or UNLOCK is enough */
     is(&e, UL_REMOVED);
@@ -219,6 +225,7 @@ static void withheld(void **state)
     e.has_sensitivity = true;
     e.sensitivity = at(0.6, 0.7, 0.8);
     is(&e, UL_NO_RESIDUE);
+    assert_non_null(strstr(verdict(&e).withheld, "without a retrained control"));
     e.sensitivity = at(0.4, 0.7, 0.8);
     is(&e, UL_INCONCLUSIVE);
 }
