@@ -19,11 +19,24 @@ static json_t *param_json(const ul_param *p)
     return o;
 }
 
+/* What a run at the defaults asks for. */
+static unsigned needs_of(const ul_method *m)
+{
+    ul_args a;
+    ul_args_default(m->params, &a);
+    return ul_method_needs(m, &a);
+}
+
+static bool reads_retain(const ul_method *m)
+{
+    return (needs_of(m) & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL)) != 0;
+}
+
 /* Log-probs, final hidden rows or states of the model before the run. */
 static bool reads_reference(const ul_method *m)
 {
     for (int s = 0; s < UL_N_SIDE; s++)
-        if (ul_reference_kind(m->needs, s) != UL_REF_NONE) return true;
+        if (ul_reference_kind(needs_of(m), s) != UL_REF_NONE) return true;
     return false;
 }
 
@@ -51,8 +64,8 @@ static json_t *method_json(const ul_catalogue_entry *e)
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "id", e->id, "kind",
                      e->procedure ? "procedure" : e->guard ? "guard" : "loss", "title", m->title, "paper", m->paper,
                      "intention", m->intent == UL_REMOVAL ? "removal" : "suppression", "level", levels[m->level],
-                     "note", m->note ? m->note : "", "needs_retain", (m->needs & UL_NEED_RETAIN) != 0,
-                     "needs_alternate", (m->needs & UL_NEED_ALT) != 0,
+                     "note", m->note ? m->note : "", "needs_retain", reads_retain(m),
+                     "needs_alternate", (needs_of(m) & UL_NEED_ALT) != 0,
                      "needs_reference", reads_reference(m), "run_defaults", recipe_json(m), "parameters", params);
 }
 
@@ -61,8 +74,8 @@ static void print_one(const ul_catalogue_entry *e)
     const ul_method *m = e->method;
     printf("%s - %s\n\n  intention  %s\n  level      %s\n  paper      %s\n", e->id, m->title,
            m->intent == UL_REMOVAL ? "removal" : "suppression", levels[m->level], m->paper);
-    printf("  reads      forget%s%s%s\n", m->needs & UL_NEED_RETAIN ? ", retain" : "",
-           m->needs & UL_NEED_ALT ? ", alternate answers" : "",
+    printf("  reads      forget%s%s%s\n", reads_retain(m) ? ", retain" : "",
+           needs_of(m) & UL_NEED_ALT ? ", alternate answers" : "",
            reads_reference(m) ? ", the model before the run (cached)" : "");
     if (m->recipe || m->lr_scale > 0) printf("  defaults  ");
     for (const char *const *r = m->recipe; r && *r; r += 2) printf(" --%s %s", r[0], r[1]);

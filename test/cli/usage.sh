@@ -40,12 +40,25 @@ refuses 2 - --steps '"1.5"' -- forget --steps=1.5
 refuses 2 - --batch '0' '1 to' -- forget --batch 0
 refuses 2 - --beta1 '1' '0.999999' -- forget --beta1 1
 refuses 2 - npo.beta '"x"' -- forget --npo.beta x
-refuses 2 - npo.beta '-1' '1e-06 to 100' -- forget --npo.beta -1
+refuses 2 - npo.beta '-1' '1e-06 to 100' "the paper's" 'is 0.1' -- forget --npo.beta -1
 refuses 2 - --precision '"f23"' 'f32|bf16' -- forget --precision f23
 refuses 2 - --steps value -- forget --steps
 refuses 2 - --stats '"maybe"' -- inspect model --stats=maybe
 refuses 2 - --split forget10 -- eval --model model --tofu . --split forgotten
 refuses 2 o '"9"' 'layers 0 to 1' -- forget $data --method npo --train 'layers 9'
+
+# What `methods` lists is what a run demands, and who demands it is named.
+refuses 2 - 'the method npo needs' '--retain FILE' -- forget --model model --forget forget.jsonl --method npo --out o
+"$UL" methods --json | tr -d ' \n' | sed 's/{"id":/\n/g' | sed -n 's/^"\([a-z_]*\)".*"needs_retain":\([a-z]*\).*/\1 \2/p' > listed
+[ "$(wc -l < listed)" -ge 60 ] || fail 'fewer than 60 methods are listed'
+while read -r id retain; do
+    "$UL" methods "$id" > shown
+    grep -q 'a wrapper: --wrap' shown && continue
+    grep -q '^  reads .*, retain' shown && shown=true || shown=false
+    "$UL" forget --model model --forget forget.jsonl --method "$id" --print-plan > said 2>&1 < /dev/null || true
+    grep -q "the method $id needs rows that shall stay: --retain FILE" said && asked=true || asked=false
+    [ "$asked $shown" = "$retain $retain" ] || fail "$id: listed as $retain, shown as $shown, asked for: $asked"
+done < listed
 
 # An output that is there stays as it is, byte for byte.
 mkdir full
