@@ -30,7 +30,8 @@ ul_status ul_training_records(ul_training *t, const char *key, const char *role,
     ul_job *job = t->job;
     const char *path = ul_job_text(job, key);
     if (!path && !strcmp(key, "retain") && t->needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL))
-        return ul_fail(job->ctx, UL_E_USAGE, "the method %s needs rows that shall stay: --retain FILE (JSON lines, JSON, CSV or text)", job->method_id);
+        return ul_fail(job->ctx, UL_E_USAGE, "the method %s needs rows that shall stay: --retain FILE (JSON lines, "
+                       "JSON, CSV or text)", job->method_id);
     if (!path)
         return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --%s FILE (JSON lines, JSON, CSV or text)", job->kind->id, key);
     UL_TRY(ul_records_open(job->ctx, job->arena, path, ul_job_text(job, "fields"), (int32_t)ul_job_int(job, "entity-rows"), records));

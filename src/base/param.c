@@ -118,8 +118,9 @@ ul_status ul_args_set(ul_arena *arena, ul_args *a, const char *owner, const char
             return ul_fail(ctx, UL_E_USAGE, "%s%s%s is a number, not \"%s\"", owner, dot, key, value);
     }
     if (p->type != UL_BOOL && !(x >= p->lo && x <= p->hi))
-        return ul_fail(ctx, UL_E_USAGE, "%s%s%s = %s is out of its bounds, %g to %g; its default%s is %g (%s)", owner, dot, key, value,
-                       p->lo, p->hi, *dot ? ", the paper's where there is one," : "", p->dflt, p->help);
+        return ul_fail(ctx, UL_E_USAGE, "%s%s%s = %s is out of its bounds, %g to %g; its default%s is %g (%s)", owner,
+                       dot, key, value, p->lo, p->hi,
+                       *dot ? ", the paper's where there is one," : "", p->dflt, p->help);
     a->num[i] = x;
     return UL_OK;
 }

@@ -42,12 +42,14 @@ static void refusals(void **state)
     ul_args_default(table, &a);
     UL_FAILS_IN(ctx, UL_E_USAGE, "did you mean \"beta\"", ul_args_set(arena, &a, "npo", "bata", "1"));
     UL_FAILS_IN(ctx, UL_E_USAGE, "it has beta, layers", ul_args_set(arena, &a, "npo", "zzzzzz", "1"));
-    UL_FAILS_IN(ctx, UL_E_USAGE, "npo.beta = 11 is out of its bounds, 0 to 10; its default, the paper's where there is one, is 0.1 (inverse",
+    UL_FAILS_IN(ctx, UL_E_USAGE, "npo.beta = 11 is out of its bounds, 0 to 10; its default, the paper's where there is "
+                "one, is 0.1 (inverse temperature)",
                 ul_args_set(arena, &a, "npo", "beta", "11"));
     UL_FAILS_IN(ctx, UL_E_USAGE, "not \"1x\"", ul_args_set(arena, &a, "npo", "beta", "1x"));
     UL_FAILS_IN(ctx, UL_E_USAGE, "whole number", ul_args_set(arena, &a, "npo", "layers", "1.5"));
     UL_FAILS_IN(ctx, UL_E_USAGE, "1 to 99", ul_args_set(arena, &a, "npo", "layers", "0"));
-    UL_FAILS_IN(ctx, UL_E_USAGE, "--layers = 0 is out of its bounds, 1 to 99; its default is 3", ul_args_set(arena, &a, NULL, "layers", "0"));
+    UL_FAILS_IN(ctx, UL_E_USAGE, "--layers = 0 is out of its bounds, 1 to 99; its default is 3",
+                ul_args_set(arena, &a, NULL, "layers", "0"));
     UL_FAILS_IN(ctx, UL_E_USAGE, "true or false", ul_args_set(arena, &a, "npo", "exact", "2"));
     UL_FAILS_IN(ctx, UL_E_USAGE, "nll|kl", ul_args_set(arena, &a, "npo", "term", "k"));
     assert_true(ul_num(&a, "beta") == 0.1); /* a refused value changes nothing */
