@@ -13,4 +13,7 @@ typedef struct {
     const ul_records *forget, *retain, *rephrased, *phantom, *holdout; /* as read; the last three may be NULL */
 } ul_audit_sets;
 ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in) UL_MUST;
+/* People whom no model was taught: the rows of `retain` under invented names (phantom.c). UL_E_INPUT: fewer than `least`. */
+ul_status ul_phantoms_generate(ul_ctx *ctx, ul_arena *arena, const ul_records *forget, const ul_records *retain, uint64_t seed,
+                               int64_t least, ul_records **out) UL_MUST;
 #endif

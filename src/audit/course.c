@@ -44,6 +44,18 @@ static ul_status rows(ul_course *c, const char *role, const char *path, const ch
     return UL_OK;
 }
 
+/* A file, or "generated": the retain rows under invented names. */
+static ul_status phantoms(ul_course *c, ul_audit_sets *sets)
+{
+    ul_audit *a = &c->audit;
+    ul_records *r;
+    if (!c->phantom || strcmp(c->phantom, "generated")) return rows(c, "phantom", c->phantom, NULL, &sets->phantom);
+    UL_TRY(ul_phantoms_generate(a->ctx, a->arena, sets->forget, sets->retain, a->seed,
+                                (int64_t)ul_num(a->rule, "min-entities"), &r));
+    c->generated = sets->phantom = r;
+    return input(c, "phantom", c->phantom, r->digest, r->n);
+}
+
 /* Plain text, of which every token but the first of a paragraph is scored. */
 static ul_status plain_text(ul_course *c)
 {
@@ -134,7 +146,7 @@ ul_status ul_course_open(ul_course *c)
     ul_audit_sets sets;
     UL_TRY(rows(c, "forget", c->forget, NULL, &sets.forget));
     UL_TRY(rows(c, "retain", c->retain, NULL, &sets.retain));
-    UL_TRY(rows(c, "phantom", c->phantom, NULL, &sets.phantom));
+    UL_TRY(phantoms(c, &sets));
     UL_TRY(rows(c, "rephrased", c->rephrased, c->rephrased_fields, &sets.rephrased));
     UL_TRY(rows(c, "holdout", c->holdout, NULL, &sets.holdout));
     UL_TRY(plain_text(c));

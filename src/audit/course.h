@@ -10,6 +10,7 @@ typedef struct {
     ul_manifest *manifest; /* gets the files and models; NULL: the job names them itself */
     const char *original, *control, *base;                          /* directories; the last two may be NULL */
     const char *forget, *retain, *phantom, *rephrased, *holdout, *text; /* files; the last four may be NULL  */
+    const ul_records *generated;    /* the phantoms, where `phantom` is "generated"; else NULL */
     const char *rephrased_fields;   /* as --fields, of that file only; NULL: as everywhere */
     const char *profile, *intention;                                /* intention NULL: each model has its own */
     int32_t vocabulary; /* of the original */

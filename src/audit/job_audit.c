@@ -19,7 +19,9 @@ static const ul_param params[] = {
      "what was to be forgotten: questions, answers, wrong answers (perturbed_answer), entity", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "what was to stay; attacks train on it", ""},
     {"phantom", UL_TEXT, 0, 0, 0, NULL,
-     "rows of the same kind that no model was ever taught: half are taught in an attack, half asked", ""},
+     "rows of the same kind that no model was ever taught: half are taught in an attack, half asked. generated: the retain rows "
+     "under invented names, written to OUT/phantom.jsonl",
+     ""},
     {"rephrased", UL_TEXT, 0, 0, 0, NULL,
      "the forget rows in other words, in order: 1 to 8 for every row, or one for every k rows", ""},
     {"holdout", UL_TEXT, 0, 0, 0, NULL,
@@ -231,6 +233,11 @@ static ul_status run(ul_job *job)
         UL_TRY(ul_course_judge(&t->course, name, t->course.intention, t->u[i], &x[i]));
     }
     UL_TRY(ul_dir_make(job->ctx, t->out));
+    if (t->course.generated) {
+        const char *path = ul_path_join(job->arena, t->out, "phantom.jsonl");
+        UL_NEED(path);
+        UL_TRY(ul_records_save(job->ctx, t->course.generated, path));
+    }
     for (int i = 0; i < t->n; i++) UL_TRY(tell(t, &x[i]));
     ul_buf_printf(&job->text, "report: %s/report.html\n", t->out);
     UL_TRY(ul_manifest_seal(job, &t->manifest));

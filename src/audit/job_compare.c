@@ -123,6 +123,8 @@ static ul_status open_inputs(ul_comparison *c)
     UL_TRY(ul_manifest_file(job, &c->manifest, "forget", c->forget));
     UL_TRY(ul_manifest_file(job, &c->manifest, "asked", c->asked));
     UL_TRY(ul_manifest_file(job, &c->manifest, "retain", c->retain));
+    if (c->phantom && !strcmp(c->phantom, "generated"))
+        return ul_fail(job->ctx, UL_E_USAGE, "`compare` takes a file: `audit --phantom generated --out DIR` writes DIR/phantom.jsonl");
     if (c->phantom) UL_TRY(ul_manifest_file(job, &c->manifest, "phantom", c->phantom));
     if (c->rephrased) UL_TRY(ul_manifest_file(job, &c->manifest, "rephrased", c->rephrased));
     if (c->text) UL_TRY(ul_manifest_file(job, &c->manifest, "text", c->text));

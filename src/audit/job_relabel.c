@@ -96,40 +96,6 @@ static ul_status fold(relabelling *r)
     return UL_OK;
 }
 
-static json_t *row_json(const ul_record *x)
-{
-    if (!x->prompt) return json_pack("{s:s}", "text", x->answer);
-    json_t *o = json_pack("{s:s, s:s, s:s*}", "question", x->prompt, "answer", x->answer, "paraphrased_answer", x->paraphrase);
-    json_t *list = x->n_wrong ? json_array() : NULL;
-    for (int32_t k = 0; k < x->n_wrong; k++) json_array_append_new(list, json_string(x->wrong[k]));
-    if (list) json_object_set_new(o, "perturbed_answer", list);
-    json_object_set_new(o, "entity", json_integer(x->entity));
-    return o;
-}
-
-static int to_file(const char *bytes, size_t n, void *out)
-{
-    return ul_out_write(out, bytes, n) == UL_OK ? 0 : -1;
-}
-
-/* commit reports a failure of writing. */
-static ul_status write(const relabelling *r, const char *path)
-{
-    ul_out *o;
-    UL_TRY(ul_out_open(r->job->ctx, path, 0, &o));
-    for (int64_t i = 0; i < r->n; i++) {
-        json_t *j = row_json(&r->row[i]);
-        if (!j) {
-            ul_out_discard(o);
-            return ul_fail(r->job->ctx, UL_E_RESOURCE, "no memory for row %lld of %s", (long long)i + 1, path);
-        }
-        (void)json_dump_callback(j, to_file, o, JSON_COMPACT);
-        json_decref(j);
-        (void)ul_out_write(o, "\n", 1);
-    }
-    return ul_out_commit(o);
-}
-
 static ul_status run(ul_job *job)
 {
     static const struct {
@@ -147,7 +113,9 @@ static ul_status run(ul_job *job)
     memcpy(r.row, in->at, (size_t)in->n * sizeof *r.row);
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
         if (!strcmp(as, kinds[k].as)) UL_TRY(kinds[k].make(&r));
-    UL_TRY(write(&r, out));
+    ul_records made = *in;
+    made.at = r.row, made.n = r.n;
+    UL_TRY(ul_records_save(job->ctx, &made, out));
     job->result = json_pack("{s:s, s:s, s:I, s:s}", "data", data, "as", as, "rows", (json_int_t)r.n, "out", out);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
     return ul_buf_printf(&job->text, "written: %s (%lld rows)\n", out, (long long)r.n);

@@ -44,6 +44,8 @@ ul_status ul_rows_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_rows *
 /* Records made in memory (demo, tests): digest over their text. */
 ul_status ul_records_seal(ul_ctx *ctx, const char *name, const ul_record *at, int64_t n, ul_arena *arena,
                           ul_records **out) UL_MUST;
+/* As JSON lines with the field names of TOFU; bare texts as {"text": ...}. */
+ul_status ul_records_save(ul_ctx *ctx, const ul_records *r, const char *path) UL_MUST;
 /* How many rows of a have a prompt and answer that stand in b too. -1: no memory. */
 int64_t ul_records_overlap(ul_ctx *ctx, const ul_records *a, const ul_records *b);
 /* The lines of a text file, stripped, empty ones dropped (TOFU's idontknow.jsonl is one). */

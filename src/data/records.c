@@ -389,6 +389,40 @@ ul_status ul_records_seal(ul_ctx *ctx, const char *name, const ul_record *at, in
     return UL_OK;
 }
 
+static json_t *row_json(const ul_record *x)
+{
+    if (!x->prompt) return json_pack("{s:s}", "text", x->answer);
+    json_t *o = json_pack("{s:s, s:s, s:s*}", "question", x->prompt, "answer", x->answer, "paraphrased_answer", x->paraphrase);
+    json_t *list = x->n_wrong ? json_array() : NULL;
+    for (int32_t k = 0; k < x->n_wrong; k++) json_array_append_new(list, json_string(x->wrong[k]));
+    if (list) json_object_set_new(o, "perturbed_answer", list);
+    json_object_set_new(o, "entity", json_integer(x->entity));
+    return o;
+}
+
+static int to_file(const char *bytes, size_t n, void *out)
+{
+    return ul_out_write(out, bytes, n) == UL_OK ? 0 : -1;
+}
+
+/* commit reports a failure of writing. */
+ul_status ul_records_save(ul_ctx *ctx, const ul_records *r, const char *path)
+{
+    ul_out *o;
+    UL_TRY(ul_out_open(ctx, path, 0, &o));
+    for (int64_t i = 0; i < r->n; i++) {
+        json_t *j = row_json(&r->at[i]);
+        if (!j) {
+            ul_out_discard(o);
+            return ul_fail(ctx, UL_E_RESOURCE, "no memory for row %lld of %s", (long long)i + 1, path);
+        }
+        (void)json_dump_callback(j, to_file, o, JSON_COMPACT);
+        json_decref(j);
+        (void)ul_out_write(o, "\n", 1);
+    }
+    return ul_out_commit(o);
+}
+
 ul_status ul_lines_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *const **lines, int64_t *n)
 {
     ul_file file;
