@@ -137,6 +137,11 @@ static bool bounds(const sample *s, double point, double *rep, int m, ul_bound *
     return true;
 }
 
+bool ul_bound_finite(const ul_bound *b)
+{
+    return isfinite(b->value) && isfinite(b->lo) && isfinite(b->hi);
+}
+
 static ul_status bound_of(const sample *s, ul_arena *scratch, ratio r, int m, ul_bound *out, bool *fine)
 {
     double point, *rep = UL_NEW(scratch, double, s->n_rep);
@@ -535,6 +540,9 @@ static ul_status collect(sample *s, ul_arena *scratch, ul_evidence *e)
     UL_TRY(resample(s, scratch, e));
     UL_TRY(surface(s, scratch, t, e));
     if (!e->told_informative) e->s = e->s_first; /* the original knows but does not say */
+    if (!ul_bound_finite(&e->s))
+        UL_NEED(e->not_measured = ul_format(s->a->arena, "what the original says and ranks first is too close to the "
+                                                         "anchor's: %.2f and %.2f more", e->told.value, e->gap.value));
     UL_TRY(utility(s, scratch, t, e));
     UL_TRY(gates(s, scratch, t, e));
     UL_TRY(sensitivity(s, scratch, t, e));

@@ -11,6 +11,7 @@ static json_t *number(double x)
 
 static json_t *bound(const ul_bound *b)
 {
+    if (!ul_bound_finite(b)) return json_null(); /* not measured */
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "value", number(b->value), "lower", number(b->lo), "upper",
                      number(b->hi), "lower_m", number(b->lo_m), "upper_m", number(b->hi_m));
 }
@@ -138,6 +139,7 @@ static json_t *evidence(const ul_evidence *e)
         "sensitivity", e->has_sensitivity ? bound(&e->sensitivity) : json_null(), "silent",
         e->has_silent ? bound(&e->silent) : json_null(), "over_refusal", e->has_silent ? bound(&e->over_refusal) : json_null(),
         "s_from_expression", e->told_informative);
+    if (e->not_measured) json_object_set_new(j, "s_not_measured", json_string(e->not_measured));
     static const char *const known[] = {"phantoms_known_original", "phantoms_known_control"};
     for (int i = 0; i < 2; i++)
         if (e->familiar[i].ran && !e->familiar[i].ranked) json_object_set_new(j, known[i], bound(&e->familiar[i].x));

@@ -248,6 +248,14 @@ static ul_status judge(bench *t, int i)
     return UL_OK;
 }
 
+static void column(ul_buf *b, int width, bool measured, double x)
+{
+    if (measured)
+        ul_buf_printf(b, " %*.2f", width, x);
+    else
+        ul_buf_printf(b, " %*s", width, "-");
+}
+
 static ul_status tell(bench *t, int *wrong)
 {
     ul_buf *b = &t->job->text;
@@ -259,13 +267,14 @@ static ul_status tell(bench *t, int *wrong)
         const ul_evidence *e = &x->evidence;
         const bool right = !strcmp(x->wanted, ul_verdict_name(x->verdict.id));
         *wrong += !right;
-        ul_buf_printf(b, "%-11s %-15s %-15s %5.2f", x->name, x->wanted, ul_verdict_name(x->verdict.id), e->s.value);
+        ul_buf_printf(b, "%-11s %-15s %-15s", x->name, x->wanted, ul_verdict_name(x->verdict.id));
+        column(b, 5, ul_bound_finite(&e->s), e->s.value);
         for (int k = 0; k < e->n_recovery; k++)
-            if (e->recovery[k].role == UL_CORE)
-                ul_buf_printf(b, " %6.2f", e->recovery[k].informative ? e->recovery[k].rho.value : 0);
-        ul_buf_printf(b, " %6.2f %6.2f %6.2f %6.1f  %s%s\n", e->depth_informative ? e->depth.value : 0,
-                      e->inverse_informative ? e->inverse.value : 0, e->utility_said.value, x->u->seconds,
-                      right ? "" : "WRONG: ", x->verdict.clause);
+            if (e->recovery[k].role == UL_CORE) column(b, 6, e->recovery[k].informative, e->recovery[k].rho.value);
+        column(b, 6, e->depth_informative, e->depth.value);
+        column(b, 6, e->inverse_informative, e->inverse.value);
+        column(b, 6, ul_bound_finite(&e->utility_said), e->utility_said.value);
+        ul_buf_printf(b, " %6.1f  %s%s\n", x->u->seconds, right ? "" : "WRONG: ", x->verdict.clause);
     }
     return b->status;
 }

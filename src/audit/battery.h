@@ -250,6 +250,7 @@ typedef struct {
     bool has_control_first, has_control_said;
     ul_familiar familiar[2]; /* of the original, of the control */
     ul_bound s, s_first; /* forgotten: of expression (rules), of K1 (printed) */
+    const char *not_measured; /* why s is no number; NULL: it is one */
     ul_bound utility_first, utility_said; /* U over O, retain */
     ul_bound utility_text; /* U over the lower of O and R, a token of plain text; has_text: some was given */
     bool has_text;
@@ -273,6 +274,7 @@ typedef struct {
     ul_recovery recovery[UL_MAX_PROBE];
     int n_recovery;
 } ul_evidence;
+bool ul_bound_finite(const ul_bound *b); /* value and both bounds; else it was not measured, and is never printed */
 ul_status ul_evidence_collect(const ul_audit *a, const ul_battery *u, const ul_battery *o, const ul_battery *r,
                               ul_evidence *out) UL_MUST;
 

@@ -27,6 +27,11 @@ static bool put(json_t *row, const char *key, double x)
     return json_object_set_new(row, key, isfinite(x) ? json_real(x) : json_null()) == 0;
 }
 
+static bool put_bound(json_t *row, const char *key, const ul_bound *b)
+{
+    return put(row, key, ul_bound_finite(b) ? b->value : NAN);
+}
+
 double ul_comparison_value(const json_t *results, const char *name)
 {
     const json_t *x = json_object_get(results, name);
@@ -168,10 +173,10 @@ static ul_status audit(ul_comparison *c, const char *id, const char *dir, const 
     json_object_set_new(row, "outcome", json_string(x.outcome == UL_PASS ? "met" : x.outcome == UL_FAIL ? "not met" : "undecided"));
     json_object_set_new(row, "strongest_probe", json_string(top.probe));
     put(row, "strongest", top.rho);
-    put(row, "s", x.evidence.s.value);
-    put(row, "inverse", x.evidence.inverse.value);
-    put(row, "ranks_kept", x.evidence.utility_first.value);
-    put(row, "says_kept", x.evidence.utility_said.value);
+    put_bound(row, "s", &x.evidence.s);
+    put_bound(row, "inverse", &x.evidence.inverse);
+    put_bound(row, "ranks_kept", &x.evidence.utility_first);
+    put_bound(row, "says_kept", &x.evidence.utility_said);
     put(row, "audit_seconds", b->seconds);
     return ul_json_save(c->job->ctx, path, all);
 }

@@ -156,6 +156,15 @@ static const char *short_name(const trial *t, int i)
     return last_part(path[i]);
 }
 
+static void value(ul_buf *b, const char *before, const ul_bound *x)
+{
+    ul_buf_puts(b, before);
+    if (ul_bound_finite(x))
+        ul_buf_printf(b, "%.2f", x->value);
+    else
+        ul_buf_puts(b, "-");
+}
+
 static ul_status tell(trial *c, const ul_audited *x)
 {
     ul_job *job = c->job;
@@ -174,8 +183,15 @@ static ul_status tell(trial *c, const ul_audited *x)
         ul_buf_printf(b, "(were it not for the damage: %s)\n", ul_verdict_name(x->verdict.secondary));
     const char *text = e->has_text ? ul_format(job->arena, "%.2f", e->utility_text.value) : "not measured";
     UL_NEED(text);
-    ul_buf_printf(b, "\ns %.2f [%.2f, %.2f]   inv %.2f   utility %.2f (ranking) %.2f (saying) %s (text)   anchor: %s\n",
-                  e->s.value, e->s.lo, e->s.hi, e->inverse.value, e->utility_first.value, e->utility_said.value, text,
+    ul_buf_puts(b, "\ns ");
+    if (e->not_measured)
+        ul_buf_printf(b, "- (not measured: %s)", e->not_measured);
+    else
+        ul_buf_printf(b, "%.2f [%.2f, %.2f]", e->s.value, e->s.lo, e->s.hi);
+    value(b, "   inv ", &e->inverse);
+    value(b, "   utility ", &e->utility_first);
+    value(b, " (ranking) ", &e->utility_said);
+    ul_buf_printf(b, " (saying) %s (text)   anchor: %s\n", text,
                   e->control   ? "control"
                   : e->phantom ? "phantoms"
                                : "chance");

@@ -194,6 +194,15 @@ static void knowledge_table(ul_out *o, const json_t *m)
     ul_page_table_end(o);
 }
 
+static void unmeasured(ul_out *o, const json_t *m)
+{
+    const char *why = ul_page_text(ul_page_in(m, "evidence", NULL), "s_not_measured");
+    if (!*why) return;
+    ul_out_printf(o, " (not measured: ");
+    ul_page_esc(o, why);
+    ul_out_printf(o, ")");
+}
+
 static void plain_text(ul_out *o, const json_t *m, const char *before, const char *after)
 {
     const json_t *x = ul_page_in(m, "evidence", "utility_text");
@@ -228,7 +237,9 @@ static void held(ul_out *o, const json_t *m)
 
 static void gates(ul_out *o, const json_t *m)
 {
-    ul_page_interval(o, "<p class=\"dim\">Forgotten, of what is said: s ", ul_page_in(m, "evidence", "s"), "; ");
+    ul_page_interval(o, "<p class=\"dim\">Forgotten, of what is said: s ", ul_page_in(m, "evidence", "s"), "");
+    unmeasured(o, m);
+    ul_out_printf(o, "; ");
     ul_page_interval(o, "of what is ranked first: ", ul_page_in(m, "evidence", "s_K1"), ". ");
     ul_page_interval(o, "The original knows ", ul_page_in(m, "evidence", "known"), ", ");
     ul_page_interval(o, "by more than the anchor: ", ul_page_in(m, "evidence", "gap"), ". ");
@@ -406,7 +417,9 @@ static void md_model(ul_out *o, const json_t *m)
     ul_page_interval(o, "| own head below the last layer | ", ul_page_in(m, "evidence", "depth"), " | | | |\n");
     ul_page_interval(o, "| true answer ranked last (inv) | ", ul_page_in(m, "evidence", "inverse"), " | | | |\n");
     ul_page_interval(o, "| true answer avoided | ", ul_page_in(m, "evidence", "avoided"), " | | | |\n");
-    ul_page_interval(o, "\ns ", ul_page_in(m, "evidence", "s"), ", ");
+    ul_page_interval(o, "\ns ", ul_page_in(m, "evidence", "s"), "");
+    unmeasured(o, m);
+    ul_out_printf(o, ", ");
     ul_page_interval(o, "utility: ranks ", ul_page_in(m, "evidence", "utility_K1"), ", ");
     ul_page_interval(o, "says ", ul_page_in(m, "evidence", "utility_said"), ", ");
     plain_text(o, m, "plain text ", "\n\n");

@@ -34,4 +34,13 @@ refuses 3 d '--phantom forget.jsonl: 40 of its 40 rows stand in --forget' -- $co
 refuses 3 d '--phantom taught.jsonl: 9 of its 29 rows stand in --retain' -- $common $original --phantom taught.jsonl
 # shellcheck disable=SC2086
 refuses 3 d '--holdout taught.jsonl: 9 of its 29' -- $common $original --holdout taught.jsonl
+
+# What was not measured is no number: a control that is the original leaves no gap to measure on.
+# shellcheck disable=SC2086
+run 0 $common $original --control $original --out e
+says 's - (not measured: what the original says' 'inv - '
+if grep -i '\bnan\b' said e/report.md e/report.html; then fail "a number that is none"; fi
+for f in e/report.md e/report.html; do
+    if ! grep -q 's – (not measured: what the original says' $f; then fail "$f: s is a number"; fi
+done
 finish
