@@ -212,7 +212,7 @@ ul_status ul_result_from_json(ul_ctx *ctx, ul_arena *arena, const ul_metric *met
 /* ---- evaluation --------------------------------------------------------------------------------------------------------- */
 /* Zero-filled, then ctx, arena, o; sets by name ("forget", "retain", "real_authors", "world_facts", "holdout"), or columns that were
  * kept; then run. Results whose data or inputs are absent are left out. */
-enum { UL_MAX_SET = 8, UL_MAX_COLUMNS = 24, UL_MAX_RESULT = 128 };
+enum { UL_MAX_SET = 8, UL_MAX_COLUMNS = 24, UL_MAX_RESULT = 128, UL_MAX_LEAK = 16 };
 typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;
@@ -227,6 +227,8 @@ typedef struct {
     int n_columns;
     ul_named_result result[UL_MAX_RESULT], control[UL_MAX_RESULT], original[UL_MAX_RESULT];
     int n_result, n_control, n_original;
+    ul_result_spec leak[UL_MAX_LEAK]; /* leak@k for the k of ul_evaluation_leak */
+    int n_leak;
     bool asked, named[UL_MAX_RESULT], wanted[UL_MAX_RESULT]; /* by place in the table; see ul_evaluation_ask */
 } ul_evaluation;
 ul_status ul_evaluation_add(ul_evaluation *e, const char *name, ul_records *records) UL_MUST;
@@ -235,6 +237,9 @@ ul_status ul_evaluation_original(ul_evaluation *e, const char *path) UL_MUST; /*
 /* Only these: names of results or ids of metrics, joined with commas, and what they are computed from; "all": also what needs
  * gradients. NULL: all that needs forward passes only. A named result that cannot be had is UL_E_USAGE when it runs. */
 ul_status ul_evaluation_ask(ul_evaluation *e, const char *list) UL_MUST;
+/* "2,16": forget_leak_at_2 and forget_leak_at_16 too; after ul_evaluation_ask. */
+ul_status ul_evaluation_leak(ul_evaluation *e, const char *list) UL_MUST;
+const ul_result_spec *ul_evaluation_spec(const ul_evaluation *e, const char *name); /* of a result; NULL: none of that name */
 unsigned ul_evaluation_needs(const ul_evaluation *e); /* every column that a wanted result reads */
 /* Fills result[]; JSON (either may be NULL): all = open-unlearning's log, summary = name -> aggregate. */
 ul_status ul_evaluation_run(ul_evaluation *e, json_t *all, json_t *summary) UL_MUST;

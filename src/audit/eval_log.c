@@ -156,8 +156,20 @@ ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const u
     if (!n_named) return ul_fail(ctx, UL_E_INPUT, "%s: no result of TOFU in it (a TOFU_EVAL.json is wanted)", path);
     const char *name;
     json_t *entry;
-    json_object_foreach(j, name, entry) if (!ul_tofu_result(name))
-        ul_note(ctx, UL_LOG_WARN, "%s: \"%s\" is no result that is known here and was left out", path, name);
+    json_object_foreach(j, name, entry)
+    {
+        ul_result_spec leak;
+        ul_result *x;
+        if (ul_tofu_result(name)) continue;
+        UL_TRY(ul_leak_named(arena, name, &leak));
+        if (!leak.name || *n_out == UL_MAX_RESULT) {
+            ul_note(ctx, UL_LOG_WARN, "%s: \"%s\" is no result that is known here and was left out", path, name);
+            continue;
+        }
+        UL_NEED(x = UL_NEW(arena, ul_result, 1));
+        UL_TRY(one(r, &leak, entry, out, *n_out, x));
+        out[(*n_out)++] = (ul_named_result){leak.name, x};
+    }
     if (log) *log = j;
     return UL_OK;
 }

@@ -233,6 +233,37 @@ ul_status ul_evaluation_ask(ul_evaluation *e, const char *list)
     return UL_OK;
 }
 
+ul_status ul_evaluation_leak(ul_evaluation *e, const char *list)
+{
+    int n;
+    const ul_result_spec *spec = ul_tofu_results(&n);
+    for (const char *s = list; s && *s;) {
+        int64_t k;
+        const char *text = ul_strndup(e->arena, s, strcspn(s, ","));
+        UL_NEED(text);
+        if (!ul_parse_int(text, &k) || k < 1 || k > 1000000)
+            return ul_fail(e->ctx, UL_E_USAGE, "--leak-k takes numbers of samples, 1 or more, joined with commas: not \"%s\"", text);
+        if (e->n_leak == UL_MAX_LEAK)
+            return ul_fail(e->ctx, UL_E_USAGE, "--leak-k takes at most %d numbers", UL_MAX_LEAK);
+        UL_TRY(ul_leak_result(e->arena, k, &e->leak[e->n_leak]));
+        bool twice = ul_tofu_result(e->leak[e->n_leak].name) != NULL; /* the table has it already */
+        for (int i = 0; i < e->n_leak; i++) twice |= !strcmp(e->leak[i].name, e->leak[e->n_leak].name);
+        e->n_leak += !twice;
+        s += strlen(text);
+        s += *s == ',';
+    }
+    for (int i = 0; list && i < n; i++)
+        e->wanted[i] |= !strcmp(spec[i].name, "forget_sample_ROUGE") || !strcmp(spec[i].name, "forget_leak_at_1");
+    return UL_OK;
+}
+
+const ul_result_spec *ul_evaluation_spec(const ul_evaluation *e, const char *name)
+{
+    for (int i = 0; i < e->n_leak; i++)
+        if (!strcmp(e->leak[i].name, name)) return &e->leak[i];
+    return ul_tofu_result(name);
+}
+
 unsigned ul_evaluation_needs(const ul_evaluation *e)
 {
     int n;
@@ -278,6 +309,13 @@ ul_status ul_evaluation_run(ul_evaluation *e, json_t *all, json_t *summary)
             return ul_fail(e->ctx, UL_E_USAGE, "--metrics %s: there is no %s to compute it from", specs[i].name, lack);
         if (lack) ul_note(e->ctx, UL_LOG_DEBUG, "%s: left out, there is no %s", specs[i].name, lack);
         else UL_TRY(run_one(e, &specs[i], metric, all, summary));
+    }
+    for (int i = 0; i < e->n_leak; i++) {
+        const ul_metric *metric;
+        UL_TRY(ul_metric_find(e->ctx, e->leak[i].metric, &metric));
+        const char *lack = lacking(e, &e->leak[i], metric);
+        if (lack) return ul_fail(e->ctx, UL_E_USAGE, "--leak-k: there is no %s to compute it from (--samples)", lack);
+        UL_TRY(run_one(e, &e->leak[i], metric, all, summary));
     }
     return UL_OK;
 }

@@ -36,6 +36,7 @@ static const ul_param params[] = {
 
 static const ul_param sampling_params[] = {
     {"samples", UL_INT, 0, 0, 1 << 16, NULL, "sampled answers a forget row, for leak@k and its bound; 0: none", NULL},
+    {"leak-k", UL_TEXT, 0, 0, 0, NULL, "leak@k of sampled answers for these k too, joined with commas (2,16,128), each at most --samples", ""},
     {"temperature", UL_REAL, 1, 1e-6, 100, NULL, "of sampled answers", NULL},
     {"top-p", UL_REAL, 1, 0, 1, NULL, "sample from the smallest set of tokens with this probability", NULL},
     {"top-k", UL_INT, 0, 0, 1 << 20, "tokens", "sample from this many; 0: all", NULL},
@@ -140,7 +141,7 @@ static ul_status table(ul_job *job, ul_evaluation *e, json_t *intervals)
         ul_buf_printf(b, "%s: %lld rows%s", e->set_name[i], (long long)e->set[i]->n, i + 1 < e->n_set ? ", " : "\n\n");
     ul_buf_printf(b, "%-30s %10s   %-20s %s\n", "result", "value", "95 % interval", "better");
     for (int i = 0; i < e->n_result; i++) {
-        const ul_result_spec *spec = ul_tofu_result(e->result[i].name);
+        const ul_result_spec *spec = ul_evaluation_spec(e, e->result[i].name);
         const ul_result *r = e->result[i].result;
         const ul_metric *m;
         ul_interval iv = {0};
@@ -207,7 +208,7 @@ static ul_status refuse(ul_job *job, const char *given, const char *const *names
 
 static ul_status run_log(ul_job *job, ul_evaluation *e)
 {
-    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "columns", "out", "metrics", NULL};
+    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "columns", "out", "metrics", "leak-k", NULL};
     const char *path = ul_job_text(job, "logs"), *control = ul_job_text(job, "reference-logs");
     const char *original = ul_job_text(job, "original-logs");
     json_t *log, *intervals = json_object();
@@ -221,6 +222,8 @@ static ul_status run_log(ul_job *job, ul_evaluation *e)
         UL_TRY(ul_log_same_data(job->ctx, job->arena, control, e->result, e->n_result, e->control, e->n_control));
     if (original)
         UL_TRY(ul_log_same_data(job->ctx, job->arena, original, e->result, e->n_result, e->original, e->n_original));
+    for (int i = 0; i < e->n_result && e->n_leak < UL_MAX_LEAK; i++) /* leak@k by its name */
+        if (!ul_tofu_result(e->result[i].name)) UL_TRY(ul_leak_named(job->arena, e->result[i].name, &e->leak[e->n_leak++]));
     if (ul_job_int(job, "entity-rows")) UL_TRY(set_entities(job, e));
     UL_TRY(table(job, e, intervals));
     return log_json(job, e, log, intervals);
@@ -375,6 +378,7 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
                        "--choices FILES)");
     if (out) UL_TRY(ul_job_out_name(job, &out));
     UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
+    UL_TRY(ul_evaluation_leak(e, ul_job_text(job, "leak-k")));
     UL_TRY(ul_manifest_begin(job, &m));
     UL_TRY(ul_job_backend(job, &be));
     UL_TRY(open_model(job, e, be, &m));
@@ -397,6 +401,7 @@ static ul_status run_columns(ul_job *job, ul_evaluation *e)
     UL_TRY(refuse(job, "columns", not_with));
     if (out) UL_TRY(ul_job_out_name(job, &out));
     UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
+    UL_TRY(ul_evaluation_leak(e, ul_job_text(job, "leak-k")));
     UL_TRY(ul_columns_load(job->ctx, job->arena, path, e->columns, &e->n_columns, &origin));
     UL_TRY(ul_manifest_begin(job, &m));
     UL_TRY(ul_manifest_file(job, &m, "columns", path));

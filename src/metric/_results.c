@@ -121,6 +121,23 @@ const ul_result_spec *ul_tofu_result(const char *name)
     return NULL;
 }
 
+ul_status ul_leak_result(ul_arena *a, int64_t k, ul_result_spec *out)
+{
+    *out = (ul_result_spec){.metric = "leak_at_k", .better = UL_BETTER_LOWER, .from = {OF("data", "forget_sample_ROUGE")}};
+    UL_NEED(out->name = ul_format(a, "forget_leak_at_%lld", (long long)k));
+    UL_NEED(out->args = ul_format(a, "k=%lld score=rougeL_recall", (long long)k));
+    return UL_OK;
+}
+
+ul_status ul_leak_named(ul_arena *a, const char *name, ul_result_spec *out)
+{
+    static const char prefix[] = "forget_leak_at_";
+    int64_t k;
+    *out = (ul_result_spec){0};
+    if (strncmp(name, prefix, sizeof prefix - 1) || !ul_parse_int(name + sizeof prefix - 1, &k) || k < 1) return UL_OK;
+    return ul_leak_result(a, k, out);
+}
+
 ul_status ul_result_args(ul_arena *a, const ul_result_spec *spec, ul_args *out)
 {
     const ul_metric *m;

@@ -47,6 +47,10 @@ typedef struct {
  * Results come after what they are computed from. A result is absent when it needs a control and there is none. */
 const ul_result_spec *ul_tofu_results(int *n);
 const ul_result_spec *ul_tofu_result(const char *name); /* NULL = none of that name */
+/* "forget_leak_at_<k>" of the sampled answers, for a k that is not in the table. */
+ul_status ul_leak_result(ul_arena *a, int64_t k, ul_result_spec *out) UL_MUST;
+/* The same by its name; out->name NULL: it is another one's. */
+ul_status ul_leak_named(ul_arena *a, const char *name, ul_result_spec *out) UL_MUST;
 
 /* Everything that is known about one model: columns of passes, results so far, results of the control. */
 typedef struct {

@@ -50,6 +50,24 @@ run 0 eval --columns e/columns.sqlite --original-logs e/TOFU_EVAL.json --metrics
 says "the original's utility is 0" 'it compares with a retrained control'
 mv hidden model
 
+# leak@k of k drawn answers: k = 1 and all as they are without the flag, k = 2 by going through all pairs of the answers' scores.
+agg() {
+    tr -d '\n ' < "$1" | grep -o "\"$2\":\({\"agg_value\":\)\?[-0-9.e]*" | grep -o '[-0-9.e]*$'
+}
+mv model hidden
+run 0 eval --columns e/columns.sqlite --metrics leak_at_k --leak-k 1,2,5,2 --quiet --out leak
+[ "$(agg leak/TOFU_SUMMARY.json forget_leak_at_5)" = "$(agg leak/TOFU_SUMMARY.json forget_leak_at_all)" ] || fail 'the best of all 5'
+pairs=$(tr -d '\n ' < leak/TOFU_EVAL.json | sed 's/.*"forget_sample_ROUGE":{//; s/"forget_[a-zR].*//' |
+    grep -o '"rougeL_recall":\[[^]]*' | sed 's/.*\[//' |
+    awk -F, '{for (i = 1; i < NF; i++) for (j = i + 1; j <= NF; j++) {s += $i > $j ? $i : $j; n++}} END {printf "%.9f", s / n}')
+[ "$(agg leak/TOFU_SUMMARY.json forget_leak_at_2 | awk '{printf "%.9f", $1}')" = "$pairs" ] || fail "leak@2, by pairs $pairs"
+run 0 eval --logs leak/TOFU_EVAL.json
+grep -q "^forget_leak_at_2  *$(echo "$pairs" | awk '{printf "%.4f", $1}')" said || fail 'leak@2 from the log'
+refuses 2 x '5 samples are too few for k = 6' -- eval --columns e/columns.sqlite --leak-k 6
+refuses 2 x '--leak-k' '"0"' -- eval --columns e/columns.sqlite --leak-k 2,0
+mv hidden model
+refuses 2 x '--leak-k' '--samples' -- eval --model model --forget forget.jsonl --leak-k 2
+
 # A run that wrote no perturbed answers has no columns of them.
 sed 's/, "perturbed_answer.*\], /, /; s/"paraphrased_answer": "[^"]*", //' forget.jsonl > plain.jsonl
 run 0 eval --model model --forget plain.jsonl --metrics probability,exact_memorization --quiet --out some
