@@ -83,6 +83,7 @@ static ul_status run(ul_job *job)
         UL_TRY(ul_training_start(&t));
         UL_TRY(ul_training_run(&t, &last, &steps));
     }
+    UL_TRY(ul_training_check(&t, steps));
     UL_TRY(ul_training_save(&t));
     return report(&t, &last, steps);
 }

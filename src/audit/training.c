@@ -211,7 +211,7 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
                                     .pad_id = ul_tokenizer_special(t->tok).pad},
                         .n_samples = t->forget_docs->n, .out_dir = t->out, .recipe_digest = t->manifest.recipe_digest,
                         .save_every = ul_job_int(job, "save-every"), .resume = ul_job_flag(job, "resume"),
-                        .what = job->kind->id};
+                        .on_step = job->method ? ul_training_watch : NULL, .on_step_user = t, .what = job->kind->id};
     UL_TRY(ul_run_train(job->ctx, &run, last, steps));
     if (*steps >= t->recipe.steps || last->stopped) return UL_OK;
     return ul_fail(job->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld; %s", (long long)*steps, (long long)t->recipe.steps,

@@ -25,6 +25,7 @@ typedef struct {
     bool retain_text; /* a wrapper reads the retain documents, whether the method does or not */
     ul_manifest manifest;
     bool lora, dry; /* dry: nothing is written (plan) */
+    bool diverged;  /* and it has been told */
     bool finished;  /* --resume, and OUT is complete already */
 } ul_training;
 
@@ -46,6 +47,9 @@ ul_status ul_training_start(ul_training *t) UL_MUST;
 ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
 /* The same for a method that is a procedure. */
 ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
+/* Warns where the model is worse than guessing: after a step (ul_run's on_step); at the end, for the manifest. */
+void ul_training_watch(void *training, int64_t step, const ul_step_result *r);
+ul_status ul_training_check(ul_training *t, int64_t steps) UL_MUST;
 /* A method that is a guard: OUT/guard.json and the manifest are all it writes; ends the job. */
 ul_status ul_training_guard(ul_training *t) UL_MUST;
 ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest; the checkpoint is removed */

@@ -168,5 +168,20 @@ head -n 2 forget.jsonl | cat - retain.jsonl > both.jsonl
 run 0 forget --model model --forget forget.jsonl --retain both.jsonl --method npo --steps 1 --batch 2 --out both
 says 'warning: 2 of the 6 forget rows'
 run 0 forget --model model $forget --out apart
+grep -q diverged apart/manifest.json && fail 'a run at its defaults counts as diverged'
 if grep -q warning said; then fail 'a warning without a reason'; fi
+
+# A model that has become worse than guessing: a warning, once, with what to change; the run is a run all the same.
+diverged() { # TEXT ARGS...
+    text=$1
+    shift
+    run 0 forget --model model --forget forget.jsonl "$@" --quiet --force --out worse
+    says 'warning: the model has diverged' 'take a smaller --lr' "$text"
+    [ "$(grep -c 'warning: the model has diverged' said)" = 1 ] || fail 'told more than once'
+    grep -q '"diverged"' worse/manifest.json || fail 'the manifest does not say that the model has diverged'
+}
+diverged '--retain FILE' --method ga --lr 10 --schedule constant --steps 20
+diverged --graddiff.gamma --method graddiff --retain retain.jsonl --lr 10 --schedule constant --steps 20
+diverged --tv.scale --method tv --tv.scale 1000 --lr 0.5 --steps 5
+diverged 'of retain answers' --method rmu --retain retain.jsonl --lr 10 --schedule constant --steps 20
 finish
