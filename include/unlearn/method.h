@@ -32,8 +32,9 @@ enum {
     UL_NEED_FORGET_STATE = 1 << 21,   /* the reference's hidden states of the forget documents, where `state` looks */
     UL_NEED_ALT_STATE = 1 << 22,      /* of the alternate documents, where it looks at forget documents          */
     UL_NEED_RETAIN_STATE = 1 << 23,   /* of the retain documents                                                 */
-    UL_NEED_INFORMED_START = 1 << 24  /* adapters, where there are any, start in the directions that the forget set's Fisher
+    UL_NEED_INFORMED_START = 1 << 24, /* adapters, where there are any, start in the directions that the forget set's Fisher
                                          information weighs most against the retain set's (FILA)                 */
+    UL_NEED_FORGET_LENS = 1 << 25 /* log-probs of the forget document as inner blocks have them (the logit lens)    */
 };
 
 /* Models of fewer blocks have defaults of their own where the papers' were found on models of billions of parameters. */
@@ -97,6 +98,8 @@ typedef struct {
     double *drival;      /* [n] out, zeroed by the caller                                                      */
     const double *dist;  /* [n] distance of the token's hidden states to their target, as ul_state says         */
     double *ddist;       /* [n] out, zeroed by the caller                                                      */
+    const double *lens;  /* [n] mean over the inner blocks of log p(token) as the logit lens reads their states  */
+    double *dlens;       /* [n] out, zeroed by the caller                                                      */
     double token_share;  /* of a token in the mean over documents of the means over their scored tokens        */
     double dual;         /* the multiplier, of methods that have one                                           */
     double epoch;        /* how far the run is, in its `epochs`; the same for all documents of a step          */

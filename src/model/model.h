@@ -23,6 +23,7 @@ typedef struct {
     void *p;            /* [rows, cols]                                                                                */
     void *g;            /* [rows, cols] gradient, NULL when frozen                                                     */
     void *g2;           /* a second gradient chain: the gather side of a tied embedding; added to g by ul_model_grad_ready */
+    void *lens;         /* a third one: of the logit lens, once it was asked for a gradient; or NULL                    */
     void *base;         /* what p was before an adapter's modules_to_save took its place (UL_PASS_BASE reads it); or NULL */
     void *panel;        /* packed for reading at full speed, or NULL                                                   */
     bool is_norm, is_bias, is_embedding, is_head;
@@ -200,6 +201,18 @@ ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass) UL_MUST; /*
 /* A view of the hidden state after `layer` blocks (0 = embedding as the first block reads it; n_layer = before the final norm,
  * n_layer + 1 = after it) of the last forward that kept it (UL_PASS_GRAD or UL_PASS_STATES keeps all, from where it started). */
 const void *ul_model_hidden(const ul_model *m, int layer);
+/* The logit lens (lens.c): log p of the labels of rows first .. first + n - 1 as the final norm and the head read them from the
+ * state after `layer` blocks of the last forward; coef, or NULL: d loss / d logp, whose gradient is added to a chain of its own
+ * for the norm and the head (ul_model_grad_ready adds it to theirs) and written to dx for the tokens (a seed over batch->row). */
+typedef struct {
+    const ul_batch *batch;
+    int layer;
+    int32_t first, n;
+    double *logp;       /* [n] or NULL */
+    const double *coef; /* [n] or NULL */
+    void *dx;           /* [n, C] real, with coef */
+} ul_lens;
+ul_status ul_model_lens(ul_ctx *ctx, ul_arena *arena, ul_model *m, const ul_lens *l) UL_MUST;
 /* The lowest block in which a weight moves: -1 when the embedding does, n_layer when none does. */
 int ul_model_lowest(const ul_model *m);
 /* [V, C] of the output matrix as it is now, real. */

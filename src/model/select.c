@@ -158,7 +158,7 @@ static ul_status give_gradient(ul_model *m, ul_matrix *x)
         ul_weight *p = x->part[k];
         p->g = ul_part_of(m->be, x->g, at), p->g2 = x->g2;
         at += p->rows * p->cols;
-        p->ga = p->gb = NULL;
+        p->ga = p->gb = p->lens = NULL;
     }
     if (!x->adapter_trains || !w->r) return UL_OK;
     void *ga = ul_alloc(m->grad_arena, (size_t)(w->r * x->cols), esize), *gb = ul_alloc(m->grad_arena, (size_t)(x->rows * w->r), esize);
@@ -216,15 +216,29 @@ int ul_model_trainables(ul_model *m, ul_trainable **out)
     return m->n_trainable;
 }
 
+/* The lens's chains, added to the gradients where wanted, are zero again. */
+static void lens_chains(ul_model *m, bool add)
+{
+    ul_weight *const reads[] = {m->own_head, m->top[W_HEAD], m->top[W_NF], m->top[B_NF]};
+    for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {
+        const ul_weight *w = reads[i];
+        if (!w || !w->lens) continue;
+        if (add) m->be->k->copy(m->be, w->rows * w->cols, w->lens, w->g, true);
+        m->be->k->fill_rows(m->be, w->rows, w->cols, NULL, w->lens);
+    }
+}
+
 void ul_model_grad_zero(ul_model *m)
 {
     for (int i = 0; i < m->n_trainable; i++) m->be->k->fill_rows(m->be, 1, m->trainable[i].n, NULL, m->trainable[i].g);
     for (int i = 0; i < m->n_matrix; i++)
         if (m->matrix[i].g2) m->be->k->fill_rows(m->be, 1, m->matrix[i].rows * m->matrix[i].cols, NULL, m->matrix[i].g2);
+    lens_chains(m, false);
 }
 
 void ul_model_grad_ready(ul_model *m)
 {
+    lens_chains(m, true);
     for (int i = 0; i < m->n_matrix; i++) {
         ul_matrix *x = &m->matrix[i];
         if (!x->g2) continue;

@@ -10,6 +10,7 @@ typedef struct {
     double *kl, *ce;      /* [n_row] or NULL                  */
     double *gap, *gap_coef;   /* [n_row] or NULL              */
     double *dist, *ddist;     /* [n_row] or NULL              */
+    double *lens, *dlens;     /* [n_row] or NULL              */
     double *rival, *rival_coef; /* [n_row] or NULL            */
     double *soft_coef;    /* [n_row] or NULL: of kl or ce     */
     double *ref;          /* [n_row] or NULL                  */
@@ -104,6 +105,10 @@ static ul_status rows_new(ul_trainer *t, const ul_batch *b, rows *r)
     if (t->needs & UL_NEED_FORGET_RIVAL) {
         UL_NEED(r->rival = UL_NEW(t->step, double, n));
         UL_NEED(r->rival_coef = UL_NEW(t->step, double, n));
+    }
+    if (t->needs & UL_NEED_FORGET_LENS) {
+        UL_NEED(r->lens = UL_NEW(t->step, double, n));
+        UL_NEED(r->dlens = UL_NEW(t->step, double, n));
     }
     if (t->needs & UL_NEED_STATE) {
         UL_NEED(r->dist = UL_NEW(t->step, double, n));
@@ -226,6 +231,7 @@ static void losses(ul_trainer *t, const ul_batch *b, int32_t n, const rows *r, c
             if (r->gap) x->gap = r->gap + first, x->dgap = r->gap_coef + first;
             if (r->rival) x->rival = r->rival + first, x->drival = r->rival_coef + first;
             if (r->dist) x->dist = r->dist + first, x->ddist = r->ddist + first;
+            if (r->lens) x->lens = r->lens + first, x->dlens = r->dlens + first;
             x->token_share = counts->token_share[b->doc_side[d]];
             if (x->token_share == 0) x->token_share = 1 / (x->n_seq * x->n);
             x->dual = counts->dual, x->epoch = counts->epoch;
@@ -296,11 +302,13 @@ ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples
     UL_TRY(ul_model_forward(t->ctx, t->o.model, &pass));
     for (int32_t i = 0; headless && i < b->n_row; i++) r.logp[i] = (double)NAN; /* no head, no likelihood */
     if (states) UL_TRY(ul_state_look(t, b, samples, step, r.ref_state, NULL, r.dist, NULL));
+    if (r.lens) UL_TRY(ul_lens_look(t, b, r.lens));
     losses(t, b, n, &r, counts, sums);
     if (!isfinite(sums->loss)) return bad_loss(t, step, sums->loss);
     ul_seed *seed;
     if (states) {
         UL_TRY(ul_state_seeds(t, b, samples, step, r.ref_state, r.ddist, &seed, &pass.n_seed));
+        if (r.lens) UL_TRY(ul_lens_seeds(t, b, r.dlens, seed, &pass.n_seed));
         pass.seed = seed;
     }
     return ul_model_backward(t->ctx, t->o.model, &pass);

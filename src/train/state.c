@@ -296,7 +296,7 @@ ul_status ul_state_seeds(ul_trainer *t, const ul_batch *b, const ul_sample *samp
     const ul_shape *shape = ul_model_shape(t->o.model);
     void **dx = UL_NEW(t->step, void *, shape->n_layer);
     int32_t *row = UL_NEW(t->step, int32_t, b->n_row);
-    UL_NEED(*seed = UL_NEW(t->step, ul_seed, shape->n_layer));
+    UL_NEED(*seed = UL_NEW(t->step, ul_seed, 2 * shape->n_layer)); /* with room for those of the lens */
     if (!dx || !row) return UL_E_RESOURCE;
     *n_seed = 0;
     for (int32_t i = 0; i < b->n_row; i++) row[i] = b->row[i] + 1;

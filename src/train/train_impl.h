@@ -72,6 +72,9 @@ ul_status ul_state_look(ul_trainer *t, const ul_batch *b, const ul_sample *sampl
                         const double *ddist, double *dist, void *const *dx) UL_MUST;
 ul_status ul_state_seeds(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step, const void *const *doc_ref,
                          const double *ddist, ul_seed **seed, int *n_seed) UL_MUST;
+/* UL_NEED_FORGET_LENS: adds into out [n_row]; coef [n_row]: d loss / d out, behind the seeds that there are (lens.c). */
+ul_status ul_lens_look(ul_trainer *t, const ul_batch *b, double *out) UL_MUST;
+ul_status ul_lens_seeds(ul_trainer *t, const ul_batch *b, const double *coef, ul_seed *seed, int *n_seed) UL_MUST;
 /* mmd.c: part [n]; with w [n], g [n, C] is the gradient of sum w part by x, and part is not meant. */
 enum { UL_MMD_TOKENS = 32 };
 void ul_mmd(int32_t n, int32_t C, const double *x, const double *y, const double *w, double *part, double *g);

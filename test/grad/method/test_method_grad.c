@@ -8,7 +8,7 @@
 enum { N = 3 }; /* samples: of different lengths, one without a retain document, one with an empty forget side */
 static const int32_t length[N][UL_N_SIDE] = {{5, 3, 4}, {2, 6, 0}, {1, 2, 7}};
 
-enum { LOGP, KL, CE, GAP, RIVAL, DIST, N_SCORE };
+enum { LOGP, KL, CE, GAP, RIVAL, DIST, LENS, N_SCORE };
 typedef double score[N][UL_N_SIDE][8];
 typedef struct {
     score x[N_SCORE], d[N_SCORE], ref; /* what a method reads of the model, its gradient, log p of the reference */
@@ -26,7 +26,7 @@ static void fill(numbers *x)
         for (int s = 0; s < UL_N_SIDE; s++)
             for (int t = 0; t < 8; t++) {
                 x->ref[i][s][t] = -4 * draw(k++);
-                for (int q = 0; q < N_SCORE; q++) x->x[q][i][s][t] = (q == LOGP || q == RIVAL ? -4 : 2) * draw(k++);
+                for (int q = 0; q < N_SCORE; q++) x->x[q][i][s][t] = (q == LOGP || q == RIVAL || q == LENS ? -4 : 2) * draw(k++);
             }
 }
 
@@ -47,8 +47,8 @@ static double loss_at(const ul_method *m, const ul_args *a, numbers *x, double e
                                 .logp = x->x[LOGP][i][s], .dlogp = x->d[LOGP][i][s], .kl = x->x[KL][i][s],
                                 .dkl = x->d[KL][i][s], .ce = x->x[CE][i][s], .dce = x->d[CE][i][s],
                                 .gap = x->x[GAP][i][s], .dgap = x->d[GAP][i][s], .rival = x->x[RIVAL][i][s], .drival = x->d[RIVAL][i][s],
-                                .dist = x->x[DIST][i][s],
-                                .ddist = x->d[DIST][i][s], .dual = 0.7, .epoch = epoch, .progress = epoch / 10,
+                                .dist = x->x[DIST][i][s], .ddist = x->d[DIST][i][s], .lens = x->x[LENS][i][s], .dlens = x->d[LENS][i][s],
+                                .n_layer = 3, .dual = 0.7, .epoch = epoch, .progress = epoch / 10,
                                 .token_share = length[i][s] ? 1 / (n_seq[s] * length[i][s]) : 0};
         sum += m->loss(a, &side[UL_FORGET], &side[UL_ALT], &side[UL_RETAIN]);
     }
