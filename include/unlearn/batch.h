@@ -37,9 +37,10 @@ typedef struct {
     const int32_t *doc_sample;                      /* [n_doc]                                                   */
     const int32_t *doc_row;                         /* [n_doc + 1] in rows                                       */
     const int64_t *doc_id;                          /* [n_doc] row in its data set, or NULL: nobody asks         */
-    /* Shared prefixes, or NULL: the first doc_prefix[d] tokens of document d are those of the earlier document doc_parent[d]
-     * and stand only there. Its own tokens attend to them. `longest` counts them, and a row that predicts the first own token
-     * is the parent's. Scores have the bits of unshared documents; gradients are sums in another order. */
+    /* Shared prefixes, or NULL: the first doc_prefix[d] tokens of document d are those of the earlier document
+     * doc_parent[d] and stand only there. Its own tokens attend to them. `longest` counts them, and a row that predicts
+     * the first own token is the parent's. Scores have the bits of unshared documents; gradients are sums in another
+     * order. */
     const int32_t *doc_parent, *doc_prefix;         /* [n_doc]; parent -1, prefix 0: none                        */
 } ul_batch;
 

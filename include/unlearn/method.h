@@ -1,8 +1,9 @@
-/* method.h - an unlearning method is arithmetic on per-token log-probabilities (and what the trainer plans from `needs`).
+/* method.h - an unlearning method is arithmetic on per-token log-probabilities (and what the trainer plans from
+ * `needs`).
  *
- * The trainer runs the passes; a method sees numbers only: no file, no device, no thread. `loss` is called once a sample
- * (one forget, one alternate, one retain document, some of them absent), in the order of the samples, and the trainer
- * adds the results in that order in double: so neither the loss nor its gradient depends on how a step is cut.
+ * The trainer runs the passes; a method sees numbers only: no file, no device, no thread. `loss` is called once a
+ * sample (one forget, one alternate, one retain document, some of them absent), in the order of the samples, and the
+ * trainer adds the results in that order in double: so neither the loss nor its gradient depends on how a step is cut.
  * Denominators are those of the whole step (n_tok, n_seq), never of a micro-batch, unless --match says so. */
 #ifndef UNLEARN_METHOD_H
 #define UNLEARN_METHOD_H
@@ -37,7 +38,8 @@ enum {
     UL_NEED_FORGET_LENS = 1 << 25 /* log-probs of the forget document as inner blocks have them (the logit lens)    */
 };
 
-/* Models of fewer blocks have defaults of their own where the papers' were found on models of billions of parameters. */
+/* Models of fewer blocks have defaults of their own where the papers' were found on models of billions of
+ * parameters. */
 enum { UL_FEW_BLOCKS = 8 };
 
 /* ---- what is measured of hidden states ---- */
@@ -56,8 +58,8 @@ typedef enum {
     UL_TARGET_MOVED      /* the same + steer * (mean of the alternates' states - mean of the forget documents'), both under
                             the reference, at their scored tokens                                               */
 } ul_target;
-/* Of one side's documents: at every scored token itself, the mean over blocks first, first + step .. <= last (from 0; their
- * outputs). `by_norm`: steer counts in mean lengths |h| of the forget documents of the run's first step. */
+/* Of one side's documents: at every scored token itself, the mean over blocks first, first + step .. <= last (from 0;
+ * their outputs). `by_norm`: steer counts in mean lengths |h| of the forget documents of the run's first step. */
 typedef struct {
     int first, last, step;
     ul_distance distance;
@@ -127,10 +129,11 @@ typedef struct {
     /* The multiplier after a step whose constraint came to this, `epoch` epochs into the run; < 0: the first one. */
     double (*dual)(const ul_args *, double dual, double constraint, double epoch);
     double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain); /* NULL: a procedure (procedure.h) */
-    /* Defaults of the run that this method brings along, key and value in turn, NULL at the end: they hold where the user
-     * gives none. lr_scale: of the learning rate of small models (ul_recipe_lr_for); 0 is 1. */
+    /* Defaults of the run that this method brings along, key and value in turn, NULL at the end: they hold where the
+     * user gives none. lr_scale: of the learning rate of small models (ul_recipe_lr_for); 0 is 1. */
     const char *const *recipe;
-    /* The same of small models (ul_recipe_small), over `recipe`; a key that begins with "." is a parameter of the method's own. */
+    /* The same of small models (ul_recipe_small), over `recipe`; a key that begins with "." is a parameter of the
+     * method's own. */
     const char *const *small;
     double lr_scale;
 } ul_method;

@@ -52,7 +52,7 @@ static ul_status measured(ul_comparison *c)
     return b->status;
 }
 
-/* ---- verdicts ------------------------------------------------------------------------------------------------------------- */
+/* ---- verdicts ---------------------------------------------------------------------------------------------------- */
 static const char *text(const json_t *row, const char *key)
 {
     const char *s = json_string_value(json_object_get(row, key));

@@ -25,7 +25,8 @@ const ul_param ul_data_params[] = {
 
 const ul_param ul_lora_params[] = {
     {"lora", UL_TEXT, 0, 0, 0, NULL, "train low-rank adapters instead: targets by name, joined with commas, a regular expression for "
-     "the whole module name, or all-linear; writes a PEFT directory", ""},
+     "the whole module name, or all-linear; writes a PEFT directory. Methods that change whole weights (editing, Fisher information, noise ...) "
+     "do so, and the adapter is fitted to the change", ""},
     {"lora-r", UL_INT, 8, 1, 1024, NULL, "rank", NULL},
     {"lora-alpha", UL_REAL, 16, 1e-6, 1e6, NULL, "scale: alpha / r", NULL},
     {"lora-rslora", UL_BOOL, 0, 0, 1, NULL, "scale: alpha / sqrt(r)", NULL},

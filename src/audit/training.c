@@ -2,6 +2,14 @@
 #include "audit/training.h"
 #include <string.h>
 
+static ul_status add_adapter(ul_job *job, ul_model *model)
+{
+    const ul_lora l = {.r = (int)ul_job_int(job, "lora-r"), .alpha = ul_job_num(job, "lora-alpha"),
+                       .rslora = ul_job_flag(job, "lora-rslora"), .targets = ul_job_text(job, "lora"),
+                       .seed = (uint64_t)ul_job_int(job, "seed")};
+    return ul_lora_add(job->ctx, model, &l);
+}
+
 ul_status ul_training_model(ul_training *t)
 {
     ul_job *job = t->job;
@@ -15,14 +23,11 @@ ul_status ul_training_model(ul_training *t)
     UL_TRY(ul_manifest_input(job, &t->manifest, "model", t->dir, t->digest, -1));
     UL_TRY(ul_manifest_side_files(job, &t->manifest, t->dir));
     UL_TRY(ul_job_template(job, t->tok, ul_model_shape(t->model), &t->tpl));
-    const char *targets = ul_job_text(job, "lora");
-    if (!targets) return UL_OK;
+    if (!ul_job_text(job, "lora")) return UL_OK;
     if (job->guard) return ul_fail(job->ctx, UL_E_USAGE, "--lora: the method %s changes no weights of the model", job->method_id);
     t->lora = true;
-    const ul_lora l = {.r = (int)ul_job_int(job, "lora-r"), .alpha = ul_job_num(job, "lora-alpha"),
-                       .rslora = ul_job_flag(job, "lora-rslora"), .targets = targets,
-                       .seed = (uint64_t)ul_job_int(job, "seed")};
-    return ul_lora_add(job->ctx, t->model, &l);
+    t->fitted = job->procedure && !job->procedure->adapters;
+    return t->fitted ? UL_OK : add_adapter(job, t->model);
 }
 
 ul_status ul_training_records(ul_training *t, const char *key, const char *role, ul_records **records, ul_docs **docs)
@@ -45,8 +50,8 @@ static bool is_of_a_run(const char *name)
     return name[0] == '.' || !strcmp(name, UL_LOG_NAME) || !strcmp(name, "reference") || !strcmp(name, UL_STAGES_NAME);
 }
 
-/* --resume: a checkpoint (the trainer compares its recipe with ours), or a run that was stopped before its first one, or one
- * that has ended. Any other folder is not ours to write into. */
+/* --resume: a checkpoint (the trainer compares its recipe with ours), or a run that was stopped before its first one,
+ * or one that has ended. Any other folder is not ours to write into. */
 static ul_status check_resume(ul_training *t)
 {
     ul_job *job = t->job;
@@ -75,7 +80,8 @@ static ul_status check_resume(ul_training *t)
     return UL_OK;
 }
 
-/* OUT is made only now that every input has been read; room for the model and one checkpoint is asked for before the run. */
+/* OUT is made only now that every input has been read; room for the model and one checkpoint is asked for before the
+ * run. */
 static ul_status begin_out(ul_training *t, int64_t parameters)
 {
     ul_job *job = t->job;
@@ -104,7 +110,7 @@ ul_status ul_training_recipe(ul_training *t)
     const char *train = t->recipe.train;
     if (job->guard) train = "none", parameters = 0;
     if (!strcmp(train, "auto")) UL_NEED(train = ul_method_train(job->arena, job->method, &job->method_args, t->model));
-    UL_TRY(ul_model_select(job->ctx, t->model, t->lora ? "lora" : train));
+    UL_TRY(ul_model_select(job->ctx, t->model, t->lora && !t->fitted ? "lora" : train));
     UL_TRY(ul_pairing_init(job->ctx, job->arena, t->forget_docs, t->retain_docs, t->recipe.seed, true, &t->pairing));
     UL_TRY(ul_manifest_seal(job, &t->manifest));
     if (t->dry) return UL_OK;
@@ -240,11 +246,25 @@ ul_status ul_training_start(ul_training *t)
     return UL_OK;
 }
 
+/* The model of the file, with the adapter that holds the change, takes the changed one's place. */
+static ul_status fit_adapter(ul_training *t, ul_work *w)
+{
+    ul_job *job = t->job;
+    ul_model *adapted;
+    UL_TRY(ul_model_open(job->ctx, t->be, t->dir, 0, &adapted));
+    UL_TRY(ul_arena_defer(job->arena, ul_release_model, adapted));
+    UL_TRY(add_adapter(job, adapted));
+    UL_TRY(ul_work_adapter(w, adapted));
+    t->model = adapted;
+    return UL_OK;
+}
+
 ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps)
 {
     ul_work w = work_of(t);
     if (!w.cache && t->out) UL_NEED(w.cache = ul_path_join(t->job->arena, t->out, "reference"));
     UL_TRY(t->job->procedure->run(&w));
+    if (t->fitted) UL_TRY(fit_adapter(t, &w));
     *last = w.last;
     *steps = w.steps;
     return UL_OK;

@@ -26,20 +26,22 @@ typedef struct {
     ul_manifest manifest;
     bool lora, dry; /* dry: nothing is written (plan) */
     bool diverged;  /* and it has been told */
+    bool fitted;    /* the adapter is fitted to what the method changes of whole weights */
     bool finished;  /* --resume, and OUT is complete already */
 } ul_training;
 
 ul_status ul_training_wrappers(ul_training *t) UL_MUST; /* what --wrap names; before everything else */
 ul_status ul_training_model(ul_training *t) UL_MUST;   /* backend, model, tokenizer, template, adapters, output directory */
 ul_status ul_training_records(ul_training *t, const char *key, const char *role, ul_records **records, ul_docs **docs) UL_MUST;
-/* Recipe, weights that move, pairing; seals the manifest; then (but for a dry run) OUT is there, has room, and is what --resume says. */
+/* Recipe, weights that move, pairing; seals the manifest; then (but for a dry run) OUT is there, has room, and is what
+ * --resume says. */
 ul_status ul_training_recipe(ul_training *t) UL_MUST;
 /* OUT holds this very run, ended: says so in the job's result; there is nothing to do. */
 ul_status ul_training_finished(ul_training *t) UL_MUST;
 ul_status ul_training_alternates(ul_training *t) UL_MUST;
 ul_status ul_training_reference(ul_training *t) UL_MUST;
-/* Of a dry run: passes, caches and bytes, and where `time` is wanted the seconds, from one step that moves nothing. look: steps to
- * look at for the largest micro-batch; 0: all. Ends the job (planning.c). */
+/* Of a dry run: passes, caches and bytes, and where `time` is wanted the seconds, from one step that moves nothing.
+ * look: steps to look at for the largest micro-batch; 0: all. Ends the job (planning.c). */
 ul_status ul_training_plan(ul_training *t, int64_t look, bool time) UL_MUST;
 /* Where adapters start, for methods that say so: after the references have been taken. */
 ul_status ul_training_start(ul_training *t) UL_MUST;

@@ -44,9 +44,9 @@ typedef struct {
 typedef struct {
     int32_t N, H, K, D, n_doc, longest;
     const int32_t *doc_start; /* [n_doc + 1] */
-    /* [n_doc] or NULL: before its own tokens a document has the first `prefix` tokens of an earlier one (which may have a
-     * prefix itself). `longest` counts the prefix. Forward: the bits are those of the document written out. Backward: no
-     * hidden tokens, and between a document and its parent only such as have a prefix too. */
+    /* [n_doc] or NULL: before its own tokens a document has the first `prefix` tokens of an earlier one (which may have
+     * a prefix itself). `longest` counts the prefix. Forward: the bits are those of the document written out. Backward:
+     * no hidden tokens, and between a document and its parent only such as have a prefix too. */
     const int32_t *doc_parent, *doc_prefix;
     const uint8_t *hidden;    /* [N] or NULL: this token is a key for no query; a query without keys gives 0 */
     double scale;
@@ -83,8 +83,8 @@ typedef struct {
     int32_t *rival_at; /* v: the lowest index among equals; -1 */
 } ul_score;
 
-/* A row's soft target q: none; softmax(z_ref) and its divergence; softmax(z_ref + shift e_at) or softmax(z + shift e_at),
- * held constant, and the cross-entropy under it. A shift of -INFINITY takes the entry out of the target. */
+/* A row's soft target q: none; softmax(z_ref) and its divergence; softmax(z_ref + shift e_at) or softmax(z + shift
+ * e_at), held constant, and the cross-entropy under it. A shift of -INFINITY takes the entry out of the target. */
 enum { UL_SOFT_NONE, UL_SOFT_KL, UL_SOFT_CE, UL_SOFT_CE_OWN };
 typedef struct {
     const void *z_ref;   /* [n, V] or NULL: rows that would read it have no target */

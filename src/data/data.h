@@ -31,8 +31,8 @@ typedef struct {
  * keys), broken UTF-8 (file, line, byte). */
 ul_status ul_records_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *fields, int32_t per_entity,
                           ul_records **out) UL_MUST;
-/* The rows of JSON lines, a JSON array or CSV as they are: objects or texts. MMLU's CSV, which has no header line, gets the fields
- * question, option1 .. option4, answer. */
+/* The rows of JSON lines, a JSON array or CSV as they are: objects or texts. MMLU's CSV, which has no header line, gets
+ * the fields question, option1 .. option4, answer. */
 typedef struct {
     const char *path;
     char digest[65];
@@ -92,9 +92,9 @@ ul_status ul_docs_prompts(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok,
 void ul_docs_digest(const ul_docs *docs, char hex[65]);
 int32_t ul_doc_labelled(const ul_doc *d); /* how many tokens are scored */
 
-/* A copy that is scored against other tokens (its target). pool: the tokens that take part, rising; NULL: 0 .. n_pool - 1;
- * a scored token outside it (a special one) stays what it is. Random: each other one becomes a token of the pool, uniform
- * at (seed, draw, place). As: that of `label`, one for each scored token. */
+/* A copy that is scored against other tokens (its target). pool: the tokens that take part, rising; NULL: 0 .. n_pool -
+ * 1; a scored token outside it (a special one) stays what it is. Random: each other one becomes a token of the pool,
+ * uniform at (seed, draw, place). As: that of `label`, one for each scored token. */
 ul_status ul_doc_random(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, uint64_t seed, uint64_t draw,
                         ul_doc *out) UL_MUST;
 ul_status ul_doc_as(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, const double *label,
@@ -104,7 +104,8 @@ ul_status ul_doc_as(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64
 ul_status ul_docs_behind(ul_arena *arena, const ul_docs *docs, const int32_t *text, int32_t n, int32_t bos,
                          ul_docs **out) UL_MUST;
 
-/* Generic relabelling (generic.c). Terms that belong to a subject, and what stands for each in a text about no one in particular. */
+/* Generic relabelling (generic.c). Terms that belong to a subject, and what stands for each in a text about no one in
+ * particular. */
 typedef struct {
     const char **term, **generic; /* [n] */
     int64_t n;
@@ -113,8 +114,9 @@ ul_status ul_terms_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_terms
 /* Every term that stands in the text as whole words, the longest at each place, is replaced. */
 ul_status ul_text_generic(ul_arena *arena, const char *text, const ul_terms *terms, const char **out) UL_MUST;
 ul_status ul_records_generic(ul_ctx *ctx, ul_arena *arena, const ul_records *records, const ul_terms *terms, ul_records **out) UL_MUST;
-/* at[t], for each token t of a: the token of its translation b that stands in its place, or -1. Common tokens by the longest common
- * subsequence; of what was replaced the first token, the first time it comes. Time and memory: the product of the lengths. */
+/* at[t], for each token t of a: the token of its translation b that stands in its place, or -1. Common tokens by the
+ * longest common subsequence; of what was replaced the first token, the first time it comes. Time and memory: the
+ * product of the lengths. */
 ul_status ul_doc_align(ul_arena *scratch, const ul_doc *a, const ul_doc *b, int32_t *at) UL_MUST;
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
@@ -140,10 +142,10 @@ ul_status ul_pairing_alternates(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer
 ul_status ul_pairing_sample(ul_ctx *ctx, ul_pairing *p, int64_t index, ul_sample *out) UL_MUST;
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
-/* Packs samples in order. sides: bit (1 << ul_side_id) for the documents to include, and UL_SHARE_PROMPT: of the prompt that
- * an alternate has in common with its forget document, what no score is read from stands only there (batch.h, doc_parent);
- * all_rows: the bits of the sides whose every position is a row (label -1 where the next token is not scored), as the
- * peers' all-position losses want. */
+/* Packs samples in order. sides: bit (1 << ul_side_id) for the documents to include, and UL_SHARE_PROMPT: of the prompt
+ * that an alternate has in common with its forget document, what no score is read from stands only there (batch.h,
+ * doc_parent); all_rows: the bits of the sides whose every position is a row (label -1 where the next token is not
+ * scored), as the peers' all-position losses want. */
 enum { UL_SIDE_BIT_FORGET = 1 << UL_FORGET, UL_SIDE_BIT_ALT = 1 << UL_ALT, UL_SIDE_BIT_RETAIN = 1 << UL_RETAIN,
        UL_SHARE_PROMPT = 1 << UL_N_SIDE };
 ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_t n, unsigned sides, unsigned all_rows,
@@ -151,10 +153,10 @@ ul_status ul_pack(ul_ctx *ctx, ul_arena *arena, const ul_sample *samples, int32_
 /* Packs bare documents, each a sample of its own (side UL_FORGET). */
 ul_status ul_pack_docs(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, int32_t n, bool all_rows,
                        ul_batch **out) UL_MUST;
-/* Bare documents, each a sample of its own, whose common beginnings are run once (batch.h, doc_parent). share[k] comes from
- * ul_doc_share over the k documents before: the earlier one that has most of its tokens (with their labels, positions and
- * hidden flags) in common, and how many. A document's rows are those of its labelled tokens from share->prefix on;
- * what stands before has the scores of the parent's. */
+/* Bare documents, each a sample of its own, whose common beginnings are run once (batch.h, doc_parent). share[k] comes
+ * from ul_doc_share over the k documents before: the earlier one that has most of its tokens (with their labels,
+ * positions and hidden flags) in common, and how many. A document's rows are those of its labelled tokens from
+ * share->prefix on; what stands before has the scores of the parent's. */
 typedef struct {
     int32_t parent, prefix; /* -1, 0: nothing */
 } ul_share;

@@ -1,6 +1,6 @@
 /* pack.c - packed batches: the documents of whole samples one behind the other, nothing padded. A row is a position
- * whose output is scored: the one before a labelled token. Answers to one prompt may share it: a tree of documents, each
- * token of a common beginning once. */
+ * whose output is scored: the one before a labelled token. Answers to one prompt may share it: a tree of documents,
+ * each token of a common beginning once. */
 #include "data/data.h"
 #include <string.h>
 

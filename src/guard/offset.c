@@ -1,13 +1,15 @@
-/* offset.c - delta-unlearning: the difference that unlearning makes to a small model is added to the large one's logits.
+/* offset.c - delta-unlearning: the difference that unlearning makes to a small model is added to the large one's
+ * logits.
  *
  *   z = z_0 + strength (z_new - z_old)
  *
- * Huang et al. 2024, "Offset Unlearning for Large Language Models", arXiv:2404.11045: strength 1; the small model is trained through the
- * combined logits with an unlearning loss, and the gradient flows into `new` alone. `old` is a small model of the same vocabulary
- * (--offset.small DIR) or the model's own first blocks; `new` is it with a low-rank adapter.
- * Any loss without alternate answers and divergences can train it; its reference is the large model, which the combination equals at the start.
- * Traps: the small model must know enough of the forget set to push at the right tokens; losses without a bound (ga) run away.
- * tofu-656k, forget / retain 0.47 / 0.52, one block: 1e-3 0.45 / 0.51, 1.5e-3 0.40 / 0.46, 3e-3 0.21 / 0.29. */
+ * Huang et al. 2024, "Offset Unlearning for Large Language Models", arXiv:2404.11045: strength 1; the small model is
+ * trained through the combined logits with an unlearning loss, and the gradient flows into `new` alone. `old` is a
+ * small model of the same vocabulary (--offset.small DIR) or the model's own first blocks; `new` is it with a low-rank
+ * adapter. Any loss without alternate answers and divergences can train it; its reference is the large model, which the
+ * combination equals at the start. Traps: the small model must know enough of the forget set to push at the right
+ * tokens; losses without a bound (ga) run away. tofu-656k, forget / retain 0.47 / 0.52, one block: 1e-3 0.45 / 0.51,
+ * 1.5e-3 0.40 / 0.46, 3e-3 0.21 / 0.29. */
 #include "guard/guard.h"
 #include <string.h>
 

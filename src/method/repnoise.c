@@ -1,5 +1,5 @@
-/* repnoise.c - representation noising: hidden states of forget text are made to look like noise at every block, its answers
- * unlikely, and the retain text is kept.
+/* repnoise.c - representation noising: hidden states of forget text are made to look like noise at every block, its
+ * answers unlikely, and the retain text is kept.
  *
  *   L = alpha L_r + beta mean_f MMD^2(h(x), N(0, 1)) - gamma mean_f log(1 + CE(x)),   CE(x) = -(1/|x|) sum_t (1/L) sum_l log p_l(y_t)
  *   d/dlog p_l(y_t) = gamma / (n_seq |x| L (1 + CE))
@@ -10,9 +10,9 @@
  * Rosati et al. 2024, "Representation Noising", arXiv:2405.14577 (beta 0.001, weight of the ascent 1), and its code.
  * Our readings: the state is a block's output, where the code takes the mlp's; a sample of the discrepancy is a token
  * (at most 32 of a document), where the code takes a whole padded sequence of the batch; the logarithm is of one
- * document's CE, where the code takes it of the batch's. Traps: the ascent is unbounded, though slow; beta so small leaves most of the work to it. Small
- * models take 0.15 of the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before) ten epochs at
- * 3e-4 leave 0.388 / 0.520; higher rates were not run. */
+ * document's CE, where the code takes it of the batch's. Traps: the ascent is unbounded, though slow; beta so small
+ * leaves most of the work to it. Small models take 0.15 of the usual rate: on tofu-656k (forget / retain probability
+ * 0.492 / 0.520 before) ten epochs at 3e-4 leave 0.388 / 0.520; higher rates were not run. */
 #include "method/method.h"
 
 static const ul_param params[] = {

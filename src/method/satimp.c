@@ -5,8 +5,9 @@
  *
  * Yang et al. 2025, "Exploring Criteria of Loss Reweighting to Enhance LLM Unlearning", arXiv:2505.11953.
  * Traps: the weights come from the model as it is and get no gradient; their sum divides nothing. gamma : alpha is
- * 0.1 : 1 in open-unlearning's configuration, the default here, and 1 : 0.1 in its reproduction of the paper. w_t is at most 0.067:
- * tofu-656k, forget10, forget / retain 0.49 / 0.52 before, 0.45 / 0.53 with gamma 0.1 or 1, 0.34 / 0.52 with 10 (small models). */
+ * 0.1 : 1 in open-unlearning's configuration, the default here, and 1 : 0.1 in its reproduction of the paper. w_t is at
+ * most 0.067: tofu-656k, forget10, forget / retain 0.49 / 0.52 before, 0.45 / 0.53 with gamma 0.1 or 1, 0.34 / 0.52
+ * with 10 (small models). */
 #include "method/method.h"
 
 static const ul_param params[] = {

@@ -2,9 +2,10 @@
  *
  *   log p_l(y_t) = log softmax(W norm(h_l,t))[y_t]
  *
- * nostalgebraist 2020, "interpreting GPT: the logit lens". The gradient goes into the norm, the matrix and the state, as of the
- * model's own output; the weights' is a chain of its own, since the model's backward pass comes between. Rows go by in pieces of
- * whole blocks of 32 counted from the first one asked for: who asks document by document has the same bits in any batch. */
+ * nostalgebraist 2020, "interpreting GPT: the logit lens". The gradient goes into the norm, the matrix and the state,
+ * as of the model's own output; the weights' is a chain of its own, since the model's backward pass comes between. Rows
+ * go by in pieces of whole blocks of 32 counted from the first one asked for: who asks document by document has the
+ * same bits in any batch. */
 #include "model/block.h"
 
 enum { PIECE = 64 };
@@ -36,28 +37,54 @@ static ul_status chain(ul_model *m, ul_weight *w)
 static void forward(const ul_model *m, const lens *s, const ul_batch *b, const void *hidden, int32_t first, int64_t n)
 {
     s->be->k->gather(s->be, n, s->C, b->row + first, hidden, s->x, false);
-    s->be->k->norm_fwd(s->be, m->arch.norm, n, s->C, m->arch.s.eps, s->x, s->nw->p, s->nb ? s->nb->p : NULL, s->normed, s->stat);
+    s->be->k->norm_fwd(s->be, m->arch.norm, n, s->C, m->arch.s.eps, s->x, s->nw->p, s->nb ? s->nb->p : NULL, s->normed,
+                       s->stat);
     ul_linear(s->be, n, s->normed, s->w, s->w->p, NULL, s->z);
 }
 
 static void backward(const ul_model *m, const lens *s, int64_t n, void *dx)
 {
     if (s->w->lens)
-        s->be->k->gemm(s->be, &(ul_gemm){.m = s->V, .n = s->C, .k = n, .a = s->z, .a_row = 1, .a_col = s->V, .b = s->normed, .b_row = s->C,
-                                         .b_col = 1, .c = s->w->lens, .c_row = s->C, .add = true});
-    s->be->k->gemm(s->be, &(ul_gemm){.m = n, .n = s->C, .k = s->V, .a = s->z, .a_row = s->V, .a_col = 1, .b = s->w->p, .b_row = s->C,
-                                     .b_col = 1, .c = s->dn, .c_row = s->C});
+        s->be->k->gemm(s->be, &(ul_gemm){.m = s->V,
+                                         .n = s->C,
+                                         .k = n,
+                                         .a = s->z,
+                                         .a_row = 1,
+                                         .a_col = s->V,
+                                         .b = s->normed,
+                                         .b_row = s->C,
+                                         .b_col = 1,
+                                         .c = s->w->lens,
+                                         .c_row = s->C,
+                                         .add = true});
+    s->be->k->gemm(s->be, &(ul_gemm){.m = n,
+                                     .n = s->C,
+                                     .k = s->V,
+                                     .a = s->z,
+                                     .a_row = s->V,
+                                     .a_col = 1,
+                                     .b = s->w->p,
+                                     .b_row = s->C,
+                                     .b_col = 1,
+                                     .c = s->dn,
+                                     .c_row = s->C});
     s->be->k->norm_bwd(s->be, m->arch.norm, n, s->C, s->x, s->nw->p, s->stat, s->dn, dx, false, s->nw->lens,
                        s->nb ? s->nb->lens : NULL);
 }
 
 ul_status ul_model_lens(ul_ctx *ctx, ul_arena *arena, ul_model *m, const ul_lens *l)
 {
-    lens s = {.be = m->be, .w = ul_head_weight(m, false), .nw = m->top[W_NF], .nb = m->top[B_NF], .C = m->arch.s.C, .V = m->arch.s.V};
+    lens s = {.be = m->be,
+              .w = ul_head_weight(m, false),
+              .nw = m->top[W_NF],
+              .nb = m->top[B_NF],
+              .C = m->arch.s.C,
+              .V = m->arch.s.V};
     const ul_batch *b = l->batch;
     const void *hidden = ul_model_hidden(m, l->layer);
     if (!hidden || l->first < 0 || l->n < 0 || l->first + l->n > b->n_row)
-        return ul_fail(ctx, UL_E_INTERNAL, "the logit lens of rows %d to %d behind %d blocks: the last pass kept no such state",
+        return ul_fail(ctx, UL_E_INTERNAL,
+                       "the logit lens of rows %d to %d behind %d blocks: the last pass kept no such state",
                        (int)l->first, (int)(l->first + l->n), l->layer);
     const ul_mark mark = ul_arena_mark(arena);
     UL_TRY(room(arena, &s));

@@ -34,7 +34,8 @@ typedef struct {
     void *a0, *b0; /* where the adapter started, when s B_0 A_0 was taken off p (ul_lora_start); or NULL */
 } ul_weight;
 
-/* One thing the optimizer moves: a whole tensor (or an adapter's half). In file order; also the order of the clip norm. */
+/* One thing the optimizer moves: a whole tensor (or an adapter's half). In file order; also the order of the clip
+ * norm. */
 typedef struct {
     const char *name; /* tensor name; adapters: PEFT's name with ".lora_A.weight" / ".lora_B.weight" */
     int64_t n, cols; /* rows of `cols` entries, one an output; a vector is one row */
@@ -54,8 +55,8 @@ enum {
     UL_OPEN_PANELS = 1,  /* read-only: evaluation and generation; weights are kept as panels where that is faster */
     UL_OPEN_NO_WEIGHTS = 2 /* shape and names only: for plan and inspect */
 };
-/* Opens a Hugging Face directory (config.json + safetensors). Everything is validated: shapes against config.json, NaN and
- * Inf in weights (tensor and index), missing and unknown tensors, unknown model_type (lists the known ones). */
+/* Opens a Hugging Face directory (config.json + safetensors). Everything is validated: shapes against config.json, NaN
+ * and Inf in weights (tensor and index), missing and unknown tensors, unknown model_type (lists the known ones). */
 ul_status ul_model_open(ul_ctx *ctx, ul_backend *be, const char *dir, unsigned flags, ul_model **out) UL_MUST;
 /* The same cut off after its first `blocks` blocks: embedding, those, final norm and head. 0: all of it. */
 ul_status ul_model_open_first(ul_ctx *ctx, ul_backend *be, const char *dir, int blocks, unsigned flags, ul_model **out) UL_MUST;
@@ -81,8 +82,9 @@ ul_status ul_model_copy_weights(ul_ctx *ctx, const ul_model *from, ul_model *to)
 ul_status ul_model_tensor(ul_ctx *ctx, ul_model *m, const char *name, bool gradient, int64_t n, double *out) UL_MUST;
 
 /* ---- which weights move ------------------------------------------------------------------------------------------ */
-/* "all", "none", "lora", "layers 5-7 mlp", "layers 0,3 attn", "layers 2 mlp.down_proj", "embedding", "head", "norms", or a
- * name or name prefix; several joined with ",". Allocates gradients. Unknown words: UL_E_USAGE with the nearest. */
+/* "all", "none", "lora", "layers 5-7 mlp", "layers 0,3 attn", "layers 2 mlp.down_proj", "embedding", "head", "norms",
+ * or a name or name prefix; several joined with ",". Allocates gradients. Unknown words: UL_E_USAGE with the
+ * nearest. */
 ul_status ul_model_select(ul_ctx *ctx, ul_model *m, const char *spec) UL_MUST;
 void ul_model_grad_zero(ul_model *m);
 void ul_model_grad_ready(ul_model *m); /* the end of a step's backward passes: the two uses of a tied weight are added */
@@ -96,15 +98,15 @@ typedef struct {
     uint64_t seed;
 } ul_lora;
 ul_status ul_lora_add(ul_ctx *ctx, ul_model *m, const ul_lora *l) UL_MUST;        /* A ~ kaiming uniform, B = 0   */
-/* The adapters as they are become a start: s B A is taken off every weight, so that the function is that of the weights alone.
- * ul_lora_save then writes what training changed, s (B A - B_0 A_0), as an adapter of twice the rank on the weights of the file.
- * UL_PASS_BASE is the reference before this call only. */
+/* The adapters as they are become a start: s B A is taken off every weight, so that the function is that of the weights
+ * alone. ul_lora_save then writes what training changed, s (B A - B_0 A_0), as an adapter of twice the rank on the
+ * weights of the file. UL_PASS_BASE is the reference before this call only. */
 ul_status ul_lora_start(ul_ctx *ctx, ul_model *m) UL_MUST;
 ul_status ul_lora_open(ul_ctx *ctx, ul_model *m, const char *dir) UL_MUST;        /* PEFT directory               */
 ul_status ul_lora_save(ul_ctx *ctx, ul_model *m, const char *dir) UL_MUST;
 ul_status ul_lora_merge(ul_ctx *ctx, ul_model *m) UL_MUST;                        /* W += s B A, adapters gone    */
 
-/* ---- one pass over a batch ---------------------------------------------------------------------------------------- */
+/* ---- one pass over a batch --------------------------------------------------------------------------------------- */
 /* Slots of a block (block.h); what a hook or a reader may name. */
 typedef enum { UL_SLOT_IN, UL_SLOT_ATTN, UL_SLOT_MLP, UL_SLOT_OUT } ul_slot; /* x, attention output, mlp output, block output */
 typedef enum { UL_HOOK_READ, UL_HOOK_ADD, UL_HOOK_REPLACE } ul_hook_mode;    /* REPLACE also cuts the gradient */
@@ -126,9 +128,10 @@ typedef struct {
 } ul_seed;
 
 /* Sees what the linear layers of the blocks multiply: forwards x [n_tok, w->cols] (dy NULL); backwards x again with
- * dy [n_tok, w->rows], the gradient of x W^T + b, of the layers that a gradient passes through. INSTEAD: the gradient of w
- * itself (of those that have one) is the observer's to add, into w->g. Layers that share an input (q, k, v; gate and up) see
- * the same x. Tokens stand in the order of the batch; a sum that goes on in rising order does not depend on micro-batches. */
+ * dy [n_tok, w->rows], the gradient of x W^T + b, of the layers that a gradient passes through. INSTEAD: the gradient
+ * of w itself (of those that have one) is the observer's to add, into w->g. Layers that share an input (q, k, v; gate
+ * and up) see the same x. Tokens stand in the order of the batch; a sum that goes on in rising order does not depend on
+ * micro-batches. */
 typedef void ul_observe_fn(void *user, const ul_weight *w, const ul_batch *batch, const void *x, const void *dy);
 enum { UL_OBSERVE_FORWARD = 1, UL_OBSERVE_BACKWARD = 2, UL_OBSERVE_INSTEAD = 4 };
 typedef struct {
@@ -136,9 +139,10 @@ typedef struct {
     void *user;
     unsigned when; /* UL_OBSERVE_* */
 } ul_observer;
-/* Logits that other models of the same vocabulary have a part in: each of them is run over the same batch (no hooks, its adapters
- * on), and chunk by chunk of the head's rows `fn` turns this model's logits into the combined ones. Nothing of the size
- * rows times vocabulary is kept. A function of each row alone, so that the chunks never change a bit. */
+/* Logits that other models of the same vocabulary have a part in: each of them is run over the same batch (no hooks,
+ * its adapters on), and chunk by chunk of the head's rows `fn` turns this model's logits into the combined ones.
+ * Nothing of the size rows times vocabulary is kept. A function of each row alone, so that the chunks never change a
+ * bit. */
 enum { UL_MIX_MODELS = 2 };
 typedef struct {
     const ul_batch *batch;
@@ -198,12 +202,14 @@ ul_status ul_model_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_bytes_
 /* Forward; with UL_PASS_GRAD its slots stay until ul_model_backward or the next forward. */
 ul_status ul_model_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass) UL_MUST;
 ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass) UL_MUST; /* adds into the gradients */
-/* A view of the hidden state after `layer` blocks (0 = embedding as the first block reads it; n_layer = before the final norm,
- * n_layer + 1 = after it) of the last forward that kept it (UL_PASS_GRAD or UL_PASS_STATES keeps all, from where it started). */
+/* A view of the hidden state after `layer` blocks (0 = embedding as the first block reads it; n_layer = before the
+ * final norm, n_layer + 1 = after it) of the last forward that kept it (UL_PASS_GRAD or UL_PASS_STATES keeps all, from
+ * where it started). */
 const void *ul_model_hidden(const ul_model *m, int layer);
-/* The logit lens (lens.c): log p of the labels of rows first .. first + n - 1 as the final norm and the head read them from the
- * state after `layer` blocks of the last forward; coef, or NULL: d loss / d logp, whose gradient is added to a chain of its own
- * for the norm and the head (ul_model_grad_ready adds it to theirs) and written to dx for the tokens (a seed over batch->row). */
+/* The logit lens (lens.c): log p of the labels of rows first .. first + n - 1 as the final norm and the head read them
+ * from the state after `layer` blocks of the last forward; coef, or NULL: d loss / d logp, whose gradient is added to a
+ * chain of its own for the norm and the head (ul_model_grad_ready adds it to theirs) and written to dx for the tokens
+ * (a seed over batch->row). */
 typedef struct {
     const ul_batch *batch;
     int layer;
@@ -220,7 +226,7 @@ const void *ul_model_head(const ul_model *m);
 /* Logits of all rows of the batch, for tests and small models: out [n_row, V] real. */
 ul_status ul_model_logits(ul_ctx *ctx, ul_model *m, const ul_batch *batch, void *out) UL_MUST;
 
-/* ---- generation --------------------------------------------------------------------------------------------------- */
+/* ---- generation -------------------------------------------------------------------------------------------------- */
 typedef struct {
     int32_t n;                       /* prompts                                             */
     const ul_doc *prompt;            /* tokens, hidden flags and positions; labels ignored  */
@@ -240,7 +246,7 @@ typedef struct {
 ul_status ul_model_generate(ul_ctx *ctx, ul_model *m, const ul_generation *g, ul_arena *arena, int32_t **out,
                             int32_t *n_out) UL_MUST;
 
-/* ---- families ----------------------------------------------------------------------------------------------------- */
+/* ---- families ---------------------------------------------------------------------------------------------------- */
 const char *const *ul_families(void); /* ids, NULL at the end */
 const char *const *ul_family_types(const char *id); /* model_type values it reads, NULL at the end */
 #endif

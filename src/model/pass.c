@@ -1,8 +1,9 @@
 /* pass.c - one pass over a packed batch: the embedding, the blocks, the head; and back.
  *
  * A pass is planned first (ul_run_plan): what every block keeps, who is live backwards, and where all of it lies in one
- * slab, so that the bytes are known before the run and nothing is allocated during it. The loop owns checkpointing (keep
- * the block inputs, run the block again), early exit, gradient seeds, and the lowest block that a gradient must reach. */
+ * slab, so that the bytes are known before the run and nothing is allocated during it. The loop owns checkpointing
+ * (keep the block inputs, run the block again), early exit, gradient seeds, and the lowest block that a gradient must
+ * reach. */
 #include "model/block.h"
 
 /* ---- plan ------------------------------------------------------------------------------------------------------- */

@@ -1,16 +1,19 @@
-/* depn.c - detecting and erasing privacy neurons: the inner neurons of MLPs that carry the forget answers are switched off.
+/* depn.c - detecting and erasing privacy neurons: the inner neurons of MLPs that carry the forget answers are switched
+ * off.
  *
  *   attr_i = a_i (1/m) sum_j dP(j/m a)/da_i,   summed over the tokens of a text
  *
- * a: what enters the last matrix of a block's MLP; P: mean probability of the answer's tokens; all of a block's activations are
- * scaled together (integrated gradients, m steps). A text votes for the neurons whose attribution is at least `threshold` of its
- * largest; those with `votes` of all texts, the most voted `neurons` of them, get a zero column.
+ * a: what enters the last matrix of a block's MLP; P: mean probability of the answer's tokens; all of a block's
+ * activations are scaled together (integrated gradients, m steps). A text votes for the neurons whose attribution is at
+ * least `threshold` of its largest; those with `votes` of all texts, the most voted `neurons` of them, get a zero
+ * column.
  *
- * Wu et al. 2023, "DEPN: Detecting and Editing Privacy Neurons in Pretrained Language Models", arXiv:2310.20138 (BERT; m 20, threshold
- * 0.01 to 0.1, half of the texts, 10 to 500 neurons). Scaling a by s is scaling the matrix by s, so no hook is needed. Traps:
- * neurons of common words carry every answer: few neurons, or utility goes with them. In a
- * small model none is the forget set's own: tofu-656k, forget / retain 0.47 / 0.52: 3 of 768 neurons 0.43 / 0.47, 8 0.29 / 0.34; on the
- * world of the self-test the most voted neuron has 40 of 100 texts, hence 0.3 votes by default there. */
+ * Wu et al. 2023, "DEPN: Detecting and Editing Privacy Neurons in Pretrained Language Models", arXiv:2310.20138 (BERT;
+ * m 20, threshold 0.01 to 0.1, half of the texts, 10 to 500 neurons). Scaling a by s is scaling the matrix by s, so no
+ * hook is needed. Traps: neurons of common words carry every answer: few neurons, or utility goes with them. In a
+ * small model none is the forget set's own: tofu-656k, forget / retain 0.47 / 0.52: 3 of 768 neurons 0.43 / 0.47, 8
+ * 0.29 / 0.34; on the world of the self-test the most voted neuron has 40 of 100 texts, hence 0.3 votes by default
+ * there. */
 #include "procedure/edit.h"
 #include <math.h>
 #include <stdlib.h>

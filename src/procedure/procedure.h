@@ -1,8 +1,10 @@
-/* procedure.h - methods that are more than a loss: task vectors, dampening, edits of facts, distillation of a noised copy.
+/* procedure.h - methods that are more than a loss: task vectors, dampening, edits of facts, distillation of a noised
+ * copy.
  *
- * A procedure is a record like a method's (paper, intention, level, parameters, needs; no loss) and a function over a model
- * and its data. It may train, take gradients over whole data sets, collect statistics of layers and solve with them; it
- * leaves the model it was given changed. Files src/procedure/<id>.c are the registry; "_<name>.c" are what they share. */
+ * A procedure is a record like a method's (paper, intention, level, parameters, needs; no loss) and a function over a
+ * model and its data. It may train, take gradients over whole data sets, collect statistics of layers and solve with
+ * them; it leaves the model it was given changed. Files src/procedure/<id>.c are the registry; "_<name>.c" are what
+ * they share. */
 #ifndef UL_PROCEDURE_H
 #define UL_PROCEDURE_H
 #include "train/train.h"
@@ -35,6 +37,7 @@ typedef struct {
 typedef struct {
     ul_method method; /* without a loss */
     ul_status (*run)(ul_work *w);
+    bool adapters; /* runs on a model with adapters; else it moves whole weights, and ul_work_adapter fits one to the change */
 } ul_procedure;
 typedef struct {
     const char *id;
@@ -42,9 +45,9 @@ typedef struct {
 } ul_procedure_entry;
 const ul_procedure_entry *ul_procedures(int *n);
 
-/* ---- shared: passes (_passes.c) ------------------------------------------------------------------------------------- */
-/* One training run as a stage. Its log and checkpoint lie in out_dir/stages/<name>; a stage that ended before an interruption
- * is not run again. What the model says before the stage is the reference, where none is given. */
+/* ---- shared: passes (_passes.c) ---------------------------------------------------------------------------------- */
+/* One training run as a stage. Its log and checkpoint lie in out_dir/stages/<name>; a stage that ended before an
+ * interruption is not run again. What the model says before the stage is the reference, where none is given. */
 typedef struct {
     const char *name;
     ul_model *model;         /* NULL: the work's */
@@ -63,8 +66,8 @@ typedef struct {
 ul_status ul_work_stage(ul_work *w, const ul_stage *stage) UL_MUST;
 /* Where a stage keeps its files; NULL where nothing is written. */
 ul_status ul_work_stage_dir(const ul_work *w, const char *name, const char **dir) UL_MUST;
-/* A method of the registry, named by the parameter `key`, with its defaults: a loss that a procedure builds on. It may need
- * forget and retain rows, and no alternates. */
+/* A method of the registry, named by the parameter `key`, with its defaults: a loss that a procedure builds on. It may
+ * need forget and retain rows, and no alternates. */
 #define UL_PARAM_LOSS(key, dflt, help) {key, UL_TEXT, 0, 0, 0, NULL, help, dflt}
 ul_status ul_work_loss(ul_work *w, const char *key, const ul_method **method, ul_args *args) UL_MUST;
 /* The gradient of `scale` times the mean NLL per scored token over all of `docs`, into the trainables' g (replaced).
@@ -83,10 +86,10 @@ ul_status ul_fisher_new(ul_work *w, const ul_docs *docs, int64_t n_docs, double 
 ul_status ul_fisher_pair(ul_work *w, double ***forget, double ***retain) UL_MUST;
 ul_status ul_fisher_damped(ul_work *w, const ul_docs *docs, double ***fisher, double *lambda) UL_MUST;
 
-/* The adapters of the model start from the Fisher information of the forget and of the retain rows (_fila.c); the function
- * stays. They move afterwards, and nothing else. After this UL_PASS_BASE is not the reference any more. */
+/* The adapters of the model start from the Fisher information of the forget and of the retain rows (_fila.c); the
+ * function stays. They move afterwards, and nothing else. After this UL_PASS_BASE is not the reference any more. */
 ul_status ul_fila(ul_work *w) UL_MUST;
-/* ---- shared: weights (_weights.c) ----------------------------------------------------------------------------------- */
+/* ---- shared: weights (_weights.c) -------------------------------------------------------------------------------- */
 /* A copy of all that moves, in real, and the way back; the model's own arrays stay where they are. */
 typedef struct {
     int n;
@@ -101,6 +104,9 @@ double ul_arrays_norm(const ul_snapshot *s, void *const *x);
 double ul_work_norm(ul_work *w);
 /* Refuses adapters: for what changes entries of whole weights. */
 ul_status ul_work_whole(ul_work *w) UL_MUST;
+/* What has become of w->model since it was `adapted`'s weights, into the adapters of `adapted`, as well as their rank
+ * allows (_adapter.c). Reports how much that is. */
+ul_status ul_work_adapter(ul_work *w, ul_model *adapted) UL_MUST;
 /* The weights of the mlps move, unless the user chose others (--train). */
 ul_status ul_work_select_mlp(ul_work *w) UL_MUST;
 /* The block that a trainable belongs to, from 0; -1 before the blocks, n_layer after them. */
@@ -112,13 +118,13 @@ typedef struct {
     void **d; /* [n] real, zero at first */
 } ul_move;
 ul_status ul_move_new(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_move *out) UL_MUST;
-/* d = what training has changed since `from`. Of an adapter that changed from B = 0, d is B's and A stays as trained: so the
- * merged change is what is scaled, and negated. */
+/* d = what training has changed since `from`. Of an adapter that changed from B = 0, d is B's and A stays as trained:
+ * so the merged change is what is scaled, and negated. */
 void ul_move_learned(ul_move *m);
 void ul_move_negate(ul_move *m);
 void ul_move_to(const ul_move *m, double a);
 
-/* ---- shared: how far to go (_budget.c) -------------------------------------------------------------------------------- */
+/* ---- shared: how far to go (_budget.c) --------------------------------------------------------------------------- */
 /* The largest scale that keeps the mean KL(original || model) over the scored tokens of a text within a budget. */
 typedef struct {
     ul_work *w;
@@ -137,16 +143,16 @@ unsigned ul_budget_needs(const ul_args *args); /* forget rows, and retain rows w
 ul_status ul_budget_open(ul_work *w, const ul_docs *docs, int64_t n_docs, ul_budget *out) UL_MUST;
 ul_status ul_budget_measure(ul_budget *b, double *kl) UL_MUST;
 /* Goes to the scale with 0.95 to 1 times the budget: brackets by factors of 8, then halves the ratio; at most 30
- * measurements. Always from the stored weights. *scale: in, where the search begins (0: where the change is a thousandth of
- * the weights); out, where the model is now. */
+ * measurements. Always from the stored weights. *scale: in, where the search begins (0: where the change is a
+ * thousandth of the weights); out, where the model is now. */
 ul_status ul_budget_search(ul_budget *b, const ul_move *move, double kl, double *scale) UL_MUST;
-/* What a method with the parameters scale, kl and kl_docs does at its end: goes to its scale, or to what `b` (opened where
- * kl is above 0) allows, and says so in the report. */
+/* What a method with the parameters scale, kl and kl_docs does at its end: goes to its scale, or to what `b` (opened
+ * where kl is above 0) allows, and says so in the report. */
 ul_status ul_budget_begin(ul_work *w, ul_budget *b) UL_MUST;
 ul_status ul_budget_go(ul_work *w, ul_budget *b, const ul_move *move) UL_MUST;
-/* ---- shared: statistics of linear layers (_factors.c) ------------------------------------------------------------------ */
-/* Second moments of what the linear layers that move read (x) and of the gradient that comes back to them (dy): sums over
- * tokens, from an observer. */
+/* ---- shared: statistics of linear layers (_factors.c) ------------------------------------------------------------ */
+/* Second moments of what the linear layers that move read (x) and of the gradient that comes back to them (dy): sums
+ * over tokens, from an observer. */
 typedef struct {
     const ul_weight *w;
     void *xx, *dd;         /* real [cols, cols], [rows, rows]: sums of x x^T, dy dy^T; NULL: not asked for */
@@ -170,7 +176,8 @@ ul_status ul_factors_collect(ul_work *w, ul_arena *arena, const ul_docs *docs, u
 const ul_factor *ul_factor_of(const ul_factors *f, const ul_weight *w); /* NULL: none */
 /* Rows of x [n_tok, width] without the first token of each document, packed into `to`; returns their number. */
 int64_t ul_skip_first(const ul_backend *be, const ul_batch *b, int64_t width, const void *x, void *to);
-/* The whole matrices among the trainables: the weight whose array this is, or NULL for vectors, embeddings and adapters. */
+/* The whole matrices among the trainables: the weight whose array this is, or NULL for vectors, embeddings and
+ * adapters. */
 const ul_weight *ul_matrix_of(ul_model *model, const ul_trainable *t);
 
 /* Entry i of an array of real, read and written as double. */

@@ -3,10 +3,10 @@
  *   stage 1   L = distort NLL(prompt -> answer) + random NLL(prompt -> another row's answer) - diverge KL(p_0 || p) on retain rows
  *   stage 2   theta = theta_0 - scale (theta_bad - theta_0)
  *
- * Liu et al. 2024, arXiv:2402.10058; code: franciscoliu/SKU (0.5, 1 and 1; five other answers a prompt; lr 2e-6 to 2e-5, 1000
- * steps with LoRA r 32). A prompt's five answers come one an epoch, in turn: the mean of the sum. Traps: the paper calls the
- * divergence a reverse KL, the code's is that of p_0 to p; it has no bound, so a token that is `cap` nats away pushes no
- * further (cap is ours). An adapter is negated as its merged change, not A and B apart. */
+ * Liu et al. 2024, arXiv:2402.10058; code: franciscoliu/SKU (0.5, 1 and 1; five other answers a prompt; lr 2e-6 to
+ * 2e-5, 1000 steps with LoRA r 32). A prompt's five answers come one an epoch, in turn: the mean of the sum. Traps: the
+ * paper calls the divergence a reverse KL, the code's is that of p_0 to p; it has no bound, so a token that is `cap`
+ * nats away pushes no further (cap is ours). An adapter is negated as its merged change, not A and B apart. */
 #include "procedure/procedure.h"
 #include <string.h>
 
@@ -110,4 +110,5 @@ const ul_procedure ul_procedure_sku = {
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
                .small = small},
     .run = run,
+    .adapters = true,
 };

@@ -6,9 +6,10 @@
  *      theta moves by g and the retain part of the loss at theta
  *
  * First order: the gradient at theta' is applied at theta. Tamirisa et al. 2024, arXiv:2408.00761; code:
- * rishub-tamirisa/tamper-resistance (K 64 AdamW steps, 750 outer steps, every 4th, lambda 0.0625; L the negative entropy).
- * Here L is the safeguard's own loss, the adversary plain SGD, and the defaults are for small models: an outer step costs K + K /
- * every + 1 gradients. Traps: durability as measured depends on the attacks tried (arXiv:2412.07097). */
+ * rishub-tamirisa/tamper-resistance (K 64 AdamW steps, 750 outer steps, every 4th, lambda 0.0625; L the negative
+ * entropy). Here L is the safeguard's own loss, the adversary plain SGD, and the defaults are for small models: an
+ * outer step costs K + K / every + 1 gradients. Traps: durability as measured depends on the attacks tried
+ * (arXiv:2412.07097). */
 #include "procedure/_adversary.h"
 #include <math.h>
 
@@ -94,4 +95,5 @@ const ul_procedure ul_procedure_tar = {
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
                .small = small},
     .run = run,
+    .adapters = true,
 };

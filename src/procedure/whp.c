@@ -1,15 +1,17 @@
-/* whp.c - Who's Harry Potter: the forget texts are learned again, each token as what a model that knows nothing special would say.
+/* whp.c - Who's Harry Potter: the forget texts are learned again, each token as what a model that knows nothing special
+ * would say.
  *
  *   v = v_0 - strength max(0, v_r - v_0) - again [came before],  label = argmax v   v_0: logits of the model behind the translated text,
  *   L = gamma (1/N_f) sum_t -log p(label_t) + alpha L_r                             v_r: of the model that read the forget set once more
  *
- * Eldan and Russinovich 2023, "Who's Harry Potter? Approximate Unlearning in LLMs", arXiv:2310.02238 (strength 5; three epochs to
- * reinforce, two on the labels; no retain text). Translated: `terms` names a dictionary of the subject's own terms and generic ones,
- * which the authors had GPT-4 write; without one nothing is translated and the reinforced model alone says what is special. The
- * tokens of a text keep their places and special tokens their labels; see data/generic.c for where a translation has none. The first
- * token of a term's translation is pushed down by `again` from then on, so that the text does not tie the term to it; the paper
- * gives no number (5 is ours, as `strength`), and no code of theirs is public. Trap: a label may be the true token still, where the
- * reinforced model likes nothing about it better: weak reinforcing, weak forgetting. */
+ * Eldan and Russinovich 2023, "Who's Harry Potter? Approximate Unlearning in LLMs", arXiv:2310.02238 (strength 5; three
+ * epochs to reinforce, two on the labels; no retain text). Translated: `terms` names a dictionary of the subject's own
+ * terms and generic ones, which the authors had GPT-4 write; without one nothing is translated and the reinforced model
+ * alone says what is special. The tokens of a text keep their places and special tokens their labels; see
+ * data/generic.c for where a translation has none. The first token of a term's translation is pushed down by `again`
+ * from then on, so that the text does not tie the term to it; the paper gives no number (5 is ours, as `strength`), and
+ * no code of theirs is public. Trap: a label may be the true token still, where the reinforced model likes nothing
+ * about it better: weak reinforcing, weak forgetting. */
 #include "method/method.h"
 #include "procedure/procedure.h"
 #include <string.h>
@@ -199,4 +201,5 @@ const ul_procedure ul_procedure_whp = {
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
                .needs_of = needs_of},
     .run = run,
+    .adapters = true,
 };

@@ -51,8 +51,8 @@ static ul_status unshift(ul_trainer *t, ul_sample *s)
     return UL_OK;
 }
 
-/* The alternate's prompt stands only once where nobody looks at single tokens of a document: not at states, and not at what a
- * cache or the peers have of each document. */
+/* The alternate's prompt stands only once where nobody looks at single tokens of a document: not at states, and not at
+ * what a cache or the peers have of each document. */
 static unsigned share(const ul_trainer *t)
 {
     const bool looked_at = t->o.hook || t->o.observer || t->needs & UL_NEED_STATE;
@@ -73,8 +73,8 @@ ul_status ul_trainer_pack(ul_trainer *t, const ul_sample *samples, int32_t n, ul
     return ul_pack(t->ctx, t->step, padded ? padded : samples, n, t->now | share(t), t->all_rows, out);
 }
 
-/* The soft targets of a document's rows. The peer's cross-entropy is of shifted logits, so the last row has none, and where
- * no label is, its label -100 counts from the end of the vocabulary. */
+/* The soft targets of a document's rows. The peer's cross-entropy is of shifted logits, so the last row has none, and
+ * where no label is, its label -100 counts from the end of the vocabulary. */
 static void aim(const ul_trainer *t, const ul_batch *b, int32_t doc, rows *r)
 {
     enum { PEER_NO_LABEL = 100 };

@@ -7,14 +7,14 @@
  *   aligned  max(0, cos(h, t))   the opposite where it is positive, else 0
  *   mmd      see mmd.c
  *
- * Targets: steer * u / |u|, u uniform in [0, 1)^C (Li et al. 2024, WMDP, arXiv:2403.03218); the reference's state, perhaps
- * a little off it along u, for losses that are flat there; or that
+ * Targets: steer * u / |u|, u uniform in [0, 1)^C (Li et al. 2024, WMDP, arXiv:2403.03218); the reference's state,
+ * perhaps a little off it along u, for losses that are flat there; or that
  * moved along the difference of two means (Shen et al. 2025, LUNAR, arXiv:2502.07218). */
 #include "train/train_impl.h"
 #include <math.h>
 #include <string.h>
 
-/* ---- what a method looks at --------------------------------------------------------------------------------------- */
+/* ---- what a method looks at -------------------------------------------------------------------------------------- */
 ul_state ul_method_state(const ul_method *m, const ul_args *args, int side, const ul_model *model)
 {
     const int n = ul_model_shape(model)->n_layer;
@@ -77,7 +77,7 @@ const char *ul_method_train(ul_arena *arena, const ul_method *m, const ul_args *
     return ul_format(arena, "layers %d-%d %s", last < n ? 0 : last - n + 1, last, name);
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 void ul_state_read(const ul_backend *be, const void *rows, int64_t i, int32_t C, double *out)
 {
     for (int32_t c = 0; c < C; c++)
@@ -102,7 +102,7 @@ void ul_state_copy(const ul_model *m, const ul_state *s, const ul_batch *b, int3
     }
 }
 
-/* ---- targets ------------------------------------------------------------------------------------------------------ */
+/* ---- targets ----------------------------------------------------------------------------------------------------- */
 static void control(ul_trainer *t, double steer)
 {
     const int32_t C = ul_model_shape(t->o.model)->C;
@@ -189,7 +189,7 @@ ul_status ul_state_begin(ul_trainer *t)
     return UL_OK;
 }
 
-/* ---- distances ---------------------------------------------------------------------------------------------------- */
+/* ---- distances --------------------------------------------------------------------------------------------------- */
 /* Of one state to its target; g, or NULL: w times its gradient. */
 static double distance(ul_distance kind, int32_t C, const double *h, const double *y, double w, double *g)
 {

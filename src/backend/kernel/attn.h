@@ -10,8 +10,8 @@
  * Both sums over keys are 16 lanes, key j counted from the document's start to lane j mod 16: l += e, and
  * t = fma(p, dp, t); then the fixed tree. A masked key is in no chain and no lane. A query without keys: y = 0, p = 0.
  * With bf16 precision q, k, v, dy, p and ds are rounded where they are operands of a product; blocks of 32 keys or
- * queries are counted from the document's start, and p, ds of a masked key are +0 there. A row's chain over keys has the
- * blocks up to its query's, a key's chain over queries the blocks from its own to the document's last.
+ * queries are counted from the document's start, and p, ds of a masked key are +0 there. A row's chain over keys has
+ * the blocks up to its query's, a key's chain over queries the blocks from its own to the document's last.
  * A document with a prefix has chains of its own over its own queries; a shared key's dk, dv are its owner's chain plus
  * those, one after the other. */
 #ifndef UL_ATTN_H
@@ -42,8 +42,8 @@ static inline attn_head attn_scratch(const ul_backend *be, int32_t longest, int6
     return w;
 }
 
-/* The keys, values and hidden flags (where there are some) of a document of T tokens with a prefix, one behind the other:
- * its own, then from ancestor to ancestor what stands before them. */
+/* The keys, values and hidden flags (where there are some) of a document of T tokens with a prefix, one behind the
+ * other: its own, then from ancestor to ancestor what stands before them. */
 static inline void attn_written_out(const ul_attn *a, int64_t T, int64_t d, int64_t g, real *k, real *v, uint8_t *hidden)
 {
     const int64_t D = a->D, KD = (int64_t)a->K * D;

@@ -2,8 +2,9 @@
  * gradients are chains over its query heads. Queries go by in blocks; a block's rows of p and ds stand in the scratch,
  * row-wise the left operand of dq, column-wise that of dk and dv.
  *
- * Documents with a prefix belong to the piece of the document before them that has none. Their keys' gradients are chains of
- * their own queries, in the scratch; those of the prefix are then added to what their owner has, document by document. */
+ * Documents with a prefix belong to the piece of the document before them that has none. Their keys' gradients are
+ * chains of their own queries, in the scratch; those of the prefix are then added to what their owner has, document by
+ * document. */
 #include "backend/kernel/attn.h"
 
 /* panels: for scores, dp, dq, dk, dv; gradients of the keys and values of a document with a prefix */
@@ -147,8 +148,8 @@ static void document(const ul_attn *a, attn_head *w, int64_t d, int64_t g)
     heads(&x, w, (const real *)a->k + at, (const real *)a->v + at, KD);
 }
 
-/* A document's gradient of keys or values, from the scratch to where the tokens stand: its own are `add`ed or put, those of
- * the prefix added. */
+/* A document's gradient of keys or values, from the scratch to where the tokens stand: its own are `add`ed or put,
+ * those of the prefix added. */
 static void give(const ul_attn *a, int64_t d, int64_t g, int64_t T, const real *from, real *dx, bool add)
 {
     const int64_t D = a->D, KD = (int64_t)a->K * D;

@@ -158,7 +158,8 @@ static void test_all(void **state)
     }
 }
 
-/* The loss, near the reference and far away, early and late, and what else a method says of its passes, as one number. */
+/* The loss, near the reference and far away, early and late, and what else a method says of its passes, as one
+ * number. */
 static double all_of(const ul_method *m, const ul_args *a, numbers *x)
 {
     numbers far = *x;

@@ -1,6 +1,7 @@
-/* test_shared_grad.c - documents that share a prefix get the gradients that they get written out, up to the order of sums: every
- * family, children of children, borders of tiles and blocks inside the prefix and behind it; alternates packed behind the
- * forget documents whose prompt they have. Threads and the cut between micro-batches do not change a bit. */
+/* test_shared_grad.c - documents that share a prefix get the gradients that they get written out, up to the order of
+ * sums: every family, children of children, borders of tiles and blocks inside the prefix and behind it; alternates
+ * packed behind the forget documents whose prompt they have. Threads and the cut between micro-batches do not change a
+ * bit. */
 #include "data/data.h"
 #include "model_test.h"
 
@@ -8,7 +9,8 @@ enum { LONGEST = 300, DOCS = 9 };
 /* The first `keep` tokens are those of document `of`. A block of the backward pass has 128 queries, one of bf16 32. */
 static const struct {
     int of, keep, own;
-} tree[DOCS] = {{-1, 0, 25}, {0, 12, 13}, {1, 20, 9}, {-1, 0, 9}, {3, 8, 150}, {4, 140, 160}, {3, 8, 1}, {-1, 0, 40}, {7, 33, 30}};
+} tree[DOCS] = {{-1, 0, 25},   {0, 12, 13}, {1, 20, 9},  {-1, 0, 9}, {3, 8, 150},
+                {4, 140, 160}, {3, 8, 1},   {-1, 0, 40}, {7, 33, 30}};
 
 typedef struct {
     int32_t token[DOCS][LONGEST], pos[LONGEST];
@@ -29,7 +31,8 @@ static void grow(forest *f)
         for (int c = k + 1; c < DOCS; c++)
             if (tree[c].of == k && tree[c].keep > lends) lends = tree[c].keep;
         for (int t = 0; t < n; t++) {
-            f->token[k][t] = t < tree[k].keep ? f->token[tree[k].of][t] : (int32_t)(ul_rng(3, UL_STREAM_TEST, (uint64_t)k, (uint64_t)t) % 23);
+            f->token[k][t] = t < tree[k].keep ? f->token[tree[k].of][t]
+                                              : (int32_t)(ul_rng(3, UL_STREAM_TEST, (uint64_t)k, (uint64_t)t) % 23);
             f->labelled[k][t] = t > lends;
         }
         f->doc[k] = (ul_doc){.id = k, .n = n, .token = f->token[k], .labelled = f->labelled[k], .pos = f->pos};
@@ -53,7 +56,8 @@ static ul_model *tiny(ul_ctx *ctx, const char *type, ul_precision precision, int
 /* Adds the gradient of sum_i c(document, i) logp_i; the sum is returned. */
 static double pass(ul_ctx *ctx, ul_model *m, const ul_batch *b)
 {
-    double *logp = UL_NEW(ul_ctx_arena(ctx), double, b->n_row), *coef = UL_NEW(ul_ctx_arena(ctx), double, b->n_row), sum = 0;
+    double *logp = UL_NEW(ul_ctx_arena(ctx), double, b->n_row), *coef = UL_NEW(ul_ctx_arena(ctx), double, b->n_row),
+           sum = 0;
     assert_true(logp && coef);
     ul_pass p = {.batch = b, .flags = UL_PASS_GRAD, .last = -1, .score = {.logp = logp}, .coef = coef};
     UL_OK_IN(ctx, ul_model_forward(ctx, m, &p));
@@ -107,7 +111,8 @@ static void trees(void **state)
             assert_true(pass(ctx, a, with) == pass(ctx, b, without));
             ul_model_grad_ready(a), ul_model_grad_ready(b);
             const double worst = apart(a, b);
-            if (!(worst <= kinds[k].tolerance)) fail_msg("%s, precision %d: gradients are apart by %g", type, (int)kinds[k].precision, worst);
+            if (!(worst <= kinds[k].tolerance))
+                fail_msg("%s, precision %d: gradients are apart by %g", type, (int)kinds[k].precision, worst);
             assert_true(worst > 0); /* sums in another order: it was another way */
             ul_model_free(a), ul_model_free(b);
             ul_ctx_free(ctx);
@@ -122,17 +127,19 @@ typedef struct {
     ul_sample sample[SAMPLES];
 } pairs;
 
-/* A prompt, and two answers to it: of the first three samples long, of the fourth too short to be shared; the last has no
- * alternate. */
+/* A prompt, and two answers to it: of the first three samples long, of the fourth too short to be shared; the last has
+ * no alternate. */
 static void pair_up(pairs *p)
 {
-    static const int prompt[SAMPLES] = {20, 33, 9, 5, 12}, answer[SAMPLES][2] = {{9, 4}, {20, 1}, {1, 12}, {6, 6}, {8, 0}};
+    static const int prompt[SAMPLES] = {20, 33, 9, 5, 12},
+                     answer[SAMPLES][2] = {{9, 4}, {20, 1}, {1, 12}, {6, 6}, {8, 0}};
     memset(p, 0, sizeof *p);
     for (int s = 0; s < SAMPLES; s++)
         for (int i = 0; i < 2 && answer[s][i]; i++) {
             const int n = prompt[s] + answer[s][i];
             for (int t = 0; t < n; t++) {
-                p->token[s][i][t] = (int32_t)(ul_rng(4, UL_STREAM_TEST, (uint64_t)(s * 2 + (t < prompt[s] ? 0 : i)), (uint64_t)t) % 23);
+                p->token[s][i][t] =
+                    (int32_t)(ul_rng(4, UL_STREAM_TEST, (uint64_t)(s * 2 + (t < prompt[s] ? 0 : i)), (uint64_t)t) % 23);
                 p->labelled[s][i][t] = t >= prompt[s];
             }
             p->doc[s][i] = (ul_doc){.id = s * 2 + i, .n = n, .token = p->token[s][i], .labelled = p->labelled[s][i]};
@@ -167,7 +174,8 @@ static void alternates(void **state)
         assert_true(apart(m[0], m[1]) == 0);
         assert_true(apart(m[0], m[3]) == 0);
         const double worst = apart(m[0], m[2]);
-        if (!(worst <= kinds[k].tolerance)) fail_msg("precision %d: gradients are apart by %g", (int)kinds[k].precision, worst);
+        if (!(worst <= kinds[k].tolerance))
+            fail_msg("precision %d: gradients are apart by %g", (int)kinds[k].precision, worst);
         for (int i = 0; i < 4; i++) ul_model_free(m[i]);
         ul_ctx_free(ctx);
     }

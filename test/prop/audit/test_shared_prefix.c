@@ -1,5 +1,6 @@
-/* test_shared_prefix.c - documents that share their beginnings give the bits that they give alone: every family, f32 and bf16,
- * hidden tokens, any number of threads; grandparents, whole documents that are another's beginning, several rows from one token. */
+/* test_shared_prefix.c - documents that share their beginnings give the bits that they give alone: every family, f32
+ * and bf16, hidden tokens, any number of threads; grandparents, whole documents that are another's beginning, several
+ * rows from one token. */
 #include "data/data.h"
 #include "model_test.h"
 

@@ -1,5 +1,5 @@
-/* test_lens.c - the logit lens behind the last block is the model's own output: the same scores to the last bit, the same gradients
- * of head and norm; behind an inner block it is another. A state that was not kept is told. */
+/* test_lens.c - the logit lens behind the last block is the model's own output: the same scores to the last bit, the
+ * same gradients of head and norm; behind an inner block it is another. A state that was not kept is told. */
 #include "model_test.h"
 
 enum { MOST = 400 };
@@ -31,7 +31,8 @@ static void one(const char *type, ul_precision precision)
     const int n_layer = ul_model_shape(m)->n_layer;
     UL_OK_IN(ctx, ul_model_select(ctx, m, "head,norms"));
     for (int32_t i = 0; i < b->n_row; i++) coef[i] = ul_rng_normal(9, UL_STREAM_TEST, 0, (uint64_t)i);
-    ul_pass pass = {.batch = b, .flags = UL_PASS_GRAD | UL_PASS_STATES, .last = -1, .score = {.logp = own}, .coef = coef};
+    ul_pass pass = {
+        .batch = b, .flags = UL_PASS_GRAD | UL_PASS_STATES, .last = -1, .score = {.logp = own}, .coef = coef};
     void *dx = ul_alloc(a, (size_t)b->n_row * 16, m->be->k->esize);
     ul_lens l = {.batch = b, .layer = n_layer, .n = b->n_row, .logp = lens, .coef = coef, .dx = dx};
     assert_non_null(dx);

@@ -1,6 +1,6 @@
-/* test_whp.c - Who's Harry Potter: as many labels differ from the text's own as a naive reading of the formula finds, with and without
- * a dictionary; the model learns them; no strength, no change of label but the model's own errors; what stands for a term is no
- * label any more behind that term. */
+/* test_whp.c - Who's Harry Potter: as many labels differ from the text's own as a naive reading of the formula finds,
+ * with and without a dictionary; the model learns them; no strength, no change of label but the model's own errors;
+ * what stands for a term is no label any more behind that term. */
 #include "procedure_test.h"
 
 enum { MOST_ROWS = 128 };
@@ -127,7 +127,8 @@ static void terms_take_labels_away(void **state)
     assert_int_equal(all, labelled - 1);
 }
 
-/* "." stands for a name that comes in a question: the answer's own "." is no label any more. A term that never comes pushes nothing. */
+/* "." stands for a name that comes in a question: the answer's own "." is no label any more. A term that never comes
+ * pushes nothing. */
 static void what_came_is_pushed_down(void **state)
 {
     static const char *const terms[] = {"{\"nobody\": \".\"}", "{\"ana\": \".\"}"};
