@@ -49,7 +49,7 @@ const ul_param ul_rule_params[] = {
      "there must be one", NULL},
     {"pass-membership", UL_REAL, 0.1, 0, 1, NULL,
      "removal: AUC(model) - AUC(control) of every membership score within this, both bounds", NULL},
-    {"pass-text", UL_REAL, 0.9, 0, 1, NULL, "removal: probability of plain text beside the original's above this", NULL},
+    {"pass-text", UL_REAL, 0.9, 0, 1, NULL, "every intention: probability of plain text (--text) beside the original's above this", NULL},
     {"pass-silent", UL_REAL, 0.95, 0, 1, NULL,
      "suppression: share of forget rows that are refused or of which nothing is said, lower bound (or at most 0.05 below the control's)",
      NULL},

@@ -173,7 +173,8 @@ ul_status ul_job_run(ul_job *job)
 {
     job->started_ns = ul_now_ns();
     ul_utc_text(job->started);
-    UL_TRY(job->kind->run(job));
+    const ul_status s = job->kind->run(job);
+    if (s != UL_OK && s != UL_E_CRITERION) return s;
     if (job->result) {
         const size_t flags = JSON_INDENT(1) | JSON_REAL_PRECISION(17), n = json_dumpb(job->result, NULL, 0, flags);
         char *text = ul_alloc(job->arena, n + 1, 1);
@@ -182,7 +183,7 @@ ul_status ul_job_run(ul_job *job)
             return ul_fail(job->ctx, UL_E_INTERNAL, "the result of `%s` does not print as JSON", job->kind->id);
         job->result_text = text;
     }
-    return UL_OK;
+    return s; /* a criterion that is not met has a result */
 }
 
 const char *ul_job_result(ul_job *job)

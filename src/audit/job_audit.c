@@ -33,6 +33,9 @@ static const ul_param params[] = {
     {"profile", UL_TEXT, 0, 0, 0, "quick|standard|deep", UL_PROFILE_HELP, "standard"},
     {"intention", UL_TEXT, 0, 0, 0, "removal|copyright|suppression",
      "what the forgetting was for: decides whether the verdict passes", "removal"},
+    {"require", UL_BOOL, 0, 0, 1, NULL,
+     "exit status 1 unless the intention is met, by every model (undecided is not met); the report is written all the same",
+     NULL},
     {"max-new", UL_INT, 32, 1, 4096, "tokens", "longest greedy answer", NULL},
     {"batch-tokens", UL_INT, 4096, 64, 1 << 20, "tokens", "tokens in a packed batch. Never changes a number", NULL},
     {"seed", UL_INT, 0, 0, 1e9, NULL, "of attacks and resamples (self-test: of the world too)", NULL},
@@ -231,6 +234,21 @@ static ul_status write_report(trial *t, const ul_audited *x)
     return ul_audit_report_write(job->ctx, job->arena, t->out, job->result);
 }
 
+/* Every model must meet the intention; the first that does not is named. */
+static ul_status require(const trial *t, const ul_audited *x)
+{
+    const ul_audited *worst = NULL;
+    int n = 0;
+    for (int i = 0; i < t->n; i++) {
+        if (x[i].outcome == UL_PASS) continue;
+        if (!worst) worst = &x[i];
+        n++;
+    }
+    if (!worst) return UL_OK;
+    return ul_fail(t->job->ctx, UL_E_CRITERION, "--require: %d of %d models do not meet the intention %s: %s, %s: %s", n, t->n,
+                   t->course.intention, worst->name, worst->outcome == UL_FAIL ? "not met" : "undecided", worst->outcome_why);
+}
+
 static ul_status run(ul_job *job)
 {
     if (ul_job_flag(job, "self-test") && ul_job_int(job, "seeds") > 1) return ul_audit_seeds(job);
@@ -258,7 +276,8 @@ static ul_status run(ul_job *job)
     ul_buf_printf(&job->text, "report: %s/report.html\n", t->out);
     UL_TRY(ul_manifest_seal(job, &t->manifest));
     UL_TRY(write_report(t, x));
-    return ul_manifest_write(job, &t->manifest, t->course.be, t->out);
+    UL_TRY(ul_manifest_write(job, &t->manifest, t->course.be, t->out));
+    return ul_job_flag(job, "require") ? require(t, x) : UL_OK;
 }
 
 const ul_job_kind ul_job_audit = {
@@ -271,7 +290,8 @@ const ul_job_kind ul_job_audit = {
              "each attack brings the model from the control towards the original is its recovery. The verdict "
              "(removed, partly removed, suppressed, not "
              "forgotten, damaged, inconclusive) follows from bounds over people, by rules whose every threshold is a "
-             "flag. --self-test audits models "
+             "flag. Exit status 0: the audit was made, whatever it says; 1: --require was given and an intention is "
+             "not met, or no verdict can be given because a number is not finite. --self-test audits models "
              "whose verdict is known.",
     .example =
         "unlearn audit --model demo-out/npo --original demo-out/target --control demo-out/control --forget "

@@ -9,7 +9,7 @@ static bool is_free(const ul_job *job, const char *key)
     static const char *const names[] = {"threads", "isa", "out", "force", "resume", "checkpoint", "save-every", "cache", "print-plan",
                                         "model", "forget", "retain", "data", "alt", "tofu", "reference-logs", "reference-model", "control", "columns",
                                         "adapter", "guard", "batch-tokens", "requests", "muse", "original", "base", "phantom", "rephrased",
-                                        "holdout", "methods", "text", "original-logs", NULL};
+                                        "holdout", "methods", "text", "original-logs", "require", NULL};
     for (const char *const *n = names; *n; n++)
         if (!strcmp(key, *n)) return true;
     if (!strcmp(key, "batch") && !strcmp(job->kind->id, "eval")) return true;

@@ -57,6 +57,12 @@ if ! grep -q '"path": "world/data/text.jsonl"' text/manifest.json; then fail "th
 run 3 audit --model world/control $common --text forget.jsonl --out c
 says "it has a question" "plain text is wanted"
 
+# --require: 1 where the intention is not met (undecided is not), with the report and its JSON.
+# shellcheck disable=SC2086
+run 1 audit --model world/control $common --profile quick --require --json --quiet --out require
+says '--require: 1 of 1 models do not meet the intention removal: control, undecided' '"verdict": "inconclusive"'
+if [ ! -s require/report.html ] || [ ! -s require/manifest.json ]; then fail "--require keeps the report to itself"; fi
+
 # Fewer forget rows: whole people, from both halves, and their other words with them.
 # shellcheck disable=SC2086
 run 0 audit --model world/original $common --control world/control --rephrased rephrased.jsonl --forget-rows 25 --out few
