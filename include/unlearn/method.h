@@ -35,6 +35,7 @@ enum {
     UL_NEED_RETAIN_STATE = 1 << 23,   /* of the retain documents                                                 */
     UL_NEED_INFORMED_START = 1 << 24, /* adapters, where there are any, start in the directions that the forget set's Fisher
                                          information weighs most against the retain set's (FILA)                 */
+    UL_NEED_ALT_OWN = 1 << 26,    /* the alternates are each row's own, and the user's: nothing stands in for them  */
     UL_NEED_FORGET_LENS = 1 << 25 /* log-probs of the forget document as inner blocks have them (the logit lens)    */
 };
 

@@ -7,6 +7,7 @@ typedef struct {
     ul_job *job;
     ul_backend *be;
     const char *model, *control, *out, *forget, *retain, *asked; /* asked: the forget rows with wrong answers */
+    const char *alt; /* each forget row's own wrong answers; NULL until a method asks for them */
     const char *control_log;                                     /* NULL until the control is evaluated */
     const char *phantom, *rephrased, *rephrased_fields, *text;   /* of --audit, or NULL */
     ul_manifest manifest;

@@ -192,6 +192,25 @@ static ul_status measure(ul_comparison *c, const char *id, const char *dir, cons
     return s;
 }
 
+/* The rows' own wrong answers where all have some; else answers of other rows, which `relabel` puts into a file. */
+static ul_status alternates(ul_comparison *c)
+{
+    ul_job *job = NULL;
+    ul_records *r;
+    if (c->alt) return UL_OK;
+    UL_TRY(ul_records_open(c->job->ctx, c->job->arena, c->asked, ul_job_text(c->job, "fields"), 0, &r));
+    int64_t have = 0;
+    for (int64_t i = 0; i < r->n; i++) have += r->at[i].n_wrong > 0;
+    c->alt = c->asked;
+    if (have == r->n) return UL_OK;
+    UL_NEED(c->alt = ul_path_join(c->job->arena, c->out, "alternates.jsonl"));
+    const ul_setting s[] = {{"data", c->forget}, {"as", "wrong"}, {"seed", number(c, "seed")}, {"out", c->alt},
+                            {"force", "true"}, {NULL, NULL}};
+    const ul_status status = call(c, "relabel", s, &job);
+    ul_job_free(job);
+    return status;
+}
+
 /* The method's own run, its seconds and its peak of memory. */
 static ul_status forget(ul_comparison *c, const ul_catalogue_entry *e, json_t *row)
 {
@@ -200,8 +219,11 @@ static ul_status forget(ul_comparison *c, const ul_catalogue_entry *e, json_t *r
     const char *out = ul_comparison_path(c, e->id, NULL);
     UL_NEED(out);
     ul_args_default(e->method->params, &args);
-    const bool retain = ul_method_needs(e->method, &args) & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL);
+    const unsigned needs = ul_method_needs(e->method, &args);
+    const bool retain = needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL), own = needs & UL_NEED_ALT_OWN;
+    if (own) UL_TRY(alternates(c));
     const ul_setting s[] = {{"model", c->model}, {"forget", c->forget}, {"retain", retain ? c->retain : NULL}, {"method", e->id},
+                         {"alt", own ? c->alt : NULL}, {"alt-own", own ? "true" : NULL},
                          {"steps", number(c, "steps")}, {"seed", number(c, "seed")}, {"out", out}, {"force", "true"}, {NULL, NULL}};
     const int64_t start = ul_now_ns();
     ul_peak_reset();

@@ -7,9 +7,11 @@ static const ul_param params[] = {
     {"model", UL_TEXT, 0, 0, 0, NULL, "the model that shall forget: a Hugging Face directory", ""},
     {"forget", UL_TEXT, 0, 0, 0, NULL, "what it shall forget: JSON lines, JSON, CSV or text", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "what it shall keep: drawn at random beside the forget rows", ""},
-    {"alt", UL_TEXT, 0, 0, 0, NULL, "alternate answers, one a line, for methods that teach one (idk, dpo); default: twelve refusals", ""},
+    {"alt", UL_TEXT, 0, 0, 0, NULL, "alternate answers for methods that teach one (idk, dpo): one a line, or "
+     "a .json or .jsonl data set, whose rows' wrong answers are taken, else their answers; default: refusals", ""},
     UL_PARAM_WRAP,
-    {"alt-own", UL_BOOL, 0, 0, 1, NULL, "the lines of --alt belong to the forget rows, in order and as many to each (altpo)", NULL},
+    {"alt-own", UL_BOOL, 0, 0, 1, NULL,
+     "the answers of --alt belong to the forget rows, in order and as many to each (altpo)", NULL},
     {"print-plan", UL_BOOL, 0, 0, 1, NULL, "say which passes would run, what is cached, bytes and time; write nothing", NULL},
     {0}};
 

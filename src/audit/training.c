@@ -98,6 +98,10 @@ static ul_status begin_out(ul_training *t, int64_t parameters)
 ul_status ul_training_recipe(ul_training *t)
 {
     ul_job *job = t->job;
+    if (t->needs & UL_NEED_ALT_OWN && !(ul_job_text(job, "alt") && ul_job_flag(job, "alt-own")))
+        return ul_fail(job->ctx, UL_E_USAGE, "the method %s needs alternate answers of each row's own: --alt FILE "
+                       "--alt-own (`unlearn relabel --data %s --as wrong --out FILE` makes some)",
+                       job->method_id, t->forget->path);
     int64_t parameters = ul_model_parameters(t->model);
     const ul_args *args = NULL;
     for (int k = 0; k < UL_JOB_TABLES && job->kind->tables[k]; k++)
@@ -137,6 +141,27 @@ static ul_status retain_answers(ul_training *t, const char *const **lines, int64
     return UL_OK;
 }
 
+/* --alt FILE: a text a line, or a data set, of whose rows the wrong answers are taken where all have some (as many of
+ * each), else the answers. */
+static ul_status alternates_of(ul_training *t, const char *path, const char *const **lines, int64_t *n)
+{
+    ul_job *job = t->job;
+    ul_records *r;
+    if (!strstr(path, ".json")) return ul_lines_open(job->ctx, job->arena, path, lines, n);
+    UL_TRY(ul_records_open(job->ctx, job->arena, path, ul_job_text(job, "fields"), 0, &r));
+    int32_t each = INT32_MAX;
+    for (int64_t i = 0; i < r->n; i++)
+        if (r->at[i].n_wrong < each) each = r->at[i].n_wrong;
+    const int32_t count = each > 0 ? each : 1;
+    const char **line = UL_NEW(job->arena, const char *, r->n * count);
+    UL_NEED(line);
+    for (int64_t i = 0; i < r->n; i++)
+        for (int32_t k = 0; k < count; k++) line[i * count + k] = each > 0 ? r->at[i].wrong[k] : r->at[i].answer;
+    *lines = line;
+    *n = r->n * count;
+    return UL_OK;
+}
+
 ul_status ul_training_alternates(ul_training *t)
 {
     ul_job *job = t->job;
@@ -145,7 +170,7 @@ ul_status ul_training_alternates(ul_training *t)
     const char *path = ul_job_text(job, "alt");
     t->pairing.alt_own = ul_job_flag(job, "alt-own");
     if (t->pairing.alt_own && !path) return ul_fail(job->ctx, UL_E_USAGE, "--alt-own says whose the lines of --alt FILE are: give it too");
-    if (path) UL_TRY(ul_lines_open(job->ctx, job->arena, path, &lines, &n));
+    if (path) UL_TRY(alternates_of(t, path, &lines, &n));
     else if (t->needs & UL_NEED_ALT_RETAIN) UL_TRY(retain_answers(t, &lines, &n));
     return ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->forget, lines, n, t->recipe.steps * t->recipe.batch,
                                  &t->pairing);

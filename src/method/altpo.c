@@ -5,8 +5,9 @@
  *
  * Mekala et al. 2024, "Alternate Preference Optimization for Unlearning Factual Knowledge in Large Language Models",
  * arXiv:2409.13474. The arithmetic of dpo.c, which is called; what makes it AltPO are the alternates: plausible wrong
- * answers (five a question in the paper, sampled at temperature 1), given by --alt FILE --alt-own. Trap: with the
- * refusals that stand in for a missing file this is dpo. The paper searches beta in 0.05 .. 0.5 and alpha in 1 .. 5. */
+ * answers (five a question in the paper, sampled at temperature 1), given by --alt FILE --alt-own. Trap: with
+ * refusals this is dpo, so nothing stands in for a missing file. The paper searches beta in
+ * 0.05 .. 0.5 and alpha in 1 .. 5. */
 #include "method/method.h"
 
 extern const ul_method ul_method_dpo;
@@ -17,7 +18,9 @@ static const ul_param params[] = {
     UL_PARAM_ALPHA(1),
     UL_PARAM_RETAIN,
     {0}};
-enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_FORGET_REF | UL_NEED_ALT_REF };
+enum {
+    NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_ALT_OWN | UL_NEED_FORGET_REF | UL_NEED_ALT_REF
+};
 
 static unsigned needs_of(const ul_args *args)
 {

@@ -59,4 +59,12 @@ failed=$(grep -l '"failed"' all/*/row.json || true)
 while read -r id; do
     grep -q "^| $id |" all/table.md || fail "the table has no row for $id"
 done < ids
+# altpo had alternates of each row's own: the rows' wrong answers, or answers of other rows where they have none.
+cmp -s all/altpo/model.safetensors all/dpo/model.safetensors && fail 'altpo is dpo on refusals'
+[ ! -e all/alternates.jsonl ] || fail 'alternates were drawn though the rows have wrong answers'
+sed 's/"perturbed_answer": [^]]*\], //' forget.jsonl > bare.jsonl
+run 0 compare --model model --forget bare.jsonl --retain retain.jsonl --max-new 2 --quiet --methods altpo --steps 2 \
+    --relearn 0 --out bare
+if grep -q '"failed"' bare/altpo/row.json; then cp bare/altpo/row.json said; fail 'altpo did not run'; fi
+[ "$(wc -l < bare/alternates.jsonl)" = "$(wc -l < forget.jsonl)" ] || fail 'no alternates.jsonl with a line a row'
 finish

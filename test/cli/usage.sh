@@ -60,6 +60,14 @@ while read -r id retain; do
     [ "$asked $shown" = "$retain $retain" ] || fail "$id: listed as $retain, shown as $shown, asked for: $asked"
 done < listed
 
+# Who needs alternates of each row's own does not run on refusals; what the message names makes them.
+refuses 2 o 'the method altpo needs' '--alt FILE --alt-own' 'unlearn relabel --data forget.jsonl --as wrong' -- forget $data --method altpo
+refuses 2 o '--alt FILE --alt-own' -- forget $data --method altpo --alt forget.jsonl
+run 0 relabel --data forget.jsonl --as wrong --out wrong.jsonl
+run 0 forget $data --method altpo --alt wrong.jsonl --alt-own --steps 2 --out altpo --quiet
+head -n 5 wrong.jsonl > few.jsonl
+refuses 3 o 'cannot be dealt to the 6 rows' -- forget $data --method altpo --alt few.jsonl --alt-own
+
 # An output that is there stays as it is, byte for byte.
 mkdir full
 echo mine > full/model.safetensors
