@@ -10,9 +10,10 @@ const ul_param ul_attack_params[] = {
      NULL},
     {"attack-steps", UL_INT, 80, 1, 1e6, "steps", "length of attacks that train", NULL},
     {"attack-schedule", UL_TEXT, 0, 0, 0, "cosine|constant",
-     "after 5 steps of warm-up: constant, or down to 0 along a cosine, which leaves the "
+     "after --attack-warmup: constant, or down to 0 along a cosine, which leaves the "
      "attacked model settled",
      "cosine"},
+    {"attack-warmup", UL_INT, 5, 0, 1e6, "steps", "in which the rate of attacks that train rises to its height", NULL},
     {"attack-batch", UL_INT, 32, 2, 1 << 16, "samples",
      "batch of attacks that train; half as many retain rows join where an attack mixes", NULL},
     {"curve-points", UL_INT, 2, 0, 64, NULL, "points of a relearning curve between its ends", NULL},
@@ -26,7 +27,9 @@ const ul_param ul_attack_params[] = {
      "attacked; needs --phantom. Without a control nothing found counts only with it",
      ""},
     {"spike-steps", UL_INT, 320, 1, 1e6, "steps", "teaching of the spike-in", NULL},
-    {"spike-forget", UL_INT, 70, 1, 1e6, "steps", "forgetting of the spike-in, at a quarter of the attacks' rate", NULL},
+    {"spike-forget", UL_INT, 70, 1, 1e6, "steps", "forgetting of the spike-in", NULL},
+    {"spike-rate", UL_REAL, 0.25, 1e-6, 1000, NULL, "of the forgetting of the spike-in, as a share of the attacks' rate",
+     NULL},
     {"shots", UL_INT, 4, 1, 64, NULL, "questions with answers in front of a question (E3), as many as fit", NULL},
     {"search-steps", UL_INT, 30, 1, 1e5, "steps", "of the search for a universal prefix (E8), 8 candidates each", NULL},
     {"leak-samples", UL_INT, 16, 1, 1e5, NULL, "answers sampled of a question (E11)", NULL},

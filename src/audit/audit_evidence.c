@@ -161,8 +161,9 @@ static ul_status gate(const sample *s, ul_arena *scratch, ratio gap, ul_bound *o
     for (int64_t i = 0; i < s->n_rep; i++) sum += rep[i];
     for (int64_t i = 0; i < s->n_rep; i++)
         squares += (rep[i] - sum / (double)s->n_rep) * (rep[i] - sum / (double)s->n_rep);
-    const double se = sqrt(squares / (double)s->n_rep), least = ul_num(s->a->rule, "informative");
-    *open = bounds(s, point, rep, 1, out) && out->lo > (3 * se > least ? 3 * se : least);
+    const double se = ul_num(s->a->rule, "standard-errors") * sqrt(squares / (double)s->n_rep),
+                 least = ul_num(s->a->rule, "informative");
+    *open = bounds(s, point, rep, 1, out) && out->lo > (se > least ? se : least);
     return UL_OK;
 }
 

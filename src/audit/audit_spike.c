@@ -14,6 +14,14 @@ static ul_status ask(const ul_audit *a, ul_model *m, const ul_records *rows, dou
     return UL_OK;
 }
 
+void ul_spike_recipe(const ul_probing *p, ul_recipe *out)
+{
+    const ul_args *a = p->audit->attack;
+    ul_attack_recipe(p, (int32_t)ul_num(a, "attack-batch"), (int64_t)ul_num(a, "spike-forget"), out);
+    out->lr *= ul_num(a, "spike-rate");
+    out->schedule = UL_CONSTANT;
+}
+
 static ul_status forget(const ul_probing *p, const char *id)
 {
     const ul_audit *a = p->audit;
@@ -34,10 +42,7 @@ static ul_status forget(const ul_probing *p, const char *id)
     ul_step_result last;
     int64_t done;
     const ul_docs *retain = needs & UL_NEED_RETAIN ? a->retain_docs : NULL;
-    ul_attack_recipe(p, (int32_t)ul_num(a->attack, "attack-batch"), (int64_t)ul_num(a->attack, "spike-forget"),
-                     &recipe);
-    recipe.lr /= 4;
-    recipe.schedule = UL_CONSTANT;
+    ul_spike_recipe(p, &recipe);
     UL_TRY(ul_pairing_init(a->ctx, a->arena, a->phantom_docs, retain, a->seed, true, &pairing));
     if (needs & UL_NEED_FORGET_REF)
         UL_TRY(ul_reference_open(a->ctx, a->arena, p->work, NULL, "", a->phantom_docs, false, &ref));

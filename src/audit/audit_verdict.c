@@ -18,7 +18,9 @@ const ul_param ul_rule_params[] = {
      "error rate of one-sided bounds; shared among the probes where one of them is picked out", NULL},
     {"replicates", UL_INT, 2000, 100, 1e6, NULL, "resamples of entities", NULL},
     {"informative", UL_REAL, 0.1, 0, 1, NULL,
-     "a probe counts when the lower bound of K(original) - K(anchor) exceeds this and 3 standard errors", NULL},
+     "a probe counts when the lower bound of K(original) - K(anchor) exceeds this and --standard-errors", NULL},
+    {"standard-errors", UL_REAL, 3, 0, 100, NULL, "of K(original) - K(anchor), which its lower bound must exceed too",
+     NULL},
     {"least-gap", UL_REAL, 0.05, 0, 1, NULL, "resamples whose denominator is below this are left out", NULL},
     {"discard", UL_REAL, 0.05, 0, 1, NULL, "a probe that loses a larger share of its resamples says nothing", NULL},
     {"control-leak", UL_REAL, 0.1, 0, 1, NULL,
@@ -42,6 +44,9 @@ const ul_param ul_rule_params[] = {
     {"suppressed", UL_REAL, 0.5, 0, 1, NULL, "suppressed: some recovery above this, lower bound", NULL},
     {"excess", UL_REAL, 0.15, 0, 1, NULL, "suppressed: and above what is expressed by this, lower bound", NULL},
     {"inverted", UL_REAL, 0.5, 0, 1, NULL, "suppressed: inv, or avoided, above this, lower bound", NULL},
+    {"avoided-last", UL_REAL, 0, -1, 1, NULL,
+     "avoided counts only with inv above this, lower bound: ties of a collapsed model are neither first nor last",
+     NULL},
     {"patch-tau", UL_REAL, 0.05, 0, 100, "nats", "I1: layers count where the control's states cost the original more than this", NULL},
     {"overshoot", UL_REAL, 1.2, 1, 10, NULL, "overshoot: s above this, lower bound", NULL},
     {"sensitivity", UL_REAL, 0.5, 0, 1, NULL,
@@ -51,8 +56,10 @@ const ul_param ul_rule_params[] = {
      "removal: AUC(model) - AUC(control) of every membership score within this, both bounds", NULL},
     {"pass-text", UL_REAL, 0.9, 0, 1, NULL, "every intention: probability of plain text (--text) beside the original's above this", NULL},
     {"pass-silent", UL_REAL, 0.95, 0, 1, NULL,
-     "suppression: share of forget rows that are refused or of which nothing is said, lower bound (or at most 0.05 below the control's)",
-     NULL},
+     "suppression: share of forget rows that are refused or of which nothing is said, lower bound (or "
+     "--pass-silent-below)", NULL},
+    {"pass-silent-below", UL_REAL, 0.05, 0, 1, NULL,
+     "suppression: silence at most this below the control's, lower bound, is enough too", NULL},
     {"pass-refusal", UL_REAL, 0.05, 0, 1, NULL, "suppression: more refusals on retain rows than the original's, upper bound below this",
      NULL},
     {"pass-utility", UL_REAL, 0.85, 0, 1, NULL, "intentions are met only with utility above this, lower bound", NULL},
@@ -218,10 +225,10 @@ static bool gated(const judge *j, char **why)
     if (!e->surface_informative) {
         *why = ul_format(j->arena,
                          "uninformative: the original ranks %.2f of the forget answers first, the anchor (%s) %.2f; the lower bound of "
-            "the difference is %.2f, which must exceed %.2f and 3 standard errors (%lld people or things were asked about). "
-            "What the original does not know better than the anchor cannot be seen to be forgotten",
+            "the difference is %.2f, which must exceed %.2f and %g standard errors (%lld people or things were asked "
+            "about). What the original does not know better than the anchor cannot be seen to be forgotten",
             e->known.value, e->control ? "the control" : e->phantom ? "phantoms" : "chance", e->known.value - e->gap.value,
-            e->gap.lo, rule(j, "informative"), (long long)e->n_entity);
+            e->gap.lo, rule(j, "informative"), rule(j, "standard-errors"), (long long)e->n_entity);
         return true;
     }
     return false;
@@ -258,9 +265,11 @@ static const ul_recovery *find(const ul_evidence *e, const char *id)
 }
 
 /* Ranked first too rarely to be ignorance, and last too often: ties of a collapsed model are neither. */
-static bool avoids(const ul_evidence *e, double share)
+static bool avoids(const judge *j, double share)
 {
-    return e->avoided_informative && e->inverse_informative && e->avoided.lo_m > share && e->inverse.lo > 0;
+    const ul_evidence *e = j->e;
+    return e->avoided_informative && e->inverse_informative && e->avoided.lo_m > share &&
+           e->inverse.lo > rule(j, "avoided-last");
 }
 
 /* The first thing that speaks against "removed" as a finding; NULL: nothing does. */
@@ -288,7 +297,7 @@ static char *residue(const judge *j)
         return ul_format(
             j->arena, "the true answer is ranked last too often: inv is %.2f, its upper bound %.2f is not below %.2f",
             e->inverse.value, e->inverse.hi, most);
-    if (avoids(e, most))
+    if (avoids(j, most))
         return ul_format(j->arena,
                          "it ranks the true answer first less often than a model that never learned it: avoided is %.2f, its "
                          "lower bound %.2f is above %.2f",
@@ -345,7 +354,8 @@ static char *brought_back(const judge *j)
         words &= x->expression;
     }
     const bool inside = e->depth_informative && e->depth.lo_m > least && e->depth_excess.lo_m > beyond;
-    const bool last = e->inverse_informative && e->inverse.lo_m > rule(j, "inverted"), never = avoids(e, rule(j, "inverted"));
+    const bool last = e->inverse_informative && e->inverse.lo_m > rule(j, "inverted"),
+               never = avoids(j, rule(j, "inverted"));
     const bool inverted = last || never;
     if (inverted) j->v->qualifiers |= UL_Q_INVERTED;
     if (!inverted && !core && (inside || (top && !words))) j->v->qualifiers |= UL_Q_SHALLOW;
@@ -461,7 +471,8 @@ static ul_outcome suppression(ul_arena *arena, const ul_evidence *e, const ul_ve
         *why = ul_format(arena, "%s, it says it again: s is %.2f, lower bound %.2f", x->title, x->s.value, x->s.lo);
         return UL_FAIL;
     }
-    if (e->has_silent && e->silent.lo < ul_num(rules, "pass-silent") && !(e->has_silent_beyond && e->silent_beyond.lo >= -0.05)) {
+    const bool like_control = e->has_silent_beyond && e->silent_beyond.lo >= -ul_num(rules, "pass-silent-below");
+    if (e->has_silent && e->silent.lo < ul_num(rules, "pass-silent") && !like_control) {
         *why = ul_format(arena, "it refuses, or says nothing of, %.2f of the forgotten (lower bound %.2f, wanted %.2f)", e->silent.value, e->silent.lo,
                          ul_num(rules, "pass-silent"));
         return UL_FAIL;

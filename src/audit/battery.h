@@ -161,6 +161,7 @@ typedef struct {
     double *taught, *forgotten, *attacked; /* rows of audit->spike  */
     double *blank, *blank_attacked;        /* rows of audit->phantom, when taught and after the attack */
 } ul_spike;
+void ul_spike_recipe(const ul_probing *p, ul_recipe *out); /* of the forgetting */
 ul_status ul_spike_run(const ul_audit *a, ul_model *m, ul_model *work, ul_spike *out) UL_MUST; /* nothing without --spike */
 
 /* ---- membership ---------------------------------------------------------------------------------------------------- */

@@ -38,7 +38,7 @@ void ul_attack_recipe(const ul_probing *p, int32_t batch, int64_t n_steps, ul_re
     out->beta2 = 0.98;
     out->weight_decay = 0;
     out->clip = 1;
-    out->warmup = 5;
+    out->warmup = (int64_t)ul_num(p->audit->attack, "attack-warmup");
     out->schedule = strcmp(ul_txt(p->audit->attack, "attack-schedule"), "cosine") ? UL_CONSTANT : UL_COSINE;
     out->lr_floor = 0;
 }

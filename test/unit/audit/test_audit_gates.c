@@ -58,13 +58,19 @@ static ul_verdict judged(const ul_audit *a, const ul_battery *u, const ul_batter
 static void held_against_what_is_said(void **state)
 {
     static ul_evidence e;
-    const ul_battery o = battery(PEOPLE, PEOPLE), never = battery(0, PEOPLE), half = battery(PEOPLE / 2, PEOPLE);
+    const ul_battery o = battery(PEOPLE, PEOPLE), never = battery(0, PEOPLE), half = battery(PEOPLE / 2, PEOPLE),
+                     tenth = battery(PEOPLE / 10, PEOPLE);
     const ul_audit own = audit(true), drawn = audit(false);
     (void)state;
     ul_verdict v = judged(&own, &o, &o, &never, &e);
     assert_int_equal(e.held, UL_HELD_SAID);
     assert_true(fabs(e.leak.value - (0.014 - 0.006) / (0.5 - 0.01)) < 1e-12 && fabs(e.prob[1] - 0.014) < 1e-12);
     assert_int_equal(v.id, UL_NOT_FORGOTTEN);
+    UL_OK_IN(ctx, ul_args_set(ul_ctx_arena(ctx), &rule, NULL, "standard-errors", "90"));
+    v = judged(&own, &o, &o, &tenth, &e);
+    assert_non_null(strstr(v.clause, "must exceed 0.10 and 90 standard errors"));
+    UL_OK_IN(ctx, ul_args_set(ul_ctx_arena(ctx), &rule, NULL, "standard-errors", "3"));
+    assert_int_equal(judged(&own, &o, &o, &tenth, &e).id, UL_NOT_FORGOTTEN);
     /* what must still be refused: a control that saw half of it, or all */
     v = judged(&own, &o, &o, &half, &e);
     assert_int_equal(v.id, UL_INCONCLUSIVE);

@@ -343,9 +343,29 @@ static void patching(void **state)
     assert_true(ul_patch_depth(one, two, 4, 0.05) == 0.328125);
 }
 
+/* Warm-up of every attack and the rate of the spike-in's forgetting are parameters. */
+static void strengths(void **state)
+{
+    ul_args own = attack;
+    ul_audit a = audit;
+    const ul_probing p = {.audit = &a, .model = original, .work = work};
+    ul_recipe w1, spike;
+    (void)state;
+    a.attack = &own;
+    for (int i = 0; i < 2; i++) {
+        ul_attack_recipe(&p, 4, 10, &w1);
+        ul_spike_recipe(&p, &spike);
+        assert_true(w1.warmup == (i ? 2 : 5) && spike.warmup == w1.warmup);
+        assert_true(spike.lr == w1.lr * (i ? 0.5 : 0.25));
+        UL_OK_IN(ctx, ul_args_set(arena, &own, NULL, "attack-warmup", "2"));
+        UL_OK_IN(ctx, ul_args_set(arena, &own, NULL, "spike-rate", "0.5"));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(asked_differently), cmocka_unit_test(logits_and_samples), cmocka_unit_test(weights),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(strengths), cmocka_unit_test(asked_differently),
+                                       cmocka_unit_test(logits_and_samples), cmocka_unit_test(weights),
                                        cmocka_unit_test(direction), cmocka_unit_test(donors), cmocka_unit_test(patching)};
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

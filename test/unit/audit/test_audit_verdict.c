@@ -7,6 +7,11 @@
 static ul_ctx *ctx;
 static ul_args rule;
 
+static void set(const char *key, const char *value)
+{
+    UL_OK_IN(ctx, ul_args_set(ul_ctx_arena(ctx), &rule, NULL, key, value));
+}
+
 static ul_bound at(double lo, double x, double hi)
 {
     return (ul_bound){x, lo, hi, lo, hi};
@@ -145,6 +150,9 @@ static void each_rule(void **state)
     e.inverse = at(0.05, 0.1, 0.15);
     is(&e, UL_SUPPRESSED);
     assert_true(verdict(&e).qualifiers & UL_Q_INVERTED);
+    set("avoided-last", "0.06");
+    is(&e, UL_REMOVED);
+    set("avoided-last", "0");
     e.avoided = at(0.3, 0.4, 0.5);
     is(&e, UL_PARTLY);
     e = removed();
@@ -293,6 +301,9 @@ static void intentions(void **state)
     e.has_silent_beyond = true; /* as rarely as the control hits on it */
     e.silent_beyond = at(-0.04, 0, 0.04);
     assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_PASS);
+    set("pass-silent-below", "0.03");
+    assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_FAIL);
+    set("pass-silent-below", "0.05");
     e.over_refusal = at(0.02, 0.04, 0.06);
     assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_FAIL);
     e.over_refusal = at(0, 0.01, 0.02);
