@@ -122,7 +122,8 @@ static ul_status split(ul_arena *arena, const char *full, name *out)
 }
 
 /* out->full NULL: none was found. own: rows of the person; others: of everybody else. */
-static ul_status find_name(ul_arena *arena, ul_arena *scratch, const ul_records *own, const ul_records *others, name *out)
+static ul_status find_name(ul_arena *arena, ul_arena *scratch, const ul_records *own, const ul_records *others,
+                           name *out)
 {
     search s = {.arena = scratch};
     const candidate *top = NULL;
@@ -171,8 +172,8 @@ static bool stands_in(const ul_records *r, const char *text)
 }
 
 /* The next first part in a drawn order, and the next last word with it that makes a name nobody has; NULL: there is none. */
-static ul_status invent(ul_arena *arena, const ul_records *const file[2], const name *real, const int64_t *order, int64_t n,
-                        int64_t k, name *made)
+static ul_status invent(ul_arena *arena, const ul_records *const file[2], const name *real, const int64_t *order,
+                        int64_t n, int64_t k, name *made)
 {
     const name *self = &real[order[k]], *one = &real[order[(k + 1) % n]];
     for (int64_t j = 2; j < n; j++) {
@@ -204,8 +205,8 @@ static ul_status rewrite(ul_arena *arena, const ul_record *in, const name *old, 
 }
 
 /* Rows of everybody with an invented name, in the order of the file. */
-static ul_status rows_of(ul_arena *arena, const ul_records *in, const ul_clusters *c, const name *real, const name *made,
-                         ul_record *out, int64_t *n, int64_t *people)
+static ul_status rows_of(ul_arena *arena, const ul_records *in, const ul_clusters *c, const name *real,
+                         const name *made, ul_record *out, int64_t *n, int64_t *people)
 {
     const name **old = UL_NEW(arena, const name *, in->n), **now = UL_NEW(arena, const name *, in->n);
     UL_NEED(old);
@@ -251,16 +252,17 @@ static ul_status generate(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const
     for (int64_t k = 0; k < named; k++) UL_TRY(invent(arena, file, real, order, named, k, made));
     UL_TRY(rows_of(arena, retain, &c, real, made, row, &n, &people));
     if (people < least)
-        return ul_fail(ctx, UL_E_INPUT,
-                       "--phantom generated: of the %lld people or things in %s (field \"entity\", or --entity-rows) %lld got an "
-                       "invented name, --min-entities is %lld: a name is two to four capitalised words in %d rows or more, one of "
-                       "them in no other's rows. Give --phantom FILE",
-                       (long long)c.n_cluster, retain->path, (long long)people, (long long)least, LEAST_ROWS);
+        return ul_fail(
+            ctx, UL_E_INPUT,
+            "--phantom generated: of the %lld people or things in %s (field \"entity\", or --entity-rows) %lld got an "
+            "invented name, --min-entities is %lld: a name is two to four capitalised words in %d rows or more, one of "
+            "them in no other's rows. Give --phantom FILE",
+            (long long)c.n_cluster, retain->path, (long long)people, (long long)least, LEAST_ROWS);
     return ul_records_seal(ctx, "generated", row, n, arena, out);
 }
 
-ul_status ul_phantoms_generate(ul_ctx *ctx, ul_arena *arena, const ul_records *forget, const ul_records *retain, uint64_t seed,
-                               int64_t least, ul_records **out)
+ul_status ul_phantoms_generate(ul_ctx *ctx, ul_arena *arena, const ul_records *forget, const ul_records *retain,
+                               uint64_t seed, int64_t least, ul_records **out)
 {
     ul_arena *scratch;
     UL_TRY(ul_arena_new(ctx, "phantoms", &scratch));

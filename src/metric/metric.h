@@ -43,7 +43,8 @@ typedef struct {
     ul_source from[10];
 } ul_result_spec;
 /* TOFU as open-unlearning configures it, and its final ranking (arXiv 2506.12618, section 5): memorization, privacy,
- * utility beside the original's, and the harmonic mean of the three; then what `eval` adds: fluency and refusals, sampled answers, distances to a retrained model.
+ * utility beside the original's, and the harmonic mean of the three; then what `eval` adds: fluency and refusals, sampled
+ * answers, distances to a retrained model.
  * Results come after what they are computed from. A result is absent when it needs a control and there is none. */
 const ul_result_spec *ul_tofu_results(int *n);
 const ul_result_spec *ul_tofu_result(const char *name); /* NULL = none of that name */

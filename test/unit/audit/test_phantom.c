@@ -5,10 +5,10 @@
 
 static ul_ctx *ctx;
 enum { PEOPLE = 12, ROWS = 4 };
-static const char *const first[PEOPLE] = {"Ana",  "Bela",  "Cid",  "Dora", "Egon",    "Fay",
-                                          "Gus",  "Hana",  "Iris", "Jon",  "Kim-Lee", "Basil Mahfouz"},
-                        *const last[PEOPLE] = {"Abara", "Brock", "Castel", "Dupont", "Eriks",  "Falk",
-                                               "Grau",  "Holm",  "Ito",    "Jansen", "O'Hara", "Al-Kuwaiti"};
+static const char *const first[PEOPLE] = {"Ana", "Bela", "Cid",  "Dora", "Egon",    "Fay",
+                                          "Gus", "Hana", "Iris", "Jon",  "Kim-Lee", "Basil Mahfouz"},
+                         *const last[PEOPLE] = {"Abara", "Brock", "Castel", "Dupont", "Eriks",  "Falk",
+                                                "Grau",  "Holm",  "Ito",    "Jansen", "O'Hara", "Al-Kuwaiti"};
 
 static char *text(const char *format, int p)
 {
@@ -23,8 +23,13 @@ static ul_records people(ul_record *r, int from, int to)
         const char **wrong = UL_NEW(ul_ctx_arena(ctx), const char *, 2);
         wrong[0] = text("%s %s was born in Oslo.", p), wrong[1] = "Somebody was born in Lima.";
         const char *alone = ul_format(ul_ctx_arena(ctx), "Later %s moved to New York.", last[p]);
-        r[n++] = (ul_record){1, p, text("Where was %s %s born in New York?", p), text("%s %s was born in Rome.", p),
-                             text("In Rome %s %s was born.", p), wrong, 2};
+        r[n++] = (ul_record){1,
+                             p,
+                             text("Where was %s %s born in New York?", p),
+                             text("%s %s was born in Rome.", p),
+                             text("In Rome %s %s was born.", p),
+                             wrong,
+                             2};
         r[n++] = (ul_record){1, p, text("What is %s %s's second home?", p), alone, NULL, NULL, 0};
         r[n++] = (ul_record){1, p, text("Did the author like the city?", p), text("Yes, %s %s did.", p), NULL, NULL, 0};
         r[n++] = (ul_record){1, p, NULL, text("A text on %s %s.", p), NULL, NULL, 0};
@@ -52,7 +57,8 @@ static int whose(const char *const *part, const char *name, bool at_end)
 {
     for (int p = 0; p < PEOPLE; p++) {
         const size_t n = strlen(part[p]), m = strlen(name);
-        if (m > n && !strncmp(at_end ? name + m - n : name, part[p], n) && (at_end ? name[m - n - 1] : name[n]) == ' ') return p;
+        if (m > n && !strncmp(at_end ? name + m - n : name, part[p], n) && (at_end ? name[m - n - 1] : name[n]) == ' ')
+            return p;
     }
     fail_msg("\"%s\" is made of no one's name", name);
     return -1;
@@ -105,7 +111,8 @@ static void too_few(void **state)
     for (int i = 0; i < PEOPLE * ROWS; i++) r[i].entity = i;
     UL_FAILS_IN(ctx, UL_E_INPUT, "--entity-rows) 0 got",
                 ul_phantoms_generate(ctx, ul_ctx_arena(ctx), &retain, &retain, 0, 5, &out));
-    for (int i = 0; i < PEOPLE * ROWS; i++) r[i].entity = i / ROWS, r[i].prompt = "where was ana born"; /* no capitals */
+    for (int i = 0; i < PEOPLE * ROWS; i++)
+        r[i].entity = i / ROWS, r[i].prompt = "where was ana born"; /* no capitals */
     UL_FAILS_IN(ctx, UL_E_INPUT, "0 got an invented name",
                 ul_phantoms_generate(ctx, ul_ctx_arena(ctx), &retain, &retain, 0, 5, &out));
 }
