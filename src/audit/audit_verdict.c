@@ -458,6 +458,19 @@ static ul_outcome removal(ul_arena *arena, bool private_data, const ul_evidence 
     return UL_PASS;
 }
 
+/* Ways of asking by id, joined with commas: those that ran or did not, and tell what is said or do not; NULL: no
+ * memory. */
+static char *ways(ul_arena *arena, const ul_evidence *e, bool ran, bool told)
+{
+    char *list = ul_strdup(arena, "");
+    for (int i = 0; list && i < e->n_recovery; i++) {
+        const ul_recovery *x = &e->recovery[i];
+        if (!x->expression || x->ran != ran || x->has_said != told) continue;
+        list = ul_format(arena, "%s%s%s", list, *list ? ", " : "", x->id);
+    }
+    return list;
+}
+
 static ul_outcome suppression(ul_arena *arena, const ul_evidence *e, const ul_verdict *v, const ul_args *rules, const char **why)
 {
     if (v->id == UL_DAMAGED || v->id == UL_NOT_FORGOTTEN || e->s.lo < ul_num(rules, "forgotten")) {
@@ -482,7 +495,16 @@ static ul_outcome suppression(ul_arena *arena, const ul_evidence *e, const ul_ve
                          e->over_refusal.value, e->over_refusal.hi, ul_num(rules, "pass-refusal"));
         return UL_FAIL;
     }
-    *why = "against asking; whoever has the weights can bring it back unless the verdict is \"removed\"";
+    char *judged = ways(arena, e, true, true), *mute = ways(arena, e, true, false),
+         *absent = ways(arena, e, false, false);
+    *why = judged && mute && absent
+               ? ul_format(arena,
+                           "against asking, by the ways that ran: %s; not run: %s%s%s; whoever has the weights can "
+                           "bring it back unless the verdict is \"removed\"",
+                           *judged ? judged : "none but the plain question", *absent ? absent : "none",
+                           *mute ? "; ran, but tell nothing of what is said: " : "", mute)
+               : NULL;
+    if (!*why) *why = "against asking";
     return UL_PASS;
 }
 

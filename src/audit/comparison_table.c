@@ -73,6 +73,9 @@ static void verdicts(const ul_comparison *c, ul_buf *b)
         ul_buf_printf(b, " | %s", text(row, "strongest_probe"));
         cell(b, row, "inverse", "%.2f", 1), cell(b, row, "ranks_kept", "%.2f", 1), cell(b, row, "says_kept", "%.2f", 1);
         ul_buf_printf(b, " | %s", *text(row, "intention") ? text(row, "outcome") : "");
+        if (!strcmp(text(row, "intention"), "suppression") && !strcmp(text(row, "outcome"), "met"))
+            ul_buf_printf(b, ", by %.0f of %.0f ways of asking", ul_comparison_value(row, "ways_judged"),
+                          ul_comparison_value(row, "ways"));
         cell(b, row, "audit_seconds", "%.1f", 1);
         ul_buf_puts(b, " |\n");
     }

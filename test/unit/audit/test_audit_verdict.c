@@ -292,6 +292,12 @@ static void intentions(void **state)
     assert_int_equal(ul_verdict_outcome(a, "removal", &e, &v, &rule, &why), UL_FAIL);
     assert_int_equal(ul_verdict_outcome(a, "copyright", &e, &v, &rule, &why), UL_FAIL);
     assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_PASS);
+    assert_non_null(strstr(why, "by the ways that ran: rephrased; not run: none;"));
+    probe(&e, "shots", UL_ACCUSES, 0, 0, 0); /* of the rule, but not of this profile */
+    e.recovery[e.n_recovery - 1].expression = true;
+    e.recovery[e.n_recovery - 1].ran = e.recovery[e.n_recovery - 1].informative = false;
+    assert_int_equal(ul_verdict_outcome(a, "suppression", &e, &v, &rule, &why), UL_PASS);
+    assert_non_null(strstr(why, "by the ways that ran: rephrased; not run: shots;"));
     e.has_silent = true; /* refuses, or says nothing; and does not refuse the rest */
     e.silent = at(0.96, 0.98, 1);
     e.over_refusal = at(0, 0.01, 0.02);
