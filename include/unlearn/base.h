@@ -68,7 +68,7 @@ typedef struct {
     const char *key;
     ul_param_type type;
     double dflt, lo, hi;     /* UL_BOOL: 0 or 1 */
-    const char *unit, *help; /* unit may be NULL */
+    const char *unit, *help; /* may be NULL; "block": its number, from 0, "blocks": how many, of the model's */
     const char *text;        /* UL_TEXT: the default; choices as "a|b|c" in `unit` */
 } ul_param;
 

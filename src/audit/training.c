@@ -10,6 +10,21 @@ static ul_status add_adapter(ul_job *job, ul_model *model)
     return ul_lora_add(job->ctx, model, &l);
 }
 
+/* Numbers of blocks, which only the model bounds. */
+static ul_status check_blocks(const ul_job *job, const ul_model *model)
+{
+    const int n = ul_model_shape(model)->n_layer;
+    const ul_args *a = &job->method_args;
+    for (const ul_param *p = job->method ? a->params : NULL; p && p->key; p++) {
+        const bool one = p->unit && p->type == UL_INT && !strcmp(p->unit, "block");
+        const bool many = p->unit && p->type == UL_INT && !strcmp(p->unit, "blocks");
+        if ((one && ul_num(a, p->key) >= n) || (many && ul_num(a, p->key) > n))
+            return ul_fail(job->ctx, UL_E_USAGE, "--%s.%s = %g: the model has %d blocks (%s)", job->method_id, p->key,
+                           ul_num(a, p->key), n, p->help);
+    }
+    return UL_OK;
+}
+
 ul_status ul_training_model(ul_training *t)
 {
     ul_job *job = t->job;
@@ -20,6 +35,7 @@ ul_status ul_training_model(ul_training *t)
     UL_TRY(ul_job_backend(job, &t->be));
     UL_TRY(ul_job_model(job, t->be, t->dir, 0, &t->model, &t->tok, t->digest));
     if (job->method && ul_recipe_small(ul_model_parameters(t->model))) UL_TRY(ul_job_small(job));
+    UL_TRY(check_blocks(job, t->model));
     UL_TRY(ul_manifest_input(job, &t->manifest, "model", t->dir, t->digest, -1));
     UL_TRY(ul_manifest_side_files(job, &t->manifest, t->dir));
     UL_TRY(ul_job_template(job, t->tok, ul_model_shape(t->model), &t->tpl));

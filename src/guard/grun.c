@@ -18,7 +18,7 @@
 static const ul_param params[] = {
     {"strength", UL_REAL, 1, 0, 100, NULL, "how far the hidden state is moved; 0: the guard does nothing", NULL},
     UL_PARAM_LOSS("loss", "npo", "the method whose loss trains the module, with that method's defaults"),
-    {"layer", UL_INT, 0, 0, 1000, "block", "the block it stands behind, from 1; 0: the last but one", NULL},
+    {"layer", UL_INT, 0, 0, 1000, "blocks", "the block it stands behind, from 1; 0: the last but one", NULL},
     {"r", UL_INT, 4, 1, 256, NULL, "rank", NULL},
     {"gate", UL_REAL, 1, 0, 1e6, NULL, "weight of the gate's own loss", NULL},
     {0}};

@@ -8,6 +8,12 @@ int ul_state_layer(const ul_args *args, const char *key, int n_layer, int sixtee
     return l < 0 ? n_layer * sixteenths / 16 : l < n_layer ? l : n_layer - 1;
 }
 
+int ul_steered_layer(const ul_args *args, int n_layer)
+{
+    if (ul_num(args, "layer") < 0 && n_layer >= UL_FEW_BLOCKS) return (7 * n_layer + 16) / 32;
+    return ul_state_layer(args, "layer", n_layer, 15);
+}
+
 double ul_by_size(const ul_args *args, const char *key, int n_layer, double few, double many)
 {
     const double x = ul_num(args, key);

@@ -12,7 +12,7 @@
 extern const ul_method ul_method_rmu;
 
 static const ul_param params[] = {
-    UL_PARAM_LAYER("block whose output is steered, from 0; -1: a quarter of the way up, of fewer than 8 blocks the last"),
+    UL_PARAM_LAYER("block whose output is steered, from 0; -1: the 7th of 32 in proportion, of fewer than 8 the last"),
     {"beta", UL_REAL, -1, -1, 1e6, NULL,
      "length of the control vector, in mean lengths of the forget documents' states; -1: 5, in models of fewer than 8 blocks 2", NULL},
     UL_PARAM_GAMMA(1),
@@ -23,7 +23,7 @@ static const char *const recipe[] = {"epochs", "5", NULL}; /* with ten, tofu-656
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
-    const int l = ul_state_layer(args, "layer", n_layer, n_layer < UL_FEW_BLOCKS ? 15 : 4);
+    const int l = ul_steered_layer(args, n_layer);
     if (side == UL_ALT) return (ul_state){0};
     return (ul_state){.first = l,
                       .last = l,

@@ -12,14 +12,14 @@
 #include "method/method.h"
 
 static const ul_param params[] = {
-    UL_PARAM_LAYER("block whose output is turned, from 0; -1: a quarter of the way up, of fewer than 8 blocks the last"),
+    UL_PARAM_LAYER("block whose output is turned, from 0; -1: the 7th of 32 in proportion, of fewer than 8 the last"),
     UL_PARAM_GAMMA(1),
     {"alpha", UL_REAL, 1, 0, 1e6, NULL, "weight of the retain term; in small models 10", NULL},
     {0}};
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
-    const int l = ul_state_layer(args, "layer", n_layer, n_layer < UL_FEW_BLOCKS ? 15 : 4);
+    const int l = ul_steered_layer(args, n_layer);
     if (side == UL_ALT) return (ul_state){0};
     return (ul_state){.first = l,
                       .last = l,

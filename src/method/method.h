@@ -26,6 +26,8 @@ double ul_npo_token_weight(const ul_args *args, const ul_side *s, int32_t t);
 
 /* Methods of hidden states (_state.c). The block that parameter `key` names; -1: so many sixteenths of the way up. */
 int ul_state_layer(const ul_args *args, const char *key, int n_layer, int sixteenths);
+/* "layer" of rmu and its kin; -1: rmu's block 7 of 32 in proportion, the last one of fewer than 8. */
+int ul_steered_layer(const ul_args *args, int n_layer);
 /* weight * mean over documents of the means of dist over their tokens: this document's part; adds into ddist. */
 double ul_state_term(ul_side *s, double weight);
 
@@ -40,7 +42,7 @@ enum { UL_STATE_ALPHA_FEW = 10 };
     }
 #define UL_PARAM_LAYER(help)                                                                                           \
     {                                                                                                                  \
-        "layer", UL_INT, -1, -1, 1000, NULL, help, NULL                                                                \
+        "layer", UL_INT, -1, -1, 1000, "block", help, NULL                                                             \
     }
 #define UL_PARAM_ALPHA(dflt)                                                                                           \
     {                                                                                                                  \

@@ -14,7 +14,7 @@
 #include "method/method.h"
 
 static const ul_param params[] = {
-    UL_PARAM_LAYER("block whose output is steered, from 0; -1: a quarter of the way up, of fewer than 8 blocks the last"),
+    UL_PARAM_LAYER("block whose output is steered, from 0; -1: the 7th of 32 in proportion, of fewer than 8 the last"),
     {"steer", UL_REAL, -1, -1, 1e6, NULL,
      "length c of the control vector; -1: 6.5, in models of fewer than 8 blocks twice the mean |h_l| of forget text", NULL},
     UL_PARAM_GAMMA(1),
@@ -25,7 +25,7 @@ static const char *const recipe[] = {"epochs", "5", NULL}; /* with ten, tofu-656
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
-    const int l = ul_state_layer(args, "layer", n_layer, n_layer < UL_FEW_BLOCKS ? 15 : 4);
+    const int l = ul_steered_layer(args, n_layer);
     const bool own = ul_num(args, "steer") < 0 && n_layer < UL_FEW_BLOCKS;
     if (side == UL_ALT) return (ul_state){0};
     return (ul_state){.first = l,

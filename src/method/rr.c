@@ -18,8 +18,10 @@
 #include "method/method.h"
 
 static const ul_param params[] = {
-    {"first", UL_INT, -1, -1, 1000, NULL, "lower block whose forget states are rerouted, from 0; -1: 5/16 of the way up", NULL},
-    {"last", UL_INT, -1, -1, 1000, NULL, "upper block whose forget states are rerouted; -1: 5/8 of the way up", NULL},
+    {"first", UL_INT, -1, -1, 1000, "block",
+     "lower block whose forget states are rerouted, from 0; -1: 5/16 of the way up", NULL},
+    {"last", UL_INT, -1, -1, 1000, "block",
+     "upper block whose forget states are rerouted; -1: 5/8 of the way up", NULL},
     {"alpha", UL_REAL, 10, 0, 1e6, NULL, "weight of both terms", NULL},
     {"off", UL_REAL, 0.05, 0, 1, NULL, "e: how far beside the reference's state the run begins; 0: nothing ever moves", NULL},
     {"ramp", UL_REAL, 0.5, 0, 1, NULL, "share of the retain term at the end of the run; it grows from 0; in small models 0.005",

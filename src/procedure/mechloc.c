@@ -13,7 +13,8 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"blocks", UL_INT, 0, 0, 1000, NULL, "blocks whose mlps are trained, those with the largest effect; 0: a third of all", NULL},
+    {"blocks", UL_INT, 0, 0, 1000, "blocks",
+     "blocks whose mlps are trained, those with the largest effect; 0: a third of all", NULL},
     {"facts", UL_INT, 32, 1, 1e6, "facts", "that are traced", NULL},
     {"noise", UL_REAL, 3, 0, 100, NULL, "of the corruption, in standard deviations of the subjects' embeddings", NULL},
     {"inject", UL_REAL, 1, 0, 1000, NULL, "weight of the target's likelihood", NULL},

@@ -17,8 +17,8 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"first", UL_INT, -1, -1, 1000, NULL, "lower of the two blocks, from 0; -1: 5/16 of the way up", NULL},
-    {"last", UL_INT, -1, -1, 1000, NULL, "upper of the two blocks; -1: 5/8 of the way up", NULL},
+    {"first", UL_INT, -1, -1, 1000, "block", "lower of the two blocks, from 0; -1: 5/16 of the way up", NULL},
+    {"last", UL_INT, -1, -1, 1000, "block", "upper of the two blocks; -1: 5/8 of the way up", NULL},
     {"dims", UL_INT, 2, 1, 64, NULL, "directions taken out of each", NULL},
     {"alpha", UL_REAL, 1.2, 0, 1000, NULL, "weight of the retain term", NULL},
     {"rate", UL_REAL, 0.1, 0, 10, NULL, "length of the first step of Q, falling to 0; 0: Q stays as it begins", NULL},

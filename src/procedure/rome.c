@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"layer", UL_INT, -1, -1, 1000, NULL, "block that is edited, from 0; -1: a third of the way up", NULL},
+    {"layer", UL_INT, -1, -1, 1000, "block", "block that is edited, from 0; -1: a third of the way up", NULL},
     {"ridge", UL_REAL, 1e-4, 0, 10, NULL, "share of the mean diagonal that is added to the covariance", NULL},
     {"prefixes", UL_INT, 20, 0, 1000, "texts", "that the model writes itself, behind which keys are read too; 0: the plain prompt alone", NULL},
     {"rows", UL_INT, 1000, 0, 1e9, "rows", "retain rows that the covariance of keys is taken over; 0: all", NULL},

@@ -60,6 +60,20 @@ while read -r id retain; do
     [ "$asked $shown" = "$retain $retain" ] || fail "$id: listed as $retain, shown as $shown, asked for: $asked"
 done < listed
 
+# Blocks that the model does not have, of every method that names one: both numbers.
+"$UL" methods --json | tr -d '\n' | sed 's/"id":/\n/g' > each
+while IFS= read -r line; do
+    id=$(printf '%s' "$line" | sed 's/^ *"\([a-z_]*\)".*/\1/')
+    printf '%s' "$line" | grep -o '"key": *"[a-z_]*",[^}]*"unit": *"blocks*"' | sed 's/"key": *"\([a-z_]*\)".*/\1/' > keys
+    while read -r key; do
+        echo "$id.$key" >> bounded
+        refuses 2 o "--$id.$key = 9" 'the model has 2 blocks' -- forget $data --method "$id" --"$id.$key" 9
+    done < keys
+done < each
+for key in rmu.layer armu.layer cosrmu.layer lunar.layer rr.first rr.last mrp.last rome.layer grun.layer uld.blocks; do
+    grep -qx $key bounded || fail "$key is not bounded by the blocks of the model"
+done
+
 # Who needs alternates of each row's own does not run on refusals; what the message names makes them.
 refuses 2 o 'the method altpo needs' '--alt FILE --alt-own' 'unlearn relabel --data forget.jsonl --as wrong' -- forget $data --method altpo
 refuses 2 o '--alt FILE --alt-own' -- forget $data --method altpo --alt forget.jsonl

@@ -437,6 +437,23 @@ static void test_empty_sides(void **state)
     }
 }
 
+/* rmu's block 7 of 32 (Li et al. 2024) in other depths; models of fewer than 8 blocks have the last. */
+static void test_steered_block(void **state)
+{
+    (void)state;
+    static const char *const id[] = {"rmu", "armu", "cosrmu"};
+    static const int at[][2] = {{2, 1}, {7, 6}, {8, 2}, {12, 3}, {24, 5}, {32, 7}, {64, 14}};
+    for (int k = 0; k < 3; k++)
+        for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+            ul_args a;
+            const ul_method *m = method(id[k], &a);
+            const ul_state s = m->state(&a, UL_FORGET, at[i][0]);
+            assert_int_equal(s.first, at[i][1]);
+            assert_int_equal(s.last, at[i][1]);
+            assert_int_equal(m->trains_down, 3);
+        }
+}
+
 static void test_registry(void **state)
 {
     (void)state;
@@ -470,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_empty_sides),
         cmocka_unit_test(test_scrub_turns),
         cmocka_unit_test(test_q7_inverted_hinge), cmocka_unit_test(test_q13_pdu_dual),
-        cmocka_unit_test(test_llmu_is_sequence_means),      cmocka_unit_test(test_registry)};
+        cmocka_unit_test(test_llmu_is_sequence_means),      cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_steered_block)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
