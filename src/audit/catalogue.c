@@ -41,6 +41,9 @@ static const char *nearest(const char *id)
 
 ul_status ul_catalogue_unknown(ul_ctx *ctx, const char *where, const char *id, bool wrappers)
 {
+    if (!strcmp(id, "soul") || !strcmp(id, "sophia"))
+        return ul_fail(ctx, UL_E_USAGE, "%s%s%s is an optimizer, not a method: --optimizer sophia with any method that "
+                       "trains (`unlearn methods soul`)", where ? where : "", where ? ": " : "", id);
     const char *near = nearest(id);
     if (!near && wrappers) near = ul_wrapper_nearest(id);
     return ul_fail(ctx, UL_E_USAGE, "%s%sthere is no method %s\"%s\"%s%s%s (`unlearn methods` lists them)", where ? where : "",

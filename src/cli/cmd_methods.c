@@ -121,6 +121,33 @@ static const ul_wrapper_entry *wrapper_of(const char *id)
     return NULL;
 }
 
+/* SOUL is no loss: it exchanges the optimizer of any method that trains. Its parameters are the run's. */
+static const char soul_title[] = "Second-order unlearning (Sophia)", soul_paper[] = "arXiv:2404.18239",
+                  soul_note[] = "Steps are |m| / (rho * batch * curvature), at most --lr a weight, the curvature from "
+                                "squared gradients.";
+
+static bool of_soul(const ul_param *p)
+{
+    return !strncmp(p->key, "sophia-", 7);
+}
+
+static json_t *soul_json(void)
+{
+    json_t *params = json_array();
+    for (const ul_param *p = ul_recipe_params; p->key; p++)
+        if (of_soul(p)) json_array_append_new(params, param_json(p));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "id", "soul", "kind", "optimizer", "title", soul_title,
+                     "paper", soul_paper, "flag", "--optimizer sophia", "note", soul_note, "parameters", params);
+}
+
+static void print_soul(void)
+{
+    printf("soul - %s\n\n  an optimizer: --optimizer sophia with any method that trains\n  paper      %s\n\n%s\n\n"
+           "parameters:\n", soul_title, soul_paper, soul_note);
+    for (const ul_param *p = ul_recipe_params; p->key; p++)
+        if (of_soul(p)) ul_help_params(stdout, (const ul_param[]){*p, {0}}, "");
+}
+
 static void print_table(void)
 {
     int n;
@@ -133,11 +160,20 @@ static void print_table(void)
     puts("\nThe intention is the authors' claim. Whether a model has really lost the knowledge must be measured.");
     printf("\n%-12s %s\n", "wrapper", "around any method that is a loss: --wrap NAME,NAME");
     for (int i = 0; i < n; i++) printf("%-12s %s (%s)\n", w[i].id, w[i].wrapper->title, w[i].wrapper->paper);
+    printf("\n%-12s %s\n", "optimizer", "of any method that trains: --optimizer sophia");
+    printf("%-12s %s (%s)\n", "soul", soul_title, soul_paper);
 }
 
 static ul_status run(ul_cli *cli)
 {
     ul_catalogue_entry e;
+    if (cli->n_word && !strcmp(cli->word[0], "soul")) {
+        if (!cli->json) return print_soul(), UL_OK;
+        json_t *j = soul_json();
+        const ul_status s = ul_cli_print_json(cli, j);
+        json_decref(j);
+        return s;
+    }
     if (cli->n_word) {
         const ul_wrapper_entry *w = wrapper_of(cli->word[0]);
         if (w && !cli->json) return print_wrapper(w), UL_OK;
@@ -154,6 +190,7 @@ static ul_status run(ul_cli *cli)
         json_t *all = json_array();
         for (int i = 0; ul_catalogue_at(i, &e); i++) json_array_append_new(all, method_json(&e));
         for (int i = 0; i < n; i++) json_array_append_new(all, wrapper_json(&w[i]));
+        json_array_append_new(all, soul_json());
         const ul_status s = ul_cli_print_json(cli, all);
         json_decref(all);
         return s;

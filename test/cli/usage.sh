@@ -47,6 +47,16 @@ refuses 2 - --stats '"maybe"' -- inspect model --stats=maybe
 refuses 2 - --split forget10 -- eval --model model --tofu . --split forgotten
 refuses 2 o '"9"' 'layers 0 to 1' -- forget $data --method npo --train 'layers 9'
 
+# SOUL is an optimizer: listed as one, and who takes it for a method is led there.
+refuses 2 o 'soul is an optimizer' '--optimizer sophia' -- forget $data --method soul
+run 0 methods
+says 'of any method that trains: --optimizer sophia' '(arXiv:2404.18239)'
+run 0 methods soul
+says '--optimizer sophia' arXiv:2404.18239 sophia-rho sophia-beta2
+run 0 methods --json
+tr -d ' \n' < said | grep -q '"id":"soul","kind":"optimizer".*"key":"sophia-rho"' || fail 'methods --json does not list soul'
+run 0 forget $data --method npo --optimizer sophia --steps 2 --out soul --quiet
+
 # What `methods` lists is what a run demands, and who demands it is named.
 refuses 2 - 'the method npo needs' '--retain FILE' -- forget --model model --forget forget.jsonl --method npo --out o
 "$UL" methods --json | tr -d ' \n' | sed 's/{"id":/\n/g' | sed -n 's/^"\([a-z_]*\)".*"needs_retain":\([a-z]*\).*/\1 \2/p' > listed
