@@ -94,6 +94,14 @@ static void test_q1_npo_limits(void **state)
     (void)run(m, &a, &f, &alt, &r, T);
     for (int t = 0; t < T; t++) near(f.dlogp[t], 1, 1e-4);
     put(&a, "beta", 1);
+    /* Likelier than under the reference: above 1, below 2; less likely: below 1. */
+    memcpy(f.logp, f.ref, sizeof f.logp);
+    f.logp[0] += 0.5;
+    (void)run(m, &a, &f, &alt, &r, T);
+    for (int t = 0; t < T; t++) assert_true(f.dlogp[t] > 1 && f.dlogp[t] < 2);
+    f.logp[0] -= 1;
+    (void)run(m, &a, &f, &alt, &r, T);
+    for (int t = 0; t < T; t++) assert_true(f.dlogp[t] > 0 && f.dlogp[t] < 1);
     double last = 2;
     for (double x = 0; x > -40; x -= 2) {
         f.logp[0] = x;

@@ -103,6 +103,61 @@ static void test_plain_loss(void **state)
     tiny_close(&t);
 }
 
+/* Q14: neither the order of a step's samples nor what its prompts would have been scored against counts. */
+typedef struct {
+    tiny *t;
+    bool backwards, other;
+} told;
+
+static ul_status told_sample(void *user, int64_t step, int32_t i, ul_arena *arena, ul_sample *out)
+{
+    const told *x = user;
+    UL_TRY(tiny_sample(x->t, step, x->backwards ? x->t->recipe.batch - 1 - i : i, arena, out));
+    for (int s = 0; x->other && s < UL_N_SIDE; s++) {
+        if (!out->doc[s]) continue;
+        ul_doc *d = UL_NEW(arena, ul_doc, 1);
+        int32_t *target = UL_NEW(arena, int32_t, out->doc[s]->n);
+        UL_NEED(d);
+        UL_NEED(target);
+        *d = *out->doc[s];
+        for (int32_t k = 0; k < d->n; k++) target[k] = d->labelled[k] ? d->token[k] : (d->token[k] + 7) % TINY_V;
+        d->target = target;
+        out->doc[s] = d;
+    }
+    return UL_OK;
+}
+
+static double told_loss(const char *id, bool backwards, bool other, double *norm)
+{
+    const tiny_how how = {.precision = UL_PRECISION_DOUBLE, .threads = 1, .micro = 2};
+    tiny t;
+    ul_trainer *tr;
+    ul_step_result r;
+    told x = {&t, backwards, other};
+    tiny_open(&t, NULL, &how, ul_method_find(id), NULL);
+    tiny_references(&t, NULL);
+    t.run.options.sample = told_sample, t.run.options.user = &x;
+    UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, 3, &tr));
+    UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 1, &r));
+    *norm = r.grad_norm;
+    ul_trainer_free(tr);
+    tiny_close(&t);
+    return r.loss;
+}
+
+static void test_q14_order_and_prompts(void **state)
+{
+    (void)state;
+    static const char *const id[] = {"graddiff", "npo", "ga_kl", "undial", "pdu"};
+    for (size_t k = 0; k < sizeof id / sizeof *id; k++) {
+        double norm, other;
+        const double loss = told_loss(id[k], false, false, &norm);
+        close_to(told_loss(id[k], true, false, &other), loss, 1e-12);
+        close_to(other, norm, 1e-11);
+        assert_true(told_loss(id[k], false, true, &other) == loss && other == norm);
+    }
+}
+
 static void test_only_selected_weights_move(void **state)
 {
     (void)state;
@@ -319,7 +374,7 @@ static void test_not_a_number(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_update),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_q14_order_and_prompts), cmocka_unit_test(test_update),
                                        cmocka_unit_test(test_plain_loss),
                                        cmocka_unit_test(test_only_selected_weights_move),
                                        cmocka_unit_test(test_peer_means),
