@@ -32,7 +32,7 @@ const ul_param ul_recipe_params[] = {
     {"batch", UL_INT, 32, 1, 1 << 20, "samples", "samples of a step (a forget row with its retain row and alternate)",
      NULL},
     {"optimizer", UL_TEXT, 0, 0, 0, "adamw|sgd|sophia",
-     "adamw as in PyTorch; sgd with momentum; sophia: second order, at most lr a weight (`unlearn methods soul`)", "adamw"},
+     "adamw as in PyTorch; sgd with momentum; sophia: second order, steps up to lr (`unlearn methods soul`)", "adamw"},
     {"lr", UL_REAL, 0, 0, 100, NULL,
      "peak learning rate; 0: by the size of the model, 2e-3 up to 20 million parameters, "
      "1e-5 above",
