@@ -124,8 +124,38 @@ static void q16_no_strength_no_change(void **state)
     identity("whp_infer", (const char *const[]){"strength", "0", NULL});
 }
 
+/* Q16: grun with a gate that is shut (its constant far below 0) is the model itself, and open it is not. */
+static void q16_shut_gate(void **state)
+{
+    (void)state;
+    house h;
+    double *with, *without;
+    const ul_guard *guard = guard_named("grun");
+    house_open(&h, guard, UL_PRECISION_F32, 1);
+    h.recipe.steps = 5;
+    ul_guard_file *g = house_guard(&h, guard, "grun");
+    ul_tensors changed = *g->weights;
+    ul_tensor t = changed.at[0];
+    double *module = calloc(1, t.bytes);
+    memcpy(module, t.data, t.bytes);
+    t.data = module;
+    const ul_tensor *only[] = {&t};
+    changed.at = &t, changed.by_name = only, changed.n = 1;
+    g->weights = &changed;
+    for (int shut = 0; shut < 2; shut++) {
+        module[t.bytes / sizeof(double) - 1] = shut ? -1e4 : 1e4;
+        UL_OK_IN(h.ctx, guard->open(g));
+        const int64_t n = house_answers(&h, g, h.forget, 4, &with);
+        assert_int_equal(house_answers(&h, NULL, h.forget, 4, &without), n);
+        assert_int_equal(memcmp(with, without, (size_t)n * sizeof *with) == 0, shut);
+    }
+    free(module);
+    house_close(&h);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_guard), cmocka_unit_test(q16_no_strength_no_change)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_guard), cmocka_unit_test(q16_no_strength_no_change),
+                                       cmocka_unit_test(q16_shut_gate)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
