@@ -33,6 +33,13 @@ need_shared() {
     if [ -z "${UL_SHARED:-}" ] || [ ! -e "$UL_SHARED/$1" ]; then skip "needs \$UL_SHARED/$1"; fi
 }
 
+# alternates METHOD: the flags of those methods that want alternate answers of each row's own, made of forget.jsonl.
+alternates() {
+    [ "$1" = altpo ] || return 0
+    "$UL" relabel --data forget.jsonl --as wrong --force --out wrong-answers.jsonl > /dev/null
+    echo --alt wrong-answers.jsonl --alt-own
+}
+
 # run CODE ARGS...: the program's output (both streams) is in `said`, its exit status must be CODE.
 run() {
     want=$1

@@ -132,7 +132,8 @@ grep -q '"r": 2' ihl/adapter_config.json || fail '--loku.fila false starts adapt
 # ---- every method runs with no flag of its own ------------------------------------------------------------------------------
 # Two steps: the first of a warm-up has a rate of 0, and a procedure that goes along what was learnt finds nothing.
 for m in $("$UL" methods | awk 'NR > 1 && NF > 3 { print $1 } /^$/ { exit }'); do
-    run 0 forget --model model --forget forget.jsonl --retain retain.jsonl --method "$m" --steps 2 --batch 2 --quiet --out "m-$m"
+    run 0 forget --model model --forget forget.jsonl --retain retain.jsonl --method "$m" $(alternates "$m") --steps 2 --batch 2 \
+        --quiet --out "m-$m"
     [ -s "m-$m/model.safetensors" ] || [ -s "m-$m/guard.json" ] || fail "$m wrote neither a model nor a guard"
 done
 [ -s m-npo/model.safetensors ] || fail 'unlearn methods does not list npo'

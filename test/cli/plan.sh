@@ -35,7 +35,7 @@ grep -q '"blocks": 1' said || fail 'no states below the lowest block that moves'
 
 # Every method has a plan, with adapters and wrappers too.
 for m in $("$UL" methods | awk 'NR > 1 && NF > 3 { print $1 } /^$/ { exit }'); do
-    run 0 $forget --method "$m" --out "m-$m" --print-plan
+    run 0 $forget --method "$m" $(alternates "$m") --out "m-$m" --print-plan
     [ ! -e "m-$m" ] || fail "$m: --print-plan wrote"
 done
 run 0 $forget --method loku --lora all-linear --out l --print-plan
