@@ -35,7 +35,7 @@ typedef struct {
     int32_t n_tok, n_doc, n_row;
 } filling;
 
-/* Tokens of d that stand in its parent: `from`. No row of d lies there. */
+/* The tokens of d from `from` on, and the rows that are read from them. */
 static void put(filling *f, const ul_doc *d, int32_t from, ul_side_id side, int32_t sample, bool all)
 {
     memcpy(f->token + f->n_tok, d->token + from, (size_t)(d->n - from) * sizeof *d->token);
@@ -180,26 +180,17 @@ static int32_t place(const ul_share *share, const int32_t *doc_start, int32_t d,
     return doc_start[d] + t - share[d].prefix;
 }
 
+/* The row that predicts the first own token is read from the parent's last lent one. */
 static void put_shared(filling *f, const ul_doc *const *docs, const ul_share *share, int32_t k)
 {
     const ul_doc *d = docs[k];
-    const int32_t from = share[k].prefix, own = d->n - from;
-    memcpy(f->token + f->n_tok, d->token + from, (size_t)own * sizeof *d->token);
-    for (int32_t t = from; t < d->n; t++) {
-        const int32_t at = f->n_tok + t - from;
-        f->pos[at] = d->pos ? d->pos[t] : t;
-        if (f->hidden) f->hidden[at] = d->hidden ? d->hidden[t] : 0;
-        if (t == 0 || !d->labelled[t]) continue;
-        f->row[f->n_row] = t > from ? at - 1 : place(share, f->doc_start, k, t - 1);
-        f->label[f->n_row++] = d->target ? d->target[t] : d->token[t];
+    const int32_t from = share[k].prefix;
+    if (from > 0 && from < d->n && d->labelled[from]) {
+        f->row[f->n_row] = place(share, f->doc_start, k, from - 1);
+        f->label[f->n_row++] = d->target ? d->target[from] : d->token[from];
     }
-    f->doc_side[k] = UL_FORGET;
-    f->doc_sample[k] = k;
-    f->doc_id[k] = d->id;
-    f->n_tok += own;
-    f->n_doc++;
-    f->doc_start[f->n_doc] = f->sample_start[f->n_doc] = f->n_tok;
-    f->doc_row[f->n_doc] = f->n_row;
+    put(f, d, from, UL_FORGET, k, false);
+    f->sample_start[f->n_doc] = f->n_tok;
 }
 
 ul_status ul_pack_shared(ul_ctx *ctx, ul_arena *arena, const ul_doc *const *docs, const ul_share *share, int32_t n,

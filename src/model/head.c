@@ -193,6 +193,18 @@ static void backward_scores(ul_model *m, const ul_pass *pass, const ul_run *r, i
     }
 }
 
+void ul_head_products(const ul_backend *be, const ul_weight *w, const void *wp, int64_t n, const void *dz, const void *h,
+                      const int32_t *seg, int32_t n_seg, void *dw, void *dh)
+{
+    const int64_t c = w->cols, v = w->rows;
+    if (dw)
+        be->k->gemm(be, &(ul_gemm){.m = v, .n = c, .k = n, .a = dz, .a_row = 1, .a_col = v, .b = h, .b_row = c, .b_col = 1,
+                                   .c = dw, .c_row = c, .add = true, .seg = seg, .n_seg = n_seg});
+    if (dh)
+        be->k->gemm(be, &(ul_gemm){.m = n, .n = c, .k = v, .a = dz, .a_row = v, .a_col = 1, .b = wp, .b_row = c,
+                                   .b_col = 1, .c = dh, .c_row = c});
+}
+
 void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
 {
     const ul_backend *be = m->be;
@@ -215,12 +227,7 @@ void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
         r->has_logits = false;
         backward_scores(m, pass, r, i, n, z);
         if (pass->mix && pass->mix->slope != 1) be->k->scale(be, n * v, pass->mix->slope, z);
-        if (dw)
-            be->k->gemm(be, &(ul_gemm){.m = v, .n = c, .k = n, .a = z, .a_row = 1, .a_col = v, .b = h, .b_row = c, .b_col = 1,
-                                       .c = dw, .c_row = c, .add = true, .seg = seg, .n_seg = n_seg});
-        if (below)
-            be->k->gemm(be, &(ul_gemm){.m = n, .n = c, .k = v, .a = z, .a_row = v, .a_col = 1, .b = wp, .b_row = c, .b_col = 1,
-                                       .c = ul_part_of(be, ul_at(m, r->at_dnr), i * c), .c_row = c});
+        ul_head_products(be, w, wp, n, z, h, seg, n_seg, dw, below ? ul_part_of(be, ul_at(m, r->at_dnr), i * c) : NULL);
     }
     if (!below) return;
     /* nr has been read; the gradient of the gathered rows takes its place */

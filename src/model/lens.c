@@ -44,30 +44,7 @@ static void forward(const ul_model *m, const lens *s, const ul_batch *b, const v
 
 static void backward(const ul_model *m, const lens *s, int64_t n, void *dx)
 {
-    if (s->w->lens)
-        s->be->k->gemm(s->be, &(ul_gemm){.m = s->V,
-                                         .n = s->C,
-                                         .k = n,
-                                         .a = s->z,
-                                         .a_row = 1,
-                                         .a_col = s->V,
-                                         .b = s->normed,
-                                         .b_row = s->C,
-                                         .b_col = 1,
-                                         .c = s->w->lens,
-                                         .c_row = s->C,
-                                         .add = true});
-    s->be->k->gemm(s->be, &(ul_gemm){.m = n,
-                                     .n = s->C,
-                                     .k = s->V,
-                                     .a = s->z,
-                                     .a_row = s->V,
-                                     .a_col = 1,
-                                     .b = s->w->p,
-                                     .b_row = s->C,
-                                     .b_col = 1,
-                                     .c = s->dn,
-                                     .c_row = s->C});
+    ul_head_products(s->be, s->w, s->w->p, n, s->z, s->normed, NULL, 0, s->w->lens, s->dn);
     s->be->k->norm_bwd(s->be, m->arch.norm, n, s->C, s->x, s->nw->p, s->stat, s->dn, dx, false, s->nw->lens,
                        s->nb ? s->nb->lens : NULL);
 }
