@@ -17,15 +17,20 @@ static ul_status subset(ul_arena *arena, const ul_records *in, const uint8_t *ta
     return UL_OK;
 }
 
+ul_status ul_records_clusters(ul_arena *arena, const ul_records *r, ul_clusters *out)
+{
+    int64_t *entity = UL_NEW(arena, int64_t, r->n);
+    UL_NEED(entity);
+    for (int64_t i = 0; i < r->n; i++) entity[i] = r->at[i].entity;
+    return ul_clusters_init(arena, entity, r->n, out);
+}
+
 ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, int half, ul_records **out, uint8_t *side)
 {
-    int64_t *entity = UL_NEW(arena, int64_t, in->n);
     uint8_t *take = UL_NEW(arena, uint8_t, in->n);
     ul_clusters c;
-    UL_NEED(entity);
     UL_NEED(take);
-    for (int64_t i = 0; i < in->n; i++) entity[i] = in->at[i].entity;
-    UL_TRY(ul_clusters_init(arena, entity, in->n, &c));
+    UL_TRY(ul_records_clusters(arena, in, &c));
     if (c.n_cluster < 2)
         return ul_fail(
             ctx, UL_E_INPUT,
@@ -94,16 +99,14 @@ static ul_status reworded(ul_audit *a, const ul_audit_sets *in)
 static ul_status fewer(ul_audit *a, uint8_t *side)
 {
     const int64_t n = a->forget->n, most = (int64_t)ul_num(a->attack, "forget-rows"), ways = a->rephrased ? a->rephrased->n / n : 0;
-    int64_t *entity = UL_NEW(a->arena, int64_t, n), k = 0;
+    int64_t k = 0;
     uint8_t *take = UL_NEW(a->arena, uint8_t, n), *take_ways = UL_NEW(a->arena, uint8_t, n * (ways ? ways : 1));
     ul_clusters c;
     ul_records *few;
-    UL_NEED(entity);
     UL_NEED(take);
     UL_NEED(take_ways);
     if (most == 0 || most >= n) return UL_OK;
-    for (int64_t i = 0; i < n; i++) entity[i] = a->forget->at[i].entity;
-    UL_TRY(ul_clusters_init(a->arena, entity, n, &c));
+    UL_TRY(ul_records_clusters(a->arena, a->forget, &c));
     const int64_t people = most * c.n_cluster / n > 2 ? most * c.n_cluster / n : 2;
     for (int64_t p = 0; p < people; p++) {
         const int64_t x = p * c.n_cluster / people;

@@ -3,6 +3,8 @@
 #define UL_AUDIT_DATA_H
 #include "audit/battery.h"
 
+/* Rows by the person or thing that they are about. */
+ul_status ul_records_clusters(ul_arena *arena, const ul_records *r, ul_clusters *out) UL_MUST;
 /* Every row whose entity's place (in order of first appearance) is in the wanted half. */
 ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, int half, ul_records **out,
                           uint8_t *side) UL_MUST;

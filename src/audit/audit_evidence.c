@@ -20,7 +20,7 @@
  * Means over rows first, ratios last. The unit that is resampled is the entity; every number of one set uses the same draws, so
  * that U, O, R and all attacks are paired; forget, retain and phantom entities are drawn independently. Without a retrained
  * control the anchor is what U itself knows of phantoms under the same attack (16.7), without these the level of chance. */
-#include "audit/battery.h"
+#include "audit/audit_data.h"
 #include <math.h>
 #include <string.h>
 
@@ -228,14 +228,6 @@ static void collect_columns(sample *s, table *t, const ul_evidence *e)
     }
 }
 
-static ul_status entities(ul_arena *scratch, const ul_records *records, ul_clusters *out)
-{
-    int64_t *entity = UL_NEW(scratch, int64_t, records->n);
-    UL_NEED(entity);
-    for (int64_t i = 0; i < records->n; i++) entity[i] = records->at[i].entity;
-    return ul_clusters_init(scratch, entity, records->n, out);
-}
-
 /* Means of every column, and of every replicate. */
 static ul_status resample(sample *s, ul_arena *scratch, ul_evidence *e)
 {
@@ -252,7 +244,7 @@ static ul_status resample(sample *s, ul_arena *scratch, ul_evidence *e)
     for (int g = 0; g < N_GROUP; g++) {
         ul_clusters c;
         if (s->n[g] == 0) continue;
-        UL_TRY(entities(scratch, set[g], &c));
+        UL_TRY(ul_records_clusters(scratch, set[g], &c));
         if (g == GROUP_FORGET) e->n_entity = c.n_cluster;
         double *part = UL_NEW(scratch, double, s->n_rep * s->n[g]);
         UL_NEED(part);

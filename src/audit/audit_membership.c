@@ -3,7 +3,7 @@
  *
  *   AUC = P(score of an outsider > score of a member) + P(equal) / 2        0.5: nothing shows
  * A model that never saw the forget rows has the AUC of the control, which need not be 0.5; on either side of it something shows. */
-#include "audit/battery.h"
+#include "audit/audit_data.h"
 #include <math.h>
 #include <string.h>
 
@@ -113,22 +113,14 @@ static void draw_rows(const ul_clusters *c, uint64_t seed, uint32_t group, uint3
         for (int64_t i = c->first[draw[k]]; i < c->first[draw[k] + 1]; i++) weight[c->row[i]]++;
 }
 
-static ul_status clusters_of(ul_arena *scratch, const ul_records *r, ul_clusters *out)
-{
-    int64_t *entity = UL_NEW(scratch, int64_t, r->n);
-    UL_NEED(entity);
-    for (int64_t i = 0; i < r->n; i++) entity[i] = r->at[i].entity;
-    return ul_clusters_init(scratch, entity, r->n, out);
-}
-
 static ul_status compare(const ul_audit *a, ul_arena *scratch, const ul_mia *const b[3], int which, ul_membership *out)
 {
     const int64_t n = a->forget->n, m = a->outsiders->n, n_rep = (int64_t)ul_num(a->rule, "replicates");
     const double alpha = ul_num(a->rule, "alpha");
     entry *e[3] = {0};
     ul_clusters c[2];
-    UL_TRY(clusters_of(scratch, a->forget, &c[0]));
-    UL_TRY(clusters_of(scratch, a->outsiders, &c[1]));
+    UL_TRY(ul_records_clusters(scratch, a->forget, &c[0]));
+    UL_TRY(ul_records_clusters(scratch, a->outsiders, &c[1]));
     double *w = UL_NEW(scratch, double, n), *v = UL_NEW(scratch, double, m), *rep = UL_NEW(scratch, double, n_rep);
     int64_t *draw = UL_NEW(scratch, int64_t, n > m ? n : m);
     UL_NEED(w);

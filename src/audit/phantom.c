@@ -234,13 +234,11 @@ static ul_status generate(ul_ctx *ctx, ul_arena *arena, ul_arena *scratch, const
                           const ul_records *retain, uint64_t seed, int64_t least, ul_records **out)
 {
     const ul_records *const file[2] = {forget, retain};
-    int64_t *entity = UL_NEW(arena, int64_t, retain->n), *order, named = 0, n = 0, people = 0;
+    int64_t *order, named = 0, n = 0, people = 0;
     ul_record *row = UL_NEW(arena, ul_record, retain->n);
     ul_clusters c;
-    UL_NEED(entity);
     UL_NEED(row);
-    for (int64_t i = 0; i < retain->n; i++) entity[i] = retain->at[i].entity;
-    UL_TRY(ul_clusters_init(arena, entity, retain->n, &c));
+    UL_TRY(ul_records_clusters(arena, retain, &c));
     name *real = UL_NEW(arena, name, c.n_cluster), *made = UL_NEW(arena, name, c.n_cluster);
     UL_NEED(real);
     UL_NEED(made);

@@ -227,8 +227,8 @@ ul_status ul_run_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass, const ul_cache
 void *ul_run_hidden(const ul_model *m, const ul_run *r, int layer);
 /* head.c */
 /* dw += dz^T h, one chain over the rows or one a segment; dh = dz w; either may be NULL. */
-void ul_head_products(const ul_backend *be, const ul_weight *w, const void *wp, int64_t n, const void *dz, const void *h,
-                      const int32_t *seg, int32_t n_seg, void *dw, void *dh);
+void ul_head_products(const ul_backend *be, const ul_weight *w, const void *wp, int64_t n, const void *dz,
+                      const void *h, const int32_t *seg, int32_t n_seg, void *dw, void *dh);
 void ul_head_plan(const ul_model *m, const ul_pass *pass, ul_run *r, size_t *at);
 void ul_head_forward(ul_model *m, ul_pass *pass, ul_run *r);
 void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx);

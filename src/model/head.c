@@ -193,13 +193,13 @@ static void backward_scores(ul_model *m, const ul_pass *pass, const ul_run *r, i
     }
 }
 
-void ul_head_products(const ul_backend *be, const ul_weight *w, const void *wp, int64_t n, const void *dz, const void *h,
-                      const int32_t *seg, int32_t n_seg, void *dw, void *dh)
+void ul_head_products(const ul_backend *be, const ul_weight *w, const void *wp, int64_t n, const void *dz,
+                      const void *h, const int32_t *seg, int32_t n_seg, void *dw, void *dh)
 {
     const int64_t c = w->cols, v = w->rows;
     if (dw)
-        be->k->gemm(be, &(ul_gemm){.m = v, .n = c, .k = n, .a = dz, .a_row = 1, .a_col = v, .b = h, .b_row = c, .b_col = 1,
-                                   .c = dw, .c_row = c, .add = true, .seg = seg, .n_seg = n_seg});
+        be->k->gemm(be, &(ul_gemm){.m = v, .n = c, .k = n, .a = dz, .a_row = 1, .a_col = v, .b = h, .b_row = c,
+                                   .b_col = 1, .c = dw, .c_row = c, .add = true, .seg = seg, .n_seg = n_seg});
     if (dh)
         be->k->gemm(be, &(ul_gemm){.m = n, .n = c, .k = v, .a = dz, .a_row = v, .a_col = 1, .b = wp, .b_row = c,
                                    .b_col = 1, .c = dh, .c_row = c});
