@@ -248,7 +248,7 @@ const ul_columns *ul_evaluation_columns(const ul_evaluation *e, const char *set,
 
 /* Every column in one SQLite file (store.c says how it looks), atomic, the same bytes for the same columns; `about`: an object of texts. */
 ul_status ul_columns_save(ul_ctx *ctx, const char *path, const ul_data_columns *columns, int n, const json_t *about) UL_MUST;
-ul_status ul_columns_load(ul_ctx *ctx, ul_arena *arena, const char *path, ul_data_columns out[UL_MAX_COLUMNS], int *n,
+ul_status ul_columns_load(ul_ctx *ctx, ul_arena *arena, const char *path, ul_data_columns **out, int *n,
                           json_t **about) UL_MUST;
 
 /* Results of other models that some compare with: the retrained control's, the original's. n = 0: there are none. */

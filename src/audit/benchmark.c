@@ -69,6 +69,35 @@ ul_status ul_benchmark_generate(ul_benchmark *b, const char *name, const char *c
     return UL_OK;
 }
 
+/* ---- columns --------------------------------------------------------------------------------------------------- */
+ul_status ul_benchmark_keep(ul_benchmark *b, const char *data, const char *field, const ul_columns *c)
+{
+    ul_data_columns *all = UL_NEW(b->arena, ul_data_columns, b->n_columns + 1); /* a few dozen at most */
+    ul_columns *own = UL_NEW(b->arena, ul_columns, 1);
+    UL_NEED(all);
+    UL_NEED(own);
+    if (b->n_columns) memcpy(all, b->columns, (size_t)b->n_columns * sizeof *all);
+    *own = *c;
+    all[b->n_columns++] = (ul_data_columns){data, field, own};
+    b->columns = all;
+    return UL_OK;
+}
+
+const ul_columns *ul_benchmark_columns(const ul_benchmark *b, const char *data, const char *field)
+{
+    for (int i = 0; i < b->n_columns; i++)
+        if (!strcmp(b->columns[i].data, data) && !strcmp(b->columns[i].key, field)) return b->columns[i].columns;
+    return NULL;
+}
+
+ul_status ul_benchmark_has(ul_benchmark *b, const char *data, const ul_columns *c, unsigned columns, bool lists)
+{
+    const char *lack = ul_columns_lack(c, columns);
+    if (!lack && lists == (c->first != NULL)) return UL_OK;
+    return ul_fail(b->ctx, UL_E_INPUT, "--columns %s: %s has no %s", ul_job_text(b->job, "columns"), data,
+                   lack ? lack : lists ? "list of answers a row" : "single answer a row");
+}
+
 void ul_benchmark_mean(const double *x, int64_t n, double *mean, double *error)
 {
     double sum = 0, square = 0;
@@ -105,26 +134,77 @@ static ul_status write(ul_benchmark *b, const char *out, const char *stem)
     return UL_OK;
 }
 
-ul_status ul_benchmark_run(ul_job *job, const ul_eval_options *o, ul_manifest *m, const ul_backend *be, const char *out)
+static const struct {
+    const char *flag, *prefix, *stem; /* of the passes' names, of the logs' */
+    ul_status (*run)(ul_benchmark *b), (*results)(ul_benchmark *b);
+} kinds[] = {{"choices", "choices/", "CHOICES", ul_benchmark_choices, ul_benchmark_choices_results},
+             {"muse", "muse/", "MUSE", ul_benchmark_muse, ul_benchmark_muse_results},
+             {"rwku", "rwku/", "RWKU", ul_benchmark_rwku, ul_benchmark_rwku_results}};
+enum { N_KIND = sizeof kinds / sizeof *kinds };
+
+static bool has_kind(const ul_data_columns *columns, int n, int kind)
 {
-    static const struct {
-        const char *flag, *stem;
-        ul_status (*run)(ul_benchmark *b);
-    } kinds[] = {{"choices", "CHOICES", ul_benchmark_choices},
-                 {"muse", "MUSE", ul_benchmark_muse},
-                 {"rwku", "RWKU", ul_benchmark_rwku}};
-    ul_benchmark b = {.job = job,
-                      .ctx = job->ctx,
-                      .arena = job->arena,
-                      .o = *o,
-                      .manifest = m,
-                      .rows = ul_job_int(job, "rows"),
-                      .all = json_object(),
-                      .summary = json_object()};
+    for (int i = 0; i < n; i++)
+        if (!strncmp(columns[i].data, kinds[kind].prefix, strlen(kinds[kind].prefix))) return true;
+    return false;
+}
+
+bool ul_benchmark_made(const ul_data_columns *columns, int n)
+{
+    for (int k = 0; k < N_KIND; k++)
+        if (has_kind(columns, n, k)) return true;
+    return false;
+}
+
+static ul_status begin(ul_benchmark *b, ul_job *job, ul_manifest *m, const char *match, const char *out)
+{
+    *b = (ul_benchmark){.job = job,
+                        .ctx = job->ctx,
+                        .arena = job->arena,
+                        .manifest = m,
+                        .rows = ul_job_int(job, "rows"),
+                        .stem = match && !strcmp(match, "open-unlearning"),
+                        .all = json_object(),
+                        .summary = json_object()};
+    UL_TRY(ul_json_own(job->arena, b->all));
+    UL_TRY(ul_json_own(job->arena, b->summary));
+    if (out) UL_TRY(ul_dir_make(job->ctx, out));
+    return ul_buf_printf(&job->text, "%-44s %9s  %10s  %6s  %s\n", "result", "value", "std. error", "n", "better");
+}
+
+/* Results of every benchmark that has columns, logs, and the job's own result; `origin`: what made the columns. */
+static ul_status finish(ul_benchmark *b, const char *from, json_t *origin, const ul_backend *be, const char *out)
+{
+    ul_job *job = b->job;
     json_t *results = json_object();
     UL_TRY(ul_json_own(job->arena, results));
-    UL_TRY(ul_json_own(job->arena, b.all));
-    UL_TRY(ul_json_own(job->arena, b.summary));
+    for (int i = 0; i < N_KIND; i++) {
+        if (!has_kind(b->columns, b->n_columns, i)) continue;
+        UL_TRY(kinds[i].results(b));
+        if (out) UL_TRY(write(b, out, kinds[i].stem));
+        json_object_clear(b->all);
+        if (json_object_update(results, b->summary))
+            return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+        json_object_clear(b->summary);
+    }
+    UL_TRY(ul_manifest_seal(job, b->manifest));
+    job->result = json_pack("{s:s, s:s, s:O}", from, ul_job_text(job, from), "recipe_digest",
+                            b->manifest->recipe_digest, "results", results);
+    if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+    if (!out) return UL_OK;
+    const char *columns = ul_path_join(job->arena, out, "columns.sqlite");
+    UL_NEED(columns);
+    if (!origin) UL_TRY(ul_eval_origin(job, b->manifest, &origin));
+    UL_TRY(ul_columns_save(job->ctx, columns, b->columns, b->n_columns, origin));
+    UL_TRY(ul_manifest_write(job, b->manifest, be, out));
+    return ul_buf_printf(&job->text, "written: %s\n", out);
+}
+
+ul_status ul_benchmark_run(ul_job *job, const ul_eval_options *o, ul_manifest *m, const ul_backend *be, const char *out)
+{
+    ul_benchmark b;
+    UL_TRY(begin(&b, job, m, ul_job_text(job, "match"), out));
+    b.o = *o;
     b.o.tpl = (ul_template){.user_start = "",
                             .user_end = "",
                             .asst_start = "",
@@ -132,20 +212,18 @@ ul_status ul_benchmark_run(ul_job *job, const ul_eval_options *o, ul_manifest *m
                             .no_eos = true,
                             .hide_pad = o->tpl.hide_pad,
                             .pad_id = o->tpl.pad_id};
-    if (out) UL_TRY(ul_dir_make(job->ctx, out));
-    UL_TRY(ul_buf_printf(&job->text, "%-44s %9s  %10s  %6s  %s\n", "result", "value", "std. error", "n", "better"));
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (!ul_job_text(job, kinds[i].flag)) continue;
-        UL_TRY(kinds[i].run(&b));
-        if (out) UL_TRY(write(&b, out, kinds[i].stem));
-        if (json_object_update(results, b.summary)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
-        json_object_clear(b.summary);
-    }
-    UL_TRY(ul_manifest_seal(job, m));
-    job->result = json_pack("{s:s, s:s, s:O}", "model", ul_job_text(job, "model"), "recipe_digest", m->recipe_digest,
-                            "results", results);
-    if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
-    if (!out) return UL_OK;
-    UL_TRY(ul_manifest_write(job, m, be, out));
-    return ul_buf_printf(&job->text, "written: %s\n", out);
+    for (int i = 0; i < N_KIND; i++)
+        if (ul_job_text(job, kinds[i].flag)) UL_TRY(kinds[i].run(&b));
+    return finish(&b, "model", NULL, be, out);
+}
+
+ul_status ul_benchmark_again(ul_job *job, const ul_data_columns *columns, int n, json_t *origin, ul_manifest *m,
+                             const char *out)
+{
+    ul_benchmark b;
+    const char *match = ul_job_given(job, "match") ? ul_job_text(job, "match")
+                                                   : json_string_value(json_object_get(origin, "match"));
+    UL_TRY(begin(&b, job, m, match, out));
+    for (int i = 0; i < n; i++) UL_TRY(ul_benchmark_keep(&b, columns[i].data, columns[i].key, columns[i].columns));
+    return finish(&b, "columns", origin, NULL, out);
 }

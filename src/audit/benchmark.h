@@ -6,11 +6,22 @@
 
 extern const ul_param ul_benchmark_params[];
 bool ul_benchmark_asked(const ul_job *job);
-/* Runs what was asked; writes STEM_EVAL.json, STEM_SUMMARY.json and the manifest where `out` is not NULL; sets the
- * job's result. */
+/* Runs what was asked; writes STEM_EVAL.json, STEM_SUMMARY.json, columns.sqlite and the manifest where `out` is not
+ * NULL; sets the job's result. */
 ul_status ul_benchmark_run(ul_job *job, const ul_eval_options *o, ul_manifest *m, const ul_backend *be,
                            const char *out) UL_MUST;
+/* The same results from the columns of such a run, which `origin` tells of; no model. */
+bool ul_benchmark_made(const ul_data_columns *columns, int n); /* are these a benchmark's? */
+ul_status ul_benchmark_again(ul_job *job, const ul_data_columns *columns, int n, json_t *origin, ul_manifest *m,
+                             const char *out) UL_MUST;
+/* A log of theirs, every aggregate again from its rows (benchmark_log.c); sets the job's result. */
+bool ul_benchmark_log_is(const json_t *log);
+ul_status ul_benchmark_log(ul_job *job, const json_t *log) UL_MUST;
+/* What made the columns of an evaluation, by digests (job_eval.c): the paths are in the manifest. */
+ul_status ul_eval_origin(ul_job *job, const ul_manifest *m, json_t **out) UL_MUST;
 
+/* A benchmark is passes over its files, which leave columns, and results from columns: with a model both, later the
+ * second alone. A pass is named after its benchmark and what it asks: data "muse/forget_knowmem", field "answer". */
 typedef struct {
     ul_job *job;
     ul_ctx *ctx;
@@ -18,25 +29,42 @@ typedef struct {
     ul_eval_options o; /* a benchmark's prompts are whole: the template's tags are empty, no end of sequence */
     ul_manifest *manifest;
     int64_t rows;          /* at most so many of a file; 0: all */
+    bool stem;             /* ROUGE over stems (--match open-unlearning) */
     json_t *all, *summary; /* log of rows; name -> number */
+    ul_data_columns *columns;
+    int n_columns;
 } ul_benchmark;
 ul_status ul_benchmark_choices(ul_benchmark *b) UL_MUST; /* multiple_choice.c */
 ul_status ul_benchmark_muse(ul_benchmark *b) UL_MUST;    /* muse.c */
 ul_status ul_benchmark_rwku(ul_benchmark *b) UL_MUST;    /* rwku.c */
+ul_status ul_benchmark_choices_results(ul_benchmark *b) UL_MUST;
+ul_status ul_benchmark_muse_results(ul_benchmark *b) UL_MUST;
+ul_status ul_benchmark_rwku_results(ul_benchmark *b) UL_MUST;
 
-/* ---- for them ---------------------------------------------------------------------------------------------------- */
+/* ---- for them -------------------------------------------------------------------------------------------------- */
 /* Records of a file, at most b->rows of them, named in the manifest. */
 ul_status ul_benchmark_records(ul_benchmark *b, const char *role, const char *path, ul_records **out) UL_MUST;
 /* Greedy continuations of whole prompts, cut at the first of `stops` (each in turn; NULL at the end), stripped. */
 ul_status ul_benchmark_generate(ul_benchmark *b, const char *name, const char *const *prompt, int64_t n,
                                 int32_t max_new, const char *const *stops, const char *const **out) UL_MUST;
+/* Columns (copied; what they point to is not) of a pass, to be kept; the pass of these names, NULL: there is none. */
+ul_status ul_benchmark_keep(ul_benchmark *b, const char *data, const char *field, const ul_columns *c) UL_MUST;
+const ul_columns *ul_benchmark_columns(const ul_benchmark *b, const char *data, const char *field);
+/* UL_E_INPUT unless a pass read from a file has these columns (UL_COL_...); `lists`: several answers a row. */
+ul_status ul_benchmark_has(ul_benchmark *b, const char *data, const ul_columns *c, unsigned columns,
+                           bool lists) UL_MUST;
 /* A line of the table, an entry of the summary, and the log {"agg_value", "value_by_index": rows}; takes `rows` (may
  * be NULL). */
 ul_status ul_benchmark_result(ul_benchmark *b, const char *name, double value, double error, int64_t n,
                               const char *better, json_t *rows) UL_MUST;
 void ul_benchmark_mean(const double *x, int64_t n, double *mean, double *error); /* error: sample deviation / sqrt(n) */
 
-/* ---- multiple choice, apart for tests ---------------------------------------------------------------------------- */
+/* hit [n]: 1 where the first largest of the scores first[i] .. first[i + 1] - 1 (calibrated: minus the option's mean
+ * over the questions) is gold[i]: the metric choice_accuracy. */
+ul_status ul_benchmark_hits(ul_benchmark *b, const char *name, const int64_t *first, int64_t n, const double *gold,
+                            const double *score, bool calibrated, const double **hit) UL_MUST;
+
+/* ---- multiple choice, apart for tests -------------------------------------------------------------------------- */
 typedef struct {
     const char *text;
     const char *const *option;

@@ -15,7 +15,10 @@ static const ul_param params[] = {
     {"split", UL_TEXT, 0, 0, 0, NULL, "TOFU's forget split: forget01, forget05, forget10", "forget10"},
     {"forget", UL_TEXT, 0, 0, 0, NULL, "own data instead of TOFU: what was to be forgotten", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "own data: what was to stay", ""},
-    {"logs", UL_TEXT, 0, 0, 0, NULL, "no model: a TOFU_EVAL.json (ours or open-unlearning's), every aggregate computed again from its rows", ""},
+    {"logs", UL_TEXT, 0, 0, 0, NULL,
+     "no model: a TOFU_EVAL.json (ours or open-unlearning's) or the log of another benchmark, every aggregate computed "
+     "again from its rows",
+     ""},
     {"columns", UL_TEXT, 0, 0, 0, NULL, "no model: the columns.sqlite of an evaluation, every metric computed again from its columns", ""},
     {"metrics", UL_TEXT, 0, 0, 0, NULL, "results (forget_Q_A_Prob) or metrics (rouge) to compute, joined with commas; all: also "
      "mia_gradnorm, which takes a gradient a row; default: everything but that", ""},
@@ -87,7 +90,7 @@ static ul_status write_outputs(ul_job *job, const char *dir, const json_t *all, 
     return ul_json_save(job->ctx, b, summary);
 }
 
-/* ---- the table ---------------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------------------------- */
 /* Results over the rows of one data set are resampled together: the group is the place of the first result that reads it. */
 static uint32_t group_of(const ul_result_spec *spec)
 {
@@ -162,7 +165,7 @@ static ul_status table(ul_job *job, ul_evaluation *e, json_t *intervals)
     return ul_buf_puts(b, "\n\"better\" is meant of a model that shall have forgotten; intervals resample entities (--entity-rows), 2000 times\n");
 }
 
-/* ---- from a log ------------------------------------------------------------------------------------------------------------- */
+/* ---- from a log ------------------------------------------------------------------------------------------------ */
 /* {"forget_Q_A_Prob": {"agg_value": x, "recorded": y, "interval": [lo, hi]}, ...} */
 static ul_status log_json(ul_job *job, const ul_evaluation *e, const json_t *log, const json_t *intervals)
 {
@@ -208,12 +211,16 @@ static ul_status refuse(ul_job *job, const char *given, const char *const *names
 
 static ul_status run_log(ul_job *job, ul_evaluation *e)
 {
-    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "columns", "out", "metrics", "leak-k", NULL};
+    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model",
+                                           "control", "samples", "rows", "columns", "out", "metrics",
+                                           "leak-k", "muse", "rwku", "choices", NULL};
     const char *path = ul_job_text(job, "logs"), *control = ul_job_text(job, "reference-logs");
     const char *original = ul_job_text(job, "original-logs");
     json_t *log, *intervals = json_object();
     UL_TRY(ul_json_own(job->arena, intervals));
     UL_TRY(refuse(job, "logs", not_with));
+    UL_TRY(ul_json_load(job->ctx, job->arena, path, &log));
+    if (ul_benchmark_log_is(log)) return ul_benchmark_log(job, log);
     if (control) UL_TRY(ul_log_results(job->ctx, job->arena, control, NULL, e->control, &e->n_control, NULL));
     if (original) UL_TRY(ul_log_results(job->ctx, job->arena, original, NULL, e->original, &e->n_original, NULL));
     const ul_baselines beside = {e->control, e->n_control, e->original, e->n_original};
@@ -229,7 +236,7 @@ static ul_status run_log(ul_job *job, ul_evaluation *e)
     return log_json(job, e, log, intervals);
 }
 
-/* ---- from a model ----------------------------------------------------------------------------------------------------------- */
+/* ---- from a model ---------------------------------------------------------------------------------------------- */
 static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_manifest *m)
 {
     const char *dir = ul_job_text(job, "model"), *adapter = ul_job_text(job, "adapter"), *reference = ul_job_text(job, "reference-model"),
@@ -301,12 +308,12 @@ static ul_status open_data(ul_job *job, ul_evaluation *e, ul_manifest *m)
     return baselines(job, e, m);
 }
 
-/* What made the columns, by digests: the paths are in the manifest. */
-static ul_status about(ul_job *job, const ul_manifest *m, json_t **out)
+ul_status ul_eval_origin(ul_job *job, const ul_manifest *m, json_t **out)
 {
-    const char *role, *precision = ul_job_text(job, "precision");
+    const char *role, *precision = ul_job_text(job, "precision"), *match = ul_job_text(job, "match");
     json_t *v, *j = json_pack("{s:s, s:s, s:s}", "program", "unlearn " UL_VERSION, "recipe", m->recipe_digest, "precision", precision ? precision : "f32");
     UL_TRY(ul_json_own(job->arena, j));
+    if (match && strcmp(match, "none")) json_object_set_new(j, "match", json_string(match));
     json_object_foreach(m->inputs, role, v)
     {
         const char *key = ul_format(job->arena, "digest of %s", role);
@@ -387,24 +394,33 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
     UL_TRY(open_data(job, e, &m));
     UL_TRY(ul_manifest_seal(job, &m));
     if (out) UL_TRY(ul_dir_make(job->ctx, out));
-    UL_TRY(about(job, &m, &origin));
+    UL_TRY(ul_eval_origin(job, &m, &origin));
     return finish(job, e, &m, be, out, origin);
 }
 
-/* ---- from columns ----------------------------------------------------------------------------------------------------------- */
+/* ---- from columns ---------------------------------------------------------------------------------------------- */
 static ul_status run_columns(ul_job *job, ul_evaluation *e)
 {
-    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model", "control", "samples", "rows", "entity-rows", NULL};
+    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model",
+                                           "control", "samples", "rows", "entity-rows", "muse", "rwku",
+                                           "choices", NULL};
     const char *path = ul_job_text(job, "columns"), *out = ul_job_text(job, "out");
     ul_manifest m;
     json_t *origin;
+    ul_data_columns *columns;
+    int n;
     UL_TRY(refuse(job, "columns", not_with));
     if (out) UL_TRY(ul_job_out_name(job, &out));
     UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
     UL_TRY(ul_evaluation_leak(e, ul_job_text(job, "leak-k")));
-    UL_TRY(ul_columns_load(job->ctx, job->arena, path, e->columns, &e->n_columns, &origin));
+    UL_TRY(ul_columns_load(job->ctx, job->arena, path, &columns, &n, &origin));
     UL_TRY(ul_manifest_begin(job, &m));
     UL_TRY(ul_manifest_file(job, &m, "columns", path));
+    if (ul_benchmark_made(columns, n)) return ul_benchmark_again(job, columns, n, origin, &m, out);
+    if (n > UL_MAX_COLUMNS)
+        return ul_fail(job->ctx, UL_E_INPUT, "%s: %d passes, an evaluation has at most %d", path, n, UL_MAX_COLUMNS);
+    e->n_columns = n;
+    if (n) memcpy(e->columns, columns, (size_t)n * sizeof *columns);
     UL_TRY(baselines(job, e, &m));
     UL_TRY(ul_manifest_seal(job, &m));
     if (out) UL_TRY(ul_dir_make(job->ctx, out));

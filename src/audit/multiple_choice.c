@@ -15,8 +15,9 @@
 #include <string.h>
 
 enum { MOST_OPTIONS = 26 };
+#define PREFIX "choices/"
 
-/* ---- questions from files ---------------------------------------------------------------------------------------- */
+/* ---- questions from files -------------------------------------------------------------------------------------- */
 /* A list of texts as Python writes it: ['a', "b's"], which is how data frames put lists into CSV. */
 static int python_list(ul_arena *arena, const char *s, const char **out)
 {
@@ -129,7 +130,7 @@ ul_status ul_questions_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_q
     return UL_OK;
 }
 
-/* ---- prompts ----------------------------------------------------------------------------------------------------- */
+/* ---- prompts --------------------------------------------------------------------------------------------------- */
 static const char *ask(ul_arena *arena, const char *before, const ul_question *q, bool cloze)
 {
     if (cloze) return ul_format(arena, "%sQuestion: %s\nAnswer:", before, q->text);
@@ -183,10 +184,10 @@ static const char *subject_of(ul_arena *arena, const char *path)
     return s;
 }
 
-/* ---- scores ------------------------------------------------------------------------------------------------------ */
-/* ll[first[i] + k] of option k of question i. */
-static ul_status log_likelihoods(ul_benchmark *b, const char *name, const ul_question *q, int64_t n, const char *before,
-                                 bool cloze, const int64_t *first, double *ll)
+/* ---- scores ---------------------------------------------------------------------------------------------------- */
+/* Tokens of every option, its text, and beside each the letter of the right one. */
+static ul_status ask_all(ul_benchmark *b, const char *name, const ul_question *q, int64_t n, const char *before,
+                         bool cloze)
 {
     ul_record *at = UL_NEW(b->arena, ul_record, n);
     ul_records *records;
@@ -211,19 +212,82 @@ static ul_status log_likelihoods(ul_benchmark *b, const char *name, const ul_que
     o.tpl.max_length = ul_model_shape(o.model)->n_ctx;
     o.texts = false;
     UL_TRY(ul_columns_score(b->ctx, b->arena, &o, records, UL_WHICH_WRONG, name, &c));
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t k = first[i]; k < first[i + 1]; k++) {
+    const char **option = UL_NEW(b->arena, const char *, c.first[n]),
+               **right = UL_NEW(b->arena, const char *, c.first[n]);
+    UL_NEED(option);
+    UL_NEED(right);
+    for (int64_t i = 0; i < n; i++) {
+        const char *letter = ul_format(b->arena, "%c", 'A' + q[i].gold);
+        UL_NEED(letter);
+        for (int64_t k = c.first[i]; k < c.first[i + 1]; k++) {
             if (c.token[k + 1] == c.token[k])
                 return ul_fail(b->ctx, UL_E_INPUT,
                                "%s: option %c of question %lld has no token of its own behind the question: its "
                                "log-likelihood is not defined",
-                               name, (char)('A' + (k - first[i])), (long long)i + 1);
-            ll[k] = 0;
-            for (int64_t t = c.token[k]; t < c.token[k + 1]; t++) ll[k] += c.logp[t];
+                               name, (char)('A' + (k - c.first[i])), (long long)i + 1);
+            option[k] = q[i].option[k - c.first[i]], right[k] = letter;
         }
+    }
+    c.text = option, c.ground_truth = right;
+    const char *data = ul_format(b->arena, "%s%s", PREFIX, name);
+    UL_NEED(data);
+    return ul_benchmark_keep(b, data, cloze ? "cloze" : "letters", &c);
+}
+
+static ul_status one_file(ul_benchmark *b, const char *path, const char *shots)
+{
+    ul_question *q, *shot = NULL;
+    int64_t n, n_shot = 0;
+    char digest[65];
+    UL_TRY(ul_questions_open(b->ctx, b->arena, path, &q, &n, digest));
+    UL_TRY(ul_manifest_input(b->job, b->manifest, "choices", path, digest, n));
+    if (shots) {
+        UL_TRY(ul_questions_open(b->ctx, b->arena, shots, &shot, &n_shot, digest));
+        UL_TRY(ul_manifest_input(b->job, b->manifest, "shots", shots, digest, n_shot));
+        const int64_t want = ul_job_int(b->job, "n-shot");
+        if (n_shot < want)
+            return ul_fail(b->ctx, UL_E_INPUT, "%s has %lld examples, --n-shot asks for %lld", shots, (long long)n_shot,
+                           (long long)want);
+        n_shot = want;
+    }
+    if (b->rows && b->rows < n) n = b->rows;
+    const char *subject = ul_job_text(b->job, "subject") ? ul_job_text(b->job, "subject") : subject_of(b->arena, path);
+    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
+               *name = ul_strndup(b->arena, base, strcspn(base, "."));
+    UL_NEED(subject);
+    UL_NEED(name);
+    for (int cloze = 0; cloze < 1 + ul_job_flag(b->job, "cloze"); cloze++) {
+        const char *before;
+        UL_TRY(preamble(b->arena, subject, shot, n_shot, cloze, &before));
+        UL_TRY(ask_all(b, name, q, n, before, cloze));
+    }
     return UL_OK;
 }
 
+/* The next of a list joined with commas; NULL at its end. */
+static const char *next_of(ul_arena *arena, const char **list)
+{
+    if (!*list || !**list) return NULL;
+    const size_t n = strcspn(*list, ",");
+    const char *s = ul_strndup(arena, *list, n);
+    *list += n + ((*list)[n] == ',');
+    return s;
+}
+
+ul_status ul_benchmark_choices(ul_benchmark *b)
+{
+    const char *files = ul_job_text(b->job, "choices"), *shots = ul_job_text(b->job, "shots"), *path;
+    for (int n = 0; (path = next_of(b->arena, &files)); n++) {
+        const char *shot = next_of(b->arena, &shots);
+        if (!shot && ul_job_text(b->job, "shots"))
+            return ul_fail(b->ctx, UL_E_USAGE,
+                           "--shots names %d files, --choices more: one file of examples for each", n);
+        UL_TRY(one_file(b, path, shot));
+    }
+    return UL_OK;
+}
+
+/* ---- results, from columns ------------------------------------------------------------------------------------- */
 static double characters(const char *s)
 {
     double n = 0;
@@ -231,16 +295,31 @@ static double characters(const char *s)
     return n;
 }
 
-/* hit[i]: the metric choice_accuracy of the row. */
-static ul_status hits(ul_benchmark *b, const char *name, const ul_question *q, int64_t n, const int64_t *first,
-                      const double *score, bool calibrated, const double **hit)
+/* Of every option the sum of its tokens' log-probabilities, of every question the place of the right one. */
+static ul_status log_likelihoods(ul_benchmark *b, const char *name, const ul_columns *c, double **ll, double **gold)
+{
+    UL_TRY(ul_benchmark_has(b, name, c, UL_COL_LOGP | UL_COL_TEXT | UL_COL_GROUND_TRUTH, true));
+    UL_NEED(*ll = UL_NEW(b->arena, double, c->first[c->n_row]));
+    UL_NEED(*gold = UL_NEW(b->arena, double, c->n_row));
+    for (int64_t i = 0; i < c->n_row; i++) {
+        const char *letter = c->ground_truth[c->first[i]];
+        const int64_t right = letter[0] && !letter[1] ? letter[0] - 'A' : -1;
+        if (right < 0 || right >= c->first[i + 1] - c->first[i])
+            return ul_fail(b->ctx, UL_E_INPUT, "%s, question %lld: \"%s\" is no letter of its %lld options", name,
+                           (long long)i + 1, letter, (long long)(c->first[i + 1] - c->first[i]));
+        (*gold)[i] = (double)right;
+        for (int64_t k = c->first[i]; k < c->first[i + 1]; k++)
+            for (int64_t t = c->token[k]; t < c->token[k + 1]; t++) (*ll)[k] += c->logp[t];
+    }
+    return UL_OK;
+}
+
+ul_status ul_benchmark_hits(ul_benchmark *b, const char *name, const int64_t *first, int64_t n, const double *gold,
+                            const double *score, bool calibrated, const double **hit)
 {
     const ul_metric *m;
     ul_args args;
     ul_result r;
-    double *gold = UL_NEW(b->arena, double, n);
-    UL_NEED(gold);
-    for (int64_t i = 0; i < n; i++) gold[i] = q[i].gold;
     const ul_columns c = {.name = name, .n_row = n, .first = first, .score = score},
                      g = {.name = name, .n_row = n, .score = gold};
     const ul_input in[] = {{"choices", &c, 0}, {"gold", &g, 0}};
@@ -252,15 +331,15 @@ static ul_status hits(ul_benchmark *b, const char *name, const ul_question *q, i
     return UL_OK;
 }
 
-static json_t *rows_json(const ul_question *q, int64_t n, const int64_t *first, const double *ll)
+static json_t *rows_json(const ul_columns *c, const double *gold, const double *ll)
 {
     json_t *rows = json_object();
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < c->n_row; i++) {
         json_t *list = json_array();
-        for (int64_t k = first[i]; k < first[i + 1]; k++) json_array_append_new(list, json_real(ll[k]));
+        for (int64_t k = c->first[i]; k < c->first[i + 1]; k++) json_array_append_new(list, json_real(ll[k]));
         char key[24];
         snprintf(key, sizeof key, "%lld", (long long)i);
-        json_object_set_new(rows, key, json_pack("{s:i, s:o}", "gold", (int)q[i].gold, "loglikelihood", list));
+        json_object_set_new(rows, key, json_pack("{s:i, s:o}", "gold", (int)gold[i], "loglikelihood", list));
     }
     return rows;
 }
@@ -283,96 +362,55 @@ static ul_status tell(ul_benchmark *b, pool *p, const char *file, const double *
 }
 
 /* One file in one format: letters or cloze. */
-static ul_status in_format(ul_benchmark *b, const char *name, const char *subject, const ul_question *q, int64_t n,
-                           const ul_question *shot, int64_t n_shot, bool cloze, pool *pools)
+static ul_status format_results(ul_benchmark *b, const char *name, const ul_columns *c, bool cloze, pool *pools)
 {
-    int64_t *first = UL_NEW(b->arena, int64_t, n + 1);
-    UL_NEED(first);
-    for (int64_t i = 0; i < n; i++) first[i + 1] = first[i] + q[i].n_option;
-    double *ll = UL_NEW(b->arena, double, first[n]);
+    const int64_t n = c->n_row;
+    double *ll, *gold;
     const double *hit;
-    const char *before;
     bool even = true;
-    UL_NEED(ll);
-    UL_TRY(preamble(b->arena, subject, shot, n_shot, cloze, &before));
-    UL_TRY(log_likelihoods(b, name, q, n, before, cloze, first, ll));
-    UL_TRY(hits(b, name, q, n, first, ll, false, &hit));
-    UL_TRY(tell(b, &pools[cloze ? CLOZE : ACC], name, hit, n, rows_json(q, n, first, ll)));
+    UL_TRY(log_likelihoods(b, name, c, &ll, &gold));
+    UL_TRY(ul_benchmark_hits(b, name, c->first, n, gold, ll, false, &hit));
+    UL_TRY(tell(b, &pools[cloze ? CLOZE : ACC], name, hit, n, rows_json(c, gold, ll)));
     for (int64_t i = 0; i < n; i++) {
-        even &= q[i].n_option == q[0].n_option;
-        for (int32_t k = 0; cloze && k < q[i].n_option; k++) ll[first[i] + k] /= characters(q[i].option[k]);
+        even &= c->first[i + 1] - c->first[i] == c->first[1];
+        for (int64_t k = c->first[i]; cloze && k < c->first[i + 1]; k++) ll[k] /= characters(c->text[k]);
     }
     if (!cloze && !even) {
         ul_note(b->ctx, UL_LOG_INFO, "%s: questions have different numbers of options: no calibrated accuracy", name);
         return UL_OK;
     }
-    UL_TRY(hits(b, name, q, n, first, ll, !cloze, &hit));
+    UL_TRY(ul_benchmark_hits(b, name, c->first, n, gold, ll, !cloze, &hit));
     return tell(b, &pools[cloze ? CLOZE_NORM : CALIBRATED], name, hit, n, NULL);
 }
 
-static ul_status one_file(ul_benchmark *b, const char *path, const char *shots, pool *pools)
+static ul_status pooled(ul_benchmark *b, const pool *p)
 {
-    ul_question *q, *shot = NULL;
-    int64_t n, n_shot = 0;
-    char digest[65];
-    UL_TRY(ul_questions_open(b->ctx, b->arena, path, &q, &n, digest));
-    UL_TRY(ul_manifest_input(b->job, b->manifest, "choices", path, digest, n));
-    if (shots) {
-        UL_TRY(ul_questions_open(b->ctx, b->arena, shots, &shot, &n_shot, digest));
-        UL_TRY(ul_manifest_input(b->job, b->manifest, "shots", shots, digest, n_shot));
-        const int64_t want = ul_job_int(b->job, "n-shot");
-        if (n_shot < want)
-            return ul_fail(b->ctx, UL_E_INPUT, "%s has %lld examples, --n-shot asks for %lld", shots, (long long)n_shot,
-                           (long long)want);
-        n_shot = want;
-    }
-    if (b->rows && b->rows < n) n = b->rows;
-    const char *subject = ul_job_text(b->job, "subject") ? ul_job_text(b->job, "subject") : subject_of(b->arena, path);
-    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
-               *name = ul_strndup(b->arena, base, strcspn(base, "."));
-    UL_NEED(subject);
+    const int64_t n = (int64_t)(p->hit.n / sizeof(double));
+    double mean, error;
+    const char *name = ul_format(b->arena, "all_%s", p->name);
     UL_NEED(name);
-    UL_TRY(in_format(b, name, subject, q, n, shot, n_shot, false, pools));
-    return ul_job_flag(b->job, "cloze") ? in_format(b, name, subject, q, n, shot, n_shot, true, pools) : UL_OK;
+    if (n == 0) return UL_OK;
+    ul_benchmark_mean((const double *)(const void *)p->hit.p, n, &mean, &error);
+    return ul_benchmark_result(b, name, mean, error, n, p->better, NULL);
 }
 
-/* The next of a list joined with commas; NULL at its end. */
-static const char *next_of(ul_arena *arena, const char **list)
-{
-    if (!*list || !**list) return NULL;
-    const size_t n = strcspn(*list, ",");
-    const char *s = ul_strndup(arena, *list, n);
-    *list += n + ((*list)[n] == ',');
-    return s;
-}
-
-ul_status ul_benchmark_choices(ul_benchmark *b)
+ul_status ul_benchmark_choices_results(ul_benchmark *b)
 {
     pool pools[POOLS] = {{.name = "acc", .better = "chance when forgotten"},
                          {.name = "acc_calibrated", .better = "chance when forgotten"},
                          {.name = "cloze_acc", .better = "chance when forgotten"},
                          {.name = "cloze_acc_norm", .better = "chance when forgotten"}};
-    const char *files = ul_job_text(b->job, "choices"), *shots = ul_job_text(b->job, "shots"), *path;
     ul_status s = UL_OK;
-    int n = 0;
+    int files = 0;
     for (int i = 0; i < POOLS; i++) ul_buf_init(&pools[i].hit, b->ctx, SIZE_MAX);
-    while (s == UL_OK && (path = next_of(b->arena, &files))) {
-        const char *shot = next_of(b->arena, &shots);
-        if (!shot && ul_job_text(b->job, "shots"))
-            s = ul_fail(b->ctx, UL_E_USAGE, "--shots names %d files, --choices more: one file of examples for each", n);
-        else
-            s = one_file(b, path, shot, pools);
-        n++;
+    for (int i = 0; s == UL_OK && i < b->n_columns; i++) {
+        const ul_data_columns *d = &b->columns[i];
+        const bool cloze = !strcmp(d->key, "cloze");
+        if (strncmp(d->data, PREFIX, strlen(PREFIX)) || (!cloze && strcmp(d->key, "letters"))) continue;
+        s = format_results(b, d->data + strlen(PREFIX), d->columns, cloze, pools);
+        files += !cloze;
     }
-    for (int i = 0; i < POOLS; i++) {
-        const int64_t all = (int64_t)(pools[i].hit.n / sizeof(double));
-        double mean, error;
-        if (s == UL_OK && n > 1 && all) {
-            ul_benchmark_mean((const double *)(const void *)pools[i].hit.p, all, &mean, &error);
-            s = ul_benchmark_result(b, ul_format(b->arena, "all_%s", pools[i].name), mean, error, all, pools[i].better,
-                                    NULL);
-        }
-        ul_buf_release(&pools[i].hit);
-    }
+    for (int i = 0; s == UL_OK && files > 1 && i < POOLS; i++) s = pooled(b, &pools[i]);
+    for (int i = 0; i < POOLS; i++) ul_buf_release(&pools[i].hit);
     return s;
 }

@@ -12,7 +12,9 @@
  *                          holdout over forget; 100 (a - a_R) / a_R with a = 1 - AUC; a_R from the retrained model's
  * log, else 0.5
  *
- * muse_bench does not stem, open-unlearning does (--match open-unlearning). Prompts end in "Answer: ", with the space.
+ * The passes leave columns (texts said and compared with; log-probabilities of the texts' tokens), results come from
+ * these: `eval --columns` needs no model. muse_bench does not stem, open-unlearning does (--match open-unlearning).
+ * Prompts end in "Answer: ", with the space.
  * Scalability and sustainability are sequences of `forget` and `eval`: repro/muse.md. */
 #include "audit/benchmark.h"
 #include <math.h>
@@ -29,30 +31,12 @@ static const char *find(ul_benchmark *b, const char *dir, const char *a, const c
     return path && ul_file_exists(path) ? path : NULL;
 }
 
-/* Mean ROUGE-L F1 of texts against truths, with a log of rows. */
-static ul_status rouge(ul_benchmark *b, const char *name, const char *better, const char *const *truth,
-                       const char *const *text, int64_t n)
+/* What was said and what it is compared with. */
+static ul_status keep_said(ul_benchmark *b, const char *data, const char *const *truth, const char *const *text,
+                           int64_t n)
 {
-    const char *match = ul_job_text(b->job, "match");
-    const bool stem = match && !strcmp(match, "open-unlearning");
-    double *f1 = UL_NEW(b->arena, double, n), mean, error;
-    json_t *rows = json_object();
-    UL_NEED(f1);
-    for (int64_t i = 0; i < n; i++) {
-        ul_rouge_scores s;
-        const ul_status status = ul_rouge(b->arena, truth[i], text[i], stem, &s);
-        const char *key = ul_format(b->arena, "%lld", (long long)i);
-        if (status != UL_OK || !key) {
-            json_decref(rows);
-            return UL_E_RESOURCE;
-        }
-        f1[i] = s.rougeL.f1;
-        json_object_set_new(
-            rows, key,
-            json_pack("{s:f, s:s, s:s}", "rougeL_f1", f1[i], "ground_truth", truth[i], "generation", text[i]));
-    }
-    ul_benchmark_mean(f1, n, &mean, &error);
-    return ul_benchmark_result(b, name, mean, error, n, better, rows);
+    const ul_columns c = {.name = data, .n_row = n, .ground_truth = truth, .generation = text};
+    return ul_benchmark_keep(b, data, "answer", &c);
 }
 
 static ul_status pairs_only(ul_benchmark *b, const ul_records *r)
@@ -64,8 +48,8 @@ static ul_status pairs_only(ul_benchmark *b, const ul_records *r)
     return UL_OK;
 }
 
-/* ---- KnowMem ----------------------------------------------------------------------------------------------------- */
-static ul_status knowmem(ul_benchmark *b, const char *name, const char *better, const char *questions,
+/* ---- KnowMem --------------------------------------------------------------------------------------------------- */
+static ul_status knowmem(ul_benchmark *b, const char *data, const char *name, const char *questions,
                          const char *examples)
 {
     static const char *const stops[] = {"\n\n", "\nQuestion", "Question:", NULL};
@@ -101,10 +85,10 @@ static ul_status knowmem(ul_benchmark *b, const char *name, const char *better, 
     if (s == UL_E_INPUT && icl)
         return ul_fail_in(b->ctx, s, "%s (--n-shot takes fewer of its examples than all)", name);
     UL_TRY(s);
-    return rouge(b, name, better, truth, said, r->n);
+    return keep_said(b, data, truth, said, r->n);
 }
 
-/* ---- VerbMem ----------------------------------------------------------------------------------------------------- */
+/* ---- VerbMem --------------------------------------------------------------------------------------------------- */
 /* The text of the first n ids. */
 static ul_status first_ids(ul_benchmark *b, const char *text, size_t n, const char **out)
 {
@@ -135,10 +119,73 @@ static ul_status verbmem(ul_benchmark *b, const char *path)
         UL_TRY(first_ids(b, r->at[i].answer, VERBMEM_TOKENS, &truth[i]));
     }
     UL_TRY(ul_benchmark_generate(b, name, prompt, r->n, VERBMEM_TOKENS, NULL, &said));
-    return rouge(b, name, "the retrained model's", truth, said, r->n);
+    return keep_said(b, "muse/forget_verbmem", truth, said, r->n);
 }
 
-/* ---- PrivLeak ---------------------------------------------------------------------------------------------------- */
+/* ---- PrivLeak -------------------------------------------------------------------------------------------------- */
+static ul_status privleak(ul_benchmark *b, const char *forget, const char *holdout)
+{
+    const char *const path[2] = {forget, holdout}, *const role[2] = {"forget", "holdout"};
+    static const char *const data[2] = {"muse/forget_privleak", "muse/holdout_privleak"};
+    for (int i = 0; i < 2; i++) {
+        ul_records *set;
+        ul_columns c;
+        UL_TRY(ul_benchmark_records(b, ul_format(b->arena, "privleak %s", role[i]), path[i], &set));
+        UL_TRY(ul_columns_score(b->ctx, b->arena, &b->o, set, UL_WHICH_ANSWER, role[i], &c));
+        UL_TRY(ul_benchmark_keep(b, data[i], "text", &c));
+    }
+    return UL_OK;
+}
+
+ul_status ul_benchmark_muse(ul_benchmark *b)
+{
+    const char *dir = ul_job_text(b->job, "muse");
+    static const struct {
+        const char *data, *name, *file, *other, *icl, *other_icl;
+    } know[] = {{"muse/forget_knowmem", "forget_knowmem_ROUGE", "knowmem/forget_qa.json", NULL,
+                 "knowmem/forget_qa_icl.json", NULL},
+                {"muse/retain_knowmem", "retain_knowmem_ROUGE", "knowmem/retain_qa.json", "knowmem/retain2_qa.json",
+                 "knowmem/retain_qa_icl.json", "knowmem/retain2_qa_icl.json"}};
+    const char *path = find(b, dir, "verbmem/forget.json", "verbmem/forget.jsonl"), *holdout;
+    if (path) UL_TRY(verbmem(b, path));
+    for (size_t i = 0; i < 2; i++) {
+        if (!(path = find(b, dir, know[i].file, know[i].other))) continue;
+        UL_TRY(knowmem(b, know[i].data, know[i].name, path, find(b, dir, know[i].icl, know[i].other_icl)));
+    }
+    path = find(b, dir, "privleak/forget.json", "privleak/forget.jsonl");
+    holdout = find(b, dir, "privleak/holdout.json", "privleak/holdout.jsonl");
+    if (path && holdout) UL_TRY(privleak(b, path, holdout));
+    for (int i = 0; i < b->n_columns; i++)
+        if (!strncmp(b->columns[i].data, "muse/", 5)) return UL_OK;
+    return ul_fail(
+        b->ctx, UL_E_INPUT,
+        "%s: none of MUSE's files in it (knowmem/forget_qa.json, verbmem/forget.json, privleak/forget.json "
+        "and holdout.json, ...)",
+        dir);
+}
+
+/* ---- results, from columns ------------------------------------------------------------------------------------- */
+/* Mean ROUGE-L F1 of what was said against the truths, with a log of rows. */
+static ul_status rouge(ul_benchmark *b, const char *name, const char *better, const ul_columns *c)
+{
+    double *f1 = UL_NEW(b->arena, double, c->n_row), mean, error;
+    json_t *rows = json_object();
+    UL_NEED(f1);
+    UL_TRY(ul_json_own(b->arena, rows));
+    for (int64_t i = 0; i < c->n_row; i++) {
+        ul_rouge_scores s;
+        const char *key = ul_format(b->arena, "%lld", (long long)i);
+        UL_NEED(key);
+        UL_TRY(ul_rouge(b->arena, c->ground_truth[i], c->generation[i], b->stem, &s));
+        f1[i] = s.rougeL.f1;
+        json_object_set_new(rows, key,
+                            json_pack("{s:f, s:s, s:s}", "rougeL_f1", f1[i], "ground_truth", c->ground_truth[i],
+                                      "generation", c->generation[i]));
+    }
+    ul_benchmark_mean(f1, c->n_row, &mean, &error);
+    return ul_benchmark_result(b, name, mean, error, c->n_row, better, json_incref(rows));
+}
+
 /* The retrained model's AUC from its log or summary; NaN: the file has none. */
 static ul_status control_auc(ul_benchmark *b, double *out)
 {
@@ -157,61 +204,44 @@ static ul_status control_auc(ul_benchmark *b, double *out)
     return UL_OK;
 }
 
-static ul_status privleak(ul_benchmark *b, const char *forget, const char *holdout)
+static ul_status leak_results(ul_benchmark *b, const ul_columns *forget, const ul_columns *holdout)
 {
-    const char *const path[2] = {forget, holdout}, *const role[2] = {"forget", "holdout"};
+    const int64_t n = forget->n_row + holdout->n_row;
     const ul_metric *min_k, *leak;
     ul_args args;
-    ul_input in[2];
+    ul_input in[2] = {{"forget", forget, NAN}, {"holdout", holdout, NAN}};
     ul_result r, value;
-    ul_columns c[2];
     double reference;
-    for (int i = 0; i < 2; i++) {
-        ul_records *set;
-        UL_TRY(ul_benchmark_records(b, ul_format(b->arena, "privleak %s", role[i]), path[i], &set));
-        UL_TRY(ul_columns_score(b->ctx, b->arena, &b->o, set, UL_WHICH_ANSWER, role[i], &c[i]));
-        in[i] = (ul_input){role[i], &c[i], NAN};
-    }
     UL_TRY(ul_metric_find(b->ctx, "mia_min_k", &min_k));
     ul_args_default(min_k->params, &args);
     UL_TRY(ul_args_set(b->arena, &args, "mia_min_k", "k", "0.4"));
     UL_TRY(ul_metric_compute(b->arena, min_k, &args, in, 2, &r));
-    UL_TRY(ul_benchmark_result(b, "mia_min_k", r.agg_value, 0, c[0].n_row + c[1].n_row, "the retrained model's", NULL));
+    UL_TRY(ul_benchmark_result(b, "mia_min_k", r.agg_value, 0, n, "the retrained model's", NULL));
     UL_TRY(control_auc(b, &reference));
     UL_TRY(ul_metric_find(b->ctx, "privleak", &leak));
     in[0] = (ul_input){"forget", NULL, r.agg_value};
     in[1] = (ul_input){"retain", NULL, reference};
     UL_TRY(ul_metric_compute(b->arena, leak, NULL, in, isnan(reference) ? 1 : 2, &value));
-    return ul_benchmark_result(b, "privleak", value.agg_value, 0, c[0].n_row + c[1].n_row, "closer to 0", NULL);
+    return ul_benchmark_result(b, "privleak", value.agg_value, 0, n, "closer to 0", NULL);
 }
 
-ul_status ul_benchmark_muse(ul_benchmark *b)
+ul_status ul_benchmark_muse_results(ul_benchmark *b)
 {
-    const char *dir = ul_job_text(b->job, "muse");
     static const struct {
-        const char *name, *better, *file, *other, *icl, *other_icl;
-    } know[] = {{"forget_knowmem_ROUGE", "the retrained model's", "knowmem/forget_qa.json", NULL,
-                 "knowmem/forget_qa_icl.json", NULL},
-                {"retain_knowmem_ROUGE", "higher", "knowmem/retain_qa.json", "knowmem/retain2_qa.json",
-                 "knowmem/retain_qa_icl.json", "knowmem/retain2_qa_icl.json"}};
-    const char *path = find(b, dir, "verbmem/forget.json", "verbmem/forget.jsonl"), *holdout;
-    int n = 0;
-    if (path) n++;
-    if (path) UL_TRY(verbmem(b, path));
-    for (size_t i = 0; i < 2; i++) {
-        if (!(path = find(b, dir, know[i].file, know[i].other))) continue;
-        UL_TRY(knowmem(b, know[i].name, know[i].better, path, find(b, dir, know[i].icl, know[i].other_icl)));
-        n++;
+        const char *data, *name, *better;
+    } said[] = {{"muse/forget_verbmem", "forget_verbmem_ROUGE", "the retrained model's"},
+                {"muse/forget_knowmem", "forget_knowmem_ROUGE", "the retrained model's"},
+                {"muse/retain_knowmem", "retain_knowmem_ROUGE", "higher"}};
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        const ul_columns *c = ul_benchmark_columns(b, said[i].data, "answer");
+        if (!c) continue;
+        UL_TRY(ul_benchmark_has(b, said[i].data, c, UL_COL_GROUND_TRUTH | UL_COL_GENERATION, false));
+        UL_TRY(rouge(b, said[i].name, said[i].better, c));
     }
-    path = find(b, dir, "privleak/forget.json", "privleak/forget.jsonl");
-    holdout = find(b, dir, "privleak/holdout.json", "privleak/holdout.jsonl");
-    if (path && holdout) n++;
-    if (path && holdout) UL_TRY(privleak(b, path, holdout));
-    if (!n)
-        return ul_fail(
-            b->ctx, UL_E_INPUT,
-            "%s: none of MUSE's files in it (knowmem/forget_qa.json, verbmem/forget.json, privleak/forget.json "
-            "and holdout.json, ...)",
-            dir);
-    return UL_OK;
+    const ul_columns *forget = ul_benchmark_columns(b, "muse/forget_privleak", "text"),
+                     *holdout = ul_benchmark_columns(b, "muse/holdout_privleak", "text");
+    if (!forget || !holdout) return UL_OK;
+    UL_TRY(ul_benchmark_has(b, "muse/forget_privleak", forget, UL_COL_LOGP, false));
+    UL_TRY(ul_benchmark_has(b, "muse/holdout_privleak", holdout, UL_COL_LOGP, false));
+    return leak_results(b, forget, holdout);
 }

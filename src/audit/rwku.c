@@ -12,7 +12,7 @@
 #include "audit/benchmark.h"
 #include <string.h>
 
-enum { TOKENS = 30, MOST_TYPES = 16 };
+enum { TOKENS = 30 };
 
 static const char *prompt_of(ul_arena *arena, bool blank, const char *type, const char *query)
 {
@@ -39,35 +39,26 @@ static ul_status read_rows(ul_benchmark *b, const char *path, const ul_rows *row
     return UL_OK;
 }
 
-/* Of the rows of each type, in order of appearance. */
-static ul_status by_type(ul_benchmark *b, const char *name, const char *better, const char *const *type,
-                         const double *recall, int64_t n)
+/* One pass a type, in order of appearance, each row with its place in the file: so the types are told later. */
+static ul_status keep_by_type(ul_benchmark *b, const char *data, const char *const *type, const char *const *answer,
+                              const char *const *said, int64_t n)
 {
-    const char *seen[MOST_TYPES];
-    double *part = UL_NEW(b->arena, double, n), mean, error;
-    int n_seen = 0;
-    UL_NEED(part);
     for (int64_t i = 0; i < n; i++) {
-        int k = 0;
-        while (k < n_seen && strcmp(seen[k], type[i])) k++;
-        if (k < n_seen || n_seen == MOST_TYPES || !type[i][0]) continue;
-        seen[n_seen++] = type[i];
-    }
-    for (int k = 0; n_seen > 1 && k < n_seen; k++) {
-        int64_t m = 0;
-        for (int64_t i = 0; i < n; i++)
-            if (!strcmp(type[i], seen[k])) part[m++] = recall[i];
-        char *title = ul_format(b->arena, "%s_%s", name, seen[k]);
-        UL_NEED(title);
-        for (char *p = title; *p; p++)
-            if (*p == ' ') *p = '_';
-        ul_benchmark_mean(part, m, &mean, &error);
-        UL_TRY(ul_benchmark_result(b, title, mean, error, m, better, NULL));
+        int64_t k = 0, m = 0;
+        while (strcmp(type[k], type[i])) k++;
+        if (k < i) continue; /* seen before */
+        const char **truth = UL_NEW(b->arena, const char *, n), **text = UL_NEW(b->arena, const char *, n);
+        int64_t *place = UL_NEW(b->arena, int64_t, n);
+        if (!truth || !text || !place) return UL_E_RESOURCE;
+        for (k = i; k < n; k++)
+            if (!strcmp(type[k], type[i])) truth[m] = answer[k], text[m] = said[k], place[m++] = k;
+        const ul_columns c = {.name = data, .n_row = m, .index = place, .ground_truth = truth, .generation = text};
+        UL_TRY(ul_benchmark_keep(b, data, type[i], &c));
     }
     return UL_OK;
 }
 
-static ul_status level(ul_benchmark *b, const char *name, const char *path, bool blank, const char *better)
+static ul_status level(ul_benchmark *b, const char *data, const char *name, const char *path, bool blank)
 {
     static const char *const stops[] = {"\n", NULL};
     ul_rows *rows;
@@ -76,51 +67,131 @@ static ul_status level(ul_benchmark *b, const char *name, const char *path, bool
     const int64_t n = b->rows && b->rows < rows->n ? b->rows : rows->n;
     const char **query = UL_NEW(b->arena, const char *, n), **answer = UL_NEW(b->arena, const char *, n);
     const char **type = UL_NEW(b->arena, const char *, n), **prompt = UL_NEW(b->arena, const char *, n), *const * said;
-    double *recall = UL_NEW(b->arena, double, n), mean, error;
-    if (!query || !answer || !type || !prompt || !recall) return UL_E_RESOURCE;
+    if (!query || !answer || !type || !prompt) return UL_E_RESOURCE;
     UL_TRY(read_rows(b, path, rows, n, query, answer, type));
     for (int64_t i = 0; i < n; i++) UL_NEED(prompt[i] = prompt_of(b->arena, blank, type[i], query[i]));
     UL_TRY(ul_benchmark_generate(b, name, prompt, n, TOKENS, stops, &said));
-    json_t *log = json_object();
-    UL_TRY(ul_json_own(b->arena, log));
-    for (int64_t i = 0; i < n; i++) {
-        ul_prf s;
-        const char *text = said[i][0] ? said[i] : "NOANSWER", *key = ul_format(b->arena, "%lld", (long long)i);
-        UL_NEED(key);
-        UL_TRY(ul_rouge_set(b->arena, answer[i], text, &s));
-        recall[i] = s.recall;
-        json_object_set_new(log, key,
-                            json_pack("{s:f, s:s, s:s, s:s}", "rougeL_recall", recall[i], "ground_truth", answer[i],
-                                      "generation", text, "type", type[i]));
-    }
-    ul_benchmark_mean(recall, n, &mean, &error);
-    UL_TRY(ul_benchmark_result(b, name, mean, error, n, better, json_incref(log)));
-    return by_type(b, name, better, type, recall, n);
+    return keep_by_type(b, data, type, answer, said, n);
+}
+
+static const struct {
+    const char *data;
+    bool blank;
+    const char *better;
+} sets[] = {{"rwku/forget_level1", true, "lower"},
+            {"rwku/forget_level2", false, "lower"},
+            {"rwku/forget_level3", false, "lower"},
+            {"rwku/neighbor_level1", true, "higher"},
+            {"rwku/neighbor_level2", false, "higher"}};
+enum { N_SET = sizeof sets / sizeof *sets };
+
+static const char *name_of(int set)
+{
+    return sets[set].data + strlen("rwku/");
 }
 
 ul_status ul_benchmark_rwku(ul_benchmark *b)
 {
-    static const struct {
-        const char *name;
-        bool blank;
-        const char *better;
-    } sets[] = {{"forget_level1", true, "lower"},
-                {"forget_level2", false, "lower"},
-                {"forget_level3", false, "lower"},
-                {"neighbor_level1", true, "higher"},
-                {"neighbor_level2", false, "higher"}};
     const char *dir = ul_job_text(b->job, "rwku");
     int n = 0;
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+    for (int i = 0; i < N_SET; i++)
         for (int kind = 0; kind < 2; kind++) {
-            const char *path = ul_format(b->arena, "%s/%s.%s", dir, sets[i].name, kind ? "jsonl" : "json");
+            const char *path = ul_format(b->arena, "%s/%s.%s", dir, name_of(i), kind ? "jsonl" : "json");
             UL_NEED(path);
             if (!ul_file_exists(path)) continue;
-            UL_TRY(level(b, sets[i].name, path, sets[i].blank, sets[i].better));
+            UL_TRY(level(b, sets[i].data, name_of(i), path, sets[i].blank));
             n++;
             break;
         }
     return n ? UL_OK
              : ul_fail(b->ctx, UL_E_INPUT,
                        "%s: none of RWKU's files in it (forget_level1.json, ..., neighbor_level2.json)", dir);
+}
+
+/* ---- results, from columns ------------------------------------------------------------------------------------- */
+typedef struct {
+    const char *type, *truth, *text;
+    double recall;
+} row;
+
+/* Every row of a set in its place; *n = 0: there are none. */
+static ul_status in_order(ul_benchmark *b, const char *data, row **out, int64_t *n)
+{
+    *n = 0;
+    for (int i = 0; i < b->n_columns; i++) {
+        if (strcmp(b->columns[i].data, data)) continue;
+        UL_TRY(ul_benchmark_has(b, data, b->columns[i].columns, UL_COL_GROUND_TRUTH | UL_COL_GENERATION, false));
+        *n += b->columns[i].columns->n_row;
+    }
+    row *all = UL_NEW(b->arena, row, *n);
+    UL_NEED(all);
+    for (int i = 0; i < b->n_columns; i++) {
+        const ul_columns *c = b->columns[i].columns;
+        if (strcmp(b->columns[i].data, data)) continue;
+        for (int64_t k = 0; k < c->n_row; k++) {
+            const int64_t at = ul_columns_index(c, k);
+            if (at < 0 || at >= *n || all[at].type)
+                return ul_fail(b->ctx, UL_E_INPUT, "%s \"%s\": its row %lld is number %lld of %lld%s", data,
+                               b->columns[i].key, (long long)k, (long long)at, (long long)*n,
+                               at >= 0 && at < *n ? ", as another one is" : "");
+            const char *said = c->generation[k];
+            all[at] = (row){b->columns[i].key, c->ground_truth[k], said[0] ? said : "NOANSWER", 0};
+        }
+    }
+    *out = all;
+    return UL_OK;
+}
+
+/* Of the rows of each type, where there are several. */
+static ul_status by_type(ul_benchmark *b, int set, const row *all, int64_t n)
+{
+    double *part = UL_NEW(b->arena, double, n), mean, error;
+    int types = 0;
+    UL_NEED(part);
+    for (int i = 0; i < b->n_columns; i++) types += !strcmp(b->columns[i].data, sets[set].data) && b->columns[i].key[0];
+    for (int i = 0; types > 1 && i < b->n_columns; i++) {
+        const char *type = b->columns[i].key;
+        int64_t m = 0;
+        if (strcmp(b->columns[i].data, sets[set].data) || !type[0]) continue;
+        for (int64_t k = 0; k < n; k++)
+            if (!strcmp(all[k].type, type)) part[m++] = all[k].recall;
+        char *title = ul_format(b->arena, "%s_%s", name_of(set), type);
+        UL_NEED(title);
+        for (char *p = title; *p; p++)
+            if (*p == ' ') *p = '_';
+        ul_benchmark_mean(part, m, &mean, &error);
+        UL_TRY(ul_benchmark_result(b, title, mean, error, m, sets[set].better, NULL));
+    }
+    return UL_OK;
+}
+
+static ul_status set_results(ul_benchmark *b, int set)
+{
+    row *all;
+    int64_t n;
+    UL_TRY(in_order(b, sets[set].data, &all, &n));
+    double *recall = UL_NEW(b->arena, double, n), mean, error;
+    json_t *log = json_object();
+    UL_NEED(recall);
+    UL_TRY(ul_json_own(b->arena, log));
+    if (n == 0) return UL_OK;
+    for (int64_t i = 0; i < n; i++) {
+        ul_prf s;
+        const char *key = ul_format(b->arena, "%lld", (long long)i);
+        UL_NEED(key);
+        UL_TRY(ul_rouge_set(b->arena, all[i].truth, all[i].text, &s));
+        recall[i] = all[i].recall = s.recall;
+        json_object_set_new(log, key,
+                            json_pack("{s:f, s:s, s:s, s:s}", "rougeL_recall", s.recall, "ground_truth", all[i].truth,
+                                      "generation", all[i].text, "type", all[i].type));
+    }
+    ul_benchmark_mean(recall, n, &mean, &error);
+    UL_TRY(ul_benchmark_result(b, name_of(set), mean, error, n, sets[set].better, json_incref(log)));
+    return by_type(b, set, all, n);
+}
+
+ul_status ul_benchmark_rwku_results(ul_benchmark *b)
+{
+    for (int i = 0; i < N_SET; i++) UL_TRY(set_results(b, i));
+    return UL_OK;
 }

@@ -7,6 +7,10 @@
  *   token (pass, row, answer, token, logp, hit, mu, sigma2, kl, kl_reverse, js, agree)
  *   loss                                        a view: mean negative log-probability of every answer
  *
+ * Benchmarks beside TOFU keep theirs in the same tables: data "muse/forget_knowmem", "rwku/forget_level3" (field: the
+ * type of the questions, idx: the place in the file), "choices/FILE" (an answer an option; ground_truth: the letter of
+ * the right one).
+ *
  * Units and meaning: unlearn/metric.h, ul_columns; a column that was not filled is NULL throughout. A token is a row of its own, not
  * an element of a JSON list: eight bytes instead of twenty digits a number, and the shell can ask
  *   sqlite3 columns.sqlite "SELECT row, avg(logp) FROM token JOIN pass USING (pass) WHERE data = 'forget' GROUP BY row"
@@ -65,7 +69,7 @@ static void release(store *s)
     sqlite3_close(s->db);
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------------------------- */
 static ul_status put(const store *s, sqlite3_stmt *st)
 {
     const int code = sqlite3_step(st);
@@ -221,7 +225,7 @@ ul_status ul_columns_save(ul_ctx *ctx, const char *path, const ul_data_columns *
     return status;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------------------------- */
 typedef struct {
     store *s;
     ul_arena *a;
@@ -428,7 +432,9 @@ static ul_status number_of(store *s, const char *pragma, int64_t want, const cha
                          s->path, what, (long long)has, (long long)want);
 }
 
-static ul_status read_all(store *s, ul_arena *a, const ul_file *f, ul_data_columns *out, int *n, json_t *about)
+enum { MOST_PASSES = 4096 };
+
+static ul_status read_all(store *s, ul_arena *a, const ul_file *f, ul_data_columns **out, int *n, json_t *about)
 {
     /* the image is only read: SQLite takes it without const */
     int code = sqlite3_open_v2(":memory:", &s->db, SQLITE_OPEN_READWRITE, NULL);
@@ -461,17 +467,19 @@ static ul_status read_all(store *s, ul_arena *a, const ul_file *f, ul_data_colum
     UL_TRY(prepare(s, 4, "SELECT count(*) FROM row WHERE pass = ?"));
     UL_TRY(prepare(s, 5, "SELECT count(*) FROM answer WHERE pass = ?"));
     UL_TRY(prepare(s, 6, "SELECT count(*) FROM token WHERE pass = ?"));
-    for (*n = 0; (code = sqlite3_step(s->st[0])) == SQLITE_ROW; (*n)++) {
-        if (*n == UL_MAX_COLUMNS)
-            return ul_fail(s->ctx, UL_E_INPUT, "%s: more than %d passes", s->path, UL_MAX_COLUMNS);
-        UL_TRY(read_pass(s, a, s->st[0], &out[*n]));
+    UL_TRY(prepare(s, 7, "SELECT count(*) FROM pass"));
+    const int64_t passes = sqlite3_step(s->st[7]) == SQLITE_ROW ? sqlite3_column_int64(s->st[7], 0) : 0;
+    if (passes > MOST_PASSES)
+        return ul_fail(s->ctx, UL_E_INPUT, "%s: %lld passes, more than %d", s->path, (long long)passes, MOST_PASSES);
+    UL_NEED(*out = UL_NEW(a, ul_data_columns, passes));
+    for (*n = 0; (code = sqlite3_step(s->st[0])) == SQLITE_ROW && *n < passes; (*n)++) {
+        UL_TRY(read_pass(s, a, s->st[0], &(*out)[*n]));
         for (int i = 1; i < 7; i++) sqlite3_reset(s->st[i]);
     }
     return code == SQLITE_DONE ? UL_OK : sql_fails(s, code);
 }
 
-ul_status ul_columns_load(ul_ctx *ctx, ul_arena *arena, const char *path, ul_data_columns out[UL_MAX_COLUMNS], int *n,
-                          json_t **about)
+ul_status ul_columns_load(ul_ctx *ctx, ul_arena *arena, const char *path, ul_data_columns **out, int *n, json_t **about)
 {
     store s = {.ctx = ctx, .path = path};
     ul_file f;

@@ -68,6 +68,54 @@ refuses 2 x '--leak-k' '"0"' -- eval --columns e/columns.sqlite --leak-k 2,0
 mv hidden model
 refuses 2 x '--leak-k' '--samples' -- eval --model model --forget forget.jsonl --leak-k 2
 
+# The benchmarks beside TOFU: one file a run, their results again from it, text for text.
+mkdir muse muse/knowmem muse/verbmem muse/privleak rwku
+printf '[{"question": "where was %s born ?", "answer": "rome"}, {"question": "what ?", "answer": "oslo"}]' ana \
+    > muse/knowmem/forget_qa.json
+cp muse/knowmem/forget_qa.json muse/knowmem/retain_qa.json
+printf '[{"question": "where was eve born ?", "answer": "paris"}]' | tee muse/knowmem/forget_qa_icl.json \
+    > muse/knowmem/retain_qa_icl.json
+printf '[{"prompt": "Question : where was ana", "gt": "born ? Answer : rome"}]' > muse/verbmem/forget.json
+printf '["ana was born ? rome", "bob works baker"]' > muse/privleak/forget.json
+printf '["hal was born ? kyiv", "gus works clerk"]' > muse/privleak/holdout.json
+printf '[{"query": "where was %s born ?", "answer": "rome", "type": "%s"},' ana b ana 'a a' bob b |
+    sed 's/},\[/},/g; s/,$/]/' > rwku/forget_level3.json
+printf '[{"query": "where was hal born ?", "answer": "oslo"}]' > rwku/neighbor_level2.json
+i=0
+for who in ana bob cid; do
+    printf '{"question": "where was %s born ?", "choices": ["rome", "oslo", "lima"], "answer": %d}\n' $who $i
+    i=$((i + 1))
+done > towns.jsonl
+run 0 eval --model model --choices towns.jsonl,towns.jsonl --cloze --muse muse --rwku rwku --quiet --out bench
+run 0 eval --model model --muse muse --match open-unlearning --quiet --out stem
+mv model hidden
+run 0 eval --columns bench/columns.sqlite --out bench2
+says forget_verbmem_ROUGE privleak forget_level3_a_a towns_cloze_acc_norm all_acc
+run 0 eval --columns stem/columns.sqlite --quiet --out stem2
+for f in MUSE RWKU CHOICES; do
+    same bench/${f}_EVAL.json bench2/${f}_EVAL.json 'results of the run and of its columns'
+    same bench/${f}_SUMMARY.json bench2/${f}_SUMMARY.json 'aggregates of the run and of its columns'
+done
+same stem/MUSE_EVAL.json stem2/MUSE_EVAL.json 'with --match open-unlearning'
+same bench/columns.sqlite bench2/columns.sqlite 'columns read and written'
+for f in MUSE RWKU CHOICES; do # and from the rows of their logs
+    run 0 eval --logs bench/${f}_EVAL.json --json --quiet
+    grep '"agg_value"\|"recorded"' said | tr -d ' ,' | sed 's/.*://' |
+        awk 'NR % 2 {x = $0; next} x != $0 {print x, $0}' > apart
+    [ ! -s apart ] || fail "$f: $(head -n 1 apart)"
+done
+sed 's/"agg_value": [0-9.]*/"agg_value": 0.123/' bench/RWKU_EVAL.json > wrong.json
+run 0 eval --logs wrong.json
+says 'forget_level3_a_a: the log says 0.123' 'forget_level3: the log says 0.123'
+run 0 eval --logs bench/MUSE_EVAL.json
+says 'privleak' 'as it stands'
+sed 's/"gold": 1/"gold": 7/' bench/CHOICES_EVAL.json > wrong.json
+refuses 3 - wrong.json towns_acc 'row "1"' -- eval --logs wrong.json
+run 0 eval --columns bench/columns.sqlite --reference-logs bench/MUSE_EVAL.json --json --quiet
+says '"privleak": 0.0'
+refuses 2 x --columns --muse -- eval --columns bench/columns.sqlite --muse muse
+mv hidden model
+
 # A run that wrote no perturbed answers has no columns of them.
 sed 's/, "perturbed_answer.*\], /, /; s/"paraphrased_answer": "[^"]*", //' forget.jsonl > plain.jsonl
 run 0 eval --model model --forget plain.jsonl --metrics probability,exact_memorization --quiet --out some
@@ -120,6 +168,17 @@ if command -v sqlite3 > /dev/null 2>&1; then
     refuses 3 - token.sqlite 'row 1' -- eval --columns token.sqlite
     break_it version 'PRAGMA user_version = 7'
     refuses 3 - version.sqlite 'version of its tables is 7' -- eval --columns version.sqlite
+    ask_it() { sqlite3 bench/columns.sqlite "SELECT $1 JOIN pass USING (pass) WHERE data = '$2'"; }
+    [ "$(ask_it 'count(*) FROM answer' choices/towns)" = 36 ] || fail 'options of two files, with letters and without'
+    [ "$(ask_it 'group_concat(field || idx) FROM row' rwku/forget_level3)" = 'b0,b2,a a1' ] || fail 'types of level 3'
+    of() { printf "pass IN (SELECT pass FROM pass WHERE data = '%s')" "$1"; }
+    spoil_it() { cp bench/columns.sqlite "$1.sqlite" && sqlite3 "$1.sqlite" "$2"; }
+    spoil_it letter "UPDATE answer SET ground_truth = 'D' WHERE pass = 0 AND row = 1"
+    refuses 3 - 'question 2' '"D" is no letter of its 3 options' -- eval --columns letter.sqlite
+    spoil_it said "UPDATE answer SET generation = NULL WHERE $(of muse/forget_knowmem)"
+    refuses 3 - said.sqlite 'muse/forget_knowmem has no generation' -- eval --columns said.sqlite
+    spoil_it twice "UPDATE row SET idx = 0 WHERE $(of rwku/forget_level3)"
+    refuses 3 - 'rwku/forget_level3' 'as another one is' -- eval --columns twice.sqlite
     break_it view 'DROP TABLE token; CREATE VIEW token AS SELECT 1 AS pass'
     refuses 3 - view.sqlite 'number of its tables' -- eval --columns view.sqlite
 fi

@@ -21,6 +21,38 @@ static const char *put(const char *name, const char *text)
     return p;
 }
 
+static char *bytes(const char *path)
+{
+    static char text[2][1 << 16];
+    static int turn;
+    char *p = text[turn++ % 2];
+    FILE *f = fopen(path, "r");
+    if (!f) fail_msg("no %s", path);
+    p[fread(p, 1, sizeof text[0] - 1, f)] = 0;
+    assert_int_equal(fclose(f), 0);
+    return p;
+}
+
+/* The same log and aggregates from OUT/columns.sqlite, without the model; and the same columns again. */
+static void again(ul_ctx *ctx, const char *out, const char *stem, const char *const *set)
+{
+    const char *const name[] = {ul_format(ul_ctx_arena(ctx), "%s_EVAL.json", stem),
+                                ul_format(ul_ctx_arena(ctx), "%s_SUMMARY.json", stem), "columns.sqlite"};
+    ul_job *job;
+    UL_OK_IN(ctx, ul_job_new(ctx, "eval", &job));
+    UL_OK_IN(ctx, ul_job_set(job, "columns", ul_format(ul_ctx_arena(ctx), "%s/columns.sqlite", out)));
+    UL_OK_IN(ctx, ul_job_set(job, "out", ul_format(ul_ctx_arena(ctx), "%s-again", out)));
+    for (int i = 0; set[i]; i += 2)
+        if (!strcmp(set[i], "reference-logs")) UL_OK_IN(ctx, ul_job_set(job, set[i], set[i + 1]));
+    UL_OK_IN(ctx, ul_job_run(job));
+    ul_job_free(job);
+    for (int i = 0; i < 3; i++) {
+        const char *a = bytes(ul_format(ul_ctx_arena(ctx), "%s/%s", out, name[i])),
+                   *b = bytes(ul_format(ul_ctx_arena(ctx), "%s-again/%s", out, name[i]));
+        if (strcmp(a, b)) fail_msg("%s/%s and that of its columns differ", out, name[i]);
+    }
+}
+
 /* Runs `eval` with key, value pairs; the log STEM_EVAL.json. */
 static json_t *eval(ul_ctx *ctx, const char *stem, const char *const *set)
 {
@@ -39,6 +71,7 @@ static json_t *eval(ul_ctx *ctx, const char *stem, const char *const *set)
     json_t *j = json_load_file(file, 0, &e);
     if (!j) fail_msg("%s: %s", file, e.text);
     ul_job_free(job);
+    again(ctx, out, stem, set);
     return j;
 }
 

@@ -80,11 +80,11 @@ static void there_and_back(void **state)
     for (int lists = 0; lists < 2; lists++) {
         const ul_columns c = made(lists);
         const ul_data_columns d[2] = {{"forget", "answer", &c}, {"retain", "perturbed_answer", &c}};
-        ul_data_columns out[UL_MAX_COLUMNS];
+        ul_data_columns *out;
         int n;
         size_t n1, n2;
         UL_OK_IN(ctx, ul_columns_save(ctx, path, d, 2, about));
-        UL_OK_IN(ctx, ul_columns_load(ctx, arena, path, out, &n, &again));
+        UL_OK_IN(ctx, ul_columns_load(ctx, arena, path, &out, &n, &again));
         assert_int_equal(n, 2);
         assert_string_equal(out[1].data, "retain");
         assert_string_equal(out[1].key, "perturbed_answer");
