@@ -219,6 +219,7 @@ typedef struct {
     ul_eval_options o;
     ul_model *reference; /* for mia_reference, or NULL */
     ul_model *retrained; /* the retrained control itself, for distances to it; or NULL */
+    ul_model *before;    /* the model before it forgot, for the depth score; or NULL */
     ul_model *trainable; /* for mia_gradnorm: the model again, opened without panels; or NULL */
     const char *set_name[UL_MAX_SET];
     ul_records *set[UL_MAX_SET];

@@ -144,7 +144,7 @@ static ul_status depth(const ul_audit *a, ul_model *m, ul_battery *b)
     if (a->profile < UL_DEEP || !a->original) return UL_OK;
     for (int l = 0; l < b->n_depth; l++) UL_NEED(b->patched[l] = UL_NEW(a->arena, double, a->forget->n));
     if (layers > UL_MAX_DEPTH) return UL_OK; /* I1 sums over all layers or none */
-    UL_TRY(ul_patch_measure(a, m, b->patched));
+    UL_TRY(ul_patch_measure(a->ctx, &a->o, a->original, a->forget, m, b->patched));
     b->n_patched = layers;
     return UL_OK;
 }

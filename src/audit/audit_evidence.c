@@ -499,7 +499,7 @@ static ul_status inside_columns(sample *s, ul_arena *scratch, table *t)
             control[l] = s->b[O]->patched[l][i] - s->b[R]->patched[l][i];
             model[l] = s->b[O]->patched[l][i] - s->b[U]->patched[l][i];
         }
-        const double x = ul_patch_depth(control, model, n, ul_num(s->a->rule, "patch-tau"));
+        const double x = ul_depth_score(control, model, n, ul_num(s->a->rule, "patch-tau"));
         has[i] = !isnan(x);
         kept[i] = isnan(x) ? 0 : 1 - x;
     }

@@ -47,7 +47,7 @@ const ul_param ul_rule_params[] = {
     {"avoided-last", UL_REAL, 0, -1, 1, NULL,
      "avoided counts only with inv above this, lower bound: ties of a collapsed model are neither first nor last",
      NULL},
-    {"patch-tau", UL_REAL, 0.05, 0, 100, "nats", "I1: layers count where the control's states cost the original more than this", NULL},
+    UL_PARAM_PATCH_TAU,
     {"overshoot", UL_REAL, 1.2, 1, 10, NULL, "overshoot: s above this, lower bound", NULL},
     {"sensitivity", UL_REAL, 0.5, 0, 1, NULL,
      "nothing found counts only when a spike-in, where there is one, is recovered above this, lower bound; without a control "

@@ -130,11 +130,24 @@ ul_eval_options ul_ask_options(const ul_probing *p);
 /* The same rows with these prompts instead of their own. */
 ul_status ul_ask_rows(ul_arena *arena, const ul_records *in, const char *const *prompt, int64_t per_row, ul_records **out) UL_MUST;
 
-/* I1: per row the mean log-probability of the answer under the original, whose states after `layer` blocks (1 ..) are m's where the
- * answer is predicted; patched [n_layer][rows]. */
-ul_status ul_patch_measure(const ul_audit *a, ul_model *m, double *const *patched) UL_MUST;
-/* Unlearning depth of one row (arXiv 2605.24614) from what patching the control's and the model's states costs; NaN: no layer counts. */
-double ul_patch_depth(const double *control, const double *model, int n_layer, double tau);
+/* I1: per row the mean log-probability of the answer under the original, whose states after `layer` blocks (1 ..) are
+ * m's where the answer is predicted; patched [n_layer][rows]. */
+ul_status ul_patch_measure(ul_ctx *ctx, const ul_eval_options *o, ul_model *original, const ul_records *rows,
+                           ul_model *m, double *const *patched) UL_MUST;
+/* ul_depth_score (UDS) of an evaluation: the mean over rows of which a layer counts, its 95 % interval, and by layer
+ * what the states of model and control cost the original (nats). value NaN: no row has one. */
+typedef struct {
+    double value;
+    ul_interval interval;
+    int64_t rows;
+    int n_layer;
+    double model[UL_MAX_DEPTH], control[UL_MAX_DEPTH];
+} ul_depth_found;
+ul_status ul_control_depth(ul_ctx *ctx, const ul_eval_options *o, ul_model *original, ul_model *control,
+                           const ul_records *rows, double tau, ul_depth_found *out) UL_MUST;
+#define UL_PARAM_PATCH_TAU                                                                                             \
+    {"patch-tau", UL_REAL, 0.05, 0, 100, "nats",                                                                       \
+     "I1 (UDS): layers count where the control's states cost the original more than this (arXiv 2605.24614)", NULL}
 
 /* The recipe of attacks that train; trains `work` as it stands on `docs` and, half a batch of them, `extra` (NULL: none). */
 void ul_attack_recipe(const ul_probing *p, int32_t batch, int64_t n_steps, ul_recipe *out);

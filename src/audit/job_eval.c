@@ -2,6 +2,7 @@
  *
  * With --reference-logs (a log of the retrained control, ours or open-unlearning's) forget quality, privleak and privacy are there
  * too, with --original-logs utility beside the original's, with both open-unlearning's final aggregate. */
+#include "audit/battery.h"
 #include "audit/benchmark.h"
 #include <math.h>
 #include <stdio.h>
@@ -27,6 +28,11 @@ static const ul_param params[] = {
      "TOFU_EVAL.json of the model before it forgot, for utility beside its, and the final aggregate", ""},
     {"reference-model", UL_TEXT, 0, 0, 0, NULL, "model directory for mia_reference", ""},
     {"control", UL_TEXT, 0, 0, 0, NULL, "the retrained control itself: distances to it, by token, layer and weight", ""},
+    {"original", UL_TEXT, 0, 0, 0, NULL,
+     "with --control: the model before it forgot; the unlearning depth score (UDS) says how much of the forget answers "
+     "it still reads in this model's states, beside the control's",
+     ""},
+    UL_PARAM_PATCH_TAU,
     {"rows", UL_INT, 0, 0, 1e9, "rows", "only the first rows of every set; 0: all", NULL},
     {"max-new", UL_INT, 200, 1, 1 << 20, "tokens", "longest generation", NULL},
     {"batch", UL_INT, 64, 1, 4096, "rows", "rows generated together. Never changes a number", NULL},
@@ -212,7 +218,7 @@ static ul_status refuse(ul_job *job, const char *given, const char *const *names
 static ul_status run_log(ul_job *job, ul_evaluation *e)
 {
     static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model",
-                                           "control", "samples", "rows", "columns", "out", "metrics",
+                                           "control", "original", "samples", "rows", "columns", "out", "metrics",
                                            "leak-k", "muse", "rwku", "choices", NULL};
     const char *path = ul_job_text(job, "logs"), *control = ul_job_text(job, "reference-logs");
     const char *original = ul_job_text(job, "original-logs");
@@ -237,6 +243,19 @@ static ul_status run_log(ul_job *job, ul_evaluation *e)
 }
 
 /* ---- from a model ---------------------------------------------------------------------------------------------- */
+/* For the depth score, which is of forget answers, beside the control. */
+static ul_status open_original(ul_job *job, ul_evaluation *e, ul_backend *be, ul_manifest *m)
+{
+    const char *dir = ul_job_text(job, "original");
+    char digest[65];
+    if (!dir) return UL_OK;
+    if (!e->retrained || (!ul_job_text(job, "tofu") && !ul_job_text(job, "forget")))
+        return ul_fail(job->ctx, UL_E_USAGE, "--original is for the depth score: it needs --control DIR, the retrained "
+                       "model beside which states are read, and forget rows (--forget or --tofu)");
+    UL_TRY(ul_job_model(job, be, dir, UL_OPEN_PANELS, &e->before, NULL, digest));
+    return ul_manifest_input(job, m, "original", dir, digest, -1);
+}
+
 static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_manifest *m)
 {
     const char *dir = ul_job_text(job, "model"), *adapter = ul_job_text(job, "adapter"), *reference = ul_job_text(job, "reference-model"),
@@ -263,6 +282,7 @@ static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_ma
         UL_TRY(ul_job_model(job, be, control, UL_OPEN_PANELS, &e->retrained, NULL, digest));
         UL_TRY(ul_manifest_input(job, m, "control", control, digest, -1));
     }
+    UL_TRY(open_original(job, e, be, m));
     if (!(ul_evaluation_needs(e) & UL_COL_GRAD_NORM)) return UL_OK;
     if (adapter) return ul_fail(job->ctx, UL_E_USAGE, "mia_gradnorm is of the model's own weights: merge the adapter first");
     if (e->o.guard) return ul_fail(job->ctx, UL_E_USAGE, "mia_gradnorm is of the model's own weights: a guard (--guard) has none");
@@ -348,6 +368,32 @@ static ul_status distances(ul_job *job, const ul_evaluation *e, json_t *out)
     return UL_OK;
 }
 
+/* {"uds": x, "interval": [lo, hi], "rows": n, "by_layer": [{"model", "control"}, ...]} under "depth". */
+static ul_status depth(ul_job *job, const ul_evaluation *e, json_t *out)
+{
+    ul_depth_found d;
+    const ul_records *forget = NULL;
+    json_t *layers = json_array();
+    UL_TRY(ul_json_own(job->arena, layers));
+    for (int i = 0; i < e->n_set; i++)
+        if (!strcmp(e->set_name[i], "forget")) forget = e->set[i];
+    if (!e->before || !forget) return UL_OK;
+    UL_TRY(ul_control_depth(job->ctx, &e->o, e->before, e->retrained, forget, ul_job_num(job, "patch-tau"), &d));
+    for (int l = 0; l < d.n_layer; l++)
+        json_array_append_new(layers, json_pack("{s:f, s:f}", "model", d.model[l], "control", d.control[l]));
+    json_t *j = json_pack("{s:I, s:O}", "rows", (json_int_t)d.rows, "by_layer", layers);
+    if (!j || json_object_set_new(out, "depth", j))
+        return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the distances");
+    if (!d.rows)
+        return ul_buf_puts(&job->text, "UDS: none; no layer of the control costs the original more than --patch-tau\n");
+    json_object_set_new(j, "uds", json_real(d.value));
+    json_object_set_new(j, "interval", json_pack("[f, f]", d.interval.lo, d.interval.hi));
+    return ul_buf_printf(&job->text,
+                         "UDS of the forget answers: %.4f [%.4f, %.4f], %lld of %lld rows; 0: the original reads them "
+                         "in the model's states, 1: no more than in the control's\n",
+                         d.value, d.interval.lo, d.interval.hi, (long long)d.rows, (long long)forget->n);
+}
+
 static ul_status finish(ul_job *job, ul_evaluation *e, ul_manifest *m, const ul_backend *be, const char *out, json_t *origin)
 {
     const char *from = be ? "model" : "columns";
@@ -364,6 +410,7 @@ static ul_status finish(ul_job *job, ul_evaluation *e, ul_manifest *m, const ul_
         json_t *apart = json_object();
         if (json_object_set_new(job->result, "distance", apart)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
         UL_TRY(distances(job, e, apart));
+        UL_TRY(depth(job, e, apart));
     }
     if (!out) return UL_OK;
     const char *columns = ul_path_join(job->arena, out, "columns.sqlite");
@@ -402,7 +449,7 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
 static ul_status run_columns(ul_job *job, ul_evaluation *e)
 {
     static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model",
-                                           "control", "samples", "rows", "entity-rows", "muse", "rwku",
+                                           "control", "original", "samples", "rows", "entity-rows", "muse", "rwku",
                                            "choices", NULL};
     const char *path = ul_job_text(job, "columns"), *out = ul_job_text(job, "out");
     ul_manifest m;

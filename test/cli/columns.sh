@@ -37,6 +37,25 @@ says '"forget_KL": 0.0' '"forget_agreement": 1.0' '"weights": 0.0'
 [ "$(tr -d ' \n' < said | grep -o '"forget":\[[0-9.,]*\]' | head -n 1)" = '"forget":[1.0,1.0]' ] ||
     grep -q '"forget": \[' said || fail 'no CKA'
 
+# How deep it sits, beside the control: in the original's states all is read, in the control's nothing more than there.
+depth='--control control --original model --forget forget.jsonl --max-new 6 --metrics kl_divergence --json --quiet'
+# shellcheck disable=SC2086
+run 0 eval --model model $depth
+says '"uds": 0.0' '"rows": 5' '"by_layer": ['
+# shellcheck disable=SC2086
+run 0 eval --model control $depth
+says '"uds": 1.0'
+run 0 train --model model --data retain.jsonl --steps 3 --batch 4 --lr 0.003 --out between --quiet
+# shellcheck disable=SC2086
+run 0 eval --model between $depth
+if grep -q '"uds": [01]\.0' said; then fail 'a model between the two is one of them'; fi
+# shellcheck disable=SC2086
+run 0 eval --model between $depth --patch-tau 50
+if grep -q '"uds"' said; then fail 'a depth score without a layer that counts'; fi
+says '"rows": 0'
+refuses 2 x '--original' '--control' -- eval --model model --original model --forget forget.jsonl
+refuses 2 x '--original' 'forget rows' -- eval --model model --original model --control control --retain retain.jsonl
+
 # Again without the model: the same results, and the same file of columns.
 mv model hidden
 run 0 eval --columns e/columns.sqlite --metrics all --quiet --out again

@@ -326,21 +326,21 @@ static void patching(void **state)
     double *x[2][2];
     (void)state;
     for (int i = 0; i < 4; i++) x[i / 2][i % 2] = UL_NEW(arena, double, ROWS);
-    UL_OK_IN(ctx, ul_patch_measure(&audit, original, x[0]));
-    UL_OK_IN(ctx, ul_patch_measure(&audit, empty, x[1])); /* knows nothing */
+    UL_OK_IN(ctx, ul_patch_measure(ctx, &audit.o, original, audit.forget, original, x[0]));
+    UL_OK_IN(ctx, ul_patch_measure(ctx, &audit.o, original, audit.forget, empty, x[1])); /* knows nothing */
     for (int64_t i = 0; i < ROWS; i++) {
         assert_true(x[0][0][i] == x[0][1][i]); /* its own states change nothing */
         const double lost[2] = {x[0][0][i] - x[1][0][i], x[0][1][i] - x[1][1][i]}, none[2] = {0, 0};
         if (lost[0] > 0.05 || lost[1] > 0.05)
-            assert_true(ul_patch_depth(lost, none, 2, 0.05) == 0 && ul_patch_depth(lost, lost, 2, 0.05) == 1);
+            assert_true(ul_depth_score(lost, none, 2, 0.05) == 0 && ul_depth_score(lost, lost, 2, 0.05) == 1);
     }
     assert_true(ul_mean(x[0][0], ROWS) - ul_mean(x[1][1], ROWS) > 1);
     /* a layer counts by what the control loses in it; clipped at both ends; no layer, no number */
     const double control[4] = {0.04, 0.5, 1, 2}, model[4] = {9, 0.25, -1, 3};
-    assert_true(fabs(ul_patch_depth(control, model, 4, 0.05) - (0.5 * 0.5 + 0 + 2) / 3.5) < 1e-15);
-    assert_true(isnan(ul_patch_depth(control, model, 1, 0.05)));
+    assert_true(fabs(ul_depth_score(control, model, 4, 0.05) - (0.5 * 0.5 + 0 + 2) / 3.5) < 1e-15);
+    assert_true(isnan(ul_depth_score(control, model, 1, 0.05)));
     const double one[4] = {0.01, 0.2, 1, 2}, two[4] = {0.3, 0.05, 1.5, -0.4}; /* TV-16 */
-    assert_true(ul_patch_depth(one, two, 4, 0.05) == 0.328125);
+    assert_true(ul_depth_score(one, two, 4, 0.05) == 0.328125);
 }
 
 /* Warm-up of every attack and the rate of the spike-in's forgetting are parameters. */
