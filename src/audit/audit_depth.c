@@ -73,24 +73,23 @@ static ul_status score(const ul_audit *a, ul_model *m, int layer, bool answers, 
     return UL_OK;
 }
 
-ul_status ul_text_loss(const ul_audit *a, ul_model *m, const ul_docs *text, double *out)
+ul_status ul_text_loss(const ul_audit *a, ul_model *m, const ul_docs *text, double **each, double *out)
 {
-    ul_arena *scratch, *step;
-    UL_TRY(ul_arena_new(a->ctx, "text", &scratch));
-    ul_status s = ul_arena_new(a->ctx, "text batch", &step);
-    double *mean = s == UL_OK ? UL_NEW(scratch, double, text->n) : NULL;
-    if (s == UL_OK)
-        s = mean ? score(a, m, ul_model_shape(m)->n_layer, false, text->at, text->n, step, mean) : UL_E_RESOURCE;
-    double sum = 0, n = 0;
-    for (int64_t i = 0; s == UL_OK && i < text->n; i++) {
+    ul_arena *step;
+    double *mean = UL_NEW(a->arena, double, text->n), sum = 0, n = 0;
+    UL_NEED(mean);
+    UL_TRY(ul_arena_new(a->ctx, "text batch", &step));
+    const ul_status s = score(a, m, ul_model_shape(m)->n_layer, false, text->at, text->n, step, mean);
+    ul_arena_free(step);
+    UL_TRY(s);
+    for (int64_t i = 0; i < text->n; i++) {
         const double k = ul_doc_labelled(&text->at[i]);
         sum -= k * mean[i];
         n += k;
     }
+    *each = mean;
     *out = n > 0 ? sum / n : 0;
-    ul_arena_free(step);
-    ul_arena_free(scratch);
-    return s;
+    return UL_OK;
 }
 
 /* Truth and wrong answers of a row stand side by side. */

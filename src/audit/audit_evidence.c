@@ -25,10 +25,10 @@
 #include <string.h>
 
 enum {
-    GROUP_FORGET,
-    GROUP_RETAIN,
-    GROUP_PHANTOM,
-    GROUP_SPIKE,
+    GROUP_FORGET = UL_DRAW_FORGET,
+    GROUP_RETAIN = UL_DRAW_RETAIN,
+    GROUP_PHANTOM = UL_DRAW_PHANTOM,
+    GROUP_SPIKE = UL_DRAW_SPIKE,
     N_GROUP,
     MAX_COLUMN = 3 * (2 * UL_MAX_PROBE + UL_MAX_DEPTH + 18),
     MAX_TERM = 2 * UL_MAX_DEPTH
@@ -295,11 +295,11 @@ static ul_status utility(const sample *s, ul_arena *scratch, const table *t, ul_
                     1, &e->utility_said, &e->said_informative));
     e->has_text = s->a->text != NULL;
     if (!e->has_text) return UL_OK;
-    double base = s->b[O]->text_loss;
-    if (s->b[R] && s->b[R]->text_loss > base) base = s->b[R]->text_loss;
-    const double x = ul_exp(base - s->b[U]->text_loss);
+    const ul_battery *base = s->b[O];
+    if (s->b[R] && s->b[R]->text_loss > base->text_loss) base = s->b[R];
+    const double x = ul_exp(base->text_loss - s->b[U]->text_loss);
     e->utility_text = (ul_bound){x, x, x, x, x};
-    return UL_OK;
+    return ul_text_interval(s->a, s->b[U], base, &e->text_lo, &e->text_hi);
 }
 
 /* What a declared suppression is judged by: silence about the forgotten, and no refusals elsewhere. */

@@ -16,30 +16,85 @@ static json_t *bound(const ul_bound *b)
                      number(b->hi), "lower_m", number(b->lo_m), "upper_m", number(b->hi_m));
 }
 
-static json_t *mean(const double *x, int64_t n)
+/* A number under `key`, and in the object's last member, "intervals", under the same key [lower, upper], where it has
+ * them. */
+static void put(json_t *j, const char *key, double x, const double *lo, const double *hi)
 {
-    return x ? number(ul_mean(x, n)) : json_null();
+    json_t *intervals = json_incref(json_object_get(j, "intervals"));
+    json_object_del(j, "intervals");
+    json_object_set_new(j, key, number(x));
+    if (lo && hi && isfinite(*lo) && isfinite(*hi)) {
+        if (!intervals) intervals = json_object();
+        json_object_set_new(intervals, key, json_pack("[f, f]", *lo, *hi));
+    }
+    if (intervals) json_object_set_new(j, "intervals", intervals);
 }
 
-static json_t *knowledge(const ul_knowledge *k)
+/* The same of the mean of a column of b (NULL: null); x where that mean is known already. */
+static void put_mean(json_t *j, const char *key, const ul_battery *b, const double *column, double x)
 {
+    const ul_mean_bounds *s = ul_battery_bounds(b, column);
+    put(j, key, x, s ? &s->lo : NULL, s ? &s->hi : NULL);
+}
+
+static json_t *knowledge(const ul_battery *b, const ul_knowledge *k)
+{
+    const struct {
+        const char *key;
+        const double *x;
+    } column[] = {{"K1_first", k->first}, {"last", k->last}, {"K5_said", k->said}, {"K2_preference", k->preference},
+                  {"K3_extraction", k->extraction}, {"K4_prob", k->prob}, {"refuses", k->refuses}};
     if (k->n == 0) return json_null();
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rows", (json_int_t)k->n, "K1_first", mean(k->first, k->n),
-                     "last", mean(k->last, k->n), "K5_said", mean(k->said, k->n), "K2_preference",
-                     mean(k->preference, k->n), "K3_extraction", mean(k->extraction, k->n), "K4_prob",
-                     mean(k->prob, k->n), "refuses", mean(k->refuses, k->n));
+    json_t *j = json_pack("{s:I}", "rows", (json_int_t)k->n);
+    for (size_t i = 0; i < sizeof column / sizeof *column; i++)
+        put_mean(j, column[i].key, b, column[i].x, column[i].x ? ul_mean(column[i].x, k->n) : (double)NAN);
+    return j;
 }
 
 static json_t *model(const ul_battery *b)
 {
     if (!b) return json_null();
-    return json_pack("{s:s, s:o, s:o, s:o, s:f, s:f}", "name", b->name, "forget", knowledge(&b->forget), "retain",
-                     knowledge(&b->retain), "phantom", knowledge(&b->phantom), "text_loss", b->text_loss, "seconds", b->seconds);
+    return json_pack("{s:s, s:o, s:o, s:o, s:f, s:f}", "name", b->name, "forget", knowledge(b, &b->forget), "retain",
+                     knowledge(b, &b->retain), "phantom", knowledge(b, &b->phantom), "text_loss", b->text_loss,
+                     "seconds", b->seconds);
 }
 
+/* [[step, forget, retain, lower, upper of forget], ...]; behind a guard the first point has no bounds: it is what the
+ * weights know, of which only the mean is there. */
 static json_t *curve(const ul_battery *b, int i)
 {
-    return b && b->probe[i].curve ? json_incref(b->probe[i].curve) : json_null();
+    if (!b || !b->probe[i].curve) return json_null();
+    const ul_probed *p = &b->probe[i];
+    const size_t n = json_array_size(p->curve);
+    json_t *all = json_array();
+    for (size_t k = 0; k < n; k++) {
+        const json_t *x = json_array_get(p->curve, k);
+        const double *column = NULL;
+        if (k + 1 == n) column = p->forget;
+        else if (k == 0) column = b->guard ? NULL : b->forget.first;
+        else if (k <= (size_t)p->n_point) column = p->point[k - 1];
+        const ul_mean_bounds *s = ul_battery_bounds(b, column);
+        json_t *row = json_pack("[O, O, O]", json_array_get(x, 0), json_array_get(x, 1), json_array_get(x, 2));
+        if (s) json_array_append_new(row, json_real(s->lo));
+        if (s) json_array_append_new(row, json_real(s->hi));
+        json_array_append_new(all, row);
+    }
+    return all;
+}
+
+/* The anchor is the control; without one what U knows of phantoms under the same attack, or before it; or chance, which
+ * has no interval. */
+static json_t *under_attack(const double k[3], int i, bool said, const ul_battery *u, const ul_battery *o,
+                            const ul_battery *r)
+{
+    const ul_probed *anchor = r ? &r->probe[i] : &u->probe[i];
+    const double *own = r ? (said ? anchor->said : anchor->forget) : said ? anchor->phantom_said : anchor->phantom;
+    if (!r && !own) own = said ? u->phantom.said : u->phantom.first;
+    json_t *j = json_object();
+    put_mean(j, "model", u, said ? u->probe[i].said : u->probe[i].forget, k[0]);
+    put_mean(j, "original", o, said ? o->probe[i].said : o->probe[i].forget, k[1]);
+    put_mean(j, "anchor", r ? r : u, own, k[2]);
+    return j;
 }
 
 static json_t *recovery(const ul_recovery *x, int i, const ul_battery *u, const ul_battery *o, const ul_battery *r)
@@ -49,17 +104,15 @@ static json_t *recovery(const ul_recovery *x, int i, const ul_battery *u, const 
                           "role", role[x->role], "expression", x->expression, "ran", x->ran, "informative", x->informative,
                           "why_not", x->why_not ? x->why_not : "");
     if (!j || !x->ran) return j;
-    json_object_set_new(
-        j, "K1",
-        json_pack("{s:o, s:o, s:o}", "model", number(x->k[0]), "original", number(x->k[1]), "anchor", number(x->k[2])));
-    json_object_set_new(j, "K1_retain",
-                        json_pack("{s:o, s:o, s:o}", "model", number(u->probe[i].retain), "original",
-                                  number(o->probe[i].retain), "control", r ? number(r->probe[i].retain) : json_null()));
+    json_object_set_new(j, "K1", under_attack(x->k, i, false, u, o, r));
+    json_t *stays = json_object();
+    put_mean(stays, "model", u, u->probe[i].stays, u->probe[i].retain);
+    put_mean(stays, "original", o, o->probe[i].stays, o->probe[i].retain);
+    put_mean(stays, "control", r, r ? r->probe[i].stays : NULL, r ? r->probe[i].retain : (double)NAN);
+    json_object_set_new(j, "K1_retain", stays);
     json_object_set_new(j, "seconds", number(u->probe[i].seconds));
     if (x->has_said) {
-        json_object_set_new(j, "said",
-                            json_pack("{s:o, s:o, s:o}", "model", number(x->said[0]), "original", number(x->said[1]), "anchor",
-                                      number(x->said[2])));
+        json_object_set_new(j, "said", under_attack(x->said, i, true, u, o, r));
         json_object_set_new(j, "s", bound(&x->s));
     }
     if (x->informative) {
@@ -74,11 +127,17 @@ static json_t *recovery(const ul_recovery *x, int i, const ul_battery *u, const 
 
 static json_t *depth(const ul_audit *a, const ul_battery *u, const ul_battery *o, const ul_battery *r)
 {
+    static const char *const who[] = {"model", "original", "control"};
+    const ul_battery *const b[] = {u, o, r};
     json_t *j = json_array();
-    for (int l = 0; l < u->n_depth; l++)
-        json_array_append_new(j, json_pack("{s:i, s:o, s:o, s:o}", "layer", l + 1, "model",
-                                           mean(u->depth[l], a->forget->n), "original", mean(o->depth[l], a->forget->n),
-                                           "control", r ? mean(r->depth[l], a->forget->n) : json_null()));
+    for (int l = 0; l < u->n_depth; l++) {
+        json_t *layer = json_pack("{s:i}", "layer", l + 1);
+        for (int k = 0; k < 3; k++) {
+            const double *x = b[k] ? b[k]->depth[l] : NULL;
+            put_mean(layer, who[k], b[k], x, x ? ul_mean(x, a->forget->n) : (double)NAN);
+        }
+        json_array_append_new(j, layer);
+    }
     return j;
 }
 
@@ -100,8 +159,9 @@ static json_t *membership(const ul_audit *a, const ul_membership *e, const ul_ba
     if (!e->ran) return json_null();
     json_t *scores = json_array();
     for (int i = 0; i < UL_N_MIA; i++) {
-        json_t *auc = json_pack("{s:o, s:o, s:o}", "model", number(e->auc[i][0]), "original", number(e->auc[i][1]), "control",
-                                number(e->auc[i][2]));
+        static const char *const who[] = {"model", "original", "control"};
+        json_t *auc = json_object();
+        for (int k = 0; k < 3; k++) put(auc, who[k], e->auc[i][k], &e->auc_lo[i][k], &e->auc_hi[i][k]);
         json_t *roc = json_pack("{s:o, s:o, s:o}", "model", ul_mia_roc(a, &u->mia, i), "original", ul_mia_roc(a, &o->mia, i), "control",
                                 r ? ul_mia_roc(a, &r->mia, i) : json_null());
         json_array_append_new(scores, json_pack("{s:s, s:o, s:o, s:o}", "title", ul_mia_title(i), "auc", auc, "beyond_control",
@@ -120,7 +180,26 @@ static json_t *qualifiers(unsigned q)
     return j;
 }
 
-static json_t *evidence(const ul_evidence *e)
+/* Probability of forget answers, true and wrong. */
+static json_t *answer_prob(const ul_battery *b, const double true_and_wrong[2])
+{
+    json_t *j = json_object();
+    put_mean(j, "true", b, b->forget.prob, true_and_wrong[0]);
+    put_mean(j, "wrong", b, b->forget.wrong, true_and_wrong[1]);
+    return j;
+}
+
+/* Rules read the value; beside it stands the interval that texts resampled give it. */
+static json_t *text_kept(const ul_evidence *e)
+{
+    json_t *j = bound(&e->utility_text);
+    if (!json_is_object(j) || !isfinite(e->text_lo) || !isfinite(e->text_hi)) return j;
+    json_object_set_new(j, "lower", json_real(e->text_lo));
+    json_object_set_new(j, "upper", json_real(e->text_hi));
+    return j;
+}
+
+static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_battery *r)
 {
     json_t *j = json_pack(
         "{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "anchor",
@@ -132,7 +211,7 @@ static json_t *evidence(const ul_evidence *e)
         bound(&e->s), "s_K1", bound(&e->s_first), "patch",
         e->has_patch ? bound(&e->patch) : json_null(), "utility_K1", bound(&e->utility_first), "utility_said",
         e->said_informative ? bound(&e->utility_said) : json_null(), "utility_text",
-        e->has_text ? bound(&e->utility_text) : json_null(), "inverse",
+        e->has_text ? text_kept(e) : json_null(), "inverse",
         e->inverse_informative ? bound(&e->inverse) : json_null(), "avoided",
         e->avoided_informative ? bound(&e->avoided) : json_null(), "depth",
         e->depth_informative ? bound(&e->depth) : json_null(), "sham", e->has_sham ? bound(&e->sham) : json_null(),
@@ -147,10 +226,10 @@ static json_t *evidence(const ul_evidence *e)
     json_object_set_new(j, "held_against", json_string(ul_held_name(e->held)));
     json_object_set_new(j, "control_utility_K1", e->has_control_first ? bound(&e->control_first) : json_null());
     json_object_set_new(j, "control_utility_said", e->has_control_said ? bound(&e->control_said) : json_null());
-    if (e->held == UL_HELD_SAID)
-        json_object_set_new(j, "answer_prob",
-                            json_pack("{s:{s:f, s:f}, s:{s:f, s:f}}", "original", "true", e->prob[0], "wrong",
-                                      e->wrong[0], "control", "true", e->prob[1], "wrong", e->wrong[1]));
+    if (e->held != UL_HELD_SAID) return j;
+    const double of_o[2] = {e->prob[0], e->wrong[0]}, of_r[2] = {e->prob[1], e->wrong[1]};
+    json_t *p = json_pack("{s:o, s:o}", "original", answer_prob(o, of_o), "control", answer_prob(r, of_r));
+    json_object_set_new(j, "answer_prob", p);
     return j;
 }
 
@@ -168,12 +247,12 @@ json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *
         json_array_append_new(probes, recovery(&x->evidence.recovery[i], i, x->u, o, r));
     const char *outcome = x->outcome == UL_PASS ? "pass" : x->outcome == UL_FAIL ? "fail" : "undecided";
     return json_pack("{s:s, s:o, s:s?, s:s, s:s, s:s, s:s?, s:s?, s:o, s:s?, s:s?, "
-                     "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-                     x->name, "guard", guard(x->u), "wanted", x->wanted, "verdict", ul_verdict_name(x->verdict.id), "secondary",
-                     ul_verdict_name(x->verdict.secondary), "clause", x->verdict.clause, "not_removed",
-                     x->verdict.not_removed, "withheld", x->verdict.withheld, "qualifiers",
-                     qualifiers(x->verdict.qualifiers), "outcome",
-                     x->outcome_why ? outcome : NULL, "outcome_why", x->outcome_why, "evidence", evidence(&x->evidence),
-                     "probes", probes, "depth", depth(a, x->u, o, r), "model", model(x->u), "original", model(o),
-                     "control", model(r), "answers", answers(a, x->u, o, r), "membership", membership(a, &x->evidence.membership, x->u, o, r));
+                     "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "name", x->name, "guard", guard(x->u), "wanted", x->wanted, "verdict",
+                     ul_verdict_name(x->verdict.id), "secondary", ul_verdict_name(x->verdict.secondary), "clause",
+                     x->verdict.clause, "not_removed", x->verdict.not_removed, "withheld", x->verdict.withheld,
+                     "qualifiers", qualifiers(x->verdict.qualifiers), "outcome", x->outcome_why ? outcome : NULL,
+                     "outcome_why", x->outcome_why, "evidence", evidence(&x->evidence, o, r), "probes", probes, "depth",
+                     depth(a, x->u, o, r), "model", model(x->u), "original", model(o), "control", model(r), "answers",
+                     answers(a, x->u, o, r), "membership", membership(a, &x->evidence.membership, x->u, o, r));
 }

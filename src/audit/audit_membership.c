@@ -113,6 +113,14 @@ static void draw_rows(const ul_clusters *c, uint64_t seed, uint32_t group, uint3
         for (int64_t i = c->first[draw[k]]; i < c->first[draw[k] + 1]; i++) weight[c->row[i]]++;
 }
 
+/* Sorts; NaN of nothing. */
+static void interval(double *rep, int64_t n, double alpha, double *lo, double *hi)
+{
+    ul_sort(rep, n);
+    *lo = ul_quantile(rep, n, alpha);
+    *hi = ul_quantile(rep, n, 1 - alpha);
+}
+
 static ul_status compare(const ul_audit *a, ul_arena *scratch, const ul_mia *const b[3], int which, ul_membership *out)
 {
     const int64_t n = a->forget->n, m = a->outsiders->n, n_rep = (int64_t)ul_num(a->rule, "replicates");
@@ -121,11 +129,13 @@ static ul_status compare(const ul_audit *a, ul_arena *scratch, const ul_mia *con
     ul_clusters c[2];
     UL_TRY(ul_records_clusters(scratch, a->forget, &c[0]));
     UL_TRY(ul_records_clusters(scratch, a->outsiders, &c[1]));
-    double *w = UL_NEW(scratch, double, n), *v = UL_NEW(scratch, double, m), *rep = UL_NEW(scratch, double, n_rep);
+    double *w = UL_NEW(scratch, double, n), *v = UL_NEW(scratch, double, m), *apart = UL_NEW(scratch, double, n_rep);
+    double *rep = UL_NEW(scratch, double, 3 * n_rep);
     int64_t *draw = UL_NEW(scratch, int64_t, n > m ? n : m);
     UL_NEED(w);
     UL_NEED(v);
     UL_NEED(rep);
+    UL_NEED(apart);
     UL_NEED(draw);
     for (int64_t i = 0; i < n; i++) w[i] = 1;
     for (int64_t i = 0; i < m; i++) v[i] = 1;
@@ -135,14 +145,18 @@ static ul_status compare(const ul_audit *a, ul_arena *scratch, const ul_mia *con
         UL_TRY(in_order(scratch, b[k]->member[which], n, b[k]->other[which], m, &e[k]));
         out->auc[which][k] = weighted_auc(e[k], n + m, w, v);
     }
-    if (!b[2]) return UL_OK;
     for (int64_t i = 0; i < n_rep; i++) {
-        draw_rows(&c[0], a->seed, 0, (uint32_t)i, draw, w); /* the forget set's draws, as everywhere */
-        draw_rows(&c[1], a->seed, 4, (uint32_t)i, draw, v);
-        rep[i] = weighted_auc(e[0], n + m, w, v) - weighted_auc(e[2], n + m, w, v);
+        draw_rows(&c[0], a->seed, UL_DRAW_FORGET, (uint32_t)i, draw, w); /* the forget set's draws, as everywhere */
+        draw_rows(&c[1], a->seed, UL_DRAW_OUTSIDERS, (uint32_t)i, draw, v);
+        for (int k = 0; k < 3; k++)
+            if (b[k]) rep[k * n_rep + i] = weighted_auc(e[k], n + m, w, v);
+        apart[i] = rep[i] - rep[2 * n_rep + i];
     }
-    ul_sort(rep, n_rep);
-    const double lo = ul_quantile(rep, n_rep, alpha), hi = ul_quantile(rep, n_rep, 1 - alpha);
+    for (int k = 0; k < 3; k++)
+        interval(rep + k * n_rep, b[k] ? n_rep : 0, alpha, &out->auc_lo[which][k], &out->auc_hi[which][k]);
+    if (!b[2]) return UL_OK;
+    double lo, hi;
+    interval(apart, n_rep, alpha, &lo, &hi);
     out->beyond[which] = (ul_bound){out->auc[which][0] - out->auc[which][2], lo, hi, lo, hi};
     const double far = fabs(lo) > fabs(hi) ? fabs(lo) : fabs(hi);
     if (which == 0 || far > out->farthest) {

@@ -234,7 +234,8 @@ static ul_status subject_run(bench *t, int i)
     UL_NEED(dir);
     UL_TRY(ul_model_save(t->job->ctx, m, dir));
     const ul_suspect s = {.name = x->id, .model = m, .work = t->work};
-    return ul_battery_run(&t->audit, &s, &t->battery[i]);
+    UL_TRY(ul_battery_run(&t->audit, &s, &t->battery[i]));
+    return ul_battery_intervals(&t->audit, &t->battery[i]);
 }
 
 static ul_status judge(bench *t, int i)

@@ -6,9 +6,10 @@
 #ifndef UL_BATTERY_H
 #define UL_BATTERY_H
 #include "audit/audit.h"
+#include "audit/kept.h"
 #include "stat/stat.h"
 
-/* ---- knowledge -------------------------------------------------------------------------------------------------- */
+/* ---- knowledge ------------------------------------------------------------------------------------------------- */
 typedef struct {
     int64_t n;
     double *first; /* K1: 1 where the true answer's mean log-probability is above every wrong one's; a tie is wrong */
@@ -36,7 +37,7 @@ double ul_novel_recall(const char *question, const char *truth, const char *text
 ul_status ul_knowledge_measure(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
                                bool all, ul_knowledge *out) UL_MUST;
 
-/* ---- one audit -------------------------------------------------------------------------------------------------- */
+/* ---- one audit ------------------------------------------------------------------------------------------------- */
 extern const ul_param ul_attack_params[]; /* strength of the attacks                          */
 extern const ul_param ul_rule_params[];   /* every threshold of the gates, rules and pass rules */
 typedef enum { UL_QUICK, UL_STANDARD, UL_DEEP } ul_profile;
@@ -66,16 +67,20 @@ typedef struct {
     ul_model *base;              /* from before the forget set was learned, of the same shape, or NULL */
 } ul_audit;
 
-/* ---- probes ----------------------------------------------------------------------------------------------------- */
+/* ---- probes ---------------------------------------------------------------------------------------------------- */
 /* What a low recovery proves: CORE counts towards "removed"; ACCUSES proves nothing (large updates survive quantisation, ...).
  * What a high one proves of SHOWN is nothing either: it is printed and no rule reads it. */
 typedef enum { UL_CORE, UL_ACCUSES, UL_SHOWN } ul_role;
+enum { UL_MAX_POINT = 64 }; /* of a curve, between its ends */
 typedef struct {
     bool ran;
     double *forget, *phantom;    /* first, by row, after the attack; phantom NULL where there is none */
     double *said, *phantom_said; /* what is expressed under the attack; NULL where it was not asked   */
     double retain;            /* mean of first: the attack's own damage; NaN where it was not asked  */
+    double *stays;            /* the same by retain row; NULL where it was not asked                 */
     json_t *curve;            /* [[step, forget, retain], ...]           or NULL                    */
+    int n_point;
+    double *point[UL_MAX_POINT]; /* first by forget row at its points between the ends              */
     double seconds;
 } ul_probed;
 typedef struct {
@@ -149,10 +154,11 @@ ul_status ul_control_depth(ul_ctx *ctx, const ul_eval_options *o, ul_model *orig
     {"patch-tau", UL_REAL, 0.05, 0, 100, "nats",                                                                       \
      "I1 (UDS): layers count where the control's states cost the original more than this (arXiv 2605.24614)", NULL}
 
-/* The recipe of attacks that train; trains `work` as it stands on `docs` and, half a batch of them, `extra` (NULL: none). */
+/* The recipe of attacks that train; trains `work` as it stands on `docs` and, half a batch of them, `extra` (NULL:
+ * none). `followed`: whose curve gets its points on the way; or NULL. */
 void ul_attack_recipe(const ul_probing *p, int32_t batch, int64_t n_steps, ul_recipe *out);
-ul_status ul_attack_train(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, int64_t n_steps, const char *what,
-                          json_t *curve) UL_MUST;
+ul_status ul_attack_train(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, int64_t n_steps,
+                          const char *what, ul_probed *followed) UL_MUST;
 
 /* Number formats: x becomes what the format can hold. Rows of [rows, cols]; groups and blocks run over the flattened matrix. */
 enum { UL_INT8_ROWS, UL_NF4, UL_FP4, UL_RTN4, UL_RTN3 };
@@ -161,12 +167,12 @@ extern const float ul_nf4_code[16], ul_fp4_code[16]; /* rising */
 
 /* The model's own head after `layer` blocks (1 .. n_layer): first, by row. */
 ul_status ul_depth_measure(const ul_audit *a, ul_model *m, int layer, double *first) UL_MUST;
-ul_status ul_text_loss(const ul_audit *a, ul_model *m, const ul_docs *text,
-                       double *out) UL_MUST; /* nats a scored token */
+/* Nats a scored token, and of each text the mean log-probability of its own. */
+ul_status ul_text_loss(const ul_audit *a, ul_model *m, const ul_docs *text, double **each, double *out) UL_MUST;
 /* Every matrix W += sigma * std(W) * N(0, 1). */
 void ul_model_noise(ul_model *m, double sigma, uint64_t seed);
 
-/* ---- spike-in ---------------------------------------------------------------------------------------------------- */
+/* ---- spike-in -------------------------------------------------------------------------------------------------- */
 /* How much would W1 have found? The model is taught the phantoms that attacks train on, made to forget them, and relearned on retain
  * rows; `first` of those people when taught, when forgotten and after the attack, and of the phantoms that stay unknown. */
 typedef struct {
@@ -177,7 +183,7 @@ typedef struct {
 void ul_spike_recipe(const ul_probing *p, ul_recipe *out); /* of the forgetting */
 ul_status ul_spike_run(const ul_audit *a, ul_model *m, ul_model *work, ul_spike *out) UL_MUST; /* nothing without --spike */
 
-/* ---- membership ---------------------------------------------------------------------------------------------------- */
+/* ---- membership ------------------------------------------------------------------------------------------------ */
 enum { UL_N_MIA = 4 }; /* LOSS, ZLib, Min-K, Min-K++ */
 typedef struct {
     bool ran;
@@ -188,12 +194,22 @@ const char *ul_mia_title(int i);
 ul_status ul_mia_measure(const ul_audit *a, ul_model *m, ul_guard_file *guard, ul_mia *out) UL_MUST;
 json_t *ul_mia_roc(const ul_audit *a, const ul_mia *b, int which);             /* [[false alarms, members found], ...] */
 
-/* ---- one model under every probe ---------------------------------------------------------------------------------- */
+/* ---- intervals ------------------------------------------------------------------------------------------------- */
+/* Groups of draws (stat.h, ul_resample): a set of people is drawn alike wherever its numbers are computed. */
+enum { UL_DRAW_FORGET, UL_DRAW_RETAIN, UL_DRAW_PHANTOM, UL_DRAW_SPIKE, UL_DRAW_OUTSIDERS, UL_DRAW_TEXT };
+/* One-sided bounds of a column's mean. */
+typedef struct {
+    const double *column;
+    double lo, hi;
+} ul_mean_bounds;
+
+/* ---- one model under every probe ------------------------------------------------------------------------------- */
 typedef struct {
     const char *name;
     const ul_guard_file *guard; /* what it was asked through, or NULL */
     ul_knowledge forget, retain, phantom; /* n = 0: not asked */
-    double text_loss;                                /* nats a token of the plain sentences; 0 without them */
+    double text_loss;      /* nats a token of the plain sentences; 0 without them */
+    double *text_each;     /* mean log-probability of each; NULL without them     */
     ul_probed probe[UL_MAX_PROBE];
     int n_depth; /* layers that were looked at: 1 .. n_depth */
     double *depth[UL_MAX_DEPTH];
@@ -201,7 +217,9 @@ typedef struct {
     double *patched[UL_MAX_DEPTH];
     ul_spike spike;
     ul_mia mia;
-    double seconds;
+    double seconds; /* that its parts took, whenever they were measured */
+    ul_mean_bounds *span;  /* intervals of its columns' means, once ul_battery_intervals has run */
+    int n_span;
 } ul_battery;
 /* What is audited. A guard is part of what is served: what is said is measured through it, and attacks on the weights leave it away.
  * `weights`: the battery of a model of the same weights, whose attacks need not be run again; or NULL. */
@@ -210,10 +228,16 @@ typedef struct {
     ul_model *model, *work; /* work: a second one of the same shape, spent by attacks; may be NULL with `weights` */
     ul_guard_file *guard;
     const ul_battery *weights;
+    ul_kept_parts *kept; /* where parts that were measured before are read, and new ones kept; or NULL */
 } ul_suspect;
 ul_status ul_battery_run(const ul_audit *a, const ul_suspect *s, ul_battery *out) UL_MUST;
+ul_status ul_battery_intervals(const ul_audit *a, ul_battery *b) UL_MUST;
+/* Of the probability of a token of plain text, u's over base's: texts resampled. NaN where it was not measured. */
+ul_status ul_text_interval(const ul_audit *a, const ul_battery *u, const ul_battery *base, double *lo,
+                           double *hi) UL_MUST;
+const ul_mean_bounds *ul_battery_bounds(const ul_battery *b, const double *column); /* NULL: it has none */
 
-/* ---- evidence ----------------------------------------------------------------------------------------------------- */
+/* ---- evidence -------------------------------------------------------------------------------------------------- */
 /* A value with one-sided 95 % bounds, and bounds at alpha / m for what is picked out of m probes. */
 typedef struct {
     double value, lo, hi, lo_m, hi_m;
@@ -231,7 +255,7 @@ typedef struct {
 } ul_recovery;
 typedef struct {
     bool ran, compared; /* compared: with a control */
-    double auc[UL_N_MIA][3];
+    double auc[UL_N_MIA][3], auc_lo[UL_N_MIA][3], auc_hi[UL_N_MIA][3];
     ul_bound beyond[UL_N_MIA]; /* AUC(U) - AUC(R) */
     double farthest;           /* the largest bound, on either side, over the scores */
     int worst;                 /* the score it is of */
@@ -267,6 +291,7 @@ typedef struct {
     const char *not_measured; /* why s is no number; NULL: it is one */
     ul_bound utility_first, utility_said; /* U over O, retain */
     ul_bound utility_text; /* U over the lower of O and R, a token of plain text; has_text: some was given */
+    double text_lo, text_hi; /* of it, texts resampled: printed; rules read the value */
     bool has_text;
     ul_bound patch; /* 1 - UDS (I1): printed only, its basis is shared only by models of one trunk */
     bool has_patch;
@@ -292,7 +317,7 @@ bool ul_bound_finite(const ul_bound *b); /* value and both bounds; else it was n
 ul_status ul_evidence_collect(const ul_audit *a, const ul_battery *u, const ul_battery *o, const ul_battery *r,
                               ul_evidence *out) UL_MUST;
 
-/* ---- verdict ------------------------------------------------------------------------------------------------------ */
+/* ---- verdict --------------------------------------------------------------------------------------------------- */
 typedef enum {
     UL_INCONCLUSIVE,
     UL_DAMAGED,
@@ -320,7 +345,7 @@ typedef enum { UL_PASS, UL_FAIL, UL_UNDECIDED } ul_outcome;
 ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_evidence *e, const ul_verdict *v,
                               const ul_args *rule, const char **why);
 
-/* ---- telling -------------------------------------------------------------------------------------------------------- */
+/* ---- telling --------------------------------------------------------------------------------------------------- */
 typedef struct {
     const char *name, *wanted; /* wanted: the verdict a self-test expects, or NULL */
     const ul_battery *u;

@@ -1,6 +1,7 @@
 /* course.c - one original, one control and many models under the same attacks. What is served is asked, what is attacked are weights:
  * a model behind a guard answers through it, and its attacks are those of its weights, which another model may share (the original's,
  * when nothing but the guard was added); then they are not run again. */
+#include "audit/audit_kept.h"
 #include "audit/course.h"
 #include <string.h>
 
@@ -175,14 +176,71 @@ static ul_status guard_around(ul_course *c, const char *role, const char *dir, c
     return ul_guard_around(*out, m, c->audit.o.tok, digest);
 }
 
-/* Asked and attacked; a second copy of the model is opened to be spent, where something is to be attacked. */
-static ul_status attack_model(ul_course *c, const char *role, const char *dir, const char *guard, ul_model *m, ul_battery **out)
+/* ---- what is kept ---------------------------------------------------------------------------------------------- */
+ul_status ul_course_keep(ul_course *c, const char *out)
+{
+    const char *dir = ul_job_text(c->job, "cache");
+    c->kept = dir && strcmp(dir, "none") ? dir : NULL;
+    if (!dir) UL_NEED(c->kept = ul_path_join(c->job->arena, out, "attacked"));
+    return UL_OK;
+}
+
+/* Digests of those side files of a model that are there, one behind the other. */
+static ul_status side_files(ul_course *c, const char *dir, const char *const *name, const char **out)
 {
     ul_job *job = c->job;
-    ul_suspect s = {.name = role, .model = m};
-    char digest[65];
+    const char *all = "";
+    for (; *name; name++) {
+        char digest[65] = "-";
+        const char *path = ul_path_join(job->arena, dir, *name);
+        UL_NEED(path);
+        if (ul_file_exists(path)) UL_TRY(ul_job_file_digest(job, path, digest));
+        UL_NEED(all = ul_format(job->arena, "%s%s ", all, digest));
+    }
+    *out = all;
+    return UL_OK;
+}
+
+/* The tokenizer is the original's, for every model. */
+static ul_status key_of_course(ul_course *c, const char *original, const char *base)
+{
+    static const char *const words[] = {"config.json", "generation_config.json", "tokenizer.json",
+                                        "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt",
+                                        "tokenizer.model", NULL};
+    const char *precision = ul_job_text(c->job, "precision"), *files;
+    if (!c->kept) return UL_OK;
+    UL_TRY(side_files(c, c->original, words, &files));
+    const char *more[] = {precision ? precision : "f32", files, original, base, NULL};
+    ul_audit_key(&c->audit, more, c->key);
+    return UL_OK;
+}
+
+static ul_status kept_of(ul_course *c, const char *dir, const char *digest, ul_kept_parts *out)
+{
+    static const char *const shape[] = {"config.json", NULL};
+    const char *files;
+    ul_digest d;
+    *out = (ul_kept_parts){.dir = c->kept};
+    if (!c->kept) return UL_OK;
+    UL_TRY(side_files(c, dir, shape, &files));
+    ul_digest_init(&d);
+    ul_digest_add(&d, c->key, sizeof c->key);
+    ul_digest_add(&d, digest, strlen(digest) + 1);
+    ul_digest_add(&d, files, strlen(files) + 1);
+    ul_digest_hex(&d, out->key);
+    return UL_OK;
+}
+
+/* ---- models ---------------------------------------------------------------------------------------------------- */
+/* Asked and attacked; a second copy of the model is opened to be spent, where something is to be attacked. */
+static ul_status attack_model(ul_course *c, const char *role, const char *dir, const char *guard, ul_model *m,
+                              const char *digest, ul_battery **out)
+{
+    ul_job *job = c->job;
+    ul_kept_parts kept;
+    ul_suspect s = {.name = role, .model = m, .kept = &kept};
     UL_NEED(*out = UL_NEW(job->arena, ul_battery, 1));
-    UL_TRY(named(c, role, dir, m, digest));
+    UL_TRY(kept_of(c, dir, digest, &kept));
     for (int i = 0; i < c->n_known; i++)
         if (!strcmp(c->known[i].digest, digest)) s.weights = c->known[i].battery;
     UL_TRY(guard_around(c, role, dir, guard, m, &s.guard));
@@ -190,8 +248,9 @@ static ul_status attack_model(ul_course *c, const char *role, const char *dir, c
     const ul_status st = ul_battery_run(&c->audit, &s, *out);
     ul_model_free(s.work);
     UL_TRY(st);
+    UL_TRY(ul_battery_intervals(&c->audit, *out));
     if (s.weights || c->n_known == UL_MOST_SUSPECTS) return UL_OK;
-    memcpy(c->known[c->n_known].digest, digest, sizeof digest);
+    memcpy(c->known[c->n_known].digest, digest, sizeof c->known[c->n_known].digest);
     c->known[c->n_known++].battery = *out;
     return UL_OK;
 }
@@ -199,8 +258,10 @@ static ul_status attack_model(ul_course *c, const char *role, const char *dir, c
 ul_status ul_course_attack(ul_course *c, const char *role, const char *dir, const char *guard, ul_battery **out)
 {
     ul_model *m;
+    char digest[65];
     UL_TRY(ul_model_open(c->job->ctx, c->be, dir, 0, &m));
-    const ul_status s = attack_model(c, role, dir, guard, m, out);
+    ul_status s = named(c, role, dir, m, digest);
+    if (s == UL_OK) s = attack_model(c, role, dir, guard, m, digest, out);
     ul_model_free(m);
     return s;
 }
@@ -209,15 +270,17 @@ ul_status ul_course_begin(ul_course *c)
 {
     ul_job *job = c->job;
     ul_audit *a = &c->audit;
-    char digest[65];
+    char digest[65], base[65] = "";
     UL_TRY(ul_model_open(job->ctx, c->be, c->original, 0, &a->original));
     UL_TRY(ul_arena_defer(job->arena, ul_release_model, a->original));
     if (c->base) {
         UL_TRY(ul_model_open(job->ctx, c->be, c->base, 0, &a->base));
         UL_TRY(ul_arena_defer(job->arena, ul_release_model, a->base));
-        UL_TRY(named(c, "base", c->base, a->base, digest));
+        UL_TRY(named(c, "base", c->base, a->base, base));
     }
-    UL_TRY(attack_model(c, "original", c->original, NULL, a->original, &c->o));
+    UL_TRY(named(c, "original", c->original, a->original, digest));
+    UL_TRY(key_of_course(c, digest, base));
+    UL_TRY(attack_model(c, "original", c->original, NULL, a->original, digest, &c->o));
     return c->control ? ul_course_attack(c, "control", c->control, NULL, &c->r) : UL_OK;
 }
 
@@ -238,7 +301,7 @@ char *ul_job_command(const ul_job *job)
         for (int i = 0; text && job->kind->tables[t][i].key; i++) {
             const ul_param *p = &job->kind->tables[t][i];
             if (!job->set[t][i] || !strcmp(p->key, "out") || !strcmp(p->key, "force") || !strcmp(p->key, "resume") ||
-                !strcmp(p->key, "threads"))
+                !strcmp(p->key, "threads") || !strcmp(p->key, "cache"))
                 continue;
             if (p->type == UL_TEXT)
                 text = ul_format(job->arena, "%s --%s %s", text, p->key, job->args[t].text[i] ? job->args[t].text[i] : "\"\"");

@@ -13,7 +13,9 @@ typedef struct {
     const ul_records *generated;    /* the phantoms, where `phantom` is "generated"; else NULL */
     const char *rephrased_fields;   /* as --fields, of that file only; NULL: as everywhere */
     const char *profile, *intention;                                /* intention NULL: each model has its own */
+    const char *kept;   /* where what is asked and found is kept, for a later audit of the same; NULL: nowhere */
     int32_t vocabulary; /* of the original */
+    char key[65];       /* of all that decides the numbers, but the model's own weights */
     ul_audit audit;
     ul_battery *o, *r; /* r NULL: no control */
     struct {
@@ -25,6 +27,8 @@ typedef struct {
 
 /* The table of a job by its address; NULL where the job has none. */
 const ul_args *ul_job_table(const ul_job *job, const ul_param *table);
+/* c->kept from --cache: a folder, "none", or OUT/attacked. */
+ul_status ul_course_keep(ul_course *c, const char *out) UL_MUST;
 /* Tokenizer, template, rows and documents; refuses what does not fit before any model runs. */
 ul_status ul_course_open(ul_course *c) UL_MUST;
 /* The original, which stays open because some attacks compare with it, and the control. */

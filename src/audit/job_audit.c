@@ -42,7 +42,13 @@ static const ul_param params[] = {
     {"self-test", UL_BOOL, 0, 0, 1, NULL, "audit models whose verdict is known; fails when one is wrong", NULL},
     {"seeds", UL_INT, 1, 1, 1000, "worlds", "self-test: so many worlds, --seed and those after it, each in OUT/world-SEED, and how often the audit is right",
      NULL},
-    {"resume", UL_BOOL, 0, 0, 1, NULL, "self-test of several worlds: keep those that --out holds already", NULL},
+    {"resume", UL_BOOL, 0, 0, 1, NULL,
+     "go on with an interrupted audit: what --out holds of it is not asked and attacked again; self-test of several "
+     "worlds: keep those that are there", NULL},
+    {"cache", UL_TEXT, 0, 0, 0, NULL,
+     "where what was asked and found of each model is kept: a later audit that names this folder, with the same "
+     "original, control, data and attacks, does not attack these again; none: nowhere; default: OUT/attacked",
+     ""},
     {"steps", UL_INT, 1400, 1, 1e6, "steps", "self-test: training of a model (1000 leaves world 3 half learned)", NULL},
     {"vocabulary", UL_TEXT, 0, 0, 0, "word|bpe", "self-test: a token a word, or pieces of words (answers of several tokens)", "word"},
     {"only", UL_TEXT, 0, 0, 0, NULL, "self-test: these models only, joined with commas", ""},
@@ -123,15 +129,20 @@ static ul_status set_up(trial *t)
     UL_TRY(need(job, "forget", "FILE (JSON lines, JSON or CSV)", &c->forget));
     UL_TRY(need(job, "retain", "FILE (JSON lines, JSON or CSV)", &c->retain));
     UL_TRY(ul_job_out_name(job, &t->out)); /* made when there is something to write */
+    UL_TRY(ul_course_keep(c, t->out));
     UL_TRY(ul_manifest_begin(job, &t->manifest));
     UL_TRY(ul_job_backend(job, &c->be));
     UL_TRY(ul_course_open(c));
     for (int i = 0; i < t->n; i++) UL_TRY(ul_course_same_words(c, "model", t->dir[i]));
+    for (int i = 0; i < t->n; i++) { /* before the original is attacked */
+        ul_guard_file *g;
+        if (t->guard[i]) UL_TRY(ul_guard_read(job->ctx, job->arena, t->guard[i], &g));
+    }
     c->audit.o.batch_tokens = (int32_t)ul_job_int(job, "batch-tokens");
     return UL_OK;
 }
 
-static ul_status attack_all(trial *t)
+static ul_status attack_each(trial *t)
 {
     UL_TRY(ul_course_begin(&t->course));
     for (int i = 0; i < t->n; i++) {
@@ -140,6 +151,15 @@ static ul_status attack_all(trial *t)
         UL_TRY(ul_course_attack(&t->course, role, t->dir[i], t->guard[i], &t->u[i]));
     }
     return UL_OK;
+}
+
+static ul_status attack_all(trial *t)
+{
+    const ul_status s = attack_each(t);
+    if (s == UL_E_CRITERION && ul_interrupted(t->job->ctx) && t->course.kept)
+        ul_note(t->job->ctx, UL_LOG_WARN, "what was asked and found until now is kept in %s: the same command with "
+                "--resume goes on", t->course.kept);
+    return s;
 }
 
 /* The last part of the path, where no other model has the same. */

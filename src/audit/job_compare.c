@@ -32,6 +32,8 @@ static const ul_param params[] = {
     {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: table.md, table.json and a folder a method", ""},
     {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced", NULL},
     {"resume", UL_BOOL, 0, 0, 1, NULL, "keep the rows that --out holds already, of the same comparison", NULL},
+    {"cache", UL_TEXT, 0, 0, 0, NULL,
+     "of --audit: where what was asked and found of each model is kept, as `audit --cache`; default: OUT/attacked", ""},
     {0}};
 
 /* ---- what is compared on -------------------------------------------------------------------------------------------------- */
@@ -103,6 +105,7 @@ static ul_status open_audit(ul_comparison *c)
     *c->course = (ul_course){.job = job, .be = c->be, .original = c->model, .control = c->control, .forget = c->asked, .retain = c->retain,
                              .phantom = c->phantom, .rephrased = c->rephrased, .rephrased_fields = c->rephrased_fields, .text = c->text,
                              .profile = profile};
+    UL_TRY(ul_course_keep(c->course, c->out));
     return ul_course_open(c->course);
 }
 

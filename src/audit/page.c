@@ -19,7 +19,8 @@ static const char style[] =
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.9rem}"
     "th,td{padding:.35rem .5rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;vertical-align:top}"
     "th{color:var(--dim);font-weight:600}th:first-child,td:first-child,.text{text-align:left}.text,td:first-child{white-space:normal;"
-    "overflow-wrap:anywhere;min-width:7rem}td.heat{text-align:center}\n"
+    "overflow-wrap:anywhere;min-width:7rem}td.heat{text-align:center}"
+    "td small{display:block;font-size:.8rem;line-height:1.2}\n"
     ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(17rem,100%),1fr));gap:.9rem;margin:.6rem 0}"
     ".card{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.8rem 1rem;min-width:0}"
     ".card h3{margin:0 0 .3rem;overflow-wrap:anywhere}.card svg{max-width:30rem}\n"
@@ -121,6 +122,25 @@ void ul_page_interval(ul_out *o, const char *before, const json_t *bound, const 
     ul_out_printf(o, "%s", after);
 }
 
+bool ul_page_within(const json_t *object, const char *key, double *lo, double *hi)
+{
+    const json_t *x = json_object_get(json_object_get(object, "intervals"), key);
+    *lo = ul_page_at(x, 0);
+    *hi = ul_page_at(x, 1);
+    return isfinite(*lo) && isfinite(*hi);
+}
+
+void ul_page_value(ul_out *o, const char *before, const json_t *object, const char *key, const char *after)
+{
+    double lo, hi;
+    ul_page_put(o, before, ul_page_num(object, key, NULL), "");
+    if (ul_page_within(object, key, &lo, &hi)) {
+        ul_page_put(o, " [", lo, ", ");
+        ul_page_put(o, "", hi, "]");
+    }
+    ul_out_printf(o, "%s", after);
+}
+
 void ul_page_table(ul_out *o, const char *columns)
 {
     ul_out_printf(o, "<div class=\"wide\"><table><thead><tr><th>");
@@ -155,6 +175,29 @@ void ul_page_words(ul_out *o, const char *s, bool bold)
 void ul_page_cell(ul_out *o, double x)
 {
     ul_page_put(o, "<td>", x, "</td>");
+}
+
+void ul_page_small(ul_out *o, double lo, double hi)
+{
+    if (!isfinite(lo) || !isfinite(hi)) return;
+    ul_page_put(o, "<small>[", lo, ", ");
+    ul_page_put(o, "", hi, "]</small>");
+}
+
+void ul_page_cell_value(ul_out *o, const json_t *object, const char *key)
+{
+    double lo, hi;
+    ul_page_put(o, "<td>", ul_page_num(object, key, NULL), "");
+    (void)ul_page_within(object, key, &lo, &hi);
+    ul_page_small(o, lo, hi);
+    ul_out_printf(o, "</td>");
+}
+
+void ul_page_cell_bound(ul_out *o, const json_t *bound)
+{
+    ul_page_put(o, "<td>", ul_page_num(bound, "value", NULL), "");
+    ul_page_small(o, ul_page_num(bound, "lower", NULL), ul_page_num(bound, "upper", NULL));
+    ul_out_printf(o, "</td>");
 }
 
 /* ---- plots ------------------------------------------------------------------------------------------------------------ */
@@ -204,6 +247,13 @@ void ul_page_line(ul_out *o, const double *x, const double *y, size_t n, ul_line
     for (size_t i = 0; i < n; i++)
         if (isfinite(x[i]) && isfinite(y[i])) ul_out_printf(o, "%.1f,%.1f ", ul_page_x(x[i]), ul_page_y(y[i]));
     ul_out_printf(o, "\"/>\n");
+}
+
+void ul_page_whisker(ul_out *o, double x, double lo, double hi, ul_line line)
+{
+    if (!isfinite(lo) || !isfinite(hi)) return;
+    ul_out_printf(o, "<path fill=\"none\" stroke=\"var(--%s)\" stroke-width=\"1.2\" d=\"", colour[line]);
+    ul_out_printf(o, "M%.1f %.1fh5m-2.5 0V%.1fm-2.5 0h5\"/>\n", ul_page_x(x) - 2.5, ul_page_y(lo), ul_page_y(hi));
 }
 
 void ul_page_plot_end(ul_out *o)

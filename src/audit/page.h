@@ -20,11 +20,17 @@ void ul_page_close(ul_out *o);
 void ul_page_esc(ul_out *o, const char *s); /* text between tags, or in an attribute */
 void ul_page_put(ul_out *o, const char *before, double x, const char *after);
 void ul_page_interval(ul_out *o, const char *before, const json_t *bound, const char *after);
+/* Number `key` of an object with the interval that stands under the same key of its "intervals"; the bounds of one. */
+void ul_page_value(ul_out *o, const char *before, const json_t *object, const char *key, const char *after);
+bool ul_page_within(const json_t *object, const char *key, double *lo, double *hi);
 /* Columns joined with '|'; one that begins with '<' holds words; '/' breaks a line. */
 void ul_page_table(ul_out *o, const char *columns);
 void ul_page_table_end(ul_out *o);
 void ul_page_words(ul_out *o, const char *s, bool bold); /* cells */
 void ul_page_cell(ul_out *o, double x);
+void ul_page_cell_value(ul_out *o, const json_t *object, const char *key); /* the interval under the number */
+void ul_page_cell_bound(ul_out *o, const json_t *bound);
+void ul_page_small(ul_out *o, double lo, double hi); /* [lo, hi] inside a cell; nothing where there is none */
 void ul_page_row(ul_out *o);
 
 /* ---- pictures ------------------------------------------------------------------------------------------------------ */
@@ -37,6 +43,7 @@ void ul_page_plot(ul_out *o, const char *what, const char *x, const char *y, con
 double ul_page_x(double x);
 double ul_page_y(double y);
 void ul_page_line(ul_out *o, const double *x, const double *y, size_t n, ul_line line);
+void ul_page_whisker(ul_out *o, double x, double lo, double hi, ul_line line);
 void ul_page_plot_end(ul_out *o);
 /* A bar from 0 to the value with its interval, on an axis from -0.25 to 1.25 with lines at 0, 0.2, 0.5 and 1. */
 void ul_page_scale(ul_out *o, const char *zero, const char *one);

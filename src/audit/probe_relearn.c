@@ -55,8 +55,8 @@ static ul_status point(const ul_probing *p, json_t *curve, int64_t step, double 
     return UL_OK;
 }
 
-/* A point of the relearning curve; scratch memory. */
-static ul_status add_point(const ul_probing *p, int64_t step, json_t *curve)
+/* A point of the relearning curve. */
+static ul_status add_point(const ul_probing *p, int64_t step, ul_probed *followed)
 {
     const ul_audit *a = p->audit;
     ul_eval_options o = a->o;
@@ -64,14 +64,15 @@ static ul_status add_point(const ul_probing *p, int64_t step, json_t *curve)
     ul_arena *scratch;
     UL_TRY(ul_arena_new(a->ctx, "curve", &scratch));
     ul_knowledge f = {0}, n = {0};
-    ul_status s = ul_knowledge_measure(a->ctx, scratch, &o, a->forget, false, &f);
+    ul_status s = ul_knowledge_measure(a->ctx, a->arena, &o, a->forget, false, &f);
     if (s == UL_OK) s = ul_knowledge_measure(a->ctx, scratch, &o, a->retain, false, &n);
-    if (s == UL_OK) s = point(p, curve, step, mean_first(&f), mean_first(&n));
+    if (s == UL_OK) s = point(p, followed->curve, step, mean_first(&f), mean_first(&n));
+    if (s == UL_OK && followed->n_point < UL_MAX_POINT) followed->point[followed->n_point++] = f.first;
     ul_arena_free(scratch);
     return s;
 }
 
-static ul_status steps(const ul_probing *p, ul_trainer *t, int64_t n, json_t *curve, const char *what)
+static ul_status steps(const ul_probing *p, ul_trainer *t, int64_t n, ul_probed *followed, const char *what)
 {
     const int64_t points = (int64_t)ul_num(p->audit->attack, "curve-points");
     ul_meter meter;
@@ -83,14 +84,14 @@ static ul_status steps(const ul_probing *p, ul_trainer *t, int64_t n, json_t *cu
         ul_progress_step(&meter, s + 1, 0, NULL);
         if (ul_interrupted(p->audit->ctx))
             return ul_fail(p->audit->ctx, UL_E_CRITERION, "interrupted in the attack \"%s\"", what);
-        if (curve && points > 0 && s + 1 < n && (s + 1) * (points + 1) / n != s * (points + 1) / n)
-            UL_TRY(add_point(p, s + 1, curve));
+        if (followed && points > 0 && s + 1 < n && (s + 1) * (points + 1) / n != s * (points + 1) / n)
+            UL_TRY(add_point(p, s + 1, followed));
     }
     return UL_OK;
 }
 
-ul_status ul_attack_train(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, int64_t n_steps, const char *what,
-                          json_t *curve)
+ul_status ul_attack_train(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, int64_t n_steps,
+                          const char *what, ul_probed *followed)
 {
     const ul_audit *a = p->audit;
     const int32_t batch = (int32_t)ul_num(a->attack, "attack-batch");
@@ -102,15 +103,16 @@ ul_status ul_attack_train(const ul_probing *p, const ul_docs *docs, const ul_doc
     const ul_trainer_options o = {.model = p->work, .recipe = &recipe, .sample = draw, .user = &m};
     ul_trainer *t;
     UL_TRY(ul_trainer_new(a->ctx, &o, recipe.steps, &t));
-    const ul_status s = steps(p, t, recipe.steps, curve, what);
+    const ul_status s = steps(p, t, recipe.steps, followed, what);
     ul_trainer_free(t);
     return s;
 }
 
-static ul_status attack(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, const char *what, json_t *curve)
+static ul_status attack(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, const char *what,
+                        ul_probed *followed)
 {
     UL_TRY(ul_model_copy_weights(p->audit->ctx, p->model, p->work));
-    return ul_attack_train(p, docs, extra, (int64_t)ul_num(p->audit->attack, "attack-steps"), what, curve);
+    return ul_attack_train(p, docs, extra, (int64_t)ul_num(p->audit->attack, "attack-steps"), what, followed);
 }
 
 /* An attack with its relearning curve, from before the first step to what is measured after the last. */
@@ -120,7 +122,7 @@ static ul_status followed(const ul_probing *p, const ul_docs *docs, const ul_doc
     out->curve = json_array();
     UL_TRY(ul_json_own(p->audit->arena, out->curve));
     UL_TRY(point(p, out->curve, 0, p->forget, p->retain));
-    UL_TRY(attack(p, docs, extra, what, out->curve));
+    UL_TRY(attack(p, docs, extra, what, out));
     UL_TRY(ul_probe_measure(p, p->work, out));
     return point(p, out->curve, (int64_t)ul_num(p->audit->attack, "attack-steps"),
                  ul_mean(out->forget, p->audit->forget->n), out->retain);
@@ -156,5 +158,6 @@ ul_status ul_probe_rtt(const ul_probing *p, const ul_probe *probe, ul_probed *ou
     for (int64_t i = 0; i < a->forget->n; i++)
         if (a->fold[i] == 0) out->forget[i] = half[1].forget[i];
     out->retain = (half[0].retain + half[1].retain) / 2;
+    for (int64_t i = 0; i < a->retain->n; i++) out->stays[i] = (half[0].stays[i] + half[1].stays[i]) / 2;
     return UL_OK;
 }

@@ -68,6 +68,20 @@ static void verdict_words(ul_out *o, const json_t *m)
     outcome(o, m);
 }
 
+static void tile_begin(ul_out *o, double x)
+{
+    ul_page_put(o, "<div class=\"tile\"><b>", x, "</b><span>");
+}
+
+static void tile_end(ul_out *o, double lo, double hi)
+{
+    if (isfinite(lo)) {
+        ul_page_put(o, " [", lo, ", ");
+        ul_page_put(o, "", hi, "]");
+    }
+    ul_out_printf(o, "</span></div>\n");
+}
+
 /* `rest`: 1 - value, what is left; less than nothing is nothing. */
 static void tile(ul_out *o, const json_t *bound, bool rest, const char *what)
 {
@@ -77,13 +91,9 @@ static void tile(ul_out *o, const json_t *bound, bool rest, const char *what)
         x[k] = ul_page_num(bound, key[rest && k ? 3 - k : k], NULL);
         if (rest) x[k] = 1 - x[k] < 0 ? 0 : 1 - x[k];
     }
-    ul_page_put(o, "<div class=\"tile\"><b>", x[0], "</b><span>");
+    tile_begin(o, x[0]);
     ul_out_printf(o, "%s", what);
-    if (isfinite(x[1])) {
-        ul_page_put(o, " [", x[1], ", ");
-        ul_page_put(o, "", x[2], "]");
-    }
-    ul_out_printf(o, "</span></div>\n");
+    tile_end(o, x[1], x[2]);
 }
 
 static const json_t *strongest(const json_t *m)
@@ -105,9 +115,10 @@ static void tiles(ul_out *o, const json_t *m)
     ul_out_printf(o, "<div class=\"tiles\">\n");
     tile(o, ul_page_in(m, "evidence", "s"), true, "of what the original said is still said");
     if (top) {
-        ul_page_put(o, "<div class=\"tile\"><b>", ul_page_num(ul_page_in(top, "rho", NULL), "value", NULL), "</b><span>comes back, ");
+        tile_begin(o, ul_page_num(ul_page_in(top, "rho", NULL), "value", NULL));
+        ul_out_printf(o, "comes back, ");
         ul_page_esc(o, ul_page_text(top, "title"));
-        ul_out_printf(o, "</span></div>\n");
+        tile_end(o, ul_page_num(top, "rho", "lower"), ul_page_num(top, "rho", "upper"));
     }
     tile(o, ul_page_in(m, "evidence", "utility_said"), false, "of what was to stay is still said");
     tile(o, ul_page_in(m, "evidence", "utility_K1"), false, "of what was to stay is still ranked first");
@@ -130,8 +141,10 @@ static void probe_table(ul_out *o, const json_t *m)
 {
     const json_t *p;
     size_t i, rows = 0;
-    ul_out_printf(o, "<h3>Under each attack</h3><p class=\"dim\">Share of answers ranked first, and said, by this model, the original and the "
-                     "anchor; what of those who stay is left after the attack.</p>\n");
+    ul_out_printf(o,
+                  "<h3>Under each attack</h3><p class=\"dim\">Share of answers ranked first, and said, by this model, "
+                  "the original and the anchor; what of those who stay is left after the attack; under each its "
+                  "interval. Chance, where it is the anchor, and seconds have none.</p>\n");
     ul_page_table(o, "attack|<counts as|model|original|anchor|says:/model|original|anchor|stays|seconds");
     UL_EACH(ul_page_in(m, "probes", NULL), i, p)
     {
@@ -146,9 +159,9 @@ static void probe_table(ul_out *o, const json_t *m)
                       : !strcmp(role, "accuses")    ? "can only accuse"
                                                     : "printed only",
                       false);
-        for (int k = 0; k < 3; k++) ul_page_cell(o, ul_page_num(p, "K1", key[k]));
-        for (int k = 0; k < 3; k++) ul_page_cell(o, ul_page_num(p, "said", key[k]));
-        ul_page_cell(o, ul_page_num(p, "K1_retain", "model"));
+        for (int k = 0; k < 3; k++) ul_page_cell_value(o, ul_page_in(p, "K1", NULL), key[k]);
+        for (int k = 0; k < 3; k++) ul_page_cell_value(o, ul_page_in(p, "said", NULL), key[k]);
+        ul_page_cell_value(o, ul_page_in(p, "K1_retain", NULL), "model");
         ul_out_printf(o, "<td>%.1f</td>", ul_page_num(p, "seconds", NULL));
     }
     ul_page_table_end(o);
@@ -188,7 +201,7 @@ static void knowledge_table(ul_out *o, const json_t *m)
             if (rows++) ul_page_row(o);
             ul_page_words(o, k ? "" : set[s][1], false);
             ul_page_words(o, measure[k][1], false);
-            for (int w = 0; w < 3; w++) ul_page_cell(o, ul_page_num(ul_page_in(m, who[w], set[s][0]), measure[k][0], NULL));
+            for (int w = 0; w < 3; w++) ul_page_cell_value(o, ul_page_in(m, who[w], set[s][0]), measure[k][0]);
         }
     }
     ul_page_table_end(o);
@@ -206,7 +219,7 @@ static void unmeasured(ul_out *o, const json_t *m)
 static void plain_text(ul_out *o, const json_t *m, const char *before, const char *after)
 {
     const json_t *x = ul_page_in(m, "evidence", "utility_text");
-    if (json_is_object(x)) ul_page_put(o, before, ul_page_num(x, "value", NULL), after);
+    if (json_is_object(x)) ul_page_interval(o, before, x, after);
     else ul_out_printf(o, "%snot measured%s", before, after);
 }
 
@@ -223,10 +236,11 @@ static void held(ul_out *o, const json_t *m)
     ul_page_interval(o, "", ul_page_in(e, "control_leak", NULL), "");
     if (json_is_object(p)) {
         ul_out_printf(o, " of what the original knows (probability of the forget answers, true and wrong: ");
-        ul_page_put(o, "", ul_page_num(p, "control", "true"), " and ");
-        ul_page_put(o, "", ul_page_num(p, "control", "wrong"), "; the original's ");
-        ul_page_put(o, "", ul_page_num(p, "original", "true"), " and ");
-        ul_page_put(o, "", ul_page_num(p, "original", "wrong"), "; phantoms also catch one that knows and does not say)");
+        const json_t *r = ul_page_in(p, "control", NULL), *before = ul_page_in(p, "original", NULL);
+        ul_page_value(o, "", r, "true", " and ");
+        ul_page_value(o, "", r, "wrong", "; the original's ");
+        ul_page_value(o, "", before, "true", " and ");
+        ul_page_value(o, "", before, "wrong", "; phantoms also catch one that knows and does not say)");
     } else {
         ul_out_printf(o, " more than it should");
     }
@@ -270,17 +284,17 @@ static void overview(ul_out *o, const json_t *report)
         ul_page_interval(o, "<td>", ul_page_in(m, "evidence", "s"), "</td>");
         ul_page_cell(o, ul_report_left(m));
         for (int c = 0; c < 3; c++) {
-            double rho = NAN;
+            const json_t *rho = NULL;
             UL_EACH(ul_page_in(m, "probes", NULL), k, p)
             {
-                if (!strcmp(ul_page_text(p, "id"), core[c])) rho = ul_page_num(ul_page_in(p, "rho", NULL), "value", NULL);
+                if (!strcmp(ul_page_text(p, "id"), core[c])) rho = ul_page_in(p, "rho", NULL);
             }
-            ul_page_cell(o, rho);
+            ul_page_cell_bound(o, rho);
         }
-        ul_page_cell(o, ul_page_num(ul_page_in(m, "evidence", "depth"), "value", NULL));
-        ul_page_cell(o, ul_page_num(ul_page_in(m, "evidence", "inverse"), "value", NULL));
-        ul_page_cell(o, ul_page_num(ul_page_in(m, "evidence", "utility_K1"), "value", NULL));
-        ul_page_cell(o, ul_page_num(ul_page_in(m, "evidence", "utility_said"), "value", NULL));
+        ul_page_cell_bound(o, ul_page_in(m, "evidence", "depth"));
+        ul_page_cell_bound(o, ul_page_in(m, "evidence", "inverse"));
+        ul_page_cell_bound(o, ul_page_in(m, "evidence", "utility_K1"));
+        ul_page_cell_bound(o, ul_page_in(m, "evidence", "utility_said"));
     }
     ul_page_table_end(o);
     ul_out_printf(o, "</section>\n");
@@ -410,9 +424,10 @@ static void md_model(ul_out *o, const json_t *m)
             ul_page_interval(o, " ", ul_page_in(p, "rho", NULL), " |");
         else
             ul_out_printf(o, " %s |", ul_page_text(p, "why_not"));
-        ul_page_put(o, " ", ul_page_num(p, "K1", "model"), " |");
-        ul_page_put(o, " ", ul_page_num(p, "K1", "original"), " |");
-        ul_page_put(o, " ", ul_page_num(p, "K1", "anchor"), " |\n");
+        const json_t *k = ul_page_in(p, "K1", NULL);
+        ul_page_value(o, " ", k, "model", " |");
+        ul_page_value(o, " ", k, "original", " |");
+        ul_page_value(o, " ", k, "anchor", " |\n");
     }
     ul_page_interval(o, "| own head below the last layer | ", ul_page_in(m, "evidence", "depth"), " | | | |\n");
     ul_page_interval(o, "| true answer ranked last (inv) | ", ul_page_in(m, "evidence", "inverse"), " | | | |\n");

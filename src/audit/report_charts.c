@@ -58,6 +58,8 @@ static void relearning(ul_out *o, const json_t *curve, ul_line line)
     for (size_t i = 0; i < n; i++) {
         x[i] = ul_page_at(json_array_get(curve, i), 0) / (last > 0 ? last : 1);
         y[i] = ul_page_at(json_array_get(curve, i), 1);
+        const json_t *point = json_array_get(curve, i); /* whiskers side by side */
+        ul_page_whisker(o, x[i] + 0.015 * ((int)line - 1), ul_page_at(point, 3), ul_page_at(point, 4), line);
     }
     ul_page_line(o, x, y, n, line);
 }
@@ -74,7 +76,8 @@ void ul_chart_curves(ul_out *o, const json_t *m)
         char last[32];
         if (n < 2) continue;
         if (!begun) {
-            ul_out_printf(o, "<h3>Relearning</h3><p class=\"dim\">Share of forget answers ranked first, over the steps of each attack. ");
+            ul_out_printf(o, "<h3>Relearning</h3><p class=\"dim\">Share of forget answers ranked first, over the steps "
+                             "of each attack, with its interval. ");
             keys(o, m);
             ul_out_printf(o, "</p>\n<div class=\"cards\">\n");
             begun = true;
@@ -105,10 +108,15 @@ void ul_chart_depth(ul_out *o, const json_t *m)
         ul_out_printf(o, "<td>%.0f</td>", ul_page_num(l, "layer", NULL));
         for (int k = 0; k < UL_N_LINE; k++) {
             const double x = ul_page_num(l, who[k], NULL);
-            if (isfinite(x))
-                ul_out_printf(o, "<td class=\"heat\" style=\"background:rgba(var(--heat),%.2f)\">%.2f</td>", 0.45 * x, x);
-            else
+            double lo, hi;
+            if (!isfinite(x)) {
                 ul_out_printf(o, "<td class=\"heat\">–</td>");
+                continue;
+            }
+            (void)ul_page_within(l, who[k], &lo, &hi);
+            ul_out_printf(o, "<td class=\"heat\" style=\"background:rgba(var(--heat),%.2f)\">%.2f", 0.45 * x, x);
+            ul_page_small(o, lo, hi);
+            ul_out_printf(o, "</td>");
         }
     }
     ul_page_table_end(o);
@@ -126,33 +134,61 @@ static const json_t *probe(const json_t *m, const char *id)
     return NULL;
 }
 
+enum { N_FORMAT = 5 };
+
+/* One model's K1 in one format; `as`: its key there. */
+static const json_t *rung(const json_t *m, const json_t *p, int line, const char **as)
+{
+    *as = p ? line == UL_LINE_CONTROL ? "anchor" : who[line] : "K1_first";
+    return p ? ul_page_in(p, "K1", NULL) : ul_page_in(m, who[line], "forget");
+}
+
 /* K1 in each format, from full precision down: a ladder needs two steps. */
 void ul_chart_ladder(ul_out *o, const json_t *m)
 {
-    static const char *const format[] = {"", "int8", "nf4", "fp4", "rtn4"}, *const as[] = {"full", "int8", "NF4", "FP4", "int4"};
-    const char *name[5];
-    double y[UL_N_LINE][5], x[5];
+    static const char *const format[N_FORMAT] = {"", "int8", "nf4", "fp4", "rtn4"},
+                             *const as[N_FORMAT] = {"full", "int8", "NF4", "FP4", "int4"};
+    const char *name[N_FORMAT];
+    const json_t *step[N_FORMAT];
     size_t n = 0;
-    for (size_t f = 0; f < 5; f++) {
-        const json_t *p = f ? probe(m, format[f]) : NULL;
-        if (f && !p) continue;
-        for (int k = 0; k < UL_N_LINE; k++)
-            y[k][n] = f ? ul_page_num(p, "K1", k == UL_LINE_CONTROL ? "anchor" : who[k])
-                        : ul_page_num(ul_page_in(m, who[k], "forget"), "K1_first", NULL);
-        name[n++] = as[f];
+    for (size_t f = 0; f < N_FORMAT; f++) {
+        step[n] = f ? probe(m, format[f]) : NULL;
+        if (!f || step[n]) name[n++] = as[f];
     }
     if (n < 2) return;
-    ul_out_printf(o, "<h3>Quantisation ladder</h3><p class=\"dim\">Share of forget answers ranked first in coarser and coarser number "
-                     "formats. A rise accuses; that nothing rises proves nothing. ");
+    ul_out_printf(o, "<h3>Quantisation ladder</h3><p class=\"dim\">Share of forget answers ranked first in coarser and "
+                     "coarser number formats, with its interval. A rise accuses; that nothing rises proves nothing. ");
     keys(o, m);
     ul_out_printf(o, "</p>\n<div class=\"cards\"><div class=\"card\">");
-    ul_page_plot(o, "knowledge in each number format", "", "ranked first", "", "", "0", "1");
-    for (size_t i = 0; i < n; i++) {
-        x[i] = 0.06 + 0.88 * (double)i / (double)(n - 1);
-        ul_out_printf(o, "<text x=\"%.1f\" y=\"166\" text-anchor=\"middle\">%s</text>", ul_page_x(x[i]), name[i]);
+    ul_page_plot(o, "knowledge in each number format; the numbers stand in the table beside it", "", "ranked first",
+                 "", "", "0", "1");
+    for (size_t i = 0; i < n; i++)
+        ul_out_printf(o, "<text x=\"%.1f\" y=\"166\" text-anchor=\"middle\">%s</text>",
+                      ul_page_x(0.06 + 0.88 * (double)i / (double)(n - 1)), name[i]);
+    for (int k = UL_N_LINE; k-- > 0;) {
+        double x[N_FORMAT], y[N_FORMAT], lo, hi;
+        for (size_t i = 0; i < n; i++) { /* whiskers side by side */
+            const char *key;
+            const json_t *of = rung(m, step[i], k, &key);
+            x[i] = 0.06 + 0.88 * (double)i / (double)(n - 1);
+            y[i] = ul_page_num(of, key, NULL);
+            if (ul_page_within(of, key, &lo, &hi)) ul_page_whisker(o, x[i] + 0.025 * (k - 1), lo, hi, (ul_line)k);
+        }
+        ul_page_line(o, x, y, n, (ul_line)k);
     }
-    for (int k = UL_N_LINE; k-- > 0;) ul_page_line(o, x, y[k], n, (ul_line)k);
     ul_page_plot_end(o);
+    ul_out_printf(o, "</div><div class=\"card\">");
+    ul_page_table(o, "format|model|original|anchor");
+    for (size_t i = 0; i < n; i++) {
+        if (i) ul_page_row(o);
+        ul_page_words(o, name[i], false);
+        for (int k = 0; k < UL_N_LINE; k++) {
+            const char *key;
+            const json_t *of = rung(m, step[i], k, &key);
+            ul_page_cell_value(o, of, key);
+        }
+    }
+    ul_page_table_end(o);
     ul_out_printf(o, "</div></div>\n");
 }
 
@@ -184,9 +220,10 @@ void ul_chart_membership(ul_out *o, const json_t *m)
         ul_page_plot(o, "ROC curves", "false alarms", "members found", "0", "1", "0", "1");
         for (int k = UL_N_LINE; k-- > 0;) roc(o, ul_page_in(s, "roc", who[k]), (ul_line)k);
         ul_page_plot_end(o);
-        ul_page_put(o, "<p>AUC: model ", ul_page_num(s, "auc", "model"), ", ");
-        ul_page_put(o, "original ", ul_page_num(s, "auc", "original"), ", ");
-        ul_page_put(o, "control ", ul_page_num(s, "auc", "control"), ".");
+        const json_t *auc = ul_page_in(s, "auc", NULL);
+        ul_page_value(o, "<p>AUC: model ", auc, "model", ", ");
+        ul_page_value(o, "original ", auc, "original", ", ");
+        ul_page_value(o, "control ", auc, "control", ".");
         ul_page_interval(o, " Model - control: ", ul_page_in(s, "beyond_control", NULL), "</p></div>\n");
     }
     ul_out_printf(o, "</div>\n");
@@ -248,7 +285,10 @@ void ul_chart_pareto(ul_out *o, const json_t *models)
                       x, y, best ? "8.5" : "6.5", best ? "d" : "dim", x, y + 3.2, i + 1);
     }
     ul_page_plot_end(o);
-    ul_out_printf(o, "</div><div class=\"card\"><p class=\"dim\">Upper left is best. Large dots: nobody else forgets more and keeps more (Pareto).</p><p>");
+    ul_out_printf(o,
+                  "</div><div class=\"card\"><p class=\"dim\">Upper left is best. Large dots: nobody else forgets more "
+                  "and keeps more (Pareto). A largest and a smallest of several numbers: the intervals stand with "
+                  "each of these.</p><p>");
     UL_EACH(models, i, m)
     {
         ul_out_printf(o, "%s<b>%zu</b> ", i ? "<br>" : "", i + 1);

@@ -52,6 +52,9 @@ ratio=$(cat original.perplexity control.perplexity | awk '{x[NR] = $2} END {prin
 run 0 audit --model world/control $common --text world/data/text.jsonl --profile quick --out text
 got=$(grep -A 3 '"utility_text": {' text/report.json | sed -n 's/.*"value": \([0-9.]*\).*/\1/p' | awk '{printf "%.3f", $1}')
 [ "$ratio" = "$got" ] || fail "plain text keeps $got of its probability, the perplexities say $ratio"
+grep -A 5 '"utility_text": {' text/report.json | tr -d ' ",' |
+    awk -F: '{x[$1] = $2} END {exit !(x["lower"] < x["value"] && x["value"] < x["upper"])}' ||
+    fail 'the probability of plain text has no interval'
 if ! grep -q '"path": "world/data/text.jsonl"' text/manifest.json; then fail "the manifest does not name the text"; fi
 # shellcheck disable=SC2086
 run 3 audit --model world/control $common --text forget.jsonl --out c

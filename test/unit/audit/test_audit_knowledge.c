@@ -180,7 +180,58 @@ static void recoveries(void **state)
     assert_true(e.leak.lo > 0.5);
 }
 
-/* ---- membership ------------------------------------------------------------------------------------------------------ */
+/* The interval of a printed mean is the bound of what is decided from the same column; another column has none. */
+static void intervals(void **state)
+{
+    ul_record r[12];
+    static const char *const wrong[] = {"a", "b"};
+    const ul_records set = rows_of(r, 12, 2, 12);
+    ul_args rule, attack;
+    double rep[2000];
+    static ul_evidence e;
+    (void)state;
+    for (int i = 0; i < 12; i++) r[i].wrong = wrong, r[i].n_wrong = 2;
+    ul_args_default(ul_rule_params, &rule);
+    ul_args_default(ul_attack_params, &attack);
+    const ul_audit a = {.ctx = ctx, .arena = ul_ctx_arena(ctx), .rule = &rule, .attack = &attack, .seed = 7,
+                        .forget = &set, .retain = &set};
+    ul_battery u = battery(tv_u, tv_ua), o = battery(tv_o, tv_oa), c = battery(tv_r, tv_ra);
+    UL_OK_IN(ctx, ul_evidence_collect(&a, &u, &o, &c, &e));
+    UL_OK_IN(ctx, ul_battery_intervals(&a, &u));
+    UL_OK_IN(ctx, ul_battery_intervals(&a, &o));
+    const ul_mean_bounds *known = ul_battery_bounds(&o, tv_o), *attacked = ul_battery_bounds(&u, tv_ua);
+    assert_true(known && attacked && ul_battery_bounds(&u, u.depth[1]));
+    assert_null(ul_battery_bounds(&u, tv_ra));
+    assert_null(ul_battery_bounds(&u, NULL));
+    assert_true(known->lo == e.known.lo && known->hi == e.known.hi);
+    for (uint32_t k = 0; k < 2000; k++) { /* six people of two rows each */
+        int64_t draw[6];
+        ul_resample(7, 0, k, 6, draw);
+        rep[k] = 0;
+        for (int i = 0; i < 6; i++) rep[k] += tv_ua[2 * draw[i]] + tv_ua[2 * draw[i] + 1];
+        rep[k] /= 12;
+    }
+    ul_sort(rep, 2000);
+    assert_true(fabs(attacked->lo - ul_quantile(rep, 2000, 0.05)) < 1e-15);
+    assert_true(fabs(attacked->hi - ul_quantile(rep, 2000, 0.95)) < 1e-15);
+    assert_true(attacked->lo < ul_mean(tv_ua, 12) && attacked->hi > ul_mean(tv_ua, 12));
+    /* and they stand in the report */
+    const ul_audited x = {.name = "u", .u = &u, .evidence = e, .verdict = {.clause = ""}};
+    json_t *j = NULL, *lo;
+    for (int i = 0; i < 12; i++) r[i].prompt = "?", r[i].answer = "!";
+    static const char *const answer[12] = {"", "", "", "", "", "", "", "", "", "", "", ""};
+    u.forget.answer = o.forget.answer = c.forget.answer = answer;
+    assert_non_null(j = ul_audit_json(&a, &x, &o, &c));
+    lo = json_object_get(json_array_get(json_object_get(j, "depth"), 0), "intervals");
+    lo = json_array_get(json_object_get(lo, "model"), 0);
+    assert_true(json_number_value(lo) == attacked->lo);
+    const json_t *of = json_object_get(json_object_get(json_object_get(j, "original"), "forget"), "intervals");
+    assert_true(json_number_value(json_array_get(json_object_get(of, "K1_first"), 1)) == known->hi);
+    assert_null(json_object_get(json_object_get(json_object_get(j, "control"), "forget"), "intervals"));
+    json_decref(j);
+}
+
+/* ---- membership ------------------------------------------------------------------------------------------------ */
 /* Against ul_auc, with ties; the control in the model's place gives exactly no difference; curves end where they must. */
 static void membership(void **state)
 {
@@ -207,6 +258,9 @@ static void membership(void **state)
         assert_true(fabs(found.auc[0][m ? 2 : 0] - ul_auc(y, M, x, N)) < 1e-15);
     }
     assert_true(found.compared && found.farthest > 0.1 && found.beyond[0].lo < found.beyond[0].value && found.beyond[0].hi > found.beyond[0].value);
+    for (int k = 0; k < 3; k++) /* each has its interval */
+        assert_true(found.auc_lo[0][k] < found.auc[0][k] && found.auc[0][k] < found.auc_hi[0][k]);
+    assert_true(found.auc_lo[0][0] == found.auc_lo[0][1] && found.auc_lo[0][0] > found.auc_lo[0][2]);
     UL_OK_IN(ctx, ul_mia_compare(&a, &b[1], &b[0], &b[1], &found));
     assert_true(found.farthest == 0 && found.beyond[3].value == 0);
     json_t *curve = ul_mia_roc(&a, &b[0], 0);
@@ -237,7 +291,8 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(membership), cmocka_unit_test(refusals), cmocka_unit_test(ranks), cmocka_unit_test(words), cmocka_unit_test(options),
-                                       cmocka_unit_test(halves), cmocka_unit_test(recoveries)};
+                                       cmocka_unit_test(halves), cmocka_unit_test(recoveries),
+                                       cmocka_unit_test(intervals)};
     ctx = ul_test_ctx();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     ul_ctx_free(ctx);

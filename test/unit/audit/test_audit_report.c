@@ -14,6 +14,17 @@ static json_t *bound(double x)
     return json_pack("{s:f, s:f, s:f, s:f, s:f}", "value", x, "lower", x - 0.08, "upper", x + 0.07, "lower_m", x - 0.1, "upper_m", x + 0.1);
 }
 
+/* Every number with an interval, as audit_json.c writes them. */
+static json_t *within(json_t *object)
+{
+    const char *key;
+    json_t *v, *all = json_object();
+    json_object_foreach(object, key, v) if (json_is_real(v))
+        json_object_set_new(all, key, json_pack("[f, f]", json_real_value(v) - 0.11, json_real_value(v) + 0.12));
+    json_object_set_new(object, "intervals", all);
+    return object;
+}
+
 static json_t *three(double a, double b, double c)
 {
     return json_pack("{s:f, s:f, s:f}", "model", a, "original", b, c < 0 ? "none" : "control", c);
@@ -21,8 +32,8 @@ static json_t *three(double a, double b, double c)
 
 static json_t *knowledge(double x)
 {
-    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "rows", 200, "K1_first", x, "last", 0.1, "K5_said", x, "K2_preference", x,
-                     "K3_extraction", x, "K4_prob", x, "refuses", 0.0);
+    return within(json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "rows", 200, "K1_first", x, "last", 0.1,
+                            "K5_said", x, "K2_preference", x, "K3_extraction", x, "K4_prob", x, "refuses", 0.0));
 }
 
 static json_t *battery(double x)
@@ -42,13 +53,16 @@ static json_t *probes(double rho)
         json_t *x = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:f, s:o, s:o}", "id", p[i].id, "title", p[i].title, "shows",
                               p[i].shows, "role", role[p[i].donor ? UL_SHOWN : p[i].role], "expression", p[i].expression, "ran", true,
                               "informative", informative, "why_not", informative ? "" : "the original and the anchor are too close",
-                              "seconds", 0.3 * i, "K1", json_pack("{s:f, s:f, s:f}", "model", 0.4, "original", 0.9, "anchor", 0.2),
-                              "K1_retain", three(0.9, 0.9, 0.9));
+                              "seconds", 0.3 * i, "K1",
+                              within(json_pack("{s:f, s:f, s:f}", "model", 0.4, "original", 0.9, "anchor", 0.2)),
+                              "K1_retain", within(three(0.9, 0.9, 0.9)));
         if (informative) json_object_set_new(x, "rho", bound(rho + 0.01 * i));
         if (p[i].expression) json_object_set_new(x, "said", json_pack("{s:f, s:f, s:f}", "model", 0.1, "original", 0.9, "anchor", 0.05));
         if (!strcmp(p[i].id, "w1") || !strcmp(p[i].id, "unlock"))
-            json_object_set_new(x, "curves", json_pack("{s:[[i,f],[i,f],[i,f]], s:[[i,f],[i,f]], s:[[i,f],[i,f]]}", "model", 0, 0.3, 40, 0.7,
-                                                       80, 0.9, "original", 0, 1.0, 80, 0.95, "control", 0, 0.2, 80, 0.22));
+            json_object_set_new(x, "curves",
+                                json_pack("{s:[[i,f],[i,f,n,f,f],[i,f]], s:[[i,f],[i,f]], s:[[i,f],[i,f]]}", "model", 0,
+                                          0.3, 40, 0.7, 0.6, 0.8, 80, 0.9, "original", 0, 1.0, 80, 0.95, "control", 0,
+                                          0.2, 80, 0.22));
         json_array_append_new(list, x);
     }
     return list;
@@ -60,7 +74,8 @@ static json_t *membership(void)
     for (int i = 0; i < UL_N_MIA; i++)
         json_array_append_new(
             scores, json_pack("{s:s, s:o, s:o, s:{s:[[f,f],[f,f],[f,f]], s:[[f,f],[f,f]], s:[[f,f],[f,f]]}}", "title", ul_mia_title(i), "auc",
-                              three(0.7, 0.95, 0.5), "beyond_control", bound(0.2), "roc", "model", 0.0, 0.0, 0.2, 0.6, 1.0, 1.0, "original",
+                              within(three(0.7, 0.95, 0.5)), "beyond_control", bound(0.2), "roc", "model", 0.0, 0.0,
+                              0.2, 0.6, 1.0, 1.0, "original",
                               0.0, 0.9, 1.0, 1.0, "control", 0.0, 0.0, 1.0, 1.0));
     return json_pack("{s:s, s:f, s:o}", "others", "phantoms", "farthest", 0.27, "scores", scores);
 }
@@ -76,6 +91,7 @@ static json_t *model(const char *name, const char *verdict, double s, double rho
                           "few entities", "outcome", "fail", "outcome_why", "removal was declared", "evidence", e, "probes", probes(rho), "depth",
                           "layer", 1, "model", 0.5, "original", 0.8, "control", 0.2, "layer", 2, "model", 1.0, "original", 1.0, "control",
                           "model", battery(0.3), "original", battery(1), "control", battery(0.2), "membership", membership());
+    within(json_array_get(json_object_get(j, "depth"), 0));
     json_object_set_new(j, "withheld", json_string("\"removed\" cannot be had: 3 < 10"));
     json_object_set_new(j, "answers", json_pack("[{s:s, s:s, s:s, s:s, s:s}]", "question", "who <script>alert(1)</script> & \"he\"?", "truth",
                                                 "averyveryverylongwordwithoutanyspacewhichmustbebrokensomewhereoritoverflowsthepage", "original", "a",
@@ -118,12 +134,27 @@ static void written(void **state)
         if (strstr(page, never[i])) fail_msg("the page has \"%s\": %.60s", never[i], strstr(page, never[i]));
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (!strstr(page, always[i])) fail_msg("the page lacks \"%s\"", always[i]);
+    /* every number with its interval: tile, attack, what stays, what it knows, depth, ladder, AUC */
+    static const char *const interval[] = {
+        "comes back, fine-tuned",
+        "<td>0.40<small>[0.29, 0.52]</small></td>",
+        "<td>0.90<small>[0.79, 1.02]</small></td>",
+        "0.97<small>[0.86, 1.09]</small>",
+        "0.50<small>[0.39, 0.62]</small>",
+        "AUC: model 0.70 [0.59, 0.82], original 0.95 [0.84, 1.07], control 0.50 [0.39, 0.62]",
+        "<td>0.82<small>[0.74, 0.89]</small>",
+        "h5m-2.5 0V"};
+    for (size_t i = 0; i < sizeof interval / sizeof *interval; i++)
+        if (!strstr(page, interval[i])) fail_msg("the page lacks \"%s\"", interval[i]);
+    const char *tile = strstr(page, "comes back, ");
+    const char *end = tile ? strchr(tile, '<') : NULL;
+    assert_true(end && end[-1] == ']');
     const char *md = read_all("report.md");
     assert_non_null(strstr(md, "| idk | **suppressed** |"));
     assert_non_null(strstr(md, "cannot be had: 3 < 10.\n"));
     assert_null(strstr(md, "nan"));
     /* what was not measured is not 1 */
-    assert_non_null(strstr(md, "plain text 1.00\n"));
+    assert_non_null(strstr(md, "plain text 1.00 [0.92, 1.07]\n"));
     assert_non_null(strstr(md, "plain text not measured\n"));
     assert_non_null(strstr(read_all("report.html"), "Plain text, probability of a token: not measured."));
 }
