@@ -46,7 +46,7 @@ static inline void tiny_text(tiny_work *w)
 static inline void tiny_work_open_as(tiny_work *w, const ul_config *config, const ul_procedure *p, const tiny_how *how)
 {
     tiny_open(&w->t, config, how, NULL, NULL);
-    if (p) ul_args_default(p->method.params, &w->args);
+    if (p) ul_method_args(&p->method, true, &w->args);
     ul_buf_init(&w->report, w->t.ctx, 1 << 16);
     w->work = (ul_work){.ctx = w->t.ctx, .arena = ul_ctx_arena(w->t.ctx), .id = "test", .args = &w->args, .model = w->t.model,
                         .recipe = &w->t.recipe, .forget = w->t.docs[UL_FORGET], .retain = w->t.docs[UL_RETAIN],

@@ -21,7 +21,9 @@ foreach(f IN LISTS cli_tests)
 endforeach()
 
 # The browser's half of the report's test is a script beside the checkers.
-target_compile_definitions(test_audit_report PRIVATE UL_SOURCE="${PROJECT_SOURCE_DIR}")
+foreach(t test_audit_report test_defaults)
+    target_compile_definitions(${t} PRIVATE UL_SOURCE="${PROJECT_SOURCE_DIR}")
+endforeach()
 
 # The micro-kernels of AVX-512 and AMX with their instructions emulated: test_bits runs them on machines that have neither.
 # Not under sanitizers: compiling them instrumented takes many minutes.

@@ -39,6 +39,7 @@ static inline ul_args *wrap_with(wrapped *w, const char *id, const ul_wrapper *w
     const int n = w->t.run.options.n_wrap++;
     assert_true(n < MOST_WRAP);
     if (wrapper->params) ul_args_default(wrapper->params, &w->args[n]);
+    ul_args_values(&w->args[n], wrapper->small);
     w->wrap[n] = (ul_wrapping){id, wrapper, &w->args[n], NULL};
     return &w->args[n];
 }

@@ -92,6 +92,7 @@ typedef struct {
     const double *kl;    /* [n] KL(reference || model) at these rows, nats                                     */
     double *dlogp;       /* [n] out, zeroed by the caller: d loss / d logp                                     */
     double *dkl;         /* [n] out, zeroed by the caller: d loss / d kl                                       */
+    double n_place;      /* places that predict a token, those of the prompt too: the document's tokens but one  */
     double n_tok, n_seq; /* denominators: scored tokens and documents of this side in the whole step           */
     const double *ce;    /* [n] cross-entropy under the soft target of the row, nats                           */
     double *dce;         /* [n] out, zeroed by the caller: d loss / d ce                                       */
@@ -110,6 +111,14 @@ typedef struct {
     double progress;     /* steps done / steps of the run, in [0, 1)                                            */
     double constraint;   /* out: the document's part of what the multiplier weighs                             */
 } ul_side;
+
+/* What a published program does that is not what the paper says (or, where the default follows the program, the paper:
+ * its name is then "paper"): values, as `small` below has them, that --match NAME takes where the user gives none. */
+typedef struct {
+    const char *name, *what; /* what: is different there, for a person */
+    const char *const *set;  /* NULL: nothing */
+    bool micro_means; /* means within each micro-batch, divergences over every position, prompts and padding too */
+} ul_match;
 
 typedef struct {
     const char *title, *paper, *note; /* note: what the method does and where it is known to fail, one or two lines */
@@ -130,13 +139,13 @@ typedef struct {
     /* The multiplier after a step whose constraint came to this, `epoch` epochs into the run; < 0: the first one. */
     double (*dual)(const ul_args *, double dual, double constraint, double epoch);
     double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain); /* NULL: a procedure (procedure.h) */
-    /* Defaults of the run that this method brings along, key and value in turn, NULL at the end: they hold where the
-     * user gives none. lr_scale: of the learning rate of small models (ul_recipe_lr_for); 0 is 1. */
-    const char *const *recipe;
-    /* The same of small models (ul_recipe_small), over `recipe`; a key that begins with "." is a parameter of the
-     * method's own. */
-    const char *const *small;
+    /* What the method brings along where the user gives nothing: key and value in turn, NULL at the end; a key that
+     * begins with "." is a parameter of the method's own. `recipe`: the paper's run. `small`: in its place, of models
+     * whose defaults are ours (ul_recipe_small); NULL: `recipe` serves them too, UL_RUN_DEFAULTS: the run's own table
+     * does. lr_scale: of the learning rate of small models (ul_recipe_lr_for); 0 is 1. */
+    const char *const *recipe, *const *small;
     double lr_scale;
+    const ul_match *matches; /* ends with a name of NULL */
 } ul_method;
 
 /* The registry: one file src/method/<id>.c each. */
@@ -147,5 +156,10 @@ typedef struct {
 UL_API const ul_method_entry *ul_methods(int *n);
 UL_API const ul_method *ul_method_find(const char *id); /* NULL when unknown */
 UL_API const char *ul_method_nearest(const char *id);   /* for did-you-mean; NULL when nothing is near */
+/* A list of values for the fields above. */
+#define UL_VALUES(...)  ((const char *const[]){__VA_ARGS__, NULL})
+#define UL_RUN_DEFAULTS ((const char *const[]){NULL})
+/* The method's own parameters where nobody has said anything: its table's, for small models `small` over them. */
+UL_API void ul_method_args(const ul_method *m, bool small, ul_args *out);
 
 #endif

@@ -36,7 +36,7 @@ typedef struct {
     const char *id;
     const ul_wrapper *wrapper;
     ul_args args;
-    bool named;
+    bool named, set[UL_MAX_PARAM]; /* set: given by the caller */
 } ul_job_wrapper;
 
 struct ul_job {
@@ -53,6 +53,7 @@ struct ul_job {
     bool method_set[UL_MAX_PARAM]; /* of them, given by the caller */
     ul_job_wrapper wrap[UL_MAX_WRAP]; /* in the order of --wrap, once ul_training_wrappers has read it */
     int n_wrap;
+    bool micro_means;          /* what --match names has its means within micro-batches */
     const char *pending_owner; /* METHOD of METHOD.PARAMETER keys seen before "method" */
     json_t *result;            /* owned by the job */
     ul_buf text;               /* the same for a person: printed by the program */
@@ -65,8 +66,12 @@ int64_t ul_job_int(const ul_job *job, const char *key);
 bool ul_job_flag(const ul_job *job, const char *key);
 const char *ul_job_text(const ul_job *job, const char *key); /* NULL when empty */
 bool ul_job_given(const ul_job *job, const char *key);
-/* The method's defaults for small models, where the caller has given nothing. */
-ul_status ul_job_small(ul_job *job) UL_MUST;
+/* The table and place of a key; false when no table has it. */
+bool ul_job_find(const ul_job *job, const char *key, int *table, int *place);
+/* Where the caller has given nothing: what method and wrappers bring along for a model of this size, then what the
+ * program does that --match names (defaults.c). Once method, wrappers and all keys are there. */
+ul_status ul_job_defaults(ul_job *job, bool small) UL_MUST;
+ul_status ul_job_match_known(ul_job *job) UL_MUST; /* UL_E_USAGE: --match names nothing that this run has */
 
 /* ---- a job that calls another one (call.c) ---- */
 typedef struct {
@@ -95,6 +100,7 @@ typedef struct {
 } ul_catalogue_entry;
 bool ul_catalogue_at(int i, ul_catalogue_entry *out);
 bool ul_catalogue_find(const char *id, ul_catalogue_entry *out);
+unsigned ul_catalogue_needs(const ul_method *m); /* at its defaults, of a small or of a large model */
 /* UL_E_USAGE: there is no such method (or wrapper); names the nearest. `where`: what said it, or NULL. */
 ul_status ul_catalogue_unknown(ul_ctx *ctx, const char *where, const char *id, bool wrappers);
 

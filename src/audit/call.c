@@ -31,13 +31,11 @@ ul_status ul_job_pass_method(const ul_job *from, ul_job *to)
     }
     for (int w = 0; w < from->n_wrap; w++) {
         const ul_args *a = &from->wrap[w].args;
-        ul_args usual;
-        if (a->params) ul_args_default(a->params, &usual);
         for (int i = 0; a->params && a->params[i].key; i++) {
-            const bool same = a->num[i] == usual.num[i] && !strcmp(a->text[i] ? a->text[i] : "", usual.text[i] ? usual.text[i] : "");
+            if (!from->wrap[w].set[i]) continue;
             const char *key = ul_format(to->arena, "%s.%s", from->wrap[w].id, a->params[i].key);
             UL_NEED(key);
-            if (!same) UL_TRY(set(to, key, a, i));
+            UL_TRY(set(to, key, a, i));
         }
     }
     return UL_OK;

@@ -30,6 +30,17 @@ bool ul_catalogue_find(const char *id, ul_catalogue_entry *out)
     return false;
 }
 
+unsigned ul_catalogue_needs(const ul_method *m)
+{
+    unsigned needs = 0;
+    ul_args a;
+    for (int small = 0; small < 2; small++) {
+        ul_method_args(m, small, &a);
+        needs |= ul_method_needs(m, &a);
+    }
+    return needs;
+}
+
 static const char *nearest(const char *id)
 {
     enum { MAX = 160 };

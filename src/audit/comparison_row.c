@@ -222,11 +222,9 @@ static ul_status alternates(ul_comparison *c)
 static ul_status forget(ul_comparison *c, const ul_catalogue_entry *e, json_t *row)
 {
     ul_job *job = NULL;
-    ul_args args;
     const char *out = ul_comparison_path(c, e->id, NULL);
     UL_NEED(out);
-    ul_args_default(e->method->params, &args);
-    const unsigned needs = ul_method_needs(e->method, &args);
+    const unsigned needs = ul_catalogue_needs(e->method);
     const bool retain = needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL), own = needs & UL_NEED_ALT_OWN;
     if (own) UL_TRY(alternates(c));
     const ul_setting s[] = {{"model", c->model}, {"forget", c->forget}, {"retain", retain ? c->retain : NULL}, {"method", e->id},

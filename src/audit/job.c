@@ -65,8 +65,7 @@ void ul_job_free(ul_job *job)
     ul_arena_free(job->arena);
 }
 
-/* The table and place of a key; false when no table has it. */
-static bool find_key(const ul_job *job, const char *key, int *table, int *place)
+bool ul_job_find(const ul_job *job, const char *key, int *table, int *place)
 {
     for (int t = 0; t < UL_JOB_TABLES && job->kind->tables[t]; t++)
         for (int i = 0; job->kind->tables[t][i].key; i++)
@@ -76,16 +75,6 @@ static bool find_key(const ul_job *job, const char *key, int *table, int *place)
                 return true;
             }
     return false;
-}
-
-/* The method's own defaults of the run, where the caller has given none: before the method or after it. */
-static ul_status set_recipe(ul_job *job, const ul_method *m)
-{
-    int t, i;
-    for (const char *const *r = m->recipe; r && *r; r += 2)
-        if (find_key(job, r[0], &t, &i) && !job->set[t][i])
-            UL_TRY(ul_args_set(job->arena, &job->args[t], NULL, r[0], r[1]));
-    return UL_OK;
 }
 
 static ul_status set_method(ul_job *job, const char *id)
@@ -100,7 +89,7 @@ static ul_status set_method(ul_job *job, const char *id)
     job->guard = e.guard;
     job->method_id = ul_strdup(job->arena, id);
     UL_NEED(job->method_id);
-    return set_recipe(job, e.method);
+    return UL_OK;
 }
 
 /* METHOD.PARAMETER: may come before `method`, but must belong to it; or WRAPPER.PARAMETER. */
@@ -125,20 +114,6 @@ static ul_status set_method_param(ul_job *job, const char *key, const char *dot,
     return UL_OK;
 }
 
-ul_status ul_job_small(ul_job *job)
-{
-    int t, i = 0;
-    for (const char *const *r = job->method->small; r && *r; r += 2) {
-        if (r[0][0] != '.') {
-            if (find_key(job, r[0], &t, &i) && !job->set[t][i]) UL_TRY(ul_args_set(job->arena, &job->args[t], NULL, r[0], r[1]));
-            continue;
-        }
-        for (i = 0; job->method->params[i].key && strcmp(job->method->params[i].key, r[0] + 1); i++) continue;
-        if (!job->method_set[i]) UL_TRY(ul_args_set(job->arena, &job->method_args, job->method_id, r[0] + 1, r[1]));
-    }
-    return UL_OK;
-}
-
 static ul_status unknown_key(ul_job *job, const char *key)
 {
     enum { MAX = UL_JOB_TABLES * UL_MAX_PARAM };
@@ -156,7 +131,7 @@ static ul_status unknown_key(ul_job *job, const char *key)
 ul_status ul_job_set(ul_job *job, const char *key, const char *value)
 {
     int t, i;
-    if (find_key(job, key, &t, &i)) {
+    if (ul_job_find(job, key, &t, &i)) {
         UL_TRY(ul_args_set(job->arena, &job->args[t], NULL, key, value));
         job->set[t][i] = true;
         return UL_OK;
@@ -199,7 +174,7 @@ const char *ul_job_report(ul_job *job)
 double ul_job_num(const ul_job *job, const char *key)
 {
     int t, i;
-    return find_key(job, key, &t, &i) ? job->args[t].num[i] : 0;
+    return ul_job_find(job, key, &t, &i) ? job->args[t].num[i] : 0;
 }
 
 int64_t ul_job_int(const ul_job *job, const char *key)
@@ -215,12 +190,12 @@ bool ul_job_flag(const ul_job *job, const char *key)
 const char *ul_job_text(const ul_job *job, const char *key)
 {
     int t, i;
-    const char *s = find_key(job, key, &t, &i) ? job->args[t].text[i] : NULL;
+    const char *s = ul_job_find(job, key, &t, &i) ? job->args[t].text[i] : NULL;
     return s && *s ? s : NULL;
 }
 
 bool ul_job_given(const ul_job *job, const char *key)
 {
     int t, i;
-    return find_key(job, key, &t, &i) && job->set[t][i];
+    return ul_job_find(job, key, &t, &i) && job->set[t][i];
 }

@@ -15,7 +15,7 @@ static const ul_param params[] = {
     {"cache", UL_TEXT, 0, 0, 0, NULL, "where caches of other runs lie", ""},
     {"out", UL_TEXT, 0, 0, 0, NULL, "where the run would write: its own caches lie there", ""},
     UL_PARAM_WRAP,
-    {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning", "as in `forget`", "none"},
+    {"match", UL_TEXT, 0, 0, 0, NULL, "as in `forget`", "none"},
     {0}};
 
 static ul_status run(ul_job *job)

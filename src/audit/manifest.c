@@ -3,7 +3,7 @@
 #include "audit/audit.h"
 #include <string.h>
 
-/* Keys that never change a number; they stay out of the recipe digest. (With --match open-unlearning the micro-batch does.) */
+/* Keys that never change a number; they stay out of the recipe digest. (With --match the micro-batch may.) */
 static bool is_free(const ul_job *job, const char *key)
 {
     static const char *const names[] = {"threads", "isa", "out", "force", "resume", "checkpoint", "save-every", "cache", "print-plan",

@@ -41,7 +41,8 @@ const ul_param ul_output_params[] = {
      "samples in memory at a time; 0: as many as make 512 to 2048 tokens, by the size of the model. Never changes a number", NULL},
     {"checkpoint", UL_BOOL, 0, 0, 1, NULL, "keep only the inputs of blocks and run each again on the way back: less memory, the same bits", NULL},
     {"save-every", UL_INT, 0, -1, 1e9, "steps", "steps between checkpoints; 0: about every five minutes; -1: never", NULL},
-    {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning", "reproduce the peer's documented normalisations: means within each "
-     "micro-batch, all-position KL, hidden pad ids", "none"},
+    {"match", UL_TEXT, 0, 0, 0, NULL, "compute what a published program does, where the default is the paper's: one "
+     "that `unlearn methods NAME` lists, or with any loss open-unlearning: means within each micro-batch, all-position KL, "
+     "hidden pad ids", "none"},
     {"cache", UL_TEXT, 0, 0, 0, NULL, "where reference log-probs are kept; default: OUT/reference", ""},
     {0}};

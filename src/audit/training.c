@@ -30,11 +30,12 @@ ul_status ul_training_model(ul_training *t)
     ul_job *job = t->job;
     t->dir = ul_job_text(job, "model");
     if (!t->dir) return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --model DIR (a Hugging Face directory)", job->kind->id);
+    UL_TRY(ul_job_match_known(job));
     if (!t->dry) UL_TRY(ul_job_out_name(job, &t->out));
     UL_TRY(ul_manifest_begin(job, &t->manifest));
     UL_TRY(ul_job_backend(job, &t->be));
     UL_TRY(ul_job_model(job, t->be, t->dir, 0, &t->model, &t->tok, t->digest));
-    if (job->method && ul_recipe_small(ul_model_parameters(t->model))) UL_TRY(ul_job_small(job));
+    UL_TRY(ul_job_defaults(job, ul_recipe_small(ul_model_parameters(t->model))));
     UL_TRY(check_blocks(job, t->model));
     UL_TRY(ul_manifest_input(job, &t->manifest, "model", t->dir, t->digest, -1));
     UL_TRY(ul_manifest_side_files(job, &t->manifest, t->dir));
@@ -125,8 +126,7 @@ ul_status ul_training_recipe(ul_training *t)
     ul_recipe_from_args(args, parameters, &t->recipe);
     if (ul_recipe_small(parameters) && job->method && job->method->lr_scale > 0 && ul_job_num(job, "lr") == 0) t->recipe.lr *= job->method->lr_scale;
     t->recipe.steps = ul_recipe_steps(&t->recipe, t->forget_docs->n);
-    const char *match = ul_job_text(job, "match");
-    t->recipe.match_peer = match && !strcmp(match, "open-unlearning");
+    t->recipe.match_peer = job->micro_means;
     const char *train = t->recipe.train;
     if (job->guard) train = "none", parameters = 0;
     if (!strcmp(train, "auto")) UL_NEED(train = ul_method_train(job->arena, job->method, &job->method_args, t->model));
@@ -210,7 +210,8 @@ ul_status ul_training_reference(ul_training *t)
 {
     ul_job *job = t->job;
     if (t->recipe.match_peer && job->method->readings)
-        return ul_fail(job->ctx, UL_E_USAGE, "the peer has no %s: leave out --match open-unlearning", job->method_id);
+        return ul_fail(job->ctx, UL_E_USAGE, "the peer has no %s: leave out --match %s", job->method_id,
+                       ul_job_text(job, "match"));
     if (t->recipe.match_peer && (t->needs & (UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE))) { /* padding differs from batch to batch: no cache can serve */
         t->reference = t->model;                                  /* with its adapters off */
         if (!t->lora || t->needs & UL_NEED_INFORMED_START) {

@@ -27,7 +27,9 @@ ul_status ul_job_wrap_param(ul_job *job, const char *owner, const char *key, con
 {
     ul_job_wrapper *s;
     UL_TRY(slot(job, owner, &s));
-    return ul_args_set(job->arena, &s->args, owner, key, value);
+    UL_TRY(ul_args_set(job->arena, &s->args, owner, key, value));
+    for (int i = 0; s->args.params[i].key; i++) s->set[i] |= !strcmp(s->args.params[i].key, key);
+    return UL_OK;
 }
 
 /* The wrapper becomes number `at` of those in use. */

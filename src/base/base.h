@@ -138,6 +138,9 @@ const char *ul_txt(const ul_args *a, const char *key);
 /* Parse and check one value; UL_E_USAGE with the bounds, or with the nearest key. Text values are copied to `arena`.
  * Messages say "owner.key"; "--key" when owner is NULL (then the key must be there). */
 ul_status ul_args_set(ul_arena *arena, ul_args *a, const char *owner, const char *key, const char *value) UL_MUST;
+/* What a list of defaults says of these parameters: "." and key, value, in turn, NULL at the end; other keys are
+ * another table's. Lists are constants, which a test holds to their tables: nothing to report. */
+void ul_args_values(ul_args *a, const char *const *list);
 /* The nearest of `names` (ends with NULL) by Damerau-Levenshtein distance, or NULL when none is near. */
 const char *ul_nearest(const char *word, const char *const *names);
 /* Whole-string conversions: false on junk, overflow, NaN. */

@@ -125,6 +125,17 @@ ul_status ul_args_set(ul_arena *arena, ul_args *a, const char *owner, const char
     return UL_OK;
 }
 
+void ul_args_values(ul_args *a, const char *const *list)
+{
+    for (const char *const *r = list; r && *r; r += 2) {
+        const int i = r[0][0] == '.' ? find(a, r[0] + 1) : -1;
+        if (i < 0) continue;
+        if (a->params[i].type == UL_TEXT) a->text[i] = r[1];
+        else if (a->params[i].type == UL_BOOL) (void)parse_bool(r[1], &a->num[i]);
+        else (void)ul_parse_real(r[1], &a->num[i]);
+    }
+}
+
 /* Damerau (1964) and Levenshtein (1966), restricted: insert, delete, replace, swap of neighbours, each counts 1. */
 static int distance(const char *a, const char *b)
 {

@@ -70,7 +70,7 @@ static ul_status open_method(bench_data *d, const ul_method *m, const char *dir,
 {
     const ul_bench *b = d->b;
     const ul_docs *const docs[UL_N_SIDE] = {d->docs[UL_FORGET], d->docs[UL_ALT], d->docs[UL_RETAIN]};
-    ul_args_default(m->params, &x->args);
+    ul_method_args(m, ul_recipe_small(ul_model_parameters(d->model)), &x->args);
     x->o = (ul_trainer_options){.model = d->model,
                                 .method = m,
                                 .args = &x->args,
@@ -194,7 +194,7 @@ static ul_status select_directions(bench_data *d)
     ul_buf_init(&report, d->b->ctx, 1 << 16);
     for (int i = 0; i < n && s == UL_OK; i++) {
         if (strcmp(e[i].id, "repselect")) continue;
-        ul_args_default(e[i].procedure->method.params, &args);
+        ul_method_args(&e[i].procedure->method, ul_recipe_small(ul_model_parameters(d->model)), &args);
         ul_work w = {.ctx = d->b->ctx,
                      .arena = d->b->arena,
                      .id = e[i].id,
@@ -280,7 +280,7 @@ static ul_status peak_of(ul_bench *b, const ul_method *m, const char *dir, size_
     ul_status s = ul_backend_open(own.ctx, own.arena, b->be->k->name, b->be->precision, b->be->threads, &own.be);
     if (s == UL_OK) s = open_data(&own, UL_SHAPE_15M, FULL, FULL, &d);
     if (s == UL_OK) {
-        ul_args_default(m->params, &x.args);
+        ul_method_args(m, ul_recipe_small(ul_model_parameters(d.model)), &x.args);
         const char *train = ul_method_train(own.arena, m, &x.args, d.model);
         s = train ? ul_model_select(own.ctx, d.model, train) : UL_E_RESOURCE;
     }

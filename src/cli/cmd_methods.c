@@ -19,24 +19,16 @@ static json_t *param_json(const ul_param *p)
     return o;
 }
 
-/* What a run at the defaults asks for. */
-static unsigned needs_of(const ul_method *m)
-{
-    ul_args a;
-    ul_args_default(m->params, &a);
-    return ul_method_needs(m, &a);
-}
-
 static bool reads_retain(const ul_method *m)
 {
-    return (needs_of(m) & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL)) != 0;
+    return (ul_catalogue_needs(m) & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL)) != 0;
 }
 
 /* Log-probs, final hidden rows or states of the model before the run. */
 static bool reads_reference(const ul_method *m)
 {
     for (int s = 0; s < UL_N_SIDE; s++)
-        if (ul_reference_kind(needs_of(m), s) != UL_REF_NONE) return true;
+        if (ul_reference_kind(ul_catalogue_needs(m), s) != UL_REF_NONE) return true;
     return false;
 }
 
@@ -56,17 +48,53 @@ static json_t *recipe_json(const ul_method *m)
     return o;
 }
 
+static json_t *matches_json(const ul_match *m)
+{
+    json_t *list = json_array();
+    for (; m && m->name; m++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:b}", "name", m->name, "what", m->what, "sets",
+                                              pairs_json(m->set), "micro_means", (int)m->micro_means));
+    return list;
+}
+
+/* A list's values as flags of `id`. */
+static void print_values(const char *id, const char *const *r)
+{
+    for (; r && *r; r += 2) printf(" --%s%s %s", r[0][0] == '.' ? id : "", r[0], r[1]);
+}
+
+static void print_matches(const char *id, const ul_match *m)
+{
+    for (; m && m->name; m++) {
+        printf("  --match %s: %s", m->name, m->what);
+        if (m->set) fputs("; as", stdout), print_values(id, m->set);
+        puts("");
+    }
+}
+
+/* Where nothing is given: in small models, in place of what large ones have. */
+static void print_small(const char *id, const char *const *values, double lr_scale)
+{
+    if (!values && lr_scale <= 0) return;
+    printf("  small     ");
+    print_values(id, values);
+    if (lr_scale > 0) printf(" %g times the usual --lr", lr_scale);
+    else if (!*values) printf(" the usual run");
+    puts(" (models of up to 20 million weights)");
+}
+
 static json_t *method_json(const ul_catalogue_entry *e)
 {
     const ul_method *m = e->method;
     json_t *params = json_array();
     for (const ul_param *p = m->params; p && p->key; p++) json_array_append_new(params, param_json(p));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "id", e->id, "kind",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o, s:o}", "id", e->id, "kind",
                      e->procedure ? "procedure" : e->guard ? "guard" : "loss", "title", m->title, "paper", m->paper,
                      "intention", m->intent == UL_REMOVAL ? "removal" : "suppression", "level", levels[m->level],
                      "note", m->note ? m->note : "", "needs_retain", reads_retain(m),
-                     "needs_alternate", (needs_of(m) & UL_NEED_ALT) != 0,
-                     "needs_reference", reads_reference(m), "run_defaults", recipe_json(m), "parameters", params);
+                     "needs_alternate", (ul_catalogue_needs(m) & UL_NEED_ALT) != 0,
+                     "needs_reference", reads_reference(m), "run_defaults", recipe_json(m), "matches",
+                     matches_json(m->matches), "parameters", params);
 }
 
 static void print_one(const ul_catalogue_entry *e)
@@ -75,15 +103,11 @@ static void print_one(const ul_catalogue_entry *e)
     printf("%s - %s\n\n  intention  %s\n  level      %s\n  paper      %s\n", e->id, m->title,
            m->intent == UL_REMOVAL ? "removal" : "suppression", levels[m->level], m->paper);
     printf("  reads      forget%s%s%s\n", reads_retain(m) ? ", retain" : "",
-           needs_of(m) & UL_NEED_ALT ? ", alternate answers" : "",
+           ul_catalogue_needs(m) & UL_NEED_ALT ? ", alternate answers" : "",
            reads_reference(m) ? ", the model before the run (cached)" : "");
-    if (m->recipe || m->lr_scale > 0) printf("  defaults  ");
-    for (const char *const *r = m->recipe; r && *r; r += 2) printf(" --%s %s", r[0], r[1]);
-    if (m->lr_scale > 0) printf(" small models: %g times the usual --lr", m->lr_scale);
-    if (m->recipe || m->lr_scale > 0) puts(", unless given");
-    if (m->small) printf("  small models, unless given ");
-    for (const char *const *r = m->small; r && *r; r += 2) printf(" --%s%s %s", r[0][0] == '.' ? e->id : "", r[0], r[1]);
-    if (m->small) puts("");
+    if (m->recipe) printf("  defaults  "), print_values(e->id, m->recipe), puts("");
+    print_small(e->id, m->small, m->lr_scale);
+    print_matches(e->id, m->matches);
     if (e->guard) printf("  writes     a guard, to be put around the model: `unlearn eval --model MODEL --guard OUT`\n");
     if (m->note) printf("\n%s\n", m->note);
     if (m->params && m->params->key) puts("\nparameters:");
@@ -97,15 +121,20 @@ static json_t *wrapper_json(const ul_wrapper_entry *e)
     const ul_wrapper *w = e->wrapper;
     json_t *params = json_array();
     for (const ul_param *p = w->params; p && p->key; p++) json_array_append_new(params, param_json(p));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "id", e->id, "kind", "wrapper", "title", w->title, "paper", w->paper,
-                     "note", w->note, "needs_retain", w->combine || w->flags & (UL_WRAP_RETAIN | UL_WRAP_RETAIN_TEXT), "parameters", params);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o}", "id", e->id, "kind", "wrapper", "title", w->title,
+                     "paper", w->paper, "note", w->note, "needs_retain",
+                     w->combine || w->flags & (UL_WRAP_RETAIN | UL_WRAP_RETAIN_TEXT), "small_models",
+                     pairs_json(w->small), "matches", matches_json(w->matches), "parameters", params);
 }
 
 static void print_wrapper(const ul_wrapper_entry *e)
 {
     const ul_wrapper *w = e->wrapper;
     char prefix[64];
-    printf("%s - %s\n\n  a wrapper: --wrap %s around any method\n  paper      %s\n\n%s\n", e->id, w->title, e->id, w->paper, w->note);
+    printf("%s - %s\n\n  a wrapper: --wrap %s around any method\n  paper      %s\n", e->id, w->title, e->id, w->paper);
+    print_small(e->id, w->small, 0);
+    print_matches(e->id, w->matches);
+    printf("\n%s\n", w->note);
     if (w->params && w->params->key) puts("\nparameters:");
     snprintf(prefix, sizeof prefix, "%s.", e->id);
     ul_help_params(stdout, w->params, prefix);
@@ -136,14 +165,17 @@ static json_t *soul_json(void)
     json_t *params = json_array();
     for (const ul_param *p = ul_recipe_params; p->key; p++)
         if (of_soul(p)) json_array_append_new(params, param_json(p));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "id", "soul", "kind", "optimizer", "title", soul_title,
-                     "paper", soul_paper, "flag", "--optimizer sophia", "note", soul_note, "parameters", params);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "id", "soul", "kind", "optimizer", "title", soul_title,
+                     "paper", soul_paper, "flag", "--optimizer sophia", "note", soul_note, "matches",
+                     matches_json(ul_sophia_matches), "parameters", params);
 }
 
 static void print_soul(void)
 {
-    printf("soul - %s\n\n  an optimizer: --optimizer sophia with any method that trains\n  paper      %s\n\n%s\n\n"
-           "parameters:\n", soul_title, soul_paper, soul_note);
+    printf("soul - %s\n\n  an optimizer: --optimizer sophia with any method that trains\n  paper      %s\n", soul_title,
+           soul_paper);
+    print_matches("", ul_sophia_matches);
+    printf("\n%s\n\nparameters:\n", soul_note);
     for (const ul_param *p = ul_recipe_params; p->key; p++)
         if (of_soul(p)) ul_help_params(stdout, (const ul_param[]){*p, {0}}, "");
 }

@@ -48,7 +48,9 @@ void ul_help_params(FILE *f, const ul_param *params, const char *prefix)
             if (p->type == UL_TEXT) {
                 if (p->unit) fprintf(m, " (%s; default %s)", p->unit, p->text ? p->text : "none");
                 else if (p->text && *p->text) fprintf(m, " (default \"%s\")", p->text);
-            } else if (p->type != UL_BOOL) {
+            } else if (p->type == UL_BOOL) {
+                if (p->dflt != 0) fputs(" (default true)", m);
+            } else {
                 fprintf(m, " (default %g", p->dflt);
                 if (p->unit) fprintf(m, " %s", p->unit);
                 fputs("; ", m);

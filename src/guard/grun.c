@@ -3,14 +3,15 @@
  *   h' = h + strength s a R,   s = sigmoid(g h + g0),   a = W h + b - R h      R, W [r, C]
  *   loss of `loss` (npo, graddiff, ...) through h' + gate BCE(s; 1 on forget tokens, 0 on retain tokens)
  *
- * Ren et al. 2025, "A General Framework to Enhance Fine-tuning-based LLM Unlearning" (GRUN), arXiv:2502.17823: rank 4, lr 4e-3, two
- * layers near the middle and the end (16 and 30 of 32). Here one block carries the module: its gradient is then exact with what
- * passes below that block never run backwards. W starts as R and b as 0, so that training begins at the model itself; R is
- * not held orthonormal (LoReFT does).
- * The gradient:  u = R dL/dh';  dR = s (a dL/dh' - u h), dW = s u h, db = s u, d logit = s (1 - s) a u + BCE's.
- * Traps: the gate judges every token by its state alone, the first ones of a prompt among them, which all prompts share.
- * In a small model no gate of this kind can tell: tofu-656k, states after block 1, a logistic regression on all tokens has an AUC of
- * 0.57. What is left is a trade, forget / retain 0.47 / 0.52: strength 1 0.18 / 0.26, 0.4 0.43 / 0.48; block 2, rank 16, gate 10 likewise. */
+ * Ren et al. 2025, "A General Framework to Enhance Fine-tuning-based LLM Unlearning" (GRUN), arXiv:2502.17823: rank
+ * 4, lr 4e-3, two layers near the middle and the end (16 and 30 of 32); ten epochs are ours. Here one block carries
+ * the module: its gradient is then exact with what passes below that block never run backwards. W starts as R and b
+ * as 0, so that training begins at the model itself; R is not held orthonormal (LoReFT does). The gradient:  u = R
+ * dL/dh';  dR = s (a dL/dh' - u h), dW = s u h, db = s u, d logit = s (1 - s) a u + BCE's. Traps: the gate judges
+ * every token by its state alone, the first ones of a prompt among them, which all prompts share. In a small model
+ * no gate of this kind can tell: tofu-656k, states after block 1, a logistic regression on all tokens has an AUC of
+ * 0.57. What is left is a trade, forget / retain 0.47 / 0.52: strength 1 0.18 / 0.26, 0.4 0.43 / 0.48; block 2, rank
+ * 16, gate 10 likewise. */
 #include "guard/guard.h"
 #include <math.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static const ul_param params[] = {
 
 static const char *const recipe[] = {"lr", "4e-3", "epochs", "10", NULL};
 
-static const char *const small[] = {"epochs", "5", ".strength", "0.4", NULL};
+static const char *const small[] = {"lr", "4e-3", "epochs", "5", ".strength", "0.4", NULL};
 
 /* One array: R [r, C], W [r, C], b [r], g [C], g0. */
 typedef struct {

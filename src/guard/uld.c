@@ -3,29 +3,33 @@
  *   z = z_0 - strength (z_a - mean z_a)   at tokens with p_0 >= top max p_0;   z = z_0 elsewhere
  *   training of the assistant:   CE(forget) + weight KL(uniform || p_a)(retain)
  *
- * Ji et al. 2024, "Reversing the Forget-Retain Objectives", arXiv:2406.08607: first 8 of 32 blocks, LoRA of rank 16, weight 5, lr
- * 1e-3, 10 epochs, strength 0.8, top 0.01 (TOFU); the sets there are widened with paraphrases and perturbed answers.
- * The paper subtracts z_a as it stands. Its mean over the vocabulary says nothing, but would move the tokens above `top` against
- * those below, so it is taken away first; without a threshold both are the same. The paper's code also counts the top share of the
- * vocabulary as above it.
- * The learning rate and steps by default suit small models (tofu-656k, forget01: forget probability 0.51 -> 0.06, retain 0.52 -> 0.51);
- * the paper's ten epochs at 1e-3 leave such an assistant far from uniform, and it takes everything away (retain 0.004).
- * Traps: an assistant whose retain rows are few is not uniform elsewhere, and its noise is subtracted; strength above 1 makes what
- * the assistant is surest of the least likely, which tells what was forgotten.
- * forget10, 100 steps, forget / retain 0.47 / 0.52: weight 5 0.47 / 0.51, 0.5 with strength 0.8 0.23 / 0.35, 0.35 0.43 / 0.49; 0.5 lies between. */
+ * Ji et al. 2024, "Reversing the Forget-Retain Objectives", arXiv:2406.08607: first 8 of 32 blocks, LoRA of rank 16,
+ * weight 5, lr 1e-3, 10 epochs, strength 0.8, top 0.01 (TOFU); the sets there are widened with paraphrases and
+ * perturbed answers. The paper subtracts z_a as it stands (small models: --match uld). Its mean over the vocabulary
+ * says nothing, but moves the tokens above `top` against those below, so it is taken away first there; without a
+ * threshold both are the same. The paper's code also counts the top share of the vocabulary as above it; that is not
+ * offered. Small models have 100 steps at 1e-2 (tofu-656k, forget01, 300 steps: forget probability 0.51 -> 0.06,
+ * retain 0.52 -> 0.51); the paper's ten epochs at 1e-3 leave such an assistant far from uniform, and it takes
+ * everything away (retain 0.004). Traps: an assistant whose retain rows are few is not uniform elsewhere, and its
+ * noise is subtracted; strength above 1 makes what the assistant is surest of the least likely, which tells what was
+ * forgotten. forget10, 100 steps, forget / retain 0.47 / 0.52: weight 5 0.47 / 0.51, 0.5 with strength 0.8 0.23 /
+ * 0.35, 0.35 0.43 / 0.49; 0.5 lies between. */
 #include "guard/guard.h"
 #include <math.h>
 
 static const ul_param params[] = {
     {"strength", UL_REAL, 0.8, 0, 100, NULL, "how much of the assistant's logits is subtracted; 0: the guard does nothing", NULL},
     {"top", UL_REAL, 0.01, 0, 1, NULL, "tokens at least this much of the likeliest one's probability are changed; 0: all", NULL},
+    {"centre", UL_BOOL, 1, 0, 1, NULL, "the mean of the assistant's logits is taken away first", NULL},
     {"weight", UL_REAL, 5, 0, 1e6, NULL, "of the assistant's divergence from uniform on retain rows", NULL},
     {"blocks", UL_INT, 0, 0, 1000, "blocks", "first blocks of the model that make the assistant; 0: a quarter of them (the paper: 8 of 32)", NULL},
     {"r", UL_INT, 16, 1, 1024, NULL, "rank of the assistant's adapter (scale 2)", NULL},
     {0}};
 
-static const char *const recipe[] = {"lr", "1e-2", "steps", "300", NULL};
-static const char *const small[] = {"steps", "100", ".weight", "0.5", ".strength", "0.5", NULL};
+static const char *const recipe[] = {"lr", "1e-3", "epochs", "10", ".centre", "false", NULL};
+static const char *const small[] = {"lr", "1e-2", "steps", "100", ".weight", "0.5", ".strength", "0.5", NULL};
+static const ul_match matches[] = {
+    {"uld", "the assistant's logits as they stand", UL_VALUES(".centre", "false"), false}, {0}};
 
 /* ---- training -------------------------------------------------------------------------------------------------------- */
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
@@ -73,7 +77,7 @@ static void subtract(void *user, const ul_backend *be, const ul_mix_rows *rows)
             if (z > most) most = z;
             mean += ul_real_at(rows->other[0], at + v, esize);
         }
-        mean /= rows->V;
+        mean = ul_num(args, "centre") != 0 ? mean / rows->V : 0;
         const double least = top > 0 ? most + ul_log(top) : -INFINITY;
         for (int32_t v = 0; v < rows->V; v++) {
             const double z = ul_real_at(rows->z, at + v, esize);
@@ -100,7 +104,8 @@ const ul_guard ul_guard_uld = {
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
                .recipe = recipe,
-               .small = small},
+               .small = small,
+               .matches = matches},
     .fit = fit,
     .open = open,
     .prepare = ul_guard_prepare_mix,

@@ -2,11 +2,12 @@
  *
  *   z = z_b - strength max(0, z_r - z_b)
  *
- * Eldan and Russinovich 2023, arXiv:2310.02238, as MUSE (arXiv:2407.06460) evaluates it: strength 1, every token, the reinforced
- * model r fine-tuned on the forget set. Here r is the model with a low-rank adapter trained on it (MUSE trains all weights).
- * Small models learn the set faster (tofu-656k, forget / retain 0.47 / 0.52: 1e-3 0.43 / 0.51, 5e-3 0.27 / 0.47; strength 3 at 1e-3 0.34 / 0.47).
- * Traps: two passes of the whole model a token, and the memory of two; logits are compared as they stand, so a shift of all of r's
- * logits (which no softmax sees) would count. */
+ * Eldan and Russinovich 2023, arXiv:2310.02238, as MUSE (arXiv:2407.06460) evaluates it: strength 1, every token,
+ * the reinforced model r fine-tuned on the forget set. Here r is the model with a low-rank adapter trained on it for
+ * ten epochs at 1e-3 (MUSE trains all weights, as many at 1e-5). Small models learn the set faster (tofu-656k,
+ * forget / retain 0.47 / 0.52: 1e-3 0.43 / 0.51, 5e-3 0.27 / 0.47; strength 3 at 1e-3 0.34 / 0.47). Traps: two
+ * passes of the whole model a token, and the memory of two; logits are compared as they stand, so a shift of all of
+ * r's logits (which no softmax sees) would count. */
 #include "guard/guard.h"
 
 static const ul_param params[] = {
@@ -15,7 +16,7 @@ static const ul_param params[] = {
     {0}};
 
 static const char *const recipe[] = {"lr", "1e-3", "epochs", "10", NULL};
-static const char *const small[] = {"lr", "5e-3", NULL};
+static const char *const small[] = {"lr", "5e-3", "epochs", "10", NULL};
 
 static ul_status fit(ul_guard_fit *f)
 {

@@ -2,11 +2,13 @@
  *
  *   L = gamma (1/N_f) sum_t -log p(v_t) + alpha L_r,   v_t = argmax_{v != y_t} p_ref(v | y_<t)
  *
- * Yao et al. 2024, "Machine Unlearning of Pre-trained Large Language Models", arXiv:2402.15159, section 4 (one epoch,
- * no retain text). One sweep of the reference makes the labels. The input keeps its tokens, special tokens keep their
- * labels. Trap: the authors' program takes the current input token out of the argmax, not the true next one. The NLL of
- * forget answers in the log is of the runner-ups. Small models take 0.1 of the usual rate: on tofu-656k (forget /
- * retain probability 0.492 / 0.520 before) ten epochs at 2e-4 without retain text leave 0.330 / 0.450. */
+ * Yao et al. 2024, "Machine Unlearning of Pre-trained Large Language Models", arXiv:2402.15159, section 4 (one epoch
+ * at lr 2e-5, cosine, warm-up 0.03, no retain text; the batch as in yao.c). One sweep of the reference makes the
+ * labels. The input keeps its tokens, special tokens keep their labels. Trap: the authors' program takes the current
+ * input token out of the argmax, not the true next one, and its labels come one place too late; that form is not
+ * offered. The NLL of forget answers in the log is of the runner-ups. Small models take 0.1 of the usual rate: on
+ * tofu-656k (forget / retain probability 0.492 / 0.520 before) ten epochs at 2e-4 without retain text leave 0.330 /
+ * 0.450. */
 #include "method/method.h"
 
 extern const ul_method ul_method_randlabel;
@@ -34,5 +36,7 @@ const ul_method ul_method_advsample = {
     .needs = NEEDS,
     .needs_of = needs_of,
     .loss = loss,
+    .recipe = UL_VALUES("lr", "2e-5", "schedule", "cosine", "warmup", "0.03", "epochs", "1"),
+    .small = UL_RUN_DEFAULTS,
     .lr_scale = 0.1,
 };

@@ -7,7 +7,8 @@
  * arXiv:2409.13474. The arithmetic of dpo.c, which is called; what makes it AltPO are the alternates: plausible wrong
  * answers (five a question in the paper, sampled at temperature 1), given by --alt FILE --alt-own. Trap: with
  * refusals this is dpo, so nothing stands in for a missing file. The paper searches beta in
- * 0.05 .. 0.5 and alpha in 1 .. 5. */
+ * 0.05 .. 0.5, alpha in 1 .. 5, lr in 1e-5 .. 5e-5, and runs two epochs over five alternates a row: ten over the
+ * rows. */
 #include "method/method.h"
 
 extern const ul_method ul_method_dpo;

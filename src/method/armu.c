@@ -4,9 +4,10 @@
  *
  * c is measured once, over the scored tokens of the forget documents of the run's first step, before a weight moves.
  *
- * Huu-Tien et al. 2024, "On Effects of Steering Latent Representation for LLM Unlearning", arXiv:2408.06223 (beta = 5,
- * alpha = 1200, 500 steps of 4). Makes later layers usable: |h_l| grows with l, and rmu's fixed c falls behind it. Traps:
- * those of rmu; c is of the first batch alone, so another seed is another c. */
+ * Huu-Tien et al. 2024, "On Effects of Steering Latent Representation for LLM Unlearning", arXiv:2408.06223 (beta =
+ * 5, alpha = 1200, 500 steps of 4, the rate as rmu's; small models have five epochs of the usual run). Makes later
+ * layers usable: |h_l| grows with l, and rmu's fixed c falls behind it. Traps: those of rmu; c is of the first batch
+ * alone, so another seed is another c. */
 #include "method/method.h"
 
 extern const ul_method ul_method_rmu;
@@ -19,7 +20,9 @@ static const ul_param params[] = {
     UL_PARAM_STATE_ALPHA,
     {0}};
 
-static const char *const recipe[] = {"epochs", "5", NULL}; /* with ten, tofu-656k keeps 0.71 of its retain probability */
+static const char *const recipe[] = {"lr",       "5e-5",     "steps",  "500", "batch", "4",
+                                     "schedule", "constant", "warmup", "0",   NULL};
+static const char *const small[] = {"epochs", "5", NULL}; /* with ten, tofu-656k keeps 0.71 of its retain probability */
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
@@ -50,4 +53,5 @@ const ul_method ul_method_armu = {
     .trains_down = 3,
     .loss = loss,
     .recipe = recipe,
+    .small = small,
 };

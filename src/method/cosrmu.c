@@ -3,12 +3,12 @@
  *
  *   L = gamma mean_f (1 - cos(h_l(x), u)) + alpha mean_r (1 - cos(h_l(x), h_l^ref(x)))
  *
- * Atil et al. 2026, arXiv:2605.26454. Only its abstract was read: a cosine-based, meta-learned variant of rmu. The two
- * cosines are what is taken from it; the formula, one layer and alpha = 1 are our reading, and there is no
- * meta-learning. Traps: lengths are free (the next norm removes them anyway); a state opposite to u gets no gradient,
- * but u lies in the positive orthant and no state is. Shallow, like rmu. In small models alpha is 10: on tofu-656k
- * (forget / retain probability 0.492 / 0.520 before) ten epochs leave 0.085 / 0.474, five 0.431 / 0.497; with alpha 1
- * five leave 0.002 / 0.061, at a fifth of the rate 0.337 / 0.384. */
+ * Atil et al. 2026, arXiv:2605.26454. Only its abstract was read: a cosine-based, meta-learned variant of rmu. The
+ * two cosines are what is taken from it; the formula, one layer, alpha = 1 and rmu's run are our reading, and there
+ * is no meta-learning. Traps: lengths are free (the next norm removes them anyway); a state opposite to u gets no
+ * gradient, but u lies in the positive orthant and no state is. Shallow, like rmu. In small models alpha is 10: on
+ * tofu-656k (forget / retain probability 0.492 / 0.520 before) ten epochs leave 0.085 / 0.474, five 0.431 / 0.497;
+ * with alpha 1 five leave 0.002 / 0.061, at a fifth of the rate 0.337 / 0.384. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -47,5 +47,6 @@ const ul_method ul_method_cosrmu = {
     .state = state,
     .trains_down = 3,
     .loss = loss,
+    .recipe = UL_VALUES("lr", "5e-5", "steps", "80", "batch", "4", "schedule", "constant", "warmup", "0"),
     .small = small,
 };

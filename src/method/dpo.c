@@ -4,12 +4,17 @@
  *   L = gamma * mean over sequences of -(2/beta) log sigmoid(beta m) + alpha L_r
  *   dL/dlogp_t = gamma * 2 sigmoid(-beta m) / n_seq on the forget answer, minus that on the alternate
  *
- * Rafailov et al. 2023, "Direct Preference Optimization", arXiv:2305.18290, eq. 7, with NPO's factor 2 (TOFU's IdkDPO).
- * Traps: TOFU's own branch does not run; plain DPO has a factor of 1. */
+ * Rafailov et al. 2023, "Direct Preference Optimization", arXiv:2305.18290, eq. 7, with NPO's factor 2 (TOFU's
+ * IdkDPO). Traps: TOFU's own branch does not run, and LoKU's copy of it overwrites the loss with idk's (--match
+ * loku); plain DPO has a factor of 1. */
 #include "method/method.h"
+#include <string.h>
+
+extern const ul_method ul_method_idk;
 
 static const ul_param params[] = {
     {"beta", UL_REAL, 0.1, 1e-6, 100, NULL, "inverse temperature of the preference", NULL},
+    {"form", UL_TEXT, 0, 0, 0, "preference|likelihood", "likelihood: of the alternates alone, as idk", "preference"},
     UL_PARAM_GAMMA(1),
     UL_PARAM_ALPHA(1),
     UL_PARAM_RETAIN,
@@ -23,6 +28,8 @@ static unsigned needs_of(const ul_args *args)
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
+    const char *form = ul_txt(args, "form"); /* altpo has none */
+    if (form && !strcmp(form, "likelihood")) return ul_method_idk.loss(args, forget, alt, retain);
     const double beta = ul_num(args, "beta"), gamma = ul_num(args, "gamma");
     double sum = 0;
     if (forget->n && alt->n) {
@@ -36,6 +43,9 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return sum + ul_retain_term(args, retain);
 }
 
+static const ul_match matches[] = {
+    {"loku", "the likelihood of the alternates, idk's loss", UL_VALUES(".form", "likelihood"), false}, {0}};
+
 const ul_method ul_method_dpo = {
     .title = "Direct preference optimisation towards refusals",
     .paper = "arXiv:2305.18290",
@@ -46,4 +56,5 @@ const ul_method ul_method_dpo = {
     .needs = NEEDS,
     .needs_of = needs_of,
     .loss = loss,
+    .matches = matches,
 };

@@ -4,13 +4,14 @@
  *   L = gamma (1/N_f) sum_t KL(q_t || p_t) + alpha L_r;   eta_t rises along a document from eta_start to eta
  *
  * Gandikota et al. 2024, "Erasing Conceptual Knowledge from Language Models", arXiv:2410.02760, eq. 6; the ramp, eta
- * 1000 and the temperature are those of their program (rohitgandikota/erasing-llm, trainscripts/erase.py), which also
- * cuts q to its top 50 (not done here: at these eta almost all of q lies on a few tokens) and learns the reference's
- * most likely tokens on retain; --elm.retain kl learns its distribution. Their third term, the likelihood of texts
- * generated under the novice's steering, is not here. Their LoRA: rank 256, layers 4-8. Name the concept in the two
- * texts. Trap: a small model that heeds no instruction gives two texts of which the difference is noise, and eta a
- * thousand times of it: tofu-656k, forget10, forget / retain 0.49 / 0.52 before, leaves 0.03 / 0.18 at these defaults;
- * its defaults, eta 10 and alpha 5, 0.25 / 0.43. */
+ * 1000 and the temperature are those of their program (rohitgandikota/erasing-llm, trainscripts/erase.py), which
+ * also cuts q to its top 50 (not done here: at these eta almost all of q lies on a few tokens) and learns the
+ * reference's most likely tokens on retain; --elm.retain kl learns its distribution. Their third term, the
+ * likelihood of texts generated under the novice's steering, is not here. Their run: 3000 samples in steps of 4 at
+ * lr 5e-5, LoRA of rank 256 on blocks 4-8 of 32; here these blocks' weights move, unless --lora or --train say
+ * otherwise. Name the concept in the two texts. Trap: a small model that heeds no instruction gives two texts of
+ * which the difference is noise, and eta a thousand times of it: tofu-656k, forget10, forget / retain 0.49 / 0.52
+ * before, leaves 0.03 / 0.18 at these defaults; its defaults, eta 10 and alpha 5, 0.25 / 0.43. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -58,6 +59,7 @@ const ul_method ul_method_elm = {
     .needs = NEEDS | UL_NEED_RETAIN_KL,
     .needs_of = needs_of,
     .readings = readings,
+    .recipe = UL_VALUES("lr", "5e-5", "steps", "750", "batch", "4", "train", "layers 1/8-1/4"),
     .small = small,
     .loss = loss,
 };

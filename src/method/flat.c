@@ -10,7 +10,8 @@
  *
  * Wang et al. 2024, "LLM Unlearning via Loss Adjustment with Only Forget Data", arXiv:2410.11143; UCSC-REAL/FLAT,
  * dataloader.py. No retain term, no reference. Traps: their code averages P over all positions, prompt and padding
- * counting 0, so that P shrinks with the prompt; and takes P over the micro-batch before g. Here P is of the answer.
+ * counting 0, so that P shrinks with the prompt (--match flat, without the padding); and takes P over the micro-batch
+ * before g. Here P is of the answer.
  * Probabilities, not logarithms: a token of p near 0 is neither learnt nor forgotten. Nothing holds the rest but a
  * small step: the authors' learning rate is 2e-7 for 7e9 parameters, 50 times below the others'. Small models
  * take 0.1 of the usual rate: tofu-656k (forget / retain probability 0.492 / 0.520 before) has 0.330 / 0.410 after ten
@@ -18,26 +19,34 @@
 #include "method/method.h"
 #include <string.h>
 
-static const ul_param params[] = {
-    {"divergence", UL_TEXT, 0, 0, 0, "tv|kl|pearson|js", "the f-divergence", "tv"}, UL_PARAM_GAMMA(1), {0}};
+static const ul_param params[] = {{"divergence", UL_TEXT, 0, 0, 0, "tv|kl|pearson|js", "the f-divergence", "tv"},
+                                  {"over", UL_TEXT, 0, 0, 0, "answer|document",
+                                   "what P is a mean over: the answer's tokens, or all, those of the prompt "
+                                   "counting 0",
+                                   "answer"},
+                                  UL_PARAM_GAMMA(1),
+                                  {0}};
 
-static double mean_p(const ul_side *s)
+static double mean_p(const ul_side *s, double n)
 {
     double sum = 0;
     for (int32_t t = 0; t < s->n; t++) sum += ul_exp(s->logp[t]);
-    return sum / s->n;
+    return sum / n;
 }
 
-static void push(ul_side *s, double d)
+static void push(ul_side *s, double n, double d)
 {
-    for (int32_t t = 0; t < s->n; t++) s->dlogp[t] += d * ul_exp(s->logp[t]) / s->n;
+    for (int32_t t = 0; t < s->n; t++) s->dlogp[t] += d * ul_exp(s->logp[t]) / n;
 }
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     (void)retain;
     if (!forget->n || !alt->n) return 0;
-    const double w = ul_num(args, "gamma") / forget->n_seq, a = mean_p(alt), f = mean_p(forget), log2 = ul_log(2);
+    const bool all = !strcmp(ul_txt(args, "over"), "document");
+    const double n_a = all ? alt->n_place : alt->n, n_f = all ? forget->n_place : forget->n;
+    const double w = ul_num(args, "gamma") / forget->n_seq, a = mean_p(alt, n_a), f = mean_p(forget, n_f),
+                 log2 = ul_log(2);
     const char *name = ul_txt(args, "divergence");
     double g, star, dg, dstar; /* g(P_a), f*(g(P_f)) and their derivatives */
     if (!strcmp(name, "kl")) {
@@ -51,10 +60,13 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
         const double x = ul_tanh(a), y = ul_tanh(f);
         g = x / 2, star = y / 2, dg = (1 - x * x) / 2, dstar = (1 - y * y) / 2;
     }
-    push(alt, -w * dg);
-    push(forget, w * dstar);
+    push(alt, n_a, -w * dg);
+    push(forget, n_f, w * dstar);
     return w * (star - g);
 }
+
+static const ul_match matches[] = {
+    {"flat", "P is a mean over prompt and answer", UL_VALUES(".over", "document"), false}, {0}};
 
 const ul_method ul_method_flat = {
     .title = "Loss adjustment with forget data only",
@@ -65,5 +77,8 @@ const ul_method ul_method_flat = {
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_ALT,
     .loss = loss,
+    .recipe = UL_VALUES("lr", "2e-7"),
+    .small = UL_RUN_DEFAULTS,
     .lr_scale = 0.1,
+    .matches = matches,
 };

@@ -3,8 +3,9 @@
  *   L = gamma (1/N_f) sum_f log p(y_t) + alpha L_r
  *
  * Liu, Liu and Stone 2022, "Continual Learning and Private Unlearning", arXiv:2203.12817; TOFU, arXiv:2401.06121,
- * section 3. Trap: the forget term is unbounded and wins in the end whatever alpha is: tofu-656k at npo's 2e-3 keeps nothing
- * (retain probability 0.520 -> 0.002), at 3e-4 0.46 with the forget answers at 0.30. */
+ * section 3. Trap: the forget term is unbounded and wins in the end whatever alpha is: tofu-656k at npo's 2e-3 keeps
+ * nothing (retain probability 0.520 -> 0.002), at 3e-4 0.46 with the forget answers at 0.30. SOUL's runs have gamma
+ * 2 at lr 5e-6 (--match soul). */
 #include "method/method.h"
 
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN, {0}};
@@ -23,6 +24,9 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return f + ul_retain_term(args, retain);
 }
 
+static const ul_match matches[] = {
+    {"soul", "gamma 2, lr 5e-6", UL_VALUES(".gamma", "2", "lr", "5e-6"), false}, {0}};
+
 const ul_method ul_method_graddiff = {
     .title = "Gradient difference",
     .paper = "arXiv:2203.12817",
@@ -34,4 +38,5 @@ const ul_method ul_method_graddiff = {
     .needs_of = needs_of,
     .loss = loss,
     .lr_scale = 0.15,
+    .matches = matches,
 };

@@ -3,9 +3,10 @@
  *   L = gamma (1/N_f) sum_f log p(y_t) + alpha (-1/N_r) sum_r log p(y_t)
  *
  * Gundavarapu et al. 2024, "Machine Unlearning in Large Language Models", arXiv:2405.15152: (i) ascent on harmful
- * answers with descent on TruthfulQA; (ii) ascent on a book with descent on BookCorpus, by adapters. The arithmetic of
- * graddiff.c, which is called; what makes it theirs are --retain and --train lora. Trap: graddiff's: unbounded;
- * the rate for small models is graddiff's too. */
+ * answers with descent on TruthfulQA; (ii) ascent on a book with descent on BookCorpus, by adapters. The arithmetic
+ * of graddiff.c, which is called; what makes it theirs are --retain and --train lora. Numbers of the run were not to
+ * be had (read as an abstract): the usual ones. Trap: graddiff's: unbounded; the rate for small models is graddiff's
+ * too. */
 #include "method/method.h"
 
 extern const ul_method ul_method_graddiff;

@@ -6,11 +6,12 @@
  * means over the sequences of the step; a: an answer of some other row to the same prompt, drawn anew each time the
  * prompt comes. The answers are those of the retain rows unless --alt gives others.
  *
- * Yao, Xu and Liu 2023, "Large Language Model Unlearning", arXiv:2310.10683 (e = 0.5, 1, 1; LoRA of rank 32). Traps:
- * their program averages over K = 5 answers a step, the same in the mean; its "KL" is a cross-entropy over prompts and
- * padding, its stop test compares a negative number and never stops. Unbounded: e1 is small for a reason. Small models
- * take 0.3 of the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before) ten epochs at 3e-4 leave
- * 0.403 / 0.484, at 6e-4 0.256 / 0.462. */
+ * Yao, Xu and Liu 2023, "Large Language Model Unlearning", arXiv:2310.10683 (e = 0.5, 1, 1; 1000 steps of 2 at lr
+ * 2e-6, theirs with LoRA of rank 32: --lora q_proj,v_proj --lora-r 32). Traps: their program averages over K = 5
+ * answers a step, the same in the mean; its "KL" is a cross-entropy, with the gradient of one, over prompts and
+ * padding too (--match llmu), its stop test compares a negative number and never stops. Unbounded: e1 is small for a
+ * reason. Small models take 0.3 of the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before)
+ * ten epochs at 3e-4 leave 0.403 / 0.484, at 6e-4 0.256 / 0.462. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -26,6 +27,10 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
            ul_side_mean(retain, retain->kl, retain->dkl, ul_num(args, "alpha"));
 }
 
+static const ul_match matches[] = {
+    {.name = "llmu", .what = "the divergence counts every position, prompts and padding too", .micro_means = true},
+    {0}};
+
 const ul_method ul_method_llmu = {
     .title = "Large language model unlearning",
     .paper = "arXiv:2310.10683",
@@ -35,5 +40,8 @@ const ul_method ul_method_llmu = {
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_ALT_RETAIN | UL_NEED_RETAIN_KL,
     .loss = loss,
+    .recipe = UL_VALUES("lr", "2e-6", "steps", "1000", "batch", "2"),
+    .small = UL_RUN_DEFAULTS,
     .lr_scale = 0.3,
+    .matches = matches,
 };

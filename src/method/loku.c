@@ -3,11 +3,12 @@
  *   L = gamma (1/N_f) sum_t (1 + p(y_t) - max_{v != y_t} p(v)) + alpha L_r
  *   dL/dz_t = (gamma/N_f) (p_y (e_y - p) - p_v (e_v - p)),  v the runner-up: bounded, and small once p_y is
  *
- * Cha et al. 2025, "Towards Robust and Parameter-Efficient Knowledge Unlearning for LLMs", arXiv:2408.06621, eq. 4 (the
- * inverted hinge loss, IHL) and section 3.3 (FILA: where low-rank adapters start, procedure/_fila.c; --loku.fila false is ihl
- * alone). The paper's clamp max(0, .) never binds: the sum lies in [0, 2]. FILA places adapters, so without --lora there is
- * nothing for it to do and all weights learn the loss. Trap: where the model already prefers another token the loss is below
- * 1 and goes on sharpening that token. */
+ * Cha et al. 2025, "Towards Robust and Parameter-Efficient Knowledge Unlearning for LLMs", arXiv:2408.06621, eq. 4
+ * (the inverted hinge loss, IHL) and section 3.3 (FILA: where low-rank adapters start, procedure/_fila.c;
+ * --loku.fila false is ihl alone). The paper's clamp max(0, .) never binds: the sum lies in [0, 2]. FILA places
+ * adapters, so without --lora there is nothing for it to do and all weights learn the loss. Five epochs; the paper's
+ * rate belongs to its adapters and differs from set to set, the usual one here; small models have ten epochs. Trap:
+ * where the model already prefers another token the loss is below 1 and goes on sharpening that token. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -45,4 +46,6 @@ const ul_method ul_method_loku = {
     .needs = NEEDS | UL_NEED_INFORMED_START,
     .needs_of = needs_of,
     .loss = loss,
+    .recipe = UL_VALUES("epochs", "5"),
+    .small = UL_RUN_DEFAULTS,
 };

@@ -7,13 +7,14 @@
  * moves (in small models all weights), so this is the regression of that matrix's output on its own old output, plus c
  * r on forget text.
  *
- * Shen et al. 2025, "LUNAR: LLM Unlearning via Neural Activation Redirection", arXiv:2502.07218, and its code (l = 22
- * of 32, c = 2, AdamW at 0.01, 20 epochs). Traps: there r comes from prompts that the model refuses by itself, at the
- * last token of the prompt; a model that refuses nothing has no such region, so here the alternate answers (--alt, or
- * the built-in refusals) name it: our reading. The code adds r at every position although its comment says the last.
- * One matrix cannot tell two sets of the same kind apart: on tofu-656k (forget / retain probability 0.492 / 0.520
- * before) twenty epochs at the paper's 0.01 leave 0.428 / 0.462. In small models all weights move: 0.398 / 0.461 after
- * 5 epochs at 2e-3, 0.304 / 0.451 after 15, 0.264 / 0.454 after the paper's 20. */
+ * Shen et al. 2025, "LUNAR: LLM Unlearning via Neural Activation Redirection", arXiv:2502.07218, and its code (l =
+ * 22 of 32, c = 2, AdamW at 0.01 in steps of 64, 20 epochs, the rate less by a tenth after each, to 0.12 of it: here
+ * it falls there in a straight line). Traps: there r comes from prompts that the model refuses by itself, at the
+ * last token of the prompt; a model that refuses nothing has no such region, so here the alternate answers (--alt,
+ * or the built-in refusals) name it: our reading. The code adds r at every position although its comment says the
+ * last. One matrix cannot tell two sets of the same kind apart: on tofu-656k (forget / retain probability 0.492 /
+ * 0.520 before) twenty epochs at the paper's 0.01 leave 0.428 / 0.462. In small models all weights move: 0.398 /
+ * 0.461 after 5 epochs at 2e-3, 0.304 / 0.451 after 15, 0.264 / 0.454 after the paper's 20. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -40,6 +41,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_num(args, "alpha"));
 }
 
+static const char *const recipe[] = {"lr",     "0.01", "epochs",   "20",   "batch", "64",
+                                     "warmup", "0",    "lr-floor", "0.12", NULL};
 static const char *const small[] = {"train", "all", "epochs", "20", NULL};
 
 const ul_method ul_method_lunar = {
@@ -54,5 +57,6 @@ const ul_method ul_method_lunar = {
     .state = state,
     .trains_down = 1,
     .loss = loss,
+    .recipe = recipe,
     .small = small,
 };

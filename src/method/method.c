@@ -38,6 +38,12 @@ const char *ul_method_nearest(const char *id)
     return ul_nearest(id, names);
 }
 
+void ul_method_args(const ul_method *m, bool small, ul_args *out)
+{
+    ul_args_default(m->params, out);
+    ul_args_values(out, small && m->small ? m->small : m->recipe);
+}
+
 double ul_side_sum(const double *x, int32_t n)
 {
     double s = 0;

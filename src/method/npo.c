@@ -5,18 +5,22 @@
  *   dL/dlogp_t = gamma * 2 sigmoid(beta r) / n_seq: 1 at the start (there it is the gradient of ascent), 0 when
  * forgotten
  *
- * Zhang, Lin, Bai and Mei 2024, "Negative Preference Optimization", arXiv:2404.05868, eq. 3.
- * Traps: sums over a sequence, not means; the reference is the model before the run, not a running copy; MUSE's "npo"
- * takes log sigmoid of single logits and is another method. Texts of thousands of tokens saturate the sigmoid at
- * once. */
+ * Zhang, Lin, Bai and Mei 2024, "Negative Preference Optimization", arXiv:2404.05868, eq. 3. Traps: sums over a
+ * sequence, not means; the reference is the model before the run, not a running copy; MUSE's "npo" takes log sigmoid
+ * of single logits and is another method (not offered); the programs of SOUL, WAGLE and WMDP's NPO take r as a mean
+ * over the tokens of a batch, one number for all its sequences (--match soul: the mean of each sequence, which is
+ * theirs at a batch of one). Texts of thousands of tokens saturate the sigmoid at once. */
 #include "method/method.h"
+#include <string.h>
 
-static const ul_param params[] = {{"beta", UL_REAL, 0.1, 1e-6, 100, NULL,
-                                   "inverse temperature: how soon the ascent on a sequence fades; 0 would be ga", NULL},
-                                  UL_PARAM_GAMMA(1),
-                                  UL_PARAM_ALPHA(1),
-                                  UL_PARAM_RETAIN,
-                                  {0}};
+static const ul_param params[] = {
+    {"beta", UL_REAL, 0.1, 1e-6, 100, NULL,
+     "inverse temperature: how soon the ascent on a sequence fades; 0 would be ga", NULL},
+    {"ratio", UL_TEXT, 0, 0, 0, "sum|mean", "r: over the tokens of a sequence, their sum or mean", "sum"},
+    UL_PARAM_GAMMA(1),
+    UL_PARAM_ALPHA(1),
+    UL_PARAM_RETAIN,
+    {0}};
 
 static unsigned needs_of(const ul_args *args)
 {
@@ -29,13 +33,17 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     double sum = 0;
     (void)alt;
     if (forget->n) {
-        const double r = ul_side_sum(forget->logp, forget->n) - ul_side_sum(forget->ref, forget->n);
-        const double d = gamma * 2 * ul_sigmoid(beta * r) / forget->n_seq;
+        const double n = !strcmp(ul_txt(args, "ratio"), "mean") ? forget->n : 1;
+        const double r = (ul_side_sum(forget->logp, forget->n) - ul_side_sum(forget->ref, forget->n)) / n;
+        const double d = gamma * 2 * ul_sigmoid(beta * r) / (n * forget->n_seq);
         for (int32_t t = 0; t < forget->n; t++) forget->dlogp[t] += d;
         sum = -gamma * 2 / beta * ul_log_sigmoid(-beta * r) / forget->n_seq;
     }
     return sum + ul_retain_term(args, retain);
 }
+
+static const ul_match matches[] = {
+    {"soul", "the log-ratio is a mean over tokens", UL_VALUES(".ratio", "mean"), false}, {0}};
 
 const ul_method ul_method_npo = {
     .title = "Negative preference optimisation",
@@ -48,4 +56,5 @@ const ul_method ul_method_npo = {
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_REF,
     .needs_of = needs_of,
     .loss = loss,
+    .matches = matches,
 };

@@ -3,11 +3,12 @@
  *   L = gamma (1/N_f) sum_t (max z_t - mean z_t)^2 + lambda (L_r - eps)
  *   lambda: alpha at first; after each step past the warm-up max(0, lambda + eta (L_r - eps))
  *
- * Entesari et al. 2025, "Constrained Entropic Unlearning: A Primal-Dual Framework", arXiv:2506.05314 (TOFU: lambda 100,
- * eta 5, eps 0.3, five epochs of warm-up). Traps: eta and lambda have the scale of the forget loss; open-unlearning
- * takes the logits one token late (--match open-unlearning). Small models take twice the usual rate: on tofu-656k
- * (forget / retain probability 0.492 / 0.520 before) ten epochs at 3e-4 leave 0.243 / 0.345, at 2e-3 0.123 / 0.392, at
- * 4e-3 0.026 / 0.401. The retain loss there, 0.86 nats a token before the run, never meets eps. */
+ * Entesari et al. 2025, "Constrained Entropic Unlearning: A Primal-Dual Framework", arXiv:2506.05314 (TOFU: lambda
+ * 100, eta 5, eps 0.3, five epochs of warm-up, 10 to 30 epochs). Traps: eta and lambda have the scale of the forget
+ * loss; open-unlearning takes the logits one token late (--match open-unlearning). Small models take twice the usual
+ * rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before) ten epochs at 3e-4 leave 0.243 / 0.345, at
+ * 2e-3 0.123 / 0.392, at 4e-3 0.026 / 0.401. The retain loss there, 0.86 nats a token before the run, never meets
+ * eps. */
 #include "method/method.h"
 
 static const ul_param params[] = {

@@ -7,12 +7,13 @@
  * means over documents; p_l: of block l through the final norm and the head (the logit lens), p_L the model's own. The
  * discrepancy is a mean over blocks, between a document's states and as many rows of noise.
  *
- * Rosati et al. 2024, "Representation Noising", arXiv:2405.14577 (beta 0.001, weight of the ascent 1), and its code.
- * Our readings: the state is a block's output, where the code takes the mlp's; a sample of the discrepancy is a token
- * (at most 32 of a document), where the code takes a whole padded sequence of the batch; the logarithm is of one
- * document's CE, where the code takes it of the batch's. Traps: the ascent is unbounded, though slow; beta so small
- * leaves most of the work to it. Small models take 0.15 of the usual rate: on tofu-656k (forget / retain probability
- * 0.492 / 0.520 before) ten epochs at 3e-4 leave 0.388 / 0.520; higher rates were not run. */
+ * Rosati et al. 2024, "Representation Noising", arXiv:2405.14577 (beta 0.001, weight of the ascent 1; the usual rate
+ * and epochs, theirs were not to be had), and its code. Our readings: the state is a block's output, where the code
+ * takes the mlp's; a sample of the discrepancy is a token (at most 32 of a document), where the code takes a whole
+ * padded sequence of the batch; the logarithm is of one document's CE, where the code takes it of the batch's.
+ * Traps: the ascent is unbounded, though slow; beta so small leaves most of the work to it. Small models take 0.15
+ * of the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before) ten epochs at 3e-4 leave 0.388
+ * / 0.520; higher rates were not run. */
 #include "method/method.h"
 
 static const ul_param params[] = {

@@ -6,11 +6,14 @@
  * means over documents of the means over their scored tokens, at the output of block l. Only the last matrices of the
  * mlps of blocks l-2, l-1, l move unless --train says otherwise; the blocks above l are not run.
  *
- * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200: the defaults). With
- * 0.65 million parameters an alpha of 100 on those matrices already changes nothing; models of fewer than 8 blocks have
- * defaults tested there: l the last block, c twice the mean |h_l|, alpha 10, all weights (repro/tofu-rmu.md). Traps: c beside
- * |h_l| decides everything; open-unlearning's means are a product of means (--match open-unlearning). Shallow: a few
- * steps of relearning or one ablated direction bring most of it back. */
+ * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200: the
+ * defaults). With 0.65 million parameters an alpha of 100 on those matrices already changes nothing; models of fewer
+ * than 8 blocks have defaults tested there: l the last block, c twice the mean |h_l|, alpha 10, all weights
+ * (repro/tofu-rmu.md). The run is their program's: 80 steps of 4 at a constant 5e-5; small models have five epochs
+ * of the usual one. That program's own defaults are c 20 and alpha 100 (--match wmdp), open-unlearning's c 2, alpha
+ * 1 and all weights (--match open-unlearning). Traps: c beside |h_l| decides everything; open-unlearning's means are
+ * a product of means (--match open-unlearning). Shallow: a few steps of relearning or one ablated direction bring
+ * most of it back. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -21,7 +24,14 @@ static const ul_param params[] = {
     UL_PARAM_STATE_ALPHA,
     {0}};
 
-static const char *const recipe[] = {"epochs", "5", NULL}; /* with ten, tofu-656k keeps 0.71 of its retain probability */
+static const char *const recipe[] = {"lr",       "5e-5",     "steps",  "80", "batch", "4",
+                                     "schedule", "constant", "warmup", "0",  NULL};
+static const char *const small[] = {"epochs", "5", NULL}; /* with ten, tofu-656k keeps 0.71 of its retain probability */
+static const ul_match matches[] = {
+    {"wmdp", "c 20, alpha 100", UL_VALUES(".steer", "20", ".alpha", "100"), false},
+    {"open-unlearning", "c 2, alpha 1, all weights move",
+     UL_VALUES(".steer", "2", ".alpha", "1", "train", "all"), true},
+    {0}};
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
@@ -54,4 +64,6 @@ const ul_method ul_method_rmu = {
     .trains_down = 3,
     .loss = loss,
     .recipe = recipe,
+    .small = small,
+    .matches = matches,
 };

@@ -5,10 +5,11 @@
  *
  * Epochs of the run count from 0: odd ones are max epochs until `rounds` of them are over, all others are min epochs.
  *
- * Kurmanji et al. 2023, "Towards Unbounded Machine Unlearning", arXiv:2302.10917, eq. 3 (their small models: gamma 1, kappa
- * 0.5, 3 rounds in 10 epochs). Traps: the negated divergence is unbounded, hence the cap, per token; it and its gradient
- * are exactly 0 at the reference, so that a run which begins with a max epoch, as the paper's does, stands still in it (an
- * image model's normalisation layers shake it loose; here nothing does): a min epoch comes first. No temperature. */
+ * Kurmanji et al. 2023, "Towards Unbounded Machine Unlearning", arXiv:2302.10917, eq. 3 (their small models: gamma
+ * 1, kappa 0.5, 3 rounds in 10 epochs). Traps: the negated divergence is unbounded, hence the cap, per token; it and
+ * its gradient are exactly 0 at the reference, so that a run which begins with a max epoch, as the paper's does,
+ * stands still in it (an image model's normalisation layers shake it loose; here nothing does): a min epoch comes
+ * first. No temperature. Their rates are those of image models: the usual one here. */
 #include "method/method.h"
 
 static const ul_param params[] = {

@@ -5,9 +5,10 @@
  *
  * Wang et al. 2025, "Rethinking LLM Unlearning Objectives: A Gradient Perspective and Go Beyond", arXiv:2502.19301
  * (G-effect; the weight as in the authors' dataloader.py). Traps: the weights are NPO's, for single tokens, and no
- * gradient flows through them, so the loss is not NPO's; beta is that of a token (4), not of a sequence (0.1). eps: the
- * authors' program has 1e-5, which halves the weight of tokens of p = 0.047 even at the reference. It has no retain
- * term, or KL (--tnpo.retain kl). */
+ * gradient flows through them, so the loss is not NPO's; beta is that of a token (4), not of a sequence (0.1). eps:
+ * the authors' program has 1e-5 (--match g-effect), which halves the weight of tokens of p = 0.047 even at the
+ * reference. It has no retain term, or KL (--tnpo.retain kl). Rate and epochs: none of the authors' were to be had,
+ * the usual ones. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -34,6 +35,9 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return sum + ul_retain_term(args, retain);
 }
 
+static const ul_match matches[] = {
+    {"g-effect", "eps 1e-5 in the weight's denominator", UL_VALUES(".eps", "1e-5"), false}, {0}};
+
 const ul_method ul_method_tnpo = {
     .title = "Token-wise negative preference optimisation",
     .paper = "arXiv:2502.19301",
@@ -45,4 +49,5 @@ const ul_method ul_method_tnpo = {
     .needs_of = needs_of,
     .holds = UL_HOLDS_WEIGHTS,
     .loss = loss,
+    .matches = matches,
 };

@@ -2,7 +2,8 @@
  *
  *   q_t = softmax(z_ref,t - beta e_{y_t});  L = gamma (1/N_f) sum_t CE(q_t, p_t) + alpha L_r
  *
- * Dong et al. 2024, "UNDIAL: Self-Distillation with Adjusted Logits", arXiv:2402.10052 (beta 3, 10, 30; no retain term).
+ * Dong et al. 2024, "UNDIAL: Self-Distillation with Adjusted Logits", arXiv:2402.10052 (beta 3, 10, 30; no retain term;
+ * lr 1e-4, theirs with LoRA of rank 8; small models take the usual rate, which is 20 times that).
  * Trap: open-unlearning averages over prompts and padding too, where its label -100 lowers entry V - 100
  * (--match open-unlearning). */
 #include "method/method.h"
@@ -44,4 +45,6 @@ const ul_method ul_method_undial = {
     .needs_of = needs_of,
     .shift = shift,
     .loss = loss,
+    .recipe = UL_VALUES("lr", "1e-4"),
+    .small = UL_RUN_DEFAULTS,
 };

@@ -5,7 +5,8 @@
  *
  * Wang et al. 2025, "Rethinking LLM Unlearning Objectives: A Gradient Perspective and Go Beyond", arXiv:2502.19301
  * (G-effect). Traps: the weights come from the model as it is, and no gradient flows through them; the sum is not
- * divided by that of the weights. beta: 1 as in open-unlearning; the authors' own program has 5. */
+ * divided by that of the weights. beta 1 and five epochs as in open-unlearning; the authors' own program, G-effect, has
+ * beta 5 (--match g-effect). Small models have ten epochs. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -30,6 +31,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return sum + ul_retain_term(args, retain);
 }
 
+static const ul_match matches[] = {{"g-effect", "beta 5", UL_VALUES(".beta", "5"), false}, {0}};
+
 const ul_method ul_method_wga = {
     .title = "Weighted gradient ascent",
     .paper = "arXiv:2502.19301",
@@ -41,4 +44,7 @@ const ul_method ul_method_wga = {
     .needs_of = needs_of,
     .holds = UL_HOLDS_WEIGHTS,
     .loss = loss,
+    .recipe = UL_VALUES("epochs", "5"),
+    .small = UL_RUN_DEFAULTS,
+    .matches = matches,
 };

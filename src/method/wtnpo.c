@@ -6,7 +6,7 @@
  *
  * Wang et al. 2025, "Rethinking LLM Unlearning Objectives: A Gradient Perspective and Go Beyond", arXiv:2502.19301
  * (G-effect; the weight as in the authors' dataloader.py). `power` is what they call alpha (1.5). Traps: those of
- * wga and tnpo. */
+ * wga and tnpo, and the eps of their program (--match g-effect). Rate and epochs as in tnpo.c. */
 #include "method/method.h"
 
 static const ul_param params[] = {
@@ -36,6 +36,9 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return sum + ul_retain_term(args, retain);
 }
 
+static const ul_match matches[] = {
+    {"g-effect", "eps 1e-5 in the weight's denominator", UL_VALUES(".eps", "1e-5"), false}, {0}};
+
 const ul_method ul_method_wtnpo = {
     .title = "Weighted token-wise negative preference optimisation",
     .paper = "arXiv:2502.19301",
@@ -47,4 +50,5 @@ const ul_method ul_method_wtnpo = {
     .needs_of = needs_of,
     .holds = UL_HOLDS_WEIGHTS,
     .loss = loss,
+    .matches = matches,
 };

@@ -5,12 +5,14 @@
  *   gd   H = mean_r -(1/|y|) sum_t log p(y_t)
  *   kl   H = mean_r (1/|y|) sum_t KL(p_ref || p)_t
  *
- * Yao et al. 2024, "Machine Unlearning of Pre-trained Large Language Models", arXiv:2402.15159, and its program.
- * gd and kl are two variants each: --retain is text like the forgotten one (in-distribution; the paper finds gd on it
- * the most robust) or a general corpus. Random labels and adversarial samples change labels, not the arithmetic.
- * Traps: every sequence counts the same whatever its length, unlike graddiff's; the authors' program feeds forget and
- * retain texts in turns, a pair is here one sample. Unbounded: small models take 0.15 of the usual rate: on tofu-656k
- * (forget / retain probability 0.492 / 0.520 before) gd leaves 0.252 / 0.444 after ten epochs at 3e-4. */
+ * Yao et al. 2024, "Machine Unlearning of Pre-trained Large Language Models", arXiv:2402.15159, and its program. gd
+ * and kl are two variants each: --retain is text like the forgotten one (in-distribution; the paper finds gd on it
+ * the most robust) or a general corpus. Random labels and adversarial samples change labels, not the arithmetic. One
+ * epoch at lr 2e-5, cosine, warm-up 0.03; their batch, 60 or 85 accumulated steps on 8 GPUs, belongs to their
+ * corpora: the usual one here. Traps: every sequence counts the same whatever its length, unlike graddiff's; the
+ * authors' program feeds forget and retain texts in turns, a pair is here one sample. Unbounded: small models take
+ * 0.15 of the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before) gd leaves 0.252 / 0.444
+ * after ten epochs at 3e-4. */
 #include "method/method.h"
 #include <string.h>
 
@@ -47,5 +49,7 @@ const ul_method ul_method_yao = {
     .needs = NEEDS,
     .needs_of = needs_of,
     .loss = loss,
+    .recipe = UL_VALUES("lr", "2e-5", "schedule", "cosine", "warmup", "0.03", "epochs", "1"),
+    .small = UL_RUN_DEFAULTS,
     .lr_scale = 0.15,
 };

@@ -95,11 +95,21 @@ static ul_status unknown(ul_ctx *ctx, ul_model *m, const char *word, bool part)
 
 static const char *skip(const char *s, const char *set) { return s + strspn(s, set); }
 
+static const char *digits(const char *s, int64_t *out)
+{
+    for (*out = 0; isdigit((unsigned char)*s) && *out < 1000000; s++) *out = 10 * *out + (*s - '0');
+    return s;
+}
+
+/* A layer, or "1/8": so far of the way up. */
 static ul_status parse_number(ul_ctx *ctx, const ul_model *m, const char **s, int64_t *out)
 {
-    int64_t x = 0;
-    const char *p = *s;
-    while (isdigit((unsigned char)*p) && x < 1000000) x = 10 * x + (*p++ - '0');
+    int64_t x, of = 0;
+    const char *p = digits(*s, &x);
+    if (p > *s && *p == '/' && isdigit((unsigned char)p[1])) {
+        p = digits(p + 1, &of);
+        x = of > 0 ? x * m->arch.s.n_layer / of : m->arch.s.n_layer;
+    }
     if (p == *s || x >= m->arch.s.n_layer)
         return ul_fail(ctx, UL_E_USAGE, "which weights move: \"%.40s\" is not a layer; the model has layers 0 to %d", *s,
                        m->arch.s.n_layer - 1);
@@ -107,7 +117,7 @@ static ul_status parse_number(ul_ctx *ctx, const ul_model *m, const char **s, in
     return UL_OK;
 }
 
-/* "5-7 mlp", "0,3 attn", "2": after the word "layers". */
+/* "5-7 mlp", "0,3 attn", "2", "1/8-1/4": after the word "layers". */
 static ul_status parse_layers(ul_ctx *ctx, ul_model *m, const char **s)
 {
     ranges r = {.n = 0};

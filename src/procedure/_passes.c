@@ -70,7 +70,7 @@ ul_status ul_work_loss(ul_work *w, const char *key, const ul_method **method, ul
         return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which is no method with a loss; %s%s", w->id, key, id,
                        near ? "did you mean " : "`unlearn methods` lists them", near ? near : "");
     }
-    ul_args_default((*method)->params, args);
+    ul_method_args(*method, ul_recipe_small(ul_model_parameters(w->model)), args);
     const unsigned needs = ul_method_needs(*method, args);
     if (needs & UL_NEED_ALT || (*method)->readings)
         return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which needs alternate answers or readings behind a text: take one "
@@ -121,24 +121,29 @@ ul_status ul_work_fisher(ul_work *w, ul_model *model, const ul_docs *docs, doubl
     ul_recipe recipe;
     range one;
     ul_meter meter;
-    int64_t tokens = 0;
+    int64_t tokens = 0, batch = 1;
     const size_t esize = ul_model_backend(model)->k->esize;
     const int n = ul_model_trainables(model, &train);
-    UL_TRY(gradient(w, model, docs, 0, 1, &t, &one, &recipe, &r));
+    if (ul_num(w->args, "fisher_batch") > 1)
+        batch = (int64_t)ul_num(w->args, "fisher_batch"); /* most methods have none */
+    if (batch > docs->n) batch = docs->n;
+    const int64_t squares = docs->n / batch; /* of whole batches */
+    UL_TRY(gradient(w, model, docs, 0, (int32_t)batch, &t, &one, &recipe, &r));
     ul_progress_begin(w->ctx, &meter, "Fisher information", "documents", docs->n);
     ul_status s = UL_OK;
-    for (int64_t d = 0; d < docs->n && s == UL_OK; d++) {
-        one.first = d;
+    for (int64_t d = 0; d < squares && s == UL_OK; d++) {
+        one.first = d * batch;
         if (d > 0) s = ul_trainer_gradients(t, 0, &r);
         for (int i = 0; s == UL_OK && i < n; i++)
             for (int64_t j = 0; j < train[i].n; j++) {
                 const double g = ul_real_at(train[i].g, j, esize);
-                fisher[i][j] = (d ? fisher[i][j] : 0) + g * g / (double)docs->n;
+                fisher[i][j] = (d ? fisher[i][j] : 0) + g * g / (double)squares;
             }
-        tokens += docs->at[d].n;
-        ul_progress_step(&meter, d + 1, tokens, NULL);
+        for (int64_t k = 0; k < batch; k++) tokens += docs->at[d * batch + k].n;
+        ul_progress_step(&meter, (d + 1) * batch, tokens, NULL);
         if (s == UL_OK && ul_interrupted(w->ctx))
-            s = ul_fail(w->ctx, UL_E_CRITERION, "interrupted after %lld of %lld documents", (long long)d + 1, (long long)docs->n);
+            s = ul_fail(w->ctx, UL_E_CRITERION, "interrupted after %lld of %lld documents",
+                        (long long)((d + 1) * batch), (long long)docs->n);
     }
     ul_trainer_free(t);
     return s;

@@ -3,24 +3,26 @@
  *   P = U_0 U_0^T,  U_0: eigenvectors of C = E[k k^T] with eigenvalue < threshold
  *   delta W^T = (P (K^T K + S) + L2 I)^-1 P K^T R,   S: sum of k k^T over the batches before
  *
- * Fang et al. 2024, "AlphaEdit: Null-Space Constrained Knowledge Editing", arXiv:2410.02355 (threshold 2e-2, L2 10). Every k with
- * P k = 0 keeps its value exactly. Traps: the threshold is absolute and belongs to 7B models; here it is a share of the largest
- * eigenvalue unless `absolute`; no eigenvalue below it means nothing can be edited, and that is an error. The matrix is not
- * symmetric: LU. A small model has a budget: 400 facts of tofu-656k left 0.01 / 0.01 of forget / retain 0.47 / 0.52. Trap
- * of small models: their keys have no null space (tofu-656k: the least of 384 eigenvalues is 0.6 % of the largest, half of them are
- * below 2 %), so that what goes into the room touches strangers as well, and the more the less L2 holds it. */
+ * Fang et al. 2024, "AlphaEdit: Null-Space Constrained Knowledge Editing", arXiv:2410.02355 (threshold 2e-2, L2 10).
+ * Every k with P k = 0 keeps its value exactly. Traps: the threshold is absolute and belongs to 7B models; in small
+ * models it is a share of the largest eigenvalue (`absolute` false); no eigenvalue below it means nothing can be
+ * edited, and that is an error. The matrix is not symmetric: LU. A small model has a budget: 400 facts of tofu-656k
+ * left 0.01 / 0.01 of forget / retain 0.47 / 0.52. Trap of small models: their keys have no null space (tofu-656k:
+ * the least of 384 eigenvalues is 0.6 % of the largest, half of them are below 2 %), so that what goes into the room
+ * touches strangers as well, and the more the less L2 holds it. */
 #include "procedure/edit.h"
 #include <string.h>
 
 static const ul_param params[] = {
     {"threshold", UL_REAL, 2e-2, 0, 1e9, NULL, "eigenvalues of C below it span the room for edits", NULL},
-    {"absolute", UL_BOOL, 0, 0, 1, NULL, "the threshold is a value, as in the paper; else a share of the largest eigenvalue", NULL},
+    {"absolute", UL_BOOL, 1, 0, 1, NULL,
+     "the threshold is a value, as in the paper; else a share of the largest eigenvalue", NULL},
     {"l2", UL_REAL, 0, 0, 1e9, NULL, "L2, pulls the change to 0; 0: 10, of a small model 40", NULL},
     UL_PARAM_EDIT_FACTS,
     UL_PARAM_EDIT_BUDGET,
     UL_PARAM_EDIT_SPREAD(100),
     {0}};
-static const char *const small[] = UL_EDIT_SMALL;
+static const char *const small[] = {".absolute", "false", ".budget", "0.15", NULL};
 
 /* Of one block, kept from batch to batch. */
 typedef struct {

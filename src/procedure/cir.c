@@ -3,13 +3,14 @@
  *   a~ = (I - P_a P_a^T)(a - mu_a),   g~ likewise         of the inputs and output gradients of the mlps' matrices
  *   dW = sum_t g~_t a~_t^T  (+ the retain part),   W <- W - lr |W_0| dW / |dW|
  *
- * mu and the first k components P are gathered over the forget rows before the run. Both maps are the same for all tokens, so
- * the sum is collapsed once:  sum g~ a~^T = (I - P_g P_g^T)(G - mu_g A^T - B mu_a^T + n mu_g mu_a^T)(I - P_a P_a^T), with
- * G = sum g a^T, A = sum a, B = sum g. Sondej and Yang 2025, arXiv:2509.11816; code: filyp/unlearning. Here the loss is any method
- * of the registry (theirs makes the mlps' outputs orthogonal to what they were), and components are not gathered anew each
- * epoch; and a step is
- * lr of the weights' norm, where theirs is lr itself, which means nothing on another model. Traps: the first token of a document is in neither, or its outlier is the first component; the loss must be bounded,
- * since steps have one length; SGD, because Adam would scale the collapsed directions up again.
+ * mu and the first k components P are gathered over the forget rows before the run. Both maps are the same for all
+ * tokens, so the sum is collapsed once:  sum g~ a~^T = (I - P_g P_g^T)(G - mu_g A^T - B mu_a^T + n mu_g mu_a^T)(I -
+ * P_a P_a^T), with G = sum g a^T, A = sum a, B = sum g. Sondej and Yang 2025, arXiv:2509.11816; code:
+ * filyp/unlearning. Here the loss is any method of the registry (theirs makes the mlps' outputs orthogonal to what
+ * they were), and components are not gathered anew each epoch; and a step is lr of the weights' norm, where theirs
+ * is lr itself, which means nothing on another model (nor was a number of theirs to be had: the usual rate, as a
+ * share). Traps: the first token of a document is in neither, or its outlier is the first component; the loss must
+ * be bounded, since steps have one length; SGD, because Adam would scale the collapsed directions up again.
  * tofu-656k, forget / retain 0.47 / 0.52: four epochs at 4e-3 0.27 / 0.45. */
 #include "procedure/_components.h"
 #include "procedure/_lapack.h"

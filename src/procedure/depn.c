@@ -8,12 +8,12 @@
  * least `threshold` of its largest; those with `votes` of all texts, the most voted `neurons` of them, get a zero
  * column.
  *
- * Wu et al. 2023, "DEPN: Detecting and Editing Privacy Neurons in Pretrained Language Models", arXiv:2310.20138 (BERT;
- * m 20, threshold 0.01 to 0.1, half of the texts, 10 to 500 neurons). Scaling a by s is scaling the matrix by s, so no
- * hook is needed. Traps: neurons of common words carry every answer: few neurons, or utility goes with them. In a
- * small model none is the forget set's own: tofu-656k, forget / retain 0.47 / 0.52: 3 of 768 neurons 0.43 / 0.47, 8
- * 0.29 / 0.34; on the world of the self-test the most voted neuron has 40 of 100 texts, hence 0.3 votes by default
- * there. */
+ * Wu et al. 2023, "DEPN: Detecting and Editing Privacy Neurons in Pretrained Language Models", arXiv:2310.20138
+ * (BERT; m 20, threshold 0.01 to 0.1, half of the texts, 10 to 500 neurons). Scaling a by s is scaling the matrix by
+ * s, so no hook is needed. Traps: neurons of common words carry every answer: few neurons, or utility goes with
+ * them. In a small model none is the forget set's own: tofu-656k, forget / retain 0.47 / 0.52: 3 of 768 neurons 0.43
+ * / 0.47, 8 0.29 / 0.34; on the world of the self-test the most voted neuron has 40 of 100 texts, hence 4 neurons
+ * and 0.3 votes by default there. */
 #include "procedure/edit.h"
 #include <math.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static const ul_param params[] = {
     {"steps", UL_INT, 20, 1, 1000, "steps", "of the integral", NULL},
     {"threshold", UL_REAL, 0.1, 0, 1, NULL, "share of a text's largest attribution from which a neuron gets its vote", NULL},
     {"votes", UL_REAL, 0.5, 0, 1, NULL, "share of the texts that must vote for a neuron", NULL},
-    {"neurons", UL_INT, 0, 0, 1e6, "neurons", "erased at most; 0: one in a hundred of all", NULL},
+    {"neurons", UL_INT, 500, 0, 1e6, "neurons", "erased at most; 0: one in a hundred of all", NULL},
     {"texts", UL_INT, 100, 1, 1e9, "rows", "forget rows that vote", NULL},
     {0}};
 

@@ -2,17 +2,18 @@
  *
  *   theta = theta_0 + scale e,     e ~ N(0, (F_r + lambda)^(-2 power))       power 1/4: covariance F^(-1/2)
  *
- * Golatkar, Achille and Soatto 2020, arXiv:1911.04933, eq. 8; for language models Gu et al. 2024, arXiv:2403.10557, whose
- * exponent could not be read. lambda is `damping` times the mean of F_r. The noise knows nothing of the forget set: within a
- * budget on the retain rows it forgets what the retain rows do not hold up. It is the baseline of its kind
- * (tofu-656k, forget / retain 0.47 / 0.52: kl 0.1 0.43 / 0.47: it forgets no more than it harms). */
+ * Golatkar, Achille and Soatto 2020, arXiv:1911.04933, eq. 8; for language models Gu et al. 2024, arXiv:2403.10557,
+ * whose exponent and step could not be read: the step is RepSelect's budget for every method (arXiv:2606.17168),
+ * 0.01; small models have 0.15. lambda is `damping` times the mean of F_r. The noise knows nothing of the forget
+ * set: within a budget on the retain rows it forgets what the retain rows do not hold up. It is the baseline of its
+ * kind (tofu-656k, forget / retain 0.47 / 0.52: kl 0.1 0.43 / 0.47: it forgets no more than it harms). */
 #include "procedure/procedure.h"
 
 static const ul_param params[] = {
     UL_PARAM_SCALE(1e-3, "size of the noise, where kl is 0"),
     {"power", UL_REAL, 0.25, 0, 1, NULL, "standard deviation: information to the power of minus this", NULL},
     {"damping", UL_REAL, 1e-3, 1e-9, 1e9, NULL, "added to the information, as a multiple of its mean", NULL},
-    UL_PARAM_KL(0.15), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
+    UL_PARAM_KL(0.01), UL_PARAM_KL_DOCS, UL_PARAM_FISHER_DOCS, {0}};
 
 static ul_status run(ul_work *w)
 {
@@ -39,6 +40,7 @@ const ul_procedure ul_procedure_fisher_noise = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
+               .small = UL_VALUES(".kl", "0.15"),
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
 };

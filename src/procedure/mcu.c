@@ -2,11 +2,12 @@
  *
  *   W <- W_0 + (W - W_0)(I - P P^T)          after each step; P: the first k principal components of the layer's inputs
  *
- * over retain rows (or a general text). Changes in dominant directions are what relearning takes back first. arXiv:2605.11685,
- * read as an abstract: components and idea are the paper's, the loss may be any method of the registry, and the constraint is
- * a projection of the change itself after each step, so that it holds exactly whatever the optimizer does (a projected
- * gradient would lose it in Adam's scaling). Only the mlps' matrices move, and only their projected part.
- * tofu-656k, forget / retain 0.47 / 0.52: four epochs at 2e-3 0.24 / 0.41; hence half of that rate. */
+ * over retain rows (or a general text). Changes in dominant directions are what relearning takes back first.
+ * arXiv:2605.11685, read as an abstract: components and idea are the paper's (no number is: the usual run), the loss
+ * may be any method of the registry, and the constraint is a projection of the change itself after each step, so
+ * that it holds exactly whatever the optimizer does (a projected gradient would lose it in Adam's scaling). Only the
+ * mlps' matrices move, and only their projected part. tofu-656k, forget / retain 0.47 / 0.52: four epochs at 2e-3
+ * 0.24 / 0.41; hence half of that rate. */
 #include "procedure/_components.h"
 #include "procedure/_lapack.h"
 

@@ -2,12 +2,13 @@
  *
  *   L = gamma (1/N_f) sum_t -log(1 - p(y_t)) + inject NLL(prompt -> target) + alpha L_r
  *
- * Guo et al. 2024, "Mechanistic Unlearning: Robust Knowledge Unlearning and Editing via Mechanistic Localization", arXiv:2410.12949:
- * fact-lookup blocks found by patching and attribution; losses as above with general text as a fourth term (give it as retain
- * rows). Tracing is ROME's (_trace.c). Traps: localisation by what moves the output's tokens finds late blocks, and those edits
- * relearn; -log(1 - p) has no bound as p goes to 1: p above 1 - 1e-6 counts as that. `--train` other than auto keeps the user's choice.
- * Of a model of two blocks one mlp has to bear it all: tofu-656k, forget / retain 0.47 / 0.52: five epochs as in the paper 0.19 / 0.30;
- * four with alpha 5, inject 0.3 0.38 / 0.48. */
+ * Guo et al. 2024, "Mechanistic Unlearning: Robust Knowledge Unlearning and Editing via Mechanistic Localization",
+ * arXiv:2410.12949: fact-lookup blocks found by patching and attribution; losses as above with general text as a
+ * fourth term (give it as retain rows). Tracing is ROME's (_trace.c). Traps: localisation by what moves the output's
+ * tokens finds late blocks, and those edits relearn; -log(1 - p) has no bound as p goes to 1: p above 1 - 1e-6
+ * counts as that. `--train` other than auto keeps the user's choice. Of a model of two blocks one mlp has to bear it
+ * all: tofu-656k, forget / retain 0.47 / 0.52: five epochs as in the paper 0.19 / 0.30; four with alpha 5, inject
+ * 0.3 0.38 / 0.48. */
 #include "procedure/edit.h"
 #include "method/method.h"
 #include <string.h>
@@ -24,6 +25,7 @@ static const ul_param params[] = {
     UL_PARAM_EDIT_FACTS,
     {0}};
 
+static const char *const recipe[] = {"epochs", "5", NULL};
 static const char *const small[] = {"epochs", "4", ".alpha", "5", ".inject", "0.3", NULL};
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
@@ -108,6 +110,7 @@ const ul_procedure ul_procedure_mechloc = {
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .recipe = recipe,
                .small = small},
     .run = run,
 };

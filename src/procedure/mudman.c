@@ -4,12 +4,13 @@
  *   u = grad L_f(theta'),   m <- decay m + (1 - decay) g_r
  *   theta <- theta - lr |theta_0| (u / |u| where sign u = sign m, else 0)  - lr |theta_0| retain g_r / |g_r|
  *
- * Only entries move whose unlearning does not raise the retain loss; the norm is taken before the mask, as in the code. Only
- * gate projections move (where a model has none: the mlps). filyp, arXiv:2506.12484 (every 32, adversary 1e-3, lr 0.1,
- * retain lr 1e-3 times the bare g_r; L the negative entropy). Here L is the forget part of any method of the registry, g_r
- * the retain part of the same, both steps are directions, and lengths are shares of the weights' norm, so that lr and retain mean
- * the same on every model. Plain SGD: Adam would undo both the norm and the mask.
- * tofu-656k, forget / retain 0.47 / 0.52, three epochs: 8e-3 0.43 / 0.52, 2.4e-2 0.36 / 0.49. */
+ * Only entries move whose unlearning does not raise the retain loss; the norm is taken before the mask, as in the
+ * code. Only gate projections move (where a model has none: the mlps). filyp, arXiv:2506.12484 (every 32, adversary
+ * 1e-3, lr 0.1 times u / |u|, retain lr 1e-3, a hundredth of that, times the bare g_r: `absolute`; L the negative
+ * entropy). Here L is the forget part of any method of the registry, g_r the retain part of the same. In small
+ * models both steps are directions, and lengths are shares of the weights' norm, so that lr and retain mean the same
+ * on every model. Plain SGD: Adam would undo both the norm and the mask. tofu-656k, forget / retain 0.47 / 0.52,
+ * three epochs: 8e-3 0.43 / 0.52, 2.4e-2 0.36 / 0.49. */
 #include "procedure/_adversary.h"
 #include <math.h>
 #include <string.h>
@@ -17,9 +18,14 @@
 static const ul_param params[] = {
     UL_PARAM_LOSS("loss", "npo", "the method that gives both parts, with its own defaults"),
     {"every", UL_INT, 32, 1, 1e6, "steps", "after which the adversary starts anew from the model", NULL},
-    {"adversary_lr", UL_REAL, 0.1, 0, 100, NULL, "of its SGD", NULL},
+    {"adversary_lr", UL_REAL, 1e-3, 0, 100, NULL, "of its SGD", NULL},
     {"decay", UL_REAL, 0.9, 0, 0.9999, NULL, "share of the past in the mean of retain gradients", NULL},
-    {"retain", UL_REAL, 1, 0, 1e6, NULL, "length of the retain step, as a multiple of the other", NULL},
+    {"retain", UL_REAL, 0.01, 0, 1e6, NULL,
+     "the retain step as a multiple of the other's length; absolute: its rate as a multiple of lr", NULL},
+    {"absolute", UL_BOOL, 1, 0, 1, NULL,
+     "the unlearning step is lr long, the retain step lr retain times its gradient; else both in "
+     "units of the weights' norm",
+     NULL},
     {0}};
 
 typedef struct {
@@ -28,7 +34,9 @@ typedef struct {
     double norm; /* of all that moves, before the run */
 } state;
 
-static const char *const small[] = {"lr", "2.4e-2", "epochs", "4", NULL};
+static const char *const recipe[] = {"lr", "0.1", "schedule", "constant", "warmup", "0", NULL};
+static const char *const small[] = {"lr", "2.4e-2", "epochs", "4", ".absolute", "false",
+                                    ".adversary_lr", "0.1", ".retain", "1", NULL};
 
 static ul_status begin(ul_wrap *w)
 {
@@ -39,7 +47,7 @@ static ul_status begin(ul_wrap *w)
     UL_TRY(ul_wrap_arrays(w, NULL, &s->p));
     UL_TRY(ul_wrap_arrays(w, "fork", &s->fork));
     UL_TRY(ul_wrap_arrays(w, "mean", &s->mean));
-    return ul_adversary_new(w, &s->adversary);
+    return ul_adversary_new(w, false, &s->adversary);
 }
 
 static void copy_all(const ul_wrap *w, void *const *from, void *const *to)
@@ -53,7 +61,7 @@ static ul_status part(ul_wrap *w, ul_step_result *r)
     if (w->step % (int64_t)ul_num(w->args, "every") == 0) copy_all(w, w->p, s->fork);
     copy_all(w, w->p, s->p);
     copy_all(w, s->fork, w->p);
-    UL_TRY(ul_adversary_step(s->adversary, w->step, ul_num(w->args, "adversary_lr")));
+    UL_TRY(ul_adversary_step(s->adversary, w->step, 1, ul_num(w->args, "adversary_lr")));
     copy_all(w, w->p, s->fork);
     UL_TRY(ul_wrap_gradient(w, w->step, ul_wrap_sides(w, false), r));
     copy_all(w, s->p, w->p);
@@ -70,7 +78,9 @@ static ul_status combine(ul_wrap *w)
         uu += w->be->k->sum_squares(w->be, w->train[i].n, w->forget[i]);
         rr += w->be->k->sum_squares(w->be, w->train[i].n, w->g[i]);
     }
-    const double unit = uu > 0 ? s->norm / sqrt(uu) : 0, back = rr > 0 ? retain * s->norm / sqrt(rr) : 0;
+    const bool absolute = ul_num(w->args, "absolute") != 0;
+    const double unit = uu > 0 ? (absolute ? 1 : s->norm) / sqrt(uu) : 0;
+    const double back = absolute ? retain : rr > 0 ? retain * s->norm / sqrt(rr) : 0;
     for (int i = 0; i < w->n_train; i++)
         for (int64_t j = 0; j < w->train[i].n; j++) {
             const double u = ul_real_at(w->forget[i], j, esize), g = ul_real_at(w->g[i], j, esize);
@@ -119,6 +129,7 @@ const ul_procedure ul_procedure_mudman = {
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .recipe = recipe,
                .small = small},
     .run = run,
 };

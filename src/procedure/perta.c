@@ -2,10 +2,11 @@
  *
  *   theta = theta_0 - scale w (theta_ft - theta_0)         w = F_f / (F_f + F_r + eps)
  *
- * Cai et al. 2026, arXiv:2601.22030 (PerTA-fisher: F the diagonal Fisher information at theta_0). The paper's normalisation of
- * w could not be read: this ratio, between 0 (only the retain set uses the parameter) and 1, is ours; eps is a share of the
- * mean of F_f + F_r, so that parameters nobody uses stay.
- * Small models have a budget: tofu-656k, forget / retain 0.47 / 0.52: five epochs at 2e-4, kl 0.15 0.31 / 0.46. */
+ * Cai et al. 2026, arXiv:2601.22030 (PerTA-fisher: F the diagonal Fisher information at theta_0). The paper's
+ * normalisation of w could not be read: this ratio, between 0 (only the retain set uses the parameter) and 1, is
+ * ours; eps is a share of the mean of F_f + F_r, so that parameters nobody uses stay. Nor could rate, epochs and
+ * scale: the run is tv's, the scale ours. Small models have a budget: tofu-656k, forget / retain 0.47 / 0.52: five
+ * epochs at 2e-4, kl 0.15 0.31 / 0.46. */
 #include "procedure/procedure.h"
 
 static const ul_param params[] = {

@@ -76,7 +76,7 @@ ul_status ul_work_gradient(ul_work *w, ul_model *model, const ul_docs *docs, dou
 /* `n` of the documents, drawn by the seed of the recipe, with their places as ids; 0 or more than there are: all. */
 ul_status ul_work_draw(ul_work *w, const ul_docs *docs, int64_t n, ul_docs **out) UL_MUST;
 /* Empirical Fisher diagonal: for each trainable the mean over documents of the squared gradient of the document's mean
- * NLL; fisher[i] holds train[i].n doubles. */
+ * NLL (of batches of them, where the method has a parameter fisher_batch); fisher[i] holds train[i].n doubles. */
 ul_status ul_work_fisher(ul_work *w, ul_model *model, const ul_docs *docs, double *const *fisher) UL_MUST;
 /* The same, allocated, over `n_docs` of them (ul_work_draw). */
 ul_status ul_fisher_new(ul_work *w, const ul_docs *docs, int64_t n_docs, double ***out) UL_MUST;

@@ -6,12 +6,13 @@
  *   4  G <- G - G V (1 - S_min / S) V^T, then G <- G - U (1 - S_min / S) U^T G: s_i becomes S_min^2 / s_i
  *   5  W = W_0 + a G, a from the KL budget
  *
- * Sondej, Yang and Mahdi 2026, arXiv:2606.17168; code: filyp/RepSelect, repselect_simple.py and repselect_adaptive.py (512
- * components of models that are 4096 wide, budget 0.01 on Wikitext; give such a text as --retain). With the adapter s B A in
- * place a layer is x (W + s B A)^T, so 2 is the gradient at the merged weights, and that is how it is taken. Traps: n_pcs must
- * stay well below the width, or S_min is 0 and all of G collapses: never more than an eighth of the smaller side is taken; a
- * randomised S_min is noise without power iterations.
- * tofu-656k, forget / retain 0.47 / 0.52: kl 0.15 0.30 / 0.47. Adam would hide the low rank from 1: SGD. */
+ * Sondej, Yang and Mahdi 2026, arXiv:2606.17168; code: filyp/RepSelect, repselect_simple.py and
+ * repselect_adaptive.py (512 components of models that are 4096 wide, budget 0.01 on Wikitext; give such a text as
+ * --retain). With the adapter s B A in place a layer is x (W + s B A)^T, so 2 is the gradient at the merged weights,
+ * and that is how it is taken. Traps: n_pcs must stay well below the width, or S_min is 0 and all of G collapses:
+ * never more than an eighth of the smaller side is taken; a randomised S_min is noise without power iterations.
+ * Small models have a budget of 0.15: tofu-656k, forget / retain 0.47 / 0.52: 0.30 / 0.47. Adam would hide the low
+ * rank from 1: SGD. */
 #include "procedure/_lapack.h"
 #include "procedure/procedure.h"
 #include <string.h>
@@ -23,7 +24,7 @@ static const ul_param params[] = {
     {"lora_r", UL_INT, 8, 1, 4096, NULL, "rank of the adversary", NULL},
     {"lora_lr", UL_REAL, 0.05, 0, 100, NULL, "its SGD learning rate; 0: no adversary", NULL},
     UL_PARAM_SCALE(0.05, "step along the collapsed gradient, where kl is 0"),
-    UL_PARAM_KL(0.15), UL_PARAM_KL_DOCS, {0}};
+    UL_PARAM_KL(0.01), UL_PARAM_KL_DOCS, {0}};
 
 /* The names of the mlps' matrices, joined: what the adversary is put on. "mlp." stays in front: GPT-2's attention has a c_proj
  * too. */
@@ -133,6 +134,7 @@ const ul_procedure ul_procedure_repselect = {
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
+               .small = UL_VALUES(".kl", "0.15"),
                .needs = UL_NEED_FORGET,
                .needs_of = needs_of},
     .run = run,

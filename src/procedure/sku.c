@@ -3,10 +3,11 @@
  *   stage 1   L = distort NLL(prompt -> answer) + random NLL(prompt -> another row's answer) - diverge KL(p_0 || p) on retain rows
  *   stage 2   theta = theta_0 - scale (theta_bad - theta_0)
  *
- * Liu et al. 2024, arXiv:2402.10058; code: franciscoliu/SKU (0.5, 1 and 1; five other answers a prompt; lr 2e-6 to
- * 2e-5, 1000 steps with LoRA r 32). A prompt's five answers come one an epoch, in turn: the mean of the sum. Traps: the
- * paper calls the divergence a reverse KL, the code's is that of p_0 to p; it has no bound, so a token that is `cap`
- * nats away pushes no further (cap is ours). An adapter is negated as its merged change, not A and B apart. */
+ * Liu et al. 2024, arXiv:2402.10058; code: franciscoliu/SKU (0.5, 1 and 1; five other answers a prompt; 1000 steps
+ * of 2 at lr 2e-5, theirs with LoRA of rank 32: --lora q_proj,v_proj --lora-r 32; scale 1). A prompt's five answers
+ * come one an epoch, in turn: the mean of the sum. Traps: the paper calls the divergence a reverse KL, the code's is
+ * that of p_0 to p, the only one here; it has no bound. `cap` and the KL budget, small models' defaults, are ours: a
+ * token that is `cap` nats away pushes no further. An adapter is negated as its merged change, not A and B apart. */
 #include "procedure/procedure.h"
 #include <string.h>
 
@@ -17,10 +18,12 @@ static const ul_param params[] = {
     {"distort", UL_REAL, 0.5, 0, 1000, NULL, "weight of the answers", NULL},
     {"random", UL_REAL, 1, 0, 1000, NULL, "weight of other rows' answers", NULL},
     {"diverge", UL_REAL, 1, 0, 1000, NULL, "weight of the divergence on retain rows", NULL},
-    {"cap", UL_REAL, 0.1, 0, 1000, "nats", "divergence from which on a token pushes no further", NULL},
-    UL_PARAM_KL(0.15), UL_PARAM_KL_DOCS, {0}};
+    {"cap", UL_REAL, 1000, 0, 1000, "nats", "divergence from which on a token pushes no further; 1000: none", NULL},
+    UL_PARAM_KL(0), UL_PARAM_KL_DOCS, {0}};
 
-static const char *const small[] = {"epochs", "4", NULL}; /* ten take minutes; the budget sets the length anyhow */
+static const char *const recipe[] = {"lr", "2e-5", "steps", "1000", "batch", "2", NULL};
+static const char *const small[] = {"epochs", "4", ".cap", "0.1", ".kl", "0.15", NULL};
+/* epochs: ten take minutes; the budget sets the length anyhow */
 
 static double nll(ul_side *s, double weight)
 {
@@ -108,6 +111,7 @@ const ul_procedure ul_procedure_sku = {
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .recipe = recipe,
                .small = small},
     .run = run,
     .adapters = true,

@@ -2,17 +2,22 @@
  *
  *   F_f > alpha F_r:   theta <- theta min(lambda F_r / F_f, 1)         F: diagonal of the empirical Fisher information
  *
- * Foster, Schoepf and Brintrup 2023, arXiv:2308.07707 (alpha 10, lambda 1 for vision models; language models need an alpha
- * searched above that). Their F squares the gradient of a mini-batch; here, as the formula says, that of a document.
- * Small models: tofu-656k, forget / retain 0.47 / 0.52: alpha 10 0.31 / 0.44, 20 0.35 / 0.46; 14 lies between. */
+ * Foster, Schoepf and Brintrup 2023, arXiv:2308.07707 (alpha 10, lambda 1 for vision models; language models need an
+ * alpha searched above that). Their F squares the gradient of a mini-batch (--match ssd, batches of 32); here, as
+ * the formula says, that of a document. Small models: tofu-656k, forget / retain 0.47 / 0.52: alpha 10 0.31 / 0.44,
+ * 20 0.35 / 0.46; 14 lies between. */
 #include "procedure/procedure.h"
 
 static const ul_param params[] = {
     {"alpha", UL_REAL, 10, 0, 1e300, NULL, "a weight is dampened when its forget information is so many times its retain information", NULL},
     {"lambda", UL_REAL, 1, 0, 1e6, NULL, "how strongly: a factor on retain over forget information, at most 1", NULL},
-    UL_PARAM_FISHER_DOCS, {0}};
+    UL_PARAM_FISHER_DOCS,
+    {"fisher_batch", UL_INT, 1, 1, 1e6, "documents", "whose mean gradient is squared", NULL},
+    {0}};
 
 static const char *const small[] = {".alpha", "14", NULL};
+static const ul_match matches[] = {
+    {"ssd", "squares of the gradients of batches", UL_VALUES(".fisher_batch", "32"), false}, {0}};
 
 static ul_status run(ul_work *w)
 {
@@ -44,6 +49,7 @@ const ul_procedure ul_procedure_ssd = {
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-               .small = small},
+               .small = small,
+               .matches = matches},
     .run = run,
 };

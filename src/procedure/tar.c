@@ -1,25 +1,29 @@
 /* tar.c - tamper-resistant unlearning: the forget loss is to stay where it is while an adversary fine-tunes.
  *
  *   1  a safeguard: a method of the registry unlearns
- *   2  outer steps: theta' <- theta;  K times theta' <- theta' - adversary_lr grad NLL_f(theta')
+ *   2  outer steps: theta' <- theta;  K times theta' <- a step of adversary_lr down NLL_f(theta'), of AdamW or SGD
  *      g = sum over every `every`-th inner step k of exp(lambda (k - K)) grad L_f(theta'_k), scaled by their sum
- *      theta moves by g and the retain part of the loss at theta
+ *      theta moves by `weight` g and the retain part of the loss at theta
  *
  * First order: the gradient at theta' is applied at theta. Tamirisa et al. 2024, arXiv:2408.00761; code:
- * rishub-tamirisa/tamper-resistance (K 64 AdamW steps, 750 outer steps, every 4th, lambda 0.0625; L the negative
- * entropy). Here L is the safeguard's own loss, the adversary plain SGD, and the defaults are for small models: an
- * outer step costs K + K / every + 1 gradients. Traps: durability as measured depends on the attacks tried
- * (arXiv:2412.07097). */
+ * rishub-tamirisa/tamper-resistance (K 64 AdamW steps at 2e-6, 2e-5 or 4e-5, here always the second; 750 outer steps
+ * at lr 2e-5, every 4th, lambda 0.0625, weight 4; L the negative entropy, on retain the likelihood and the states).
+ * Here L and the retain part are the safeguard's own, the schedule the run's. An outer step costs K + K / every + 1
+ * gradients: small models have four of SGD and eight outer steps. Traps: durability as measured depends on the
+ * attacks tried (arXiv:2412.07097). */
 #include "procedure/_adversary.h"
 #include <math.h>
+#include <string.h>
 
 static const ul_param params[] = {
     UL_PARAM_LOSS("loss", "npo", "safeguard and tamper-resistance loss, with its own defaults"),
-    {"inner", UL_INT, 4, 1, 10000, "steps", "of the adversary in an outer step", NULL},
-    {"every", UL_INT, 2, 1, 10000, "steps", "of the adversary between two gradients", NULL},
+    {"inner", UL_INT, 64, 1, 10000, "steps", "of the adversary in an outer step", NULL},
+    {"every", UL_INT, 4, 1, 10000, "steps", "of the adversary between two gradients", NULL},
     {"lambda", UL_REAL, 0.0625, 0, 100, NULL, "how much more later gradients weigh", NULL},
-    {"adversary_lr", UL_REAL, 0.1, 0, 100, NULL, "of its SGD", NULL},
-    {"outer", UL_INT, 40, 1, 1e6, "steps", "of the second stage", NULL},
+    {"adversary", UL_TEXT, 0, 0, 0, "adamw|sgd", "its optimizer, begun anew in each outer step", "adamw"},
+    {"adversary_lr", UL_REAL, 2e-5, 0, 100, NULL, "its rate", NULL},
+    {"weight", UL_REAL, 4, 0, 1000, NULL, "of the adversary's gradients beside the retain part", NULL},
+    {"outer", UL_INT, 750, 1, 1e6, "steps", "of the second stage", NULL},
     {0}};
 
 typedef struct {
@@ -27,7 +31,10 @@ typedef struct {
     void **p, **sum;
 } state;
 
-static const char *const small[] = {"lr", "1e-3", "epochs", "5", ".outer", "8", NULL}; /* tofu-656k at 2e-3, 3 epochs: 0.08 / 0.30 of 0.47 / 0.52 */
+static const char *const recipe[] = {"lr", "2e-5", NULL};
+/* tofu-656k at 2e-3, 3 epochs: 0.08 / 0.30 of 0.47 / 0.52 */
+static const char *const small[] = {"lr", "1e-3", "epochs", "5", ".outer", "8", ".inner", "4", ".every", "2",
+                                    ".adversary", "sgd", ".adversary_lr", "0.1", ".weight", "1", NULL};
 
 static ul_status begin(ul_wrap *w)
 {
@@ -35,7 +42,7 @@ static ul_status begin(ul_wrap *w)
     UL_NEED(w->state = s);
     UL_TRY(ul_wrap_arrays(w, NULL, &s->p));
     UL_TRY(ul_wrap_arrays(w, NULL, &s->sum));
-    return ul_adversary_new(w, &s->adversary);
+    return ul_adversary_new(w, !strcmp(ul_txt(w->args, "adversary"), "adamw"), &s->adversary);
 }
 
 static void copy_all(const ul_wrap *w, void *const *from, void *const *to)
@@ -52,7 +59,7 @@ static ul_status part(ul_wrap *w, ul_step_result *r)
     copy_all(w, w->p, s->p);
     for (int i = 0; i < w->n_train; i++) k->fill_rows(w->be, 1, w->train[i].n, NULL, s->sum[i]);
     for (int64_t j = 1; j <= inner; j++) {
-        UL_TRY(ul_adversary_step(s->adversary, w->step * inner + j - 1, ul_num(w->args, "adversary_lr")));
+        UL_TRY(ul_adversary_step(s->adversary, w->step * inner + j - 1, j, ul_num(w->args, "adversary_lr")));
         if (j % every && j != inner) continue;
         ul_step_result unused = {0};
         const double weight = ul_exp(ul_num(w->args, "lambda") * (double)(j - inner));
@@ -63,7 +70,7 @@ static ul_status part(ul_wrap *w, ul_step_result *r)
     }
     copy_all(w, s->p, w->p);
     for (int i = 0; i < w->n_train; i++) {
-        k->scale(w->be, w->train[i].n, 1 / total, s->sum[i]);
+        k->scale(w->be, w->train[i].n, ul_num(w->args, "weight") / total, s->sum[i]);
         k->copy(w->be, w->train[i].n, s->sum[i], w->g[i], false);
     }
     return UL_OK;
@@ -93,6 +100,7 @@ const ul_procedure ul_procedure_tar = {
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .recipe = recipe,
                .small = small},
     .run = run,
     .adapters = true,

@@ -2,16 +2,16 @@
  *
  *   theta = theta_0 - scale s_l (theta_ft - theta_0)        s_l: of the block that the weight is in
  *
- * Ilharco et al. 2022, "Editing Models with Task Arithmetic", arXiv:2212.04089; MUSE (arXiv:2407.06460) takes scale 5
- * after ten epochs at 1e-5. Traps: theta_ft must have learnt the set hard; in bf16 the difference of two close weights
- * loses its bits, so it is taken of f32 masters in double. Scale grows the damage to everything else with the square:
- * kl searches it. Small models: tofu-656k, five epochs at 2e-4, where kl 0.15 finds scale 4: forget / retain 0.47 /
- * 0.52 -> 0.31 / 0.46. */
+ * Ilharco et al. 2022, "Editing Models with Task Arithmetic", arXiv:2212.04089; MUSE (arXiv:2407.06460) takes scale
+ * 5 after ten epochs at 1e-5, the defaults; the first paper searches it. Traps: theta_ft must have learnt the set
+ * hard; in bf16 the difference of two close weights loses its bits, so it is taken of f32 masters in double. Scale
+ * grows the damage to everything else with the square: kl searches it. Small models: tofu-656k, five epochs at 2e-4,
+ * where kl 0.15 finds scale 4: forget / retain 0.47 / 0.52 -> 0.31 / 0.46. */
 #include "procedure/procedure.h"
 #include <string.h>
 
 static const ul_param params[] = {
-    UL_PARAM_SCALE(1, "how far to go against the task vector; 0 changes nothing"),
+    UL_PARAM_SCALE(5, "how far to go against the task vector; 0 changes nothing"),
     {"layers", UL_TEXT, 0, 0, 0, NULL, "one factor a block, joined with commas; what is outside the blocks goes with 1; empty: all 1", ""},
     UL_PARAM_KL(0), UL_PARAM_KL_DOCS, {0}};
 

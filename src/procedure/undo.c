@@ -5,11 +5,13 @@
  *   2  student = (1 - alpha) theta_t + alpha beta N        N: Xavier uniform for matrices, 0 for vectors; of all that moves, or in places
  *   3  distil: KL(teacher || student) on retain rows (or a general text) until the student has recovered
  *
- * Lee et al. 2025, arXiv:2506.06278; code: AddieFoote/distillation-robustify-unlearning (WMDP: alpha 0.25, beta 0; languages:
- * alpha 0.1 to 0.7, beta 0.1). The teacher is not held in memory: the rows that its head reads are cached. The forget rows are
- * not among what is distilled. On tofu-656k fifty steps over 400 rows bring back half of the retain probability only: give it
- * all retain rows (alpha 0.1, 0.6 epochs of them, forget / retain 0.47 / 0.52 -> 0.17 / 0.42; the default goes on for longer). Traps: the larger alpha, the more robust and the longer stage 3; a text that is too small to
- * carry the model's abilities loses them. */
+ * Lee et al. 2025, arXiv:2506.06278; code: AddieFoote/distillation-robustify-unlearning (WMDP: alpha 0.25, beta 0,
+ * 3000 steps at lr 2e-5, the defaults; languages: alpha 0.1 to 0.7, beta 0.1). Their teachers are made by rmu and
+ * others, ours by npo. The teacher is not held in memory: the rows that its head reads are cached. The forget rows
+ * are not among what is distilled. On tofu-656k fifty steps over 400 rows bring back half of the retain probability
+ * only: give it all retain rows (alpha 0.1, 0.6 epochs of them, forget / retain 0.47 / 0.52 -> 0.17 / 0.42; the
+ * default goes on for longer). Traps: the larger alpha, the more robust and the longer stage 3; a text that is too
+ * small to carry the model's abilities loses them. */
 #include "procedure/procedure.h"
 #include <math.h>
 #include <string.h>
@@ -17,14 +19,16 @@
 static const ul_param params[] = {
     UL_PARAM_LOSS("suppress", "npo", "the method that makes the teacher, with its own defaults; none: the model teaches as it is"),
     {"alpha", UL_REAL, 0.25, 0, 1, NULL, "share of the weights that noise replaces", NULL},
-    {"beta", UL_REAL, 0.1, 0, 10, NULL, "size of the noise; 0: the weights only shrink", NULL},
+    {"beta", UL_REAL, 0, 0, 10, NULL, "size of the noise; 0: the weights only shrink", NULL},
     {"noise_in", UL_TEXT, 0, 0, 0, NULL, "names of the weights that are noised, or parts of names (layers.1.mlp), joined with commas; "
      "default: all that move", ""},
-    {"distil_steps", UL_INT, 0, 0, 1e9, "steps", "of stage 3; 0: as distil_epochs says", NULL},
+    {"distil_steps", UL_INT, 3000, 0, 1e9, "steps", "of stage 3; 0: as distil_epochs says", NULL},
     {"distil_epochs", UL_REAL, 4, 0.001, 10000, NULL, "passes over the retain rows in stage 3", NULL},
     {0}};
 
-static const char *const small[] = {"epochs", "5", ".alpha", "0.1", ".distil_epochs", "1.5", NULL};
+static const char *const recipe[] = {"lr", "2e-5", NULL};
+static const char *const small[] = {"epochs",        "5", ".alpha",         "0.1", ".beta", "0.1",
+                                    ".distil_steps", "0", ".distil_epochs", "1.5", NULL};
 
 static double distance(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
@@ -131,6 +135,7 @@ const ul_procedure ul_procedure_undo = {
                .level = UL_LEVEL_PARAMETERS,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+               .recipe = recipe,
                .small = small},
     .run = run,
 };

@@ -5,7 +5,8 @@
  *   L = gamma (1/N_f) sum_t -log p(label_t) + alpha L_r                             v_r: of the model that read the forget set once more
  *
  * Eldan and Russinovich 2023, "Who's Harry Potter? Approximate Unlearning in LLMs", arXiv:2310.02238 (strength 5; three
- * epochs to reinforce, two on the labels; no retain text). Translated: `terms` names a dictionary of the subject's own
+ * epochs to reinforce, two on the labels; no retain text; small models have ten epochs and retain text, since two do
+ * nothing there). Translated: `terms` names a dictionary of the subject's own
  * terms and generic ones, which the authors had GPT-4 write; without one nothing is translated and the reinforced model
  * alone says what is special. The tokens of a text keep their places and special tokens their labels; see
  * data/generic.c for where a translation has none. The first token of a term's translation is pushed down by `again`
@@ -22,7 +23,7 @@ static const ul_param params[] = {
     {"again", UL_REAL, 5, 0, 1000, NULL, "taken from the logit of a translation once its term has come", NULL},
     {"terms", UL_TEXT, 0, 0, 0, NULL, "a JSON file: the subject's own terms and a generic one for each, {\"Hogwarts\": \"the academy\"}", ""},
     UL_PARAM_GAMMA(1),
-    UL_PARAM_ALPHA(1),
+    UL_PARAM_ALPHA(0),
     UL_PARAM_RETAIN,
     {0}};
 enum { ROWS = 64 };
@@ -199,7 +200,9 @@ const ul_procedure ul_procedure_whp = {
                .level = UL_LEVEL_DATA,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-               .needs_of = needs_of},
+               .needs_of = needs_of,
+               .recipe = UL_VALUES("epochs", "2"),
+               .small = UL_VALUES(".alpha", "1")},
     .run = run,
     .adapters = true,
 };

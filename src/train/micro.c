@@ -214,7 +214,8 @@ static void add_up(const ul_batch *b, const rows *r, int32_t doc, ul_sums *sums)
         }
 }
 
-static void losses(ul_trainer *t, const ul_batch *b, int32_t n, const rows *r, const ul_counts *counts, ul_sums *sums)
+static void losses(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int32_t n, const rows *r,
+                   const ul_counts *counts, ul_sums *sums)
 {
     int32_t d = 0;
     for (int32_t i = 0; i < n; i++) {
@@ -224,6 +225,7 @@ static void losses(ul_trainer *t, const ul_batch *b, int32_t n, const rows *r, c
             const int32_t first = b->doc_row[d];
             ul_side *x = &side[b->doc_side[d]];
             x->n = b->doc_row[d + 1] - first;
+            x->n_place = samples[i].doc[b->doc_side[d]]->n - 1;
             x->logp = r->logp + first;
             x->dlogp = r->coef + first;
             if (r->ref) x->ref = r->ref + first;
@@ -303,7 +305,7 @@ ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples
     for (int32_t i = 0; headless && i < b->n_row; i++) r.logp[i] = (double)NAN; /* no head, no likelihood */
     if (states) UL_TRY(ul_state_look(t, b, samples, step, r.ref_state, NULL, r.dist, NULL));
     if (r.lens) UL_TRY(ul_lens_look(t, b, r.lens));
-    losses(t, b, n, &r, counts, sums);
+    losses(t, b, samples, n, &r, counts, sums);
     if (!isfinite(sums->loss)) return bad_loss(t, step, sums->loss);
     ul_seed *seed;
     if (states) {

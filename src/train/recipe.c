@@ -49,13 +49,18 @@ const ul_param ul_recipe_params[] = {
     {"clip", UL_REAL, 1, 0, 1e9, NULL, "largest norm of the whole gradient; 0: no clipping", NULL},
     {"train", UL_TEXT, 0, 0, 0, NULL,
      "which weights move: auto (all, but for losses of hidden states: a few), all, lora, embedding, head, norms, "
-     "\"layers 5-7 mlp\", a name; joined with commas",
+     "\"layers 5-7 mlp\", \"layers 1/8-1/4\" (of the way up), a name; joined with commas",
      "auto"},
     {"sophia-beta2", UL_REAL, 0.95, 0, 0.99999999, NULL, "sophia: decay of the curvature", NULL},
     {"sophia-rho", UL_REAL, 0.04, 1e-9, 1e6, NULL, "sophia: steps are |m| / (rho * batch * curvature), at most 1", NULL},
     {"sophia-batch", UL_REAL, 5120, 1, 1e9, NULL, "sophia: the batch of that quotient", NULL},
     {"sophia-every", UL_INT, 10, 1, 1e9, "steps", "sophia: between estimates of the curvature", NULL},
     {0}};
+
+/* The authors' program of SOUL (Jia et al. 2024, arXiv:2404.18239, OPTML-Group/SOUL) moves the first moment twice a
+ * step, which is once with the square of its decay. */
+const ul_match ul_sophia_matches[] = {
+    {"soul", "the first moment moves twice a step", UL_VALUES("beta1", "0.81"), false}, {0}};
 
 void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out)
 {

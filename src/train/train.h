@@ -26,13 +26,14 @@ typedef struct {
     double warmup;     /* >= 1: steps; < 1: share of the steps, rounded up */
     double lr_floor;   /* cosine, linear: end at this share of lr */
     double clip;       /* 0 = none; else max norm over all trainables: g *= min(1, clip / (norm + 1e-6)) */
-    bool match_peer;   /* --match open-unlearning: means within each micro-batch, then their mean; all-position KL */
+    bool match_peer;   /* --match: means within each micro-batch, then their mean; all-position KL */
     const char *train; /* spec of ul_model_select; "auto": ul_method_train */
     double sophia_beta2, sophia_rho, sophia_batch;
     int64_t sophia_every; /* steps between estimates of the curvature */
 } ul_recipe;
 /* seed epochs steps batch optimizer lr beta1 beta2 eps weight-decay momentum schedule warmup lr-floor clip train sophia-* */
 extern const ul_param ul_recipe_params[];
+extern const ul_match ul_sophia_matches[]; /* of --optimizer sophia */
 /* Values of that table; lr 0 becomes ul_recipe_lr_for(parameters of the model). */
 void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out);
 double ul_recipe_lr_for(int64_t n_parameters);
@@ -194,6 +195,8 @@ enum {
 struct ul_wrapper { /* every function may be NULL */
     const char *title, *paper, *note;
     const ul_param *params;
+    const char *const *small; /* key and value in turn, NULL at the end: of the parameters, in small models */
+    const ul_match *matches;  /* as a method's */
     unsigned flags;
     ul_status (*begin)(ul_wrap *w);     /* checks, and memory from w->arena (it makes the byte plan); no pass over data */
     ul_status (*calibrate)(ul_wrap *w); /* passes over data at the weights before the run; a resume does them again */

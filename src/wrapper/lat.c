@@ -3,13 +3,15 @@
  *   d* = argmax L_f(h + d),  |d_t| <= eps |h_t| at every token of the forget part, behind each of `layers`
  *   g_f <- gradient of the forget part at h + d*;   the retain part is undisturbed
  *
- * Projected gradient ascent from 0: d_t <- P(d_t + (2.5 / steps) eps |h_t| g_t / |g_t|), P onto the ball. Maximising the loss of
- * forgetting brings the knowledge back where a change of the states can, so what is learned must withstand that. Sheshadri et al.
- * 2024, "Latent Adversarial Training Improves Robustness to Persistent Harmful Behaviors in LLMs", arXiv:2407.15549, section 3 (for
- * unlearning: behind block 8 of 32, 16 steps, an l2 ball a token); the step is Madry et al.'s (arXiv:1706.06083). Differences: they
- * ascend with Adam at 0.05 from a random place in a ball of radius 2, which belongs to the states of 7B models (`absolute` takes eps
- * as such a radius). Traps: their code fixes a width of 4096 and swaps the arguments of a divergence. Costs `steps` more passes of
- * the forget part. The losses reported are those under the disturbance. */
+ * Projected gradient ascent from 0: d_t <- P(d_t + (2.5 / steps) eps |h_t| g_t / |g_t|), P onto the ball. Maximising
+ * the loss of forgetting brings the knowledge back where a change of the states can, so what is learned must
+ * withstand that. Sheshadri et al. 2024, "Latent Adversarial Training Improves Robustness to Persistent Harmful
+ * Behaviors in LLMs", arXiv:2407.15549, section 3 (for unlearning: behind block 8 of 32, 16 steps, an l2 ball a
+ * token); the step is Madry et al.'s (arXiv:1706.06083). Differences: they ascend with Adam at 0.05 from a random
+ * place in a ball of radius 2 (`absolute`, the default); that belongs to the states of 7B models, and in small ones
+ * the radius is a hundredth of the state's length. Traps: their code fixes a width of 4096 and swaps the arguments
+ * of a divergence. Costs `steps` more passes of the forget part. The losses reported are those under the
+ * disturbance. */
 #include "wrapper/wrapper.h"
 #include <math.h>
 #include <stdlib.h>
@@ -17,9 +19,11 @@
 
 enum { MOST_LAYERS = 8 };
 static const ul_param params[] = {
-    {"layers", UL_TEXT, 0, 0, 0, NULL, "blocks behind which states are disturbed, from 0, joined with commas; empty: a quarter of the way up", ""},
-    {"eps", UL_REAL, 0.01, 0, 1e6, NULL, "radius of the ball, as a share of the state's length; 0: none", NULL},
-    {"absolute", UL_BOOL, 0, 0, 1, NULL, "eps is the radius itself, as in the paper (2)", NULL},
+    {"layers", UL_TEXT, 0, 0, 0, NULL,
+     "blocks behind which states are disturbed, from 0, joined with commas; empty: a quarter of the way up", ""},
+    {"eps", UL_REAL, 2, 0, 1e6, NULL, "radius of the ball; 0: none; in small models 0.01", NULL},
+    {"absolute", UL_BOOL, 1, 0, 1, NULL,
+     "eps is the radius itself; else, as in small models, a share of the state's length", NULL},
     {"steps", UL_INT, 16, 1, 1000, "steps", "of the ascent", NULL},
     {0}};
 
@@ -196,6 +200,7 @@ const ul_wrapper ul_wrapper_lat = {
     .paper = "arXiv:2407.15549",
     .note = "Takes the forget gradient under the worst small disturbance of hidden states. As many more passes as it has steps.",
     .params = params,
+    .small = UL_VALUES(".eps", "0.01", ".absolute", "false"),
     .begin = begin,
     .part = part,
 };

@@ -3,17 +3,19 @@
  *   g_f <- (1/K) sum_k gradient of the forget part at theta + sigma rms n_k,   n_k ~ N(0, 1) an entry
  *   rms: root mean square of the entry's tensor (`absolute`: 1);   the retain part stays at theta
  *
- * Fan et al. 2025, arXiv:2502.05374: K = 3, an absolute sigma of 0.1. Trap: their code moves the optimizer inside the
- * training step. An absolute sigma means another thing in each model (the weights of 7B models have a root mean square of
- * about 0.02, those of tofu-656k of 0.5), so here it is a share of a tensor's own size unless said otherwise. Noise is a
- * function of (seed, step, sample, entry). The losses reported are the means over the noisy weights. */
+ * Fan et al. 2025, arXiv:2502.05374: K = 3, an absolute sigma of 0.1, the defaults. Trap: their code moves the
+ * optimizer inside the training step. An absolute sigma means another thing in each model (the weights of 7B models
+ * have a root mean square of about 0.02, those of tofu-656k of 0.5), so in small models it is a share of a tensor's
+ * own size, 0.02. Noise is a function of (seed, step, sample, entry). The losses reported are the means over the
+ * noisy weights. */
 #include "wrapper/wrapper.h"
 #include <math.h>
 
 static const ul_param params[] = {
-    {"sigma", UL_REAL, 0.02, 0, 10, NULL,
-     "standard deviation of the noise on a weight, as a share of its tensor's root mean square; 0: none", NULL},
-    {"absolute", UL_BOOL, 0, 0, 1, NULL, "sigma is in units of a weight", NULL},
+    {"sigma", UL_REAL, 0.1, 0, 10, NULL, "standard deviation of the noise on a weight; 0: none; in small models 0.02",
+     NULL},
+    {"absolute", UL_BOOL, 1, 0, 1, NULL,
+     "sigma is in units of a weight; else, as in small models, a share of its tensor's root mean square", NULL},
     {"samples", UL_INT, 3, 1, 1000, NULL, "noisy copies a step", NULL},
     {0}};
 
@@ -66,6 +68,7 @@ const ul_wrapper ul_wrapper_rs = {
     .paper = "arXiv:2502.05374",
     .note = "Averages the forget gradient over weights with noise: flatter forgetting. K passes over the forget part.",
     .params = params,
+    .small = UL_VALUES(".sigma", "0.02", ".absolute", "false"),
     .begin = begin,
     .part = part,
 };

@@ -4,19 +4,27 @@
  *   mask: rows whose |g_f| (2-norm of the row's gradient) is among the largest `keep`; a vector is one row
  *
  * Zhang et al. 2024, "Catastrophic Failure of LLM Unlearning via Quantization", arXiv:2410.16454 (the 90th to 99th
- * percentile). Traps: in the authors' code the mask is never applied (optimizer_step is no hook of their trainer),
- * the forget gradient is counted twice, and the mask is made anew each batch. Take a larger --lr with it: that is its
- * point. */
+ * percentile). Traps: in the authors' code the mask is never applied (optimizer_step is no hook of their trainer)
+ * and the forget gradient is counted twice (--match sure), and the mask is made anew each batch. Take a larger --lr
+ * with it: that is its point. */
 #include "wrapper/wrapper.h"
 #include <math.h>
 #include <string.h>
 
 static const ul_param params[] = {
-    {"keep", UL_REAL, 0.1, 1e-6, 1, NULL, "share of the rows that move", NULL}, UL_PARAM_BATCHES, {0}};
+    {"keep", UL_REAL, 0.1, 1e-6, 1, NULL, "share of the rows that move", NULL},
+    {"times", UL_REAL, 1, 0, 1000, NULL, "factor of the method's gamma", NULL},
+    UL_PARAM_BATCHES,
+    {0}};
 
 static ul_status begin(ul_wrap *w)
 {
+    const double times = ul_num(w->args, "times");
     w->off = ul_num(w->args, "keep") == 1;
+    if (times == 1) return UL_OK;
+    double *gamma = ul_wrap_method_value(w, "gamma");
+    if (!gamma) return ul_fail(w->ctx, UL_E_USAGE, "sure: the method has no gamma that --sure.times could multiply");
+    *gamma *= times;
     return UL_OK;
 }
 
@@ -65,11 +73,15 @@ static ul_status calibrate(ul_wrap *w)
     return s;
 }
 
+static const ul_match matches[] = {
+    {"sure", "no mask, the forget gradient twice", UL_VALUES(".keep", "1", ".times", "2"), false}, {0}};
+
 const ul_wrapper ul_wrapper_sure = {
     .title = "Saliency against quantisation",
     .paper = "arXiv:2410.16454",
     .note = "Moves only the rows of matrices with the largest forget gradients; take a larger learning rate with it.",
     .params = params,
+    .matches = matches,
     .flags = UL_WRAP_MASK,
     .begin = begin,
     .calibrate = calibrate,

@@ -5,11 +5,12 @@
  *
  * Jia et al. 2024, "WAGLE", arXiv:2410.17509 (mu 1e-6; keep 0.8 to 0.95 on TOFU, 0.4 to 0.6 on WMDP). mu stands for the
  * curvature of the retain loss. g_f and g_r are the parts of the method at hand. Trap: the authors' code keeps a
- * reference to a gradient that goes on changing. */
+ * reference to a gradient that goes on changing, so that both g are the sum of the two (--match wagle). */
 #include "wrapper/wrapper.h"
 
 static const ul_param params[] = {{"keep", UL_REAL, 0.8, 1e-6, 1, NULL, "share of the weights that move", NULL},
                                   {"mu", UL_REAL, 1e-6, 1e-12, 1e6, NULL, "curvature of the retain loss", NULL},
+                                  {"alias", UL_BOOL, 0, 0, 1, NULL, "both gradients are the sum of the two", NULL},
                                   UL_PARAM_BATCHES,
                                   {0}};
 
@@ -26,6 +27,10 @@ static ul_status calibrate(ul_wrap *w)
     UL_TRY(ul_mask_gradient(w, batches, false));
     ul_arrays_copy(w, w->g, w->forget);
     UL_TRY(ul_mask_gradient(w, batches, true));
+    if (ul_num(w->args, "alias") != 0) {
+        ul_arrays_axpy(w, 1, w->forget, w->g);
+        ul_arrays_copy(w, w->g, w->forget);
+    }
     for (int i = 0; i < w->n_train; i++)
         for (int64_t j = 0; j < w->train[i].n; j++)
             ul_array_put(w, w->forget[i], j,
@@ -34,11 +39,15 @@ static ul_status calibrate(ul_wrap *w)
     return ul_mask_largest(w, w->forget, ul_num(w->args, "keep"));
 }
 
+static const ul_match matches[] = {
+    {"wagle", "both gradients are the sum of the two", UL_VALUES(".alias", "true"), false}, {0}};
+
 const ul_wrapper ul_wrapper_wagle = {
     .title = "Weight attribution",
     .paper = "arXiv:2410.17509",
     .note = "Moves only the weights whose attribution to forgetting, beside retaining, is large.",
     .params = params,
+    .matches = matches,
     .flags = UL_WRAP_MASK | UL_WRAP_RETAIN | UL_WRAP_APART,
     .begin = begin,
     .calibrate = calibrate,

@@ -49,6 +49,7 @@ static double loss_at(const ul_method *m, const ul_args *a, numbers *x, double e
                                 .gap = x->x[GAP][i][s], .dgap = x->d[GAP][i][s], .rival = x->x[RIVAL][i][s], .drival = x->d[RIVAL][i][s],
                                 .dist = x->x[DIST][i][s], .ddist = x->d[DIST][i][s], .lens = x->x[LENS][i][s], .dlens = x->d[LENS][i][s],
                                 .n_layer = 3, .dual = 0.7, .epoch = epoch, .progress = epoch / 10,
+                                .n_place = length[i][s] + 4,
                                 .token_share = length[i][s] ? 1 / (n_seq[s] * length[i][s]) : 0};
         sum += m->loss(a, &side[UL_FORGET], &side[UL_ALT], &side[UL_RETAIN]);
     }
@@ -180,6 +181,39 @@ static double all_of(const ul_method *m, const ul_args *a, numbers *x)
     return sum;
 }
 
+/* A margin counts only where it is not 0. */
+static void with_margin(ul_args *a)
+{
+    for (int j = 0; a->params[j].key; j++)
+        if (!strcmp(a->params[j].key, "delta")) a->num[j] = 0.5;
+}
+
+/* What a published program does is another loss: where --match sets parameters of the method's own. */
+static void test_matches_matter(void **state)
+{
+    (void)state;
+    int n, seen = 0;
+    const ul_method_entry *e = ul_methods(&n);
+    for (int i = 0; i < n; i++)
+        for (const ul_match *m = e[i].method->matches; m && m->name; m++) {
+            numbers x;
+            ul_args a, b;
+            bool own = false;
+            for (const char *const *r = m->set; r && *r; r += 2) own |= r[0][0] == '.';
+            if (!own) continue;
+            ul_args_default(e[i].method->params, &a);
+            with_margin(&a);
+            b = a;
+            ul_args_values(&b, m->set);
+            fill(&x);
+            if (all_of(e[i].method, &a, &x) == all_of(e[i].method, &b, &x))
+                fail_msg("%s --match %s: the same", e[i].id, m->name);
+            check(e[i].id, e[i].method, &b);
+            seen++;
+        }
+    assert_true(seen >= 12);
+}
+
 /* Every parameter does something: the loss, the targets or the needs change with it. */
 static void test_parameters_matter(void **state)
 {
@@ -194,6 +228,7 @@ static void test_parameters_matter(void **state)
             ul_args_default(e[i].method->params, &a);
             for (int j = 0; !strcmp(p->key, "retain") && a.params[j].key; j++)
                 if (!strcmp(a.params[j].key, "alpha")) a.num[j] = 1; /* of some methods no retain term is the default */
+            if (!strcmp(p->key, "margin")) with_margin(&a);
             fill(&x);
             const double before = all_of(e[i].method, &a, &x);
             a.num[k] = p->type == UL_BOOL ? 1 - p->dflt
@@ -211,6 +246,7 @@ static void test_parameters_matter(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_parameters_matter)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_parameters_matter),
+                                       cmocka_unit_test(test_matches_matter)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

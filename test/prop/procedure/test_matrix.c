@@ -108,12 +108,12 @@ static void begin(tiny_work *w, const cell *c, tiny_how how, watch *eye)
     w->work.forget = w->text;
     UL_OK_IN(w->t.ctx, ul_model_digest(w->t.ctx, w->t.model, w->t.digest));
     if (c->lora) w->t.recipe.lr = 0.05; /* six steps from B = 0 */
-    if (!strcmp(c->id, "tar"))          /* its defaults are 160 inner steps */
-        UL_OK_IN(w->t.ctx, ul_args_set(ul_ctx_arena(w->t.ctx), &w->args, "tar", "outer", "5"));
     if (!strcmp(c->id, "alphaedit")) /* the paper's: a small model's default hardly moves a tiny one */
         UL_OK_IN(w->t.ctx, ul_args_set(ul_ctx_arena(w->t.ctx), &w->args, "alphaedit", "l2", "10"));
     if (!c->method) return;
     ul_args_default(c->method->params, &w->t.args);
+    if (!strcmp(c->id, "rr")) /* rising, its first step has no forget term to look at */
+        UL_OK_IN(w->t.ctx, ul_args_set(ul_ctx_arena(w->t.ctx), &w->t.args, "rr", "share", "falling"));
     w->t.run.options.method = c->method;
     const char *train = c->lora ? "lora" : ul_method_train(ul_ctx_arena(w->t.ctx), c->method, &w->t.args, w->t.model);
     UL_OK_IN(w->t.ctx, ul_model_select(w->t.ctx, w->t.model, train));

@@ -160,7 +160,7 @@ static void test_q3_weights_of_nothing(void **state)
                     *tnpo = method("tnpo", &n), *wtnpo = method("wtnpo", &wn);
     put(&w, "beta", 0);
     same(wga, &w, graddiff, &g, 1e-15);
-    put(&s, "gamma", 1), put(&s, "beta1", 0), put(&s, "beta2", 0);
+    put(&s, "gamma", 1), put(&s, "alpha", 1), put(&s, "beta1", 0), put(&s, "beta2", 0);
     same(satimp, &s, graddiff, &g, 1e-15);
     put(&n, "beta", 0);
     same(tnpo, &n, graddiff, &g, 1e-15);

@@ -28,6 +28,8 @@ static void words(void **state)
     assert_int_equal(chosen(ctx, m, "all", NULL), m->n_matrix);
     assert_int_equal(chosen(ctx, m, "none", NULL), 0);
     assert_int_equal(chosen(ctx, m, "layers 1-2 mlp", mlp), 12);
+    assert_int_equal(chosen(ctx, m, "layers 1/3-2/3 mlp", mlp), 12); /* of the way up */
+    assert_int_equal(chosen(ctx, m, "layers 1/4 down_proj", down), 2);
     assert_int_equal(chosen(ctx, m, "layers 0 mlp.down_proj", down), 2);
     assert_int_equal(chosen(ctx, m, "layers 0 down_proj", down), 2);
     assert_int_equal(chosen(ctx, m, "layers 0,2 attn", NULL), 16);
@@ -38,6 +40,8 @@ static void words(void **state)
     UL_FAILS_IN(ctx, UL_E_USAGE, "did you mean \"embedding\"", ul_model_select(ctx, m, "embeding"));
     UL_FAILS_IN(ctx, UL_E_USAGE, "did you mean \"mlp\"", ul_model_select(ctx, m, "layers 1 mpl"));
     UL_FAILS_IN(ctx, UL_E_USAGE, "layers 0 to 2", ul_model_select(ctx, m, "layers 1-3"));
+    UL_FAILS_IN(ctx, UL_E_USAGE, "layers 0 to 2", ul_model_select(ctx, m, "layers 1/3-3/3"));
+    UL_FAILS_IN(ctx, UL_E_USAGE, "layers 0 to 2", ul_model_select(ctx, m, "layers 1/0"));
     UL_FAILS_IN(ctx, UL_E_USAGE, "has no adapter", ul_model_select(ctx, m, "lora"));
     ul_model_free(m);
     ul_ctx_free(ctx);

@@ -24,6 +24,7 @@ static void open_edit(tiny_work *w, const char *id, int n)
     *rows = *w->work.forget_rows;
     rows->n = n;
     w->work.forget_rows = rows;
+    set(w, "budget", 0); /* the papers' */
     if (!strcmp(id, "rome")) {
         set(w, "prefixes", 0);
         set(w, "layer", 0);

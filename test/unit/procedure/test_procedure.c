@@ -30,6 +30,28 @@ static void every_procedure(void **state)
     }
 }
 
+/* What --match names is another run. */
+static void matches_matter(void **state)
+{
+    int n, seen = 0;
+    (void)state;
+    const ul_procedure_entry *e = ul_procedures(&n);
+    for (int i = 0; i < n; i++)
+        for (const ul_match *m = e[i].procedure->method.matches; m && m->name; m++, seen++) {
+            char digest[2][65];
+            for (int k = 0; k < 2; k++) {
+                tiny_work w;
+                tiny_work_open(&w, e[i].procedure, &(tiny_how){.threads = 1, .micro = 4});
+                w.work.forget = w.text;
+                if (k) ul_args_values(&w.args, m->set);
+                tiny_work_run(&w, e[i].procedure, digest[k]);
+                tiny_work_close(&w);
+            }
+            if (!strcmp(digest[0], digest[1])) fail_msg("%s --match %s: the same weights", e[i].id, m->name);
+        }
+    assert_true(seen >= 2);
+}
+
 /* Adapters as the moving weights: it works, or one line says that it wants whole weights. */
 static void adapters_work_or_are_refused(void **state)
 {
@@ -59,6 +81,7 @@ static void adapters_work_or_are_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_procedure), cmocka_unit_test(adapters_work_or_are_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_procedure), cmocka_unit_test(matches_matter),
+                                       cmocka_unit_test(adapters_work_or_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

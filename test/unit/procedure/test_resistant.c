@@ -300,16 +300,15 @@ static void ilu_step(void **state)
 }
 
 /* ---- adversaries ------------------------------------------------------------------------------------------------------ */
-static void mudman_step(void **state)
+static void mudman_as(bool absolute)
 {
     static double before[MOST], x[MOST], f[MOST], u[MOST], r[MOST], after[MOST];
     const ul_procedure *p = procedure_named("mudman");
     tiny_work w;
     char digest[65];
     int moved = 0, masked = 0;
-    (void)state;
     open(&w, p, 1);
-    set(&w, "adversary_lr", 0.3), set(&w, "retain", 0.25);
+    set(&w, "adversary_lr", 0.3), set(&w, "retain", 0.25), set(&w, "absolute", absolute);
     UL_OK_IN(w.t.ctx, ul_model_select(w.t.ctx, w.t.model, "layers 0-1 mlp.gate_proj"));
     const int n = flat(&w, false, before);
     assert_int_equal(n, 2 * 48 * 32);
@@ -321,7 +320,7 @@ static void mudman_step(void **state)
     put(&w, before);
     tiny_work_run(&w, p, digest);
     flat(&w, false, after);
-    const double size = norm(u, n), back = norm(r, n), all = norm(before, n);
+    const double size = norm(u, n), back = absolute ? 1 : norm(r, n), all = absolute ? 1 : norm(before, n);
     for (int i = 0; i < n; i++) {
         const bool agree = -u[i] * r[i] > 0;
         masked += !agree, moved += agree;
@@ -331,33 +330,60 @@ static void mudman_step(void **state)
     tiny_work_close(&w);
 }
 
+static void mudman_step(void **state)
+{
+    (void)state;
+    mudman_as(false);
+    mudman_as(true);
+}
+
+/* One step of the adversary, number `since`. */
+static void adversary(double *x, const double *f, int n, bool adamw, int since)
+{
+    static double m[MOST], v[MOST];
+    for (int i = 0; i < n; i++) {
+        m[i] = (since > 1 ? 0.9 * m[i] : 0) + 0.1 * f[i], v[i] = (since > 1 ? 0.999 * v[i] : 0) + 0.001 * f[i] * f[i];
+        const double step = m[i] / (1 - pow(0.9, since)) / (sqrt(v[i] / (1 - pow(0.999, since))) + 1e-8);
+        x[i] -= adamw ? 0.02 * step : 0.2 * f[i];
+    }
+}
+
 /* Two outer steps, the first of which has the rate 0: the second is the formula. */
-static void tar_step(void **state)
+static void tar_as(bool adamw)
 {
     static double before[MOST], x[MOST], f[MOST], one[MOST], two[MOST], r[MOST], after[MOST];
     const ul_procedure *p = procedure_named("tar");
     tiny_work w;
     char digest[65];
-    (void)state;
     open(&w, p, 1);
     w.t.recipe.warmup = 1; /* a safeguard of one step at the rate 0 */
-    set(&w, "inner", 2), set(&w, "every", 1), set(&w, "lambda", 0.7), set(&w, "adversary_lr", 0.2), set(&w, "outer", 2);
+    set(&w, "inner", 2), set(&w, "every", 1), set(&w, "lambda", 0.7), set(&w, "adversary_lr", adamw ? 0.02 : 0.2);
+    set(&w, "outer", 2), set(&w, "weight", 1.5);
+    UL_OK_IN(w.t.ctx, ul_args_set(w.work.arena, &w.args, "tar", "adversary", adamw ? "adamw" : "sgd"));
     const int n = flat(&w, false, before);
     bare(&w, UL_RETAIN, 1, NULL, r);
     bare(&w, UL_FORGET, 0, NULL, f); /* inner steps 2 and 3 of a run of 2 */
-    for (int i = 0; i < n; i++) x[i] = before[i] - 0.2 * f[i];
+    memcpy(x, before, sizeof x);
+    adversary(x, f, n, adamw, 1);
     put(&w, x);
     bare(&w, UL_FORGET, 1, NULL, one); /* the loss's gradient is minus that */
     bare(&w, UL_FORGET, 1, NULL, f);
-    for (int i = 0; i < n; i++) x[i] -= 0.2 * f[i];
+    adversary(x, f, n, adamw, 2);
     put(&w, x);
     bare(&w, UL_FORGET, 1, NULL, two);
     put(&w, before);
     tiny_work_run(&w, p, digest);
     flat(&w, false, after);
     const double a = exp(-0.7);
-    for (int i = 0; i < n; i++) near(after[i], before[i] - 0.01 * (r[i] - (a * one[i] + two[i]) / (1 + a)), 1e-2);
+    for (int i = 0; i < n; i++) near(after[i], before[i] - 0.01 * (r[i] - 1.5 * (a * one[i] + two[i]) / (1 + a)), 1e-2);
     tiny_work_close(&w);
+}
+
+static void tar_step(void **state)
+{
+    (void)state;
+    tar_as(false);
+    tar_as(true);
 }
 
 int main(void)

@@ -52,6 +52,7 @@ static void factors_of_blocks(void **state)
     (void)state;
     tiny_work_open(&a, tv, &(tiny_how){.precision = UL_PRECISION_DOUBLE, .threads = 1});
     tiny_work_open(&b, tv, &(tiny_how){.precision = UL_PRECISION_DOUBLE, .threads = 1});
+    a.args.num[0] = b.args.num[0] = 1;
     ul_snapshot before;
     UL_OK_IN(a.t.ctx, ul_snapshot_take(a.t.ctx, ul_ctx_arena(a.t.ctx), a.t.model, &before));
     tiny_work_run(&a, tv, digest);

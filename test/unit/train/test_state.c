@@ -113,7 +113,7 @@ static double first_length(tiny *t, int l)
 /* One token's part of the loss, by the method's formula; s: step. */
 static double part(const tiny *t, const char *id, int side, const states *now, const states *ref, int i, const double *u, int64_t step)
 {
-    const bool forget = side == UL_FORGET;
+    const bool forget = side == UL_FORGET, rising = !strcmp(id, "rr") && !strcmp(ul_txt(&t->args, "share"), "rising");
     const double tau = 0.5 * (double)step / (double)t->recipe.steps;
     if (!strcmp(id, "rmu") || !strcmp(id, "armu"))
         return forget ? square(now->h[0][i], u) / C : 1200 * square(now->h[0][i], ref->h[0][i]) / C;
@@ -124,16 +124,22 @@ static double part(const tiny *t, const char *id, int side, const states *now, c
         for (int l = 0; l < L; l++)
             for (int c = 0; c < C; c++) y[l][c] = ref->h[l][i][c] + 0.05 * sqrt(square(ref->h[l][i], zero)) * u[c];
         const double a = cosine(now->h[0][i], y[0]), b = cosine(now->h[1][i], y[1]);
-        return 10 * (1 - tau) * (fmax(a, 0) + fmax(b, 0)) / 2;
+        return 10 * (rising ? tau : 1 - tau) * (fmax(a, 0) + fmax(b, 0)) / 2;
     }
     if (!strcmp(id, "rr"))
-        return 10 * tau * (sqrt(square(now->h[0][i], ref->h[0][i])) + sqrt(square(now->h[1][i], ref->h[1][i]))) / 2;
+        return 10 * (rising ? 1 - tau : tau) *
+               (sqrt(square(now->h[0][i], ref->h[0][i])) + sqrt(square(now->h[1][i], ref->h[1][i]))) / 2;
     double target[C]; /* lunar; u: twice the difference of the means */
     for (int c = 0; c < C; c++) target[c] = ref->h[1][i][c] + (forget ? u[c] : 0);
     return square(now->h[1][i], target) / C;
 }
 
-static void check_formula(const char *id)
+static void falling(tiny *t)
+{
+    UL_OK_IN(t->ctx, ul_args_set(ul_ctx_arena(t->ctx), &t->args, "rr", "share", "falling"));
+}
+
+static void check_formula(const char *id, bool as_published)
 {
     enum { STEP = 2 };
     tiny t;
@@ -142,6 +148,7 @@ static void check_formula(const char *id)
     open_method(&t, id);
     const bool lunar = !strcmp(id, "lunar"), first = !strcmp(id, "rmu") || !strcmp(id, "armu") || !strcmp(id, "cosrmu");
     if (first) at_block_0(&t);
+    if (!as_published) falling(&t);
     if (!strcmp(id, "rmu")) set(&t, "steer", 6.5), set(&t, "alpha", 1200);
     if (!strcmp(id, "armu")) set(&t, "beta", 5), set(&t, "alpha", 1200);
     if (!strcmp(id, "cosrmu")) set(&t, "alpha", 1);
@@ -175,11 +182,12 @@ static void check_formula(const char *id)
 static void test_formulas(void **state)
 {
     (void)state;
-    check_formula("rmu");
-    check_formula("armu");
-    check_formula("cosrmu");
-    check_formula("rr");
-    check_formula("lunar");
+    check_formula("rmu", true);
+    check_formula("armu", true);
+    check_formula("cosrmu", true);
+    check_formula("rr", true);
+    check_formula("rr", false);
+    check_formula("lunar", true);
 }
 
 /* The forget term alone, after six steps: nearer to its target than before. */
@@ -190,6 +198,7 @@ static void check_effect(const char *id, const char *off)
     ul_step_result before, after;
     open_method(&t, id);
     t.recipe.lr = 1e-3;
+    if (!strcmp(id, "rr")) falling(&t);
     if (off) set(&t, off, 0);
     UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, t.recipe.steps, &tr));
     UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 0, &before));

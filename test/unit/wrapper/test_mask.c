@@ -162,9 +162,41 @@ static void test_masks_meet(void **state)
     free(before);
 }
 
+/* What --match names of a wrapper is another run. */
+static void test_matches_matter(void **state)
+{
+    int n_wrapper, seen = 0;
+    const ul_wrapper_entry *e = ul_wrappers(&n_wrapper);
+    (void)state;
+    for (int k = 0; k < n_wrapper; k++)
+        for (const ul_match *m = e[k].wrapper->matches; m && m->name; m++, seen++) {
+            double *after[2];
+            int64_t n;
+            for (int matched = 0; matched < 2; matched++) {
+                const tiny_how how = {.precision = UL_PRECISION_DOUBLE, .threads = 1, .micro = 7};
+                wrapped w;
+                ul_step_result last;
+                int64_t steps;
+                wrapped_open(&w, &how, "npo", NULL);
+                ul_args *a = wrap(&w, e[k].id);
+                set_number(a, "batches", BATCHES);
+                if (matched) ul_args_values(a, m->set);
+                tiny_references(&w.t, NULL);
+                UL_OK_IN(w.t.ctx, ul_run_train(w.t.ctx, &w.t.run, &last, &steps));
+                after[matched] = flat(&w, false, &n);
+                tiny_close(&w.t);
+            }
+            if (!memcmp(after[0], after[1], (size_t)n * sizeof(double)))
+                fail_msg("%s --match %s: the same", e[k].id, m->name);
+            free(after[0]), free(after[1]);
+        }
+    assert_true(seen >= 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_only_masked_weights_move),
+                                       cmocka_unit_test(test_matches_matter),
                                        cmocka_unit_test(test_masks_meet)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

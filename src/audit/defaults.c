@@ -1,0 +1,97 @@
+/* defaults.c - what a run has where its caller gave nothing: values that its method brings along, the paper's
+ * (`recipe`) or, for models of up to 20 million weights, ours (`small`), and its wrappers; over them what the program
+ * does that --match names. */
+#include "audit/audit.h"
+#include <string.h>
+
+/* A list's values into the job: of the run, and with "." of `own`. Its steps give way to epochs of the caller's. */
+static ul_status put(ul_job *job, const char *owner, ul_args *own, const bool *given, const char *const *list)
+{
+    int t, i;
+    for (const char *const *r = list; r && *r; r += 2) {
+        if (r[0][0] == '.') {
+            for (i = 0; own->params[i].key && strcmp(own->params[i].key, r[0] + 1); i++) continue;
+            if (!own->params[i].key || !given[i]) UL_TRY(ul_args_set(job->arena, own, owner, r[0] + 1, r[1]));
+        } else if (ul_job_find(job, r[0], &t, &i) && !job->set[t][i] &&
+                   (strcmp(r[0], "steps") || !ul_job_given(job, "epochs"))) {
+            UL_TRY(ul_args_set(job->arena, &job->args[t], NULL, r[0], r[1]));
+        }
+    }
+    return UL_OK;
+}
+
+/* ---- programs to match ------------------------------------------------------------------------------------------- */
+enum { PEER_NAMES = 2, MOST = 32 };
+static const char *const peer[PEER_NAMES] = {"none", "open-unlearning"}; /* with any method */
+
+static bool is_peer(const char *name)
+{
+    return !strcmp(name, peer[1]);
+}
+
+/* The matches of one part of the run: 0 the method, 1 the optimizer, then the wrappers; false past the last. */
+static bool part_at(ul_job *job, int k, const ul_match **out, const char **owner, ul_args **own, const bool **given)
+{
+    const char *optimizer = ul_job_text(job, "optimizer");
+    *out = NULL;
+    if (k == 0) {
+        *owner = job->method_id, *own = &job->method_args, *given = job->method_set;
+        if (job->method) *out = job->method->matches;
+    } else if (k == 1) {
+        *owner = optimizer, *own = NULL, *given = NULL;
+        if (optimizer && !strcmp(optimizer, "sophia")) *out = ul_sophia_matches;
+    } else if (k - 2 < job->n_wrap) {
+        ul_job_wrapper *w = &job->wrap[k - 2];
+        *owner = w->id, *own = &w->args, *given = w->set, *out = w->wrapper->matches;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static ul_status match(ul_job *job, bool set)
+{
+    const char *name = ul_job_text(job, "match"), *owner, *names[PEER_NAMES + MOST + 1] = {peer[0], peer[1]};
+    const ul_match *m;
+    const bool *given;
+    ul_args *own;
+    int n = PEER_NAMES;
+    if (!name || !strcmp(name, peer[0])) return UL_OK;
+    bool found = is_peer(name);
+    job->micro_means = found;
+    for (int k = 0; part_at(job, k, &m, &owner, &own, &given); k++)
+        for (; m && m->name; m++) {
+            if (n < PEER_NAMES + MOST && !is_peer(m->name)) names[n++] = m->name;
+            if (strcmp(m->name, name)) continue;
+            found = true;
+            job->micro_means |= m->micro_means;
+            if (set) UL_TRY(put(job, owner, own, given, m->set));
+        }
+    if (found) return UL_OK;
+    ul_buf b;
+    ul_buf_init(&b, job->ctx, 4096);
+    for (int i = 0; i < n; i++) ul_buf_printf(&b, "%s%s", i ? ", " : "", names[i]);
+    const char *near = ul_nearest(name, names);
+    const ul_status s = ul_fail(job->ctx, UL_E_USAGE,
+                                "--match %s: no program of that name differs here%s%s%s; known with this run: %s", name,
+                                near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", b.p ? b.p : "none");
+    ul_buf_release(&b);
+    return s;
+}
+
+ul_status ul_job_match_known(ul_job *job)
+{
+    return match(job, false);
+}
+
+ul_status ul_job_defaults(ul_job *job, bool small)
+{
+    const ul_method *m = job->method;
+    const char *const *own = !m ? NULL : small && m->small ? m->small : m->recipe;
+    UL_TRY(put(job, job->method_id, &job->method_args, job->method_set, own));
+    for (int i = 0; i < job->n_wrap; i++) {
+        ul_job_wrapper *w = &job->wrap[i];
+        if (small) UL_TRY(put(job, w->id, &w->args, w->set, w->wrapper->small));
+    }
+    return match(job, true);
+}
