@@ -271,7 +271,7 @@ static void overview(ul_out *o, const json_t *report)
     size_t i;
     ul_out_printf(o, "<section><h2>All models</h2>\n");
     ul_chart_pareto(o, models);
-    ul_page_table(o, "model|<verdict|<intention|s [bounds]|left,/at most|W1|UNLOCK|RTT|depth|inverse|ranks|says");
+    ul_page_table(o, "model|<verdict|<intention|s|left,/at most|W1|UNLOCK|RTT|depth|inverse|ranks|says");
     UL_EACH(models, i, m)
     {
         static const char *const core[] = {"w1", "unlock", "rtt"};
@@ -281,7 +281,7 @@ static void overview(ul_out *o, const json_t *report)
         ul_page_words(o, ul_page_text(m, "name"), false);
         ul_page_words(o, ul_page_text(m, "verdict"), true);
         ul_page_words(o, *ul_page_text(m, "outcome") ? ul_page_text(m, "outcome") : "–", false);
-        ul_page_interval(o, "<td>", ul_page_in(m, "evidence", "s"), "</td>");
+        ul_page_cell_bound(o, ul_page_in(m, "evidence", "s"));
         ul_page_cell(o, ul_report_left(m));
         for (int c = 0; c < 3; c++) {
             const json_t *rho = NULL;
