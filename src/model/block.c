@@ -1,6 +1,7 @@
 /* block.c - from a family's table to a plan.
  *
- * build: the table's rows with weights put in; an adapter is one row more (XA = s x A^T), a hook is one row more.
+ * build: the table's rows with weights put in; an adapter is one row more (XA = s x A^T), a hook is one row more, and in
+ *        the last block a pick of the scored rows from what attention leaves and from each slot that is read past it.
  * live:  one sweep down finds which slots depend on something trainable; one sweep up decides for each input of each row
  *        whether its gradient is stored (first writer), added, or is already in place (the gradient of a sum is the gradient
  *        of its terms, in the same memory where no later write could disturb the other).
@@ -38,8 +39,21 @@ static int down_slot(ul_block_plan *b, ul_weight *w, int x)
         if (b->row[i].op == UL_OP_DOWN && b->row[i].in[0] == x && b->row[i].w->a == w->a) return b->row[i].out;
     const int s = new_slot(b, w->r);
     ul_row *r = new_row(b, UL_OP_DOWN, s, x, UL_NO, UL_NO);
-    if (r) r->w = w;
-    return r ? s : UL_NO;
+    if (!r) return UL_NO;
+    r->w = w;
+    b->slot[s].picked = b->slot[x].picked;
+    return s;
+}
+
+/* The scored rows of slot s: made by the first reader. */
+static int picked_slot(ul_block_plan *b, int s)
+{
+    if (s < 0 || b->slot[s].picked) return s;
+    for (int i = 0; i < b->n_row; i++)
+        if (b->row[i].op == UL_OP_PICK && b->row[i].in[0] == s) return b->row[i].out;
+    const int out = new_slot(b, b->slot[s].width);
+    if (out >= 0) b->slot[out].picked = true;
+    return out >= 0 && new_row(b, UL_OP_PICK, out, s, UL_NO, UL_NO) ? out : s;
 }
 
 /* Rows for the hooks at a place whose value stands in slot `s`; returns the slot that later readers see. */
@@ -68,11 +82,19 @@ static void index_slots(ul_block_plan *b)
     }
 }
 
-ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int layer, ul_block_plan *b)
+/* What row r computes is of the tokens, or rows, that its input is of. */
+static void inherit(ul_block_plan *b, const ul_row *r)
+{
+    if (r->out >= 0) b->slot[r->out].picked = b->slot[r->in[0]].picked;
+    if (r->aux >= 0) b->slot[r->aux].picked = b->slot[r->in[0]].picked;
+}
+
+ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int layer, bool pick, ul_block_plan *b)
 {
     static const struct { int table; ul_slot place; } places[] = {{S_O, UL_SLOT_ATTN}, {S_D, UL_SLOT_MLP}, {S_Y, UL_SLOT_OUT}};
     const bool base = pass->flags & UL_PASS_BASE;
     ul_weight **w = m->at + (size_t)layer * UL_BLOCK_WEIGHTS;
+    bool past = false; /* attention */
     int now[UL_TABLE_SLOTS];
     b->n_row = b->n_slot = 0;
     b->observed = pass->observer && pass->observer->when & (UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD);
@@ -82,6 +104,8 @@ ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int laye
     for (const ul_step *t = m->family->block; t->op != UL_OP_END; t++) {
         int in[3];
         for (int k = 0; k < 3; k++) in[k] = t->in[k] < 0 ? UL_NO : now[t->in[k]];
+        for (int k = 0; k < 3 && past && pick; k++) in[k] = picked_slot(b, in[k]);
+        past |= t->op == UL_OP_ATTN;
         ul_weight *wt = t->w < 0 ? NULL : w[t->w];
         if (t->op == UL_OP_LINEAR && wt->r && !base) in[1] = down_slot(b, wt, in[0]);
         ul_row *r = new_row(b, t->op, UL_NO, in[0], in[1], in[2]);
@@ -90,6 +114,7 @@ ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int laye
         r->out = (int16_t)new_slot(b, out_width(m, b, r));
         if (t->op == UL_OP_NORM) r->aux = (int16_t)new_slot(b, 2);
         if (t->op == UL_OP_ATTN) r->aux = (int16_t)new_slot(b, 2 * m->arch.s.H);
+        inherit(b, r);
         now[t->out] = r->out;
         for (size_t k = 0; k < sizeof places / sizeof *places; k++)
             if (places[k].table == t->out) now[t->out] = hook_rows(b, pass, layer, places[k].place, r->out);
@@ -238,7 +263,7 @@ static size_t place(const span *at, int n, span *s)
     return s->at + s->bytes;
 }
 
-static void place_gradients(ul_block_plan *b, int64_t n, size_t esize)
+static void place_gradients(ul_block_plan *b, const ul_run *r, size_t esize)
 {
     span at[UL_MAX_SLOTS];
     int n_at = 0;
@@ -253,7 +278,7 @@ static void place_gradients(ul_block_plan *b, int64_t n, size_t esize)
                 if (!any || -i < s.from) s.from = -i;
                 if (!any || -b->slot[t].writer > s.to) s.to = -b->slot[t].writer;
                 any = true;
-                s.bytes = ul_round64((size_t)(b->slot[t].width * n) * esize);
+                s.bytes = ul_round64((size_t)(b->slot[t].width * ul_slot_n(r, &b->slot[t])) * esize);
             }
         }
         if (!any) continue;
@@ -265,7 +290,7 @@ static void place_gradients(ul_block_plan *b, int64_t n, size_t esize)
     }
 }
 
-void ul_block_place(ul_block_plan *b, int64_t n, size_t esize, bool grad)
+void ul_block_place(ul_block_plan *b, const ul_run *r, size_t esize, bool grad)
 {
     span at[UL_MAX_SLOTS];
     int n_at = 0;
@@ -273,7 +298,7 @@ void ul_block_place(ul_block_plan *b, int64_t n, size_t esize, bool grad)
     for (int t = 0; t < b->n_slot; t++) {
         ul_slot_plan *s = &b->slot[t];
         if (t == b->x || t == b->y) continue;
-        const size_t bytes = ul_round64((size_t)(s->width * n) * esize);
+        const size_t bytes = ul_round64((size_t)(s->width * ul_slot_n(r, s)) * esize);
         if (grad && s->kept) {
             s->at = b->kept_bytes;
             b->kept_bytes += bytes;
@@ -285,5 +310,5 @@ void ul_block_place(ul_block_plan *b, int64_t n, size_t esize, bool grad)
         s->at = sp.at;
         at[n_at++] = sp;
     }
-    if (grad) place_gradients(b, n, esize);
+    if (grad) place_gradients(b, r, esize);
 }

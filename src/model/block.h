@@ -4,7 +4,8 @@
  *   add, which slots stay, where everything lies)  ->  run (exec.c: forward reads down, backward reads up).
  *
  * Slots are written once. A hook is a row that copies a slot to a new one, later readers are renamed. An adapter is a row
- * too: XA = s x A^T, read by every LINEAR whose weight has that A (the parts of a stacked weight share it). */
+ * too: XA = s x A^T, read by every LINEAR whose weight has that A (the parts of a stacked weight share it). Behind the
+ * last attention only the rows matter that the head reads: there every slot from before is picked first. */
 #ifndef UL_MODEL_BLOCK_H
 #define UL_MODEL_BLOCK_H
 #include "model/model.h"
@@ -20,6 +21,7 @@ typedef enum {
     UL_OP_ACT,
     UL_OP_GLU, /* y = act(g) u */
     UL_OP_ADD,
+    UL_OP_PICK, /* y = x at the scored rows alone, inserted in the last block */
     UL_OP_HOOK
 } ul_op;
 
@@ -101,7 +103,7 @@ typedef struct {
 typedef struct {
     int64_t width; /* reals a token */
     int writer, last;
-    bool kept;
+    bool kept, picked; /* picked: of the scored rows alone */
     size_t at;  /* of the value, in the kept or the shared area */
     int cls;    /* slots whose gradient is the same memory have one class: the smallest slot number */
     size_t gat; /* of the class's gradient */
@@ -116,10 +118,11 @@ typedef struct {
 } ul_block_plan;
 
 typedef struct ul_run ul_run;
-/* Program of one layer; dep_in: a gradient of its input is wanted. grad: a backward follows. n: tokens. */
-ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int layer, ul_block_plan *b) UL_MUST;
+/* Program of one layer; pick: of the scored rows alone behind attention. dep_in: a gradient of its input is wanted. grad:
+ * a backward follows. */
+ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int layer, bool pick, ul_block_plan *b) UL_MUST;
 void ul_block_plan_live(ul_block_plan *b, bool dep_in, bool base);
-void ul_block_place(ul_block_plan *b, int64_t n, size_t esize, bool grad);
+void ul_block_place(ul_block_plan *b, const ul_run *r, size_t esize, bool grad);
 
 /* ---- a model ---------------------------------------------------------------------------------------------------- */
 /* A tensor of the file as master: [rows, cols], the parts of a stack one below the other. */
@@ -152,6 +155,7 @@ struct ul_run {
     ul_block_plan *block; /* [n_layer] */
     bool grad, checkpoint, base, head, ready;
     bool has_logits; /* those of the head's first chunk stand in at_z */
+    bool pick;       /* the hidden state after the last block is [n_row, C], of the scored rows */
     int first, last, low; /* blocks to run: first .. last - 1; lowest block with a backward (n_layer: none); -1: the embedding trains */
     int64_t n, n_row, chunk;
     size_t hidden_at, temp_at, dx_at, head_at, total; /* the slab: hidden, kept, temp, dx, head */
@@ -195,6 +199,8 @@ struct ul_model {
     void *normed; /* hidden state after the final norm, made on request */
 };
 
+/* Tokens, or scored rows, that a slot holds. */
+static inline int64_t ul_slot_n(const ul_run *r, const ul_slot_plan *s) { return s->picked ? r->n_row : r->n; }
 static inline void *ul_at(const ul_model *m, size_t offset) { return m->slab + offset; }
 static inline void *ul_part_of(const ul_backend *be, void *p, int64_t i)
 {

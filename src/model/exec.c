@@ -3,9 +3,10 @@
  *   LINEAR  y = b, y += x W^T, y += XA B^T (one chain)   dx (+)= dy W   dW += dy^T x   db += sum dy
  *                                                        dXA (+)= dy B  dB += dy^T XA
  *   DOWN    XA = s x A^T                                 e = s dXA      dx (+)= e A     dA += e^T x
+ *   PICK    y = x at the scored rows                     dx (+)= dy at the scored rows, 0 elsewhere
  *
  * Weight gradients are one chain over the tokens in rising order, going on from what the gradient holds, so that a batch
- * cut between samples gives the same bits. */
+ * cut between samples gives the same bits; and so does one that leaves out the tokens whose dy is 0. */
 #include "model/block.h"
 #include <string.h>
 
@@ -55,13 +56,15 @@ static void times(const ul_backend *be, int64_t m, int64_t n, int64_t k, const v
                                .c_row = n, .add = add});
 }
 
-/* dw += dy^T x over the tokens of the batch: [m, n] from [N, m] and [N, n] */
-static void outer(const env *e, int64_t m, int64_t n, const void *dy, const void *x, void *dw)
+/* dw += dy^T x over the tokens of the batch, or its scored rows: [m, n] from [N, m] and x [N, n] in a slot */
+static void outer(const env *e, int64_t m, int64_t n, const void *dy, int slot, void *dw)
 {
     const ul_batch *bt = e->pass->batch;
-    e->be->k->gemm(e->be, &(ul_gemm){.m = m, .n = n, .k = bt->n_tok, .a = dy, .a_row = 1, .a_col = m, .b = x, .b_row = n,
-                                     .b_col = 1, .c = dw, .c_row = n, .add = true, .seg = bt->sample_start,
-                                     .n_seg = bt->sample_start ? bt->n_sample : 0});
+    const bool picked = e->b->slot[slot].picked;
+    e->be->k->gemm(e->be, &(ul_gemm){.m = m, .n = n, .k = ul_slot_n(e->r, &e->b->slot[slot]), .a = dy, .a_row = 1,
+                                     .a_col = m, .b = value(e, slot), .b_row = n, .b_col = 1, .c = dw, .c_row = n,
+                                     .add = true, .seg = picked ? NULL : bt->sample_start,
+                                     .n_seg = bt->sample_start && !picked ? bt->n_sample : 0});
 }
 
 void ul_linear(const ul_backend *be, int64_t n, const void *x, const ul_weight *w, const void *wp, const void *bias, void *y)
@@ -131,7 +134,7 @@ static ul_status forward(const env *e, const ul_row *t, bool again)
     const ul_kernels *k = be->k;
     const ul_arch *ar = &e->m->arch;
     const bool base = e->r->base;
-    const int64_t n = e->r->n;
+    const int64_t n = ul_slot_n(e->r, &e->b->slot[t->in[0]]);
     const void *x = value(e, t->in[0]), *bias = t->bias ? ul_weight_p(t->bias, base) : NULL;
     void *y = value(e, t->out);
     const int64_t width = e->b->slot[t->in[0]].width;
@@ -153,6 +156,7 @@ static ul_status forward(const env *e, const ul_row *t, bool again)
     case UL_OP_ACT: k->act_fwd(be, ar->act, n * width, x, y); break;
     case UL_OP_GLU: k->glu_fwd(be, ar->act, n * width, x, value(e, t->in[1]), y); break;
     case UL_OP_ADD: k->add(be, n * width, x, value(e, t->in[1]), y); break;
+    case UL_OP_PICK: k->gather(be, e->r->n_row, width, e->pass->batch->row, x, y, false); break;
     case UL_OP_HOOK: return hook_fwd(e, t);
     default: break;
     }
@@ -162,25 +166,25 @@ static ul_status forward(const env *e, const ul_row *t, bool again)
 static void linear_bwd(const env *e, const ul_row *t, const void *dy)
 {
     const ul_weight *w = t->w;
-    const int64_t n = e->r->n;
+    const int64_t n = ul_slot_n(e->r, &e->b->slot[t->in[0]]);
     void *dx = wanted(e, t, 0);
     if (trains(e, t->bias)) e->be->k->col_sum(e->be, n, w->rows, dy, t->bias->g);
     if (sees(e, UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD))
         e->pass->observer->fn(e->pass->observer->user, w, e->pass->batch, value(e, t->in[0]), dy);
-    if (trains(e, w) && !sees(e, UL_OBSERVE_INSTEAD)) outer(e, w->rows, w->cols, dy, value(e, t->in[0]), w->g);
+    if (trains(e, w) && !sees(e, UL_OBSERVE_INSTEAD)) outer(e, w->rows, w->cols, dy, t->in[0], w->g);
     if (dx) times(e->be, n, w->cols, w->rows, dy, ul_weight_p(w, e->r->base), dx, t->add[0]);
     if (t->in[1] < 0) return;
-    if (w->gb) outer(e, w->rows, w->r, dy, value(e, t->in[1]), w->gb);
+    if (w->gb) outer(e, w->rows, w->r, dy, t->in[1], w->gb);
     if (t->want[1]) times(e->be, n, w->r, w->rows, dy, w->b, gradient(e, t->in[1]), t->add[1]);
 }
 
 static void down_bwd(const env *e, const ul_row *t, void *dxa)
 {
     const ul_weight *w = t->w;
-    const int64_t n = e->r->n;
+    const int64_t n = ul_slot_n(e->r, &e->b->slot[t->in[0]]);
     void *dx = wanted(e, t, 0);
     e->be->k->scale(e->be, n * w->r, w->s, dxa);
-    if (w->ga) outer(e, w->r, w->cols, dxa, value(e, t->in[0]), w->ga);
+    if (w->ga) outer(e, w->r, w->cols, dxa, t->in[0], w->ga);
     if (dx) times(e->be, n, w->cols, w->r, dxa, w->a, dx, t->add[0]);
 }
 
@@ -189,7 +193,7 @@ static void backward(const env *e, const ul_row *t)
     const ul_backend *be = e->be;
     const ul_kernels *k = be->k;
     const ul_arch *ar = &e->m->arch;
-    const int64_t n = e->r->n, width = e->b->slot[t->in[0]].width;
+    const int64_t n = ul_slot_n(e->r, &e->b->slot[t->in[0]]), width = e->b->slot[t->in[0]].width;
     void *dy = gradient(e, t->out), *dx = wanted(e, t, 0);
     switch (t->op) {
     case UL_OP_NORM:
@@ -211,6 +215,10 @@ static void backward(const env *e, const ul_row *t)
     case UL_OP_ACT: k->act_bwd(be, ar->act, n * width, value(e, t->in[0]), dy, dx, t->add[0]); break;
     case UL_OP_GLU:
         k->glu_bwd(be, ar->act, n * width, value(e, t->in[0]), value(e, t->in[1]), dy, dx, t->add[0], wanted(e, t, 1), t->add[1]);
+        break;
+    case UL_OP_PICK:
+        if (!t->add[0]) k->fill_rows(be, n, width, NULL, dx);
+        k->scatter(be, e->r->n_row, width, e->pass->batch->row, dy, dx);
         break;
     case UL_OP_ADD:
     case UL_OP_HOOK:

@@ -34,7 +34,7 @@ void ul_head_plan(const ul_model *m, const ul_pass *pass, ul_run *r, size_t *at)
     const int64_t held = r->grad ? r->n_row : r->chunk;
     const struct { size_t *to, n; } parts[] = {
         {&r->at_seg, r->grad ? (size_t)(pass->batch->n_doc + 2) * sizeof(int32_t) : 0},
-        {&r->at_xr, (size_t)(held * c) * esize},
+        {&r->at_xr, r->pick ? 0 : (size_t)(held * c) * esize},
         {&r->at_nr, (size_t)(held * c) * esize},
         {&r->at_stat, (size_t)(held * 2) * esize},
         {&r->at_dnr, r->grad ? (size_t)(held * c) * esize : 0},
@@ -55,7 +55,11 @@ static void *normed_rows(ul_model *m, const ul_run *r, const ul_batch *b, int64_
 {
     const int64_t o = r->grad ? first : 0, c = m->arch.s.C;
     void *x = ul_part_of(m->be, ul_at(m, r->at_xr), o * c), *y = ul_part_of(m->be, ul_at(m, r->at_nr), o * c);
-    m->be->k->gather(m->be, n, c, b->row + first, ul_run_hidden(m, r, r->last), x, false);
+    void *hidden = ul_run_hidden(m, r, r->last);
+    if (r->pick)
+        x = ul_part_of(m->be, hidden, first * c);
+    else
+        m->be->k->gather(m->be, n, c, b->row + first, hidden, x, false);
     norm(m, r, n, x, y, ul_part_of(m->be, ul_at(m, r->at_stat), o * 2));
     return y;
 }
@@ -231,10 +235,11 @@ void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
     }
     if (!below) return;
     /* nr has been read; the gradient of the gathered rows takes its place */
-    void *dxr = dx ? ul_at(m, r->at_nr) : NULL;
-    be->k->norm_bwd(be, m->arch.norm, r->n_row, c, ul_at(m, r->at_xr), ul_weight_p(nw, r->base), ul_at(m, r->at_stat),
+    void *dxr = !dx ? NULL : r->pick ? dx : ul_at(m, r->at_nr);
+    const void *xr = r->pick ? ul_run_hidden(m, r, r->last) : ul_at(m, r->at_xr);
+    be->k->norm_bwd(be, m->arch.norm, r->n_row, c, xr, ul_weight_p(nw, r->base), ul_at(m, r->at_stat),
                     ul_at(m, r->at_dnr), dxr, false, dnw, dnb);
-    if (!dx) return;
+    if (!dx || r->pick) return;
     be->k->fill_rows(be, r->n, c, NULL, dx);
     be->k->scatter(be, r->n_row, c, b->row, dxr, dx);
 }

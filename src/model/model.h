@@ -165,7 +165,7 @@ enum {
     UL_PASS_BASE = 4,        /* adapters off: the reference, for the same weights         */
     UL_PASS_PLAIN_HEAD = 8,  /* logits of all rows at once, where the plan says they fit  */
     UL_PASS_NO_HEAD = 16,    /* hidden states only                                        */
-    UL_PASS_STATES = 32      /* without a backward too, the states after every block stay */
+    UL_PASS_STATES = 32      /* the states after every block stay, of all tokens, without a backward too */
 };
 typedef struct {
     const ul_batch *batch;
@@ -203,8 +203,8 @@ ul_status ul_model_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_bytes_
 ul_status ul_model_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass) UL_MUST;
 ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass) UL_MUST; /* adds into the gradients */
 /* A view of the hidden state after `layer` blocks (0 = embedding as the first block reads it; n_layer = before the
- * final norm, n_layer + 1 = after it) of the last forward that kept it (UL_PASS_GRAD or UL_PASS_STATES keeps all, from
- * where it started). */
+ * final norm, n_layer + 1 = after it) of the last forward that kept it (UL_PASS_STATES keeps all, from where it started;
+ * UL_PASS_GRAD all but the last two, which may be of the scored rows alone). */
 const void *ul_model_hidden(const ul_model *m, int layer);
 /* The logit lens (lens.c): log p of the labels of rows first .. first + n - 1 as the final norm and the head read them
  * from the state after `layer` blocks of the last forward; coef, or NULL: d loss / d logp, whose gradient is added to a

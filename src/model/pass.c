@@ -51,9 +51,9 @@ static ul_status plan_blocks(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_r
     for (int l = r->first; l < r->last; l++) {
         ul_block_plan *b = &r->block[l];
         const bool live = r->grad && l >= r->low;
-        UL_TRY(ul_block_build(ctx, m, pass, l, b));
+        UL_TRY(ul_block_build(ctx, m, pass, l, r->pick && l == r->last - 1, b));
         ul_block_plan_live(b, live && l > r->low, r->base);
-        ul_block_place(b, r->n, m->be->k->esize, live);
+        ul_block_place(b, r, m->be->k->esize, live);
         if (!live)
             for (int s = 0; s < b->n_slot; s++) b->slot[s].kept = false;
         b->kept_at = r->checkpoint ? 0 : *kept;
@@ -64,6 +64,20 @@ static ul_status plan_blocks(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_r
     }
     r->n_dx = !r->grad || r->low >= r->last ? 0 : in_place ? 1 : 2;
     return UL_OK;
+}
+
+/* May the last block be run at the scored rows alone behind its attention? Where nobody looks at the other tokens there,
+ * it is worth it, and it cannot be seen: a gradient in f32 or double is a chain that a token without one adds +0 to. The
+ * bf16 product's blocks of tokens would move. */
+static bool may_pick(const ul_model *m, const ul_pass *pass, const ul_run *r)
+{
+    const ul_batch *b = pass->batch;
+    bool seen = pass->observer || pass->flags & UL_PASS_STATES || r->last == r->first || !r->head;
+    for (int i = 0; i < pass->n_hook; i++)
+        seen |= pass->hook[i].layer == r->last - 1 && pass->hook[i].slot != UL_SLOT_IN;
+    for (int i = 0; i < pass->n_seed; i++) seen |= pass->seed[i].layer == r->last;
+    for (int32_t i = 1; r->grad && i < b->n_row && !seen; i++) seen = b->row[i] <= b->row[i - 1];
+    return !seen && !(r->grad && m->be->precision == UL_PRECISION_BF16) && 8 * r->n_row <= 7 * r->n;
 }
 
 ul_status ul_run_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_run *r)
@@ -81,6 +95,7 @@ ul_status ul_run_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_run *r)
     r->n = pass->batch->n_tok;
     r->n_row = pass->batch->n_row;
     r->low = lowest(m, r->base);
+    r->pick = may_pick(m, pass, r);
     if (r->grad && r->first && r->low < r->first)
         return ul_fail(ctx, UL_E_INTERNAL, "a pass that starts after %d blocks, and a weight of block %d moves", r->first, r->low);
     r->cache = NULL;
@@ -256,6 +271,10 @@ ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
 {
     ul_run *r = &m->run;
     ul_status status = UL_OK;
+    for (int i = 0; i < pass->n_seed; i++)
+        if (r->pick && pass->seed[i].layer == r->last)
+            return ul_fail(ctx, UL_E_INTERNAL, "a gradient enters after the last block, whose other tokens were left out: "
+                           "UL_PASS_STATES keeps them");
     if (!r->ready || !r->grad || r->n != pass->batch->n_tok || r->n_row != pass->batch->n_row)
         return ul_fail(ctx, UL_E_INTERNAL, "a backward pass over %d tokens needs a forward pass over the same batch with UL_PASS_GRAD "
                        "just before it", pass->batch->n_tok);
@@ -287,7 +306,7 @@ ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
 const void *ul_model_hidden(const ul_model *m, int layer)
 {
     const ul_run *r = &m->run;
-    if (layer < r->first || !m->slab) return NULL;
+    if (layer < r->first || !m->slab || (r->pick && layer >= r->last)) return NULL;
     if (layer <= r->last) return layer >= r->last - (r->n_hidden - 1) ? ul_run_hidden(m, r, layer) : NULL;
     if (r->last != m->arch.s.n_layer || layer != r->last + 1) return NULL;
     return ul_head_normed((ul_model *)(uintptr_t)m);

@@ -77,6 +77,7 @@ typedef struct {
     const ul_move *move;
     int trials;
     double lo, lo_kl, hi, hi_kl; /* within, beyond the budget; 0: none yet */
+    bool flat;                   /* going on past lo brings no more KL */
 } search;
 enum { FARTHEST = 64 }; /* of a step beyond all that was tried */
 
@@ -86,6 +87,7 @@ static ul_status try_at(search *s, double a, double budget, double *kl)
     ul_move_to(s->move, a);
     UL_TRY(ul_budget_measure(s->b, kl));
     s->trials++;
+    s->flat = *kl <= budget && !(s->hi > 0) && a >= 2 * s->lo && *kl <= 1.01 * s->lo_kl;
     if (*kl <= budget) s->lo = a, s->lo_kl = *kl;
     else s->hi = a, s->hi_kl = *kl;
     if (!ul_interrupted(s->b->w->ctx)) return UL_OK;
@@ -117,7 +119,8 @@ ul_status ul_budget_search(ul_budget *b, const ul_move *move, double budget, dou
         return ul_fail(b->w->ctx, UL_E_CRITERION, "%s: the direction to go has the norm %g; there is nowhere to go", b->w->id, d);
     if (a == 0) a = 1e-3 * (size > 0 ? size : 1) / d;
     UL_TRY(try_at(&s, a, budget, &kl));
-    while (s.trials < MOST_TRIALS && !(s.lo > 0 && s.lo_kl >= 0.95 * budget)) {
+    /* a norm behind the change bounds what it can do: longer than the weights themselves and flat is the end */
+    while (s.trials < MOST_TRIALS && !(s.lo > 0 && s.lo_kl >= 0.95 * budget) && !(s.flat && s.lo * d > size)) {
         a = next_scale(&s, 0.975 * budget);
         UL_TRY(try_at(&s, a, budget, &kl));
     }

@@ -156,7 +156,8 @@ static ul_status ref_from_cache(ul_trainer *t, const ul_sample *samples, const u
 static ul_status ref_from_model(ul_trainer *t, const ul_batch *b, rows *r)
 {
     ul_model *m = t->o.reference;
-    ul_pass pass = {.batch = b, .flags = UL_PASS_STATES | (m == t->o.model ? UL_PASS_BASE : 0), .last = t->blocks};
+    const unsigned states = t->needs & UL_NEED_STATE ? UL_PASS_STATES : 0;
+    ul_pass pass = {.batch = b, .flags = states | (m == t->o.model ? UL_PASS_BASE : 0), .last = t->blocks};
     if (t->blocks >= 0) pass.flags |= UL_PASS_NO_HEAD;
     pass.score.logp = r->ref;
     pass.row_hidden = r->ref_hidden;
@@ -266,6 +267,12 @@ static ul_status bad_loss(ul_trainer *t, int64_t step, double loss)
                    (long long)step + 1, loss);
 }
 
+unsigned ul_trainer_flags(const ul_trainer *t)
+{
+    return UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0) | (t->blocks >= 0 ? UL_PASS_NO_HEAD : 0) |
+           (t->needs & UL_NEED_STATE ? UL_PASS_STATES : 0);
+}
+
 ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples, int32_t n, const ul_counts *counts,
                            ul_sums *sums)
 {
@@ -279,7 +286,7 @@ ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples
     if (r.ref || r.ref_hidden || r.ref_state)
         UL_TRY(t->o.reference ? ref_from_model(t, b, &r) : ref_from_cache(t, samples, b, &r));
     ul_pass pass = {.batch = b,
-                    .flags = UL_PASS_GRAD | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0) | (headless ? UL_PASS_NO_HEAD : 0),
+                    .flags = ul_trainer_flags(t),
                     .first = t->first,
                     .last = t->blocks,
                     .hook = t->o.hook,

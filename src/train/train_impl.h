@@ -55,6 +55,7 @@ typedef struct {
     int64_t scored[UL_N_SIDE], tokens;
 } ul_sums;
 /* One micro-batch: pack, reference, forward, losses, backward (trainer_micro.c). */
+unsigned ul_trainer_flags(const ul_trainer *t); /* UL_PASS_*, of its passes */
 ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples, int32_t n, const ul_counts *counts,
                            ul_sums *sums) UL_MUST;
 /* Bits of the sides whose documents are run. */

@@ -376,11 +376,12 @@ ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
             const ul_mark mark = ul_arena_mark(t->step);
             k = cut(t, s + first, t->recipe.batch - first);
             UL_TRY(ul_trainer_pack(t, s + first, k, &b));
-            const unsigned head = t->blocks >= 0 ? UL_PASS_NO_HEAD : 0;
             const ul_pass pass = {.batch = b,
-                                  .flags = UL_PASS_GRAD | head | (t->o.checkpoint ? UL_PASS_CHECKPOINT : 0),
+                                  .flags = ul_trainer_flags(t),
                                   .first = t->first,
                                   .last = t->blocks,
+                                  .hook = t->o.hook,
+                                  .n_hook = t->o.n_hook,
                                   .observer = t->o.observer};
             UL_TRY(ul_model_plan(t->ctx, t->o.model, &pass, &p));
             if (p.total > out->pass.total) {

@@ -29,7 +29,7 @@ static ul_status states(replay *r, ul_model *m)
     UL_TRY(ul_model_logits(r->ctx, m, &r->batch.batch, logits));
     tolerance(r, "logits", &rel, &abs);
     UL_TRY(ul_compare_tokens(r->ctx, r->arena, &r->batch, r->ts, "logits", logits, esize, rel, abs, &r->worst));
-    ul_pass pass = {.batch = &r->batch.batch, .flags = UL_PASS_GRAD, .last = -1};
+    ul_pass pass = {.batch = &r->batch.batch, .flags = UL_PASS_STATES, .last = -1};
     UL_TRY(ul_model_forward(r->ctx, m, &pass));
     for (int l = 0; l <= s->n_layer; l++) {
         char name[32];

@@ -1,5 +1,5 @@
 /* test_model_bits.c - what must not change a bit: the cut into micro-batches, threads, checkpointing, the head's chunks, hidden
- * adapters; in f32 and in bf16. And what a plan says is what a pass takes. */
+ * adapters, the last block at scored rows alone; in f32 and in bf16. And what a plan says is what a pass takes. */
 #include "model_test.h"
 
 enum { SAMPLES = 14 }; /* more rows than the reference's logits are computed for at once */
@@ -63,6 +63,7 @@ static bits step(ul_ctx *ctx, const char *type, ul_precision precision, bool tie
         ul_pass pass = {.batch = b, .flags = UL_PASS_GRAD | h.flags, .last = -1, .score = {.logp = logp, .kl = kl}, .ref_hidden = ref,
                         .soft = soft, .coef = coef, .kl_coef = kl_coef};
         UL_OK_IN(ctx, ul_model_forward(ctx, m, &pass));
+        if (h.cut == SAMPLES) assert_int_equal(m->run.pick, precision == UL_PRECISION_F32 && !(h.flags & UL_PASS_STATES));
         take(ctx, &out, logp, (size_t)b->n_row * sizeof *logp);
         UL_OK_IN(ctx, ul_model_backward(ctx, m, &pass));
     }
@@ -90,6 +91,7 @@ static void bits_stay(void **state)
         {"two threads", {2, SAMPLES, 0, 0}},
         {"checkpointing", {1, SAMPLES, UL_PASS_CHECKPOINT, 0}},
         {"plain head", {1, SAMPLES, UL_PASS_PLAIN_HEAD, 0}},
+        {"every token through the last block", {1, SAMPLES, UL_PASS_STATES, 0}},
         {"a head in chunks of 40 rows", {1, SAMPLES, 0, 40}},
         {"all of it", {2, 2, UL_PASS_CHECKPOINT, 33}}};
     (void)state;
@@ -131,12 +133,13 @@ static void *counted(void *user, void *old, size_t bytes)
 
 static void plan_is_exact(void **state)
 {
-    static const unsigned flags[] = {0, UL_PASS_GRAD, UL_PASS_GRAD | UL_PASS_CHECKPOINT, UL_PASS_GRAD | UL_PASS_PLAIN_HEAD};
+    static const unsigned flags[] = {0, UL_PASS_GRAD, UL_PASS_GRAD | UL_PASS_CHECKPOINT, UL_PASS_GRAD | UL_PASS_PLAIN_HEAD,
+                                     UL_PASS_GRAD | UL_PASS_STATES};
     (void)state;
     for (const char *const *f = ul_families(); *f; f++) {
         meter memory = {0};
-        size_t slots[4];
-        for (size_t k = 0; k < 4; k++) {
+        size_t slots[sizeof flags / sizeof *flags];
+        for (size_t k = 0; k < sizeof flags / sizeof *flags; k++) {
             ul_ctx *ctx;
             ul_bytes_plan plan, small;
             assert_int_equal(ul_ctx_new(&(ul_config){.user = &memory, .alloc = counted}, &ctx), UL_OK);

@@ -46,7 +46,7 @@ static void hooks_act(void **state)
                 assert_true(b->n_tok <= 400);
                 p = (probe){.mode = (ul_hook_mode)mode, .batch = b};
                 const ul_hook h = {1, UL_SLOT_OUT, (ul_hook_mode)mode, look, &p};
-                ul_pass pass = {.batch = b, .flags = UL_PASS_GRAD, .last = -1};
+                ul_pass pass = {.batch = b, .flags = UL_PASS_GRAD | UL_PASS_STATES, .last = -1};
                 UL_OK_IN(ctx, ul_model_forward(ctx, m, &pass));
                 copy_hidden(m, 1, n, x), copy_hidden(m, 2, n, before), copy_hidden(m, 3, n, after);
                 pass.hook = &h, pass.n_hook = 1, pass.flags = flags ? UL_PASS_GRAD : 0, pass.last = 2;
@@ -58,7 +58,7 @@ static void hooks_act(void **state)
                     assert_true(p.seen[i] == before[i]);
                     assert_true(now[i] == (mode == UL_HOOK_READ ? before[i] : mode == UL_HOOK_ADD ? before[i] + pattern(i) : pattern(i)));
                 }
-                pass.last = -1; /* and what comes after sees it */
+                pass.last = -1, pass.flags |= UL_PASS_STATES; /* and what comes after sees it */
                 UL_OK_IN(ctx, ul_model_forward(ctx, m, &pass));
                 const bool same = !memcmp(ul_model_hidden(m, 3), after, (size_t)n * sizeof *after);
                 assert_int_equal(same, mode == UL_HOOK_READ);

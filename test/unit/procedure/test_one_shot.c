@@ -214,9 +214,27 @@ static void budget_is_kept(void **state)
         }
 }
 
+/* A norm stands behind what moves, so the KL has an end; the search stops there, not at its last measurement. */
+static void budget_out_of_reach(void **state)
+{
+    tiny_work w;
+    char digest[65];
+    const char *at;
+    const ul_procedure *p = procedure_named("repselect");
+    (void)state;
+    tiny_work_open(&w, p, &(tiny_how){.precision = UL_PRECISION_DOUBLE, .threads = 1});
+    set(&w, "kl", 90);
+    tiny_work_run(&w, p, digest);
+    assert_non_null(at = strstr(w.report.p, "(budget 90, "));
+    if (!(atoi(at + 12) < 20)) fail_msg("%s", w.report.p);
+    tiny_work_close(&w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(ssd_formula),    cmocka_unit_test(q15_ssd),       cmocka_unit_test(perta_formula),
-                                       cmocka_unit_test(newton_formula), cmocka_unit_test(noise_formula), cmocka_unit_test(budget_is_kept)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ssd_formula),    cmocka_unit_test(q15_ssd),       cmocka_unit_test(perta_formula),
+        cmocka_unit_test(newton_formula), cmocka_unit_test(noise_formula), cmocka_unit_test(budget_is_kept),
+        cmocka_unit_test(budget_out_of_reach)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
