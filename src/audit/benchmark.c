@@ -30,10 +30,18 @@ bool ul_benchmark_asked(const ul_job *job)
     return ul_job_text(job, "choices") || ul_job_text(job, "muse") || ul_job_text(job, "rwku");
 }
 
+ul_status ul_benchmark_input(ul_benchmark *b, const char *role, const char *path, const char *digest, int64_t n)
+{
+    const char *name = role;
+    for (int i = 2; json_object_get(b->manifest->inputs, name); i++)
+        UL_NEED(name = ul_format(b->arena, "%s %d", role, i));
+    return ul_manifest_input(b->job, b->manifest, name, path, digest, n);
+}
+
 ul_status ul_benchmark_records(ul_benchmark *b, const char *role, const char *path, ul_records **out)
 {
     UL_TRY(ul_records_open(b->ctx, b->arena, path, ul_job_text(b->job, "fields"), 0, out));
-    UL_TRY(ul_manifest_input(b->job, b->manifest, role, path, (*out)->digest, (*out)->n));
+    UL_TRY(ul_benchmark_input(b, role, path, (*out)->digest, (*out)->n));
     if (b->rows && b->rows < (*out)->n) (*out)->n = b->rows;
     return UL_OK;
 }

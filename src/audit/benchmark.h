@@ -42,6 +42,9 @@ ul_status ul_benchmark_muse_results(ul_benchmark *b) UL_MUST;
 ul_status ul_benchmark_rwku_results(ul_benchmark *b) UL_MUST;
 
 /* ---- for them -------------------------------------------------------------------------------------------------- */
+/* A file in the manifest under this role; a second one of the same role is "ROLE 2". */
+ul_status ul_benchmark_input(ul_benchmark *b, const char *role, const char *path, const char *digest,
+                             int64_t n) UL_MUST;
 /* Records of a file, at most b->rows of them, named in the manifest. */
 ul_status ul_benchmark_records(ul_benchmark *b, const char *role, const char *path, ul_records **out) UL_MUST;
 /* Greedy continuations of whole prompts, cut at the first of `stops` (each in turn; NULL at the end), stripped. */

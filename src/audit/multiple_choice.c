@@ -240,10 +240,10 @@ static ul_status one_file(ul_benchmark *b, const char *path, const char *shots)
     int64_t n, n_shot = 0;
     char digest[65];
     UL_TRY(ul_questions_open(b->ctx, b->arena, path, &q, &n, digest));
-    UL_TRY(ul_manifest_input(b->job, b->manifest, "choices", path, digest, n));
+    UL_TRY(ul_benchmark_input(b, "choices", path, digest, n));
     if (shots) {
         UL_TRY(ul_questions_open(b->ctx, b->arena, shots, &shot, &n_shot, digest));
-        UL_TRY(ul_manifest_input(b->job, b->manifest, "shots", shots, digest, n_shot));
+        UL_TRY(ul_benchmark_input(b, "shots", shots, digest, n_shot));
         const int64_t want = ul_job_int(b->job, "n-shot");
         if (n_shot < want)
             return ul_fail(b->ctx, UL_E_INPUT, "%s has %lld examples, --n-shot asks for %lld", shots, (long long)n_shot,

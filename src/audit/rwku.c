@@ -63,7 +63,7 @@ static ul_status level(ul_benchmark *b, const char *data, const char *name, cons
     static const char *const stops[] = {"\n", NULL};
     ul_rows *rows;
     UL_TRY(ul_rows_open(b->ctx, b->arena, path, &rows));
-    UL_TRY(ul_manifest_input(b->job, b->manifest, name, path, rows->digest, rows->n));
+    UL_TRY(ul_benchmark_input(b, name, path, rows->digest, rows->n));
     const int64_t n = b->rows && b->rows < rows->n ? b->rows : rows->n;
     const char **query = UL_NEW(b->arena, const char *, n), **answer = UL_NEW(b->arena, const char *, n);
     const char **type = UL_NEW(b->arena, const char *, n), **prompt = UL_NEW(b->arena, const char *, n), *const * said;

@@ -175,7 +175,7 @@ static int by_name(const void *a, const void *b)
 /* In the order of the keys: the order of insertion shows in the bytes. */
 static ul_status put_about(const store *s, const json_t *about)
 {
-    enum { MAX = 64 };
+    enum { MAX = 1024 }; /* two files a subject of MMLU */
     const char *keys[MAX], *key;
     json_t *v;
     size_t n = 0;

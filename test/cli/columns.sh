@@ -106,6 +106,9 @@ for who in ana bob cid; do
     i=$((i + 1))
 done > towns.jsonl
 run 0 eval --model model --choices towns.jsonl,towns.jsonl --cloze --muse muse --rwku rwku --quiet --out bench
+for role in choices 'choices 2' 'in-context examples 2' forget_level3; do
+    grep -q "\"$role\": {" bench/manifest.json || fail "the manifest names no $role"
+done
 run 0 eval --model model --muse muse --match open-unlearning --quiet --out stem
 mv model hidden
 run 0 eval --columns bench/columns.sqlite --out bench2
