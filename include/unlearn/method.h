@@ -27,6 +27,7 @@ enum {
     UL_NEED_FORGET_RIVAL = 8192, /* log p of the most likely token but the label, at the forget rows            */
     UL_NEED_RANDOM_LABELS = 16384, /* forget documents are scored against random tokens, drawn anew each time   */
     UL_NEED_RIVAL_LABELS = 32768,  /* ... against the reference's most likely token but the true one            */
+    UL_NEED_RIVALS_LATE = 1 << 27, /* beside UL_NEED_RIVAL_LABELS: its most likely next token but the scored one */
     UL_NEED_ALT_RETAIN = 4096,   /* unless the user gives some, the alternates are answers of retain rows       */
     UL_NEED_STATE = 1024,        /* distances of hidden states, as `state` says. No block above them is run     */
     UL_NEED_STATE_AND_HEAD = 1 << 20, /* beside UL_NEED_STATE: all blocks and the head are run, there is logp too */

@@ -99,6 +99,9 @@ ul_status ul_doc_random(ul_arena *arena, const ul_doc *d, const int32_t *pool, i
                         ul_doc *out) UL_MUST;
 ul_status ul_doc_as(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, const double *label,
                     ul_doc *out) UL_MUST;
+/* Every scored place one later, scored as the token that stands in front of it: so many rows, each the state that has
+ * read the token. A document grows by one token, which nothing reads. */
+ul_status ul_docs_late(ul_arena *arena, const ul_docs *docs, ul_docs **out) UL_MUST;
 /* The documents behind a text of n tokens, which is read but not scored; a document that begins with `bos` keeps it in
  * front of the text (-1: none does). The scored tokens stay the same, hence so do the rows. */
 ul_status ul_docs_behind(ul_arena *arena, const ul_docs *docs, const int32_t *text, int32_t n, int32_t bos,

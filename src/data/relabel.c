@@ -81,3 +81,33 @@ ul_status ul_docs_behind(ul_arena *arena, const ul_docs *docs, const int32_t *te
     *out = d;
     return UL_OK;
 }
+
+static ul_status late(ul_arena *arena, const ul_doc *d, ul_doc *out)
+{
+    const int32_t n = d->n;
+    int32_t *token = UL_NEW(arena, int32_t, n + 1), *target = UL_NEW(arena, int32_t, n + 1);
+    int32_t *pos = d->pos ? UL_NEW(arena, int32_t, n + 1) : NULL;
+    uint8_t *labelled = UL_NEW(arena, uint8_t, n + 1), *hidden = d->hidden ? UL_NEW(arena, uint8_t, n + 1) : NULL;
+    if (!token || !target || !labelled || (d->hidden && !hidden) || (d->pos && !pos)) return UL_E_RESOURCE;
+    for (int32_t t = 0; t <= n; t++) {
+        const int32_t before = t > 0 ? t - 1 : 0, here = t < n ? t : n - 1;
+        token[t] = d->token[here], target[t] = d->token[before];
+        labelled[t] = t > 0 && d->labelled[before];
+        if (hidden) hidden[t] = d->hidden[here];
+        if (pos) pos[t] = d->pos[here] + (t == n);
+    }
+    *out = (ul_doc){d->id, n + 1, d->entity, token, labelled, hidden, pos, target};
+    return UL_OK;
+}
+
+ul_status ul_docs_late(ul_arena *arena, const ul_docs *docs, ul_docs **out)
+{
+    ul_docs *d = UL_NEW(arena, ul_docs, 1);
+    UL_NEED(d);
+    *d = *docs;
+    UL_NEED(d->at = UL_NEW(arena, ul_doc, docs->n));
+    d->n_tok += docs->n, d->longest += 1;
+    for (int64_t i = 0; i < docs->n; i++) UL_TRY(late(arena, &docs->at[i], &d->at[i]));
+    *out = d;
+    return UL_OK;
+}

@@ -18,11 +18,14 @@
 #include <math.h>
 
 static const ul_param params[] = {
-    {"strength", UL_REAL, 0.8, 0, 100, NULL, "how much of the assistant's logits is subtracted; 0: the guard does nothing", NULL},
-    {"top", UL_REAL, 0.01, 0, 1, NULL, "tokens at least this much of the likeliest one's probability are changed; 0: all", NULL},
+    {"strength", UL_REAL, 0.8, 0, 100, NULL,
+     "how much of the assistant's logits is subtracted; 0: the guard does nothing", NULL},
+    {"top", UL_REAL, 0.01, 0, 1, NULL,
+     "tokens at least this much of the likeliest one's probability are changed; 0: all", NULL},
     {"centre", UL_BOOL, 1, 0, 1, NULL, "the mean of the assistant's logits is taken away first", NULL},
     {"weight", UL_REAL, 5, 0, 1e6, NULL, "of the assistant's divergence from uniform on retain rows", NULL},
-    {"blocks", UL_INT, 0, 0, 1000, "blocks", "first blocks of the model that make the assistant; 0: a quarter of them (the paper: 8 of 32)", NULL},
+    {"blocks", UL_INT, 0, 0, 1000, "blocks",
+     "first blocks of the model that make the assistant; 0: a quarter of them (the paper: 8 of 32)", NULL},
     {"r", UL_INT, 16, 1, 1024, NULL, "rank of the assistant's adapter (scale 2)", NULL},
     {0}};
 
@@ -48,7 +51,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return sum;
 }
 
-static const ul_method opposite = {.title = "The opposite of unlearning", .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_RETAIN_KL, .loss = loss};
+static const ul_method opposite = {
+    .title = "The opposite of unlearning", .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_RETAIN_KL, .loss = loss};
 
 static ul_status fit(ul_guard_fit *f)
 {
@@ -57,10 +61,18 @@ static ul_status fit(ul_guard_fit *f)
     ul_reference *uniform;
     UL_TRY(ul_guard_assistant_new(f, NULL, false, &assistant));
     UL_TRY(ul_reference_uniform(w->ctx, w->arena, assistant, w->retain, &uniform));
-    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "assistant", .model = assistant, .method = &opposite, .args = w->args, .recipe = w->recipe,
-                                        .forget = w->forget, .retain = w->retain, .ref = {[UL_RETAIN] = uniform}}));
-    return ul_buf_printf(w->report, "the assistant (%d blocks) was trained %lld steps: NLL of forget answers %.4g, of retain answers %.4g\n",
-                         ul_model_shape(assistant)->n_layer, (long long)w->steps, w->last.forget_loss, w->last.retain_loss);
+    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "assistant",
+                                        .model = assistant,
+                                        .method = &opposite,
+                                        .args = w->args,
+                                        .recipe = w->recipe,
+                                        .forget = w->forget,
+                                        .retain = w->retain,
+                                        .ref = {[UL_RETAIN] = uniform}}));
+    return ul_buf_printf(
+        w->report,
+        "the assistant (%d blocks) was trained %lld steps: NLL of forget answers %.4g, of retain answers %.4g\n",
+        ul_model_shape(assistant)->n_layer, (long long)w->steps, w->last.forget_loss, w->last.retain_loss);
 }
 
 /* ---- use ------------------------------------------------------------------------------------------------------------- */
@@ -81,7 +93,8 @@ static void subtract(void *user, const ul_backend *be, const ul_mix_rows *rows)
         const double least = top > 0 ? most + ul_log(top) : -INFINITY;
         for (int32_t v = 0; v < rows->V; v++) {
             const double z = ul_real_at(rows->z, at + v, esize);
-            if (z >= least) ul_real_put(rows->z, at + v, esize, z - strength * (ul_real_at(rows->other[0], at + v, esize) - mean));
+            if (z >= least)
+                ul_real_put(rows->z, at + v, esize, z - strength * (ul_real_at(rows->other[0], at + v, esize) - mean));
         }
     }
 }
@@ -98,7 +111,8 @@ static ul_status open(ul_guard_file *g)
 const ul_guard ul_guard_uld = {
     .method = {.title = "Unlearning from logit difference",
                .paper = "arXiv:2406.08607",
-               .note = "An assistant of the model's first blocks learns the forget set and nothing else; its logits are subtracted.",
+               .note = "An assistant of the model's first blocks learns the forget set and nothing else; its logits "
+                       "are subtracted.",
                .intent = UL_SUPPRESSION,
                .level = UL_LEVEL_LOGITS,
                .params = params,

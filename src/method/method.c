@@ -2,8 +2,8 @@
  *
  * Retain terms: L_r = alpha * (-1/N) sum log p(y_t) over all labelled retain tokens of the step (Liu, Liu and Stone
  * 2022, arXiv:2203.12817), or alpha * (1/N) sum KL(p_ref || p) at the same positions (Maini et al. 2024, TOFU,
- * arXiv:2401.06121). Trap: the KL of MUSE's code is taken of raw logits and is none; open-unlearning averages over
- * prompts and padding. */
+ * arXiv:2401.06121). Traps: the KL of MUSE's code is taken of raw logits and is none (not offered); open-unlearning
+ * averages over prompts and padding (--match open-unlearning). */
 #include "method/method.h"
 #include <string.h>
 

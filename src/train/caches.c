@@ -1,9 +1,10 @@
 /* caches.c - which caches a run reads: numbers of the reference, and the states below the lowest block that moves.
  *
- * The lowest blocks of a run that trains only higher ones give each document the same state at every visit. Kept, a step
- * runs only the blocks that move and those above them (rmu at layer l: three blocks). The bits are those of the whole
- * pass. */
+ * The lowest blocks of a run that trains only higher ones give each document the same state at every visit. Kept, a
+ * step runs only the blocks that move and those above them (rmu at layer l: three blocks). The bits are those of the
+ * whole pass. */
 #include "train/train_impl.h"
+#include <string.h>
 
 /* A side's states, at most: beyond that the disk costs more than the blocks. */
 static const int64_t prefix_bytes = (int64_t)4 << 30;
@@ -70,6 +71,26 @@ static ul_status get(store *s, int side, const char *name, const ul_reference_wh
     return ul_reference_get(s->ctx, s->arena, s->o->model, s->dir, s->digest, s->docs[side], what, ask, out);
 }
 
+static ul_status rivals(store *s, int side, ul_reference **ref)
+{
+    const char *what = "runner-up labels of the reference";
+    const ul_docs *docs = s->docs[side], *of[UL_N_SIDE];
+    const int32_t n_ctx = ul_model_shape(s->o->model)->n_ctx;
+    store late = *s;
+    ul_docs *longer;
+    if (!(ul_method_needs(s->o->method, s->o->args) & UL_NEED_RIVALS_LATE))
+        return get(s, side, what, &(ul_reference_what){.rivals = true}, ref);
+    for (int64_t i = 0; i < docs->n; i++)
+        if (docs->at[i].n >= n_ctx)
+            return ul_fail(s->ctx, UL_E_USAGE,
+                           "late labels read one place behind document %lld, whose %d tokens fill the model's context: "
+                           "take --max-length %d", (long long)docs->at[i].id, (int)docs->at[i].n, (int)n_ctx - 1);
+    UL_TRY(ul_docs_late(s->arena, docs, &longer));
+    memcpy(of, s->docs, sizeof of);
+    of[side] = longer, late.docs = of;
+    return get(&late, side, what, &(ul_reference_what){.rivals = true}, ref);
+}
+
 static ul_status side_caches(store *s, int side, int blocks)
 {
     const ul_method *m = s->o->method;
@@ -84,7 +105,7 @@ static ul_status side_caches(store *s, int side, int blocks)
         UL_TRY(get(s, side, "hidden states of the reference",
                    &(ul_reference_what){.state = &look, .from = look.first + 1 >= blocks ? prefix : NULL}, &ref));
     } else if (kind == UL_REF_RIVALS) {
-        UL_TRY(get(s, side, "runner-up labels of the reference", &(ul_reference_what){.rivals = true}, &ref));
+        UL_TRY(rivals(s, side, &ref));
     } else if (side == UL_FORGET && kind == UL_REF_HIDDEN && m->readings) {
         int n = 0;
         UL_TRY(readings(s->ctx, s->arena, s->o, s->docs[side], reading, read, &n));

@@ -176,7 +176,7 @@ static double all_of(const ul_method *m, const ul_args *a, numbers *x)
     ul_reading read[UL_READINGS];
     for (int k = m->readings ? m->readings(a, read) : 0; k-- > 0;)
         sum += read[k].from * (k + 1) + read[k].to * (k + 2) + (read[k].behind ? (double)strlen(read[k].behind) : 0);
-    sum += m->needs_of && m->needs_of(a) & UL_NEED_INFORMED_START;
+    sum += m->needs_of && m->needs_of(a) & (UL_NEED_INFORMED_START | UL_NEED_RIVALS_LATE);
     if (m->dual) sum += m->dual(a, 0, 0, -1) + m->dual(a, 3, 0.7, 5.2);
     return sum;
 }

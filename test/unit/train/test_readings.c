@@ -89,6 +89,35 @@ static void test_runner_ups(void **state)
     }
 }
 
+/* As its authors' program makes them: the likeliest token behind the scored one, but that one itself. */
+static void test_late_runner_ups(void **state)
+{
+    tiny t;
+    double sum = 0, n = 0;
+    (void)state;
+    open(&t, "advsample");
+    UL_OK_IN(t.ctx, ul_args_set(ul_ctx_arena(t.ctx), &t.args, "advsample", "labels", "late"));
+    const ul_step_result r = first_step(&t);
+    for (int32_t i = 0; i < t.recipe.batch; i++) {
+        const ul_doc *d = forget_of(&t, i);
+        int32_t token[64];
+        uint8_t labelled[64];
+        for (int32_t k = 0; k <= d->n; k++)
+            token[k] = k < d->n ? d->token[k] : 5, labelled[k] = k > 0 && d->labelled[k - 1];
+        const ul_doc behind = {.id = d->id, .n = d->n + 1, .token = token, .labelled = labelled};
+        const logits x = logits_of(&t, d), y = logits_of(&t, &behind);
+        assert_int_equal(x.n, y.n);
+        for (int32_t k = 0; k < x.n; k++, n++) {
+            int best = x.label[k] ? 0 : 1;
+            for (int v = 0; v < TINY_V; v++)
+                if (v != x.label[k] && y.z[k][v] > y.z[k][best]) best = v;
+            sum += log_sum(x.z[k]) - x.z[k][best];
+        }
+    }
+    close_to(r.loss, sum / n);
+    tiny_close(&t);
+}
+
 /* randlabel: near log V in the mean over draws, another number each step, the same one when asked again. */
 static void test_random_labels(void **state)
 {
@@ -171,7 +200,8 @@ static void test_q5_reading_of_nothing(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_runner_ups), cmocka_unit_test(test_random_labels),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_runner_ups), cmocka_unit_test(test_late_runner_ups),
+                                       cmocka_unit_test(test_random_labels),
                                        cmocka_unit_test(test_readings), cmocka_unit_test(test_q5_reading_of_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
