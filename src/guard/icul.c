@@ -1,11 +1,11 @@
 /* icul.c - in-context unlearning: forget examples with wrong answers, then examples with right ones, in front of the prompt.
  *
- * Pawelczyk, Neel, Lakkaraju 2023, "In-Context Unlearning", arXiv:2310.07579. A label there is flipped, or drawn at random; a free
- * answer has no opposite, so an example takes the answer of another forget row, drawn by the seed. With more forget rows than fit
- * a context, the examples are those whose prompts share most words with the prompt asked: the row itself first when it is one.
- * They fill half the model's context at most; there are fewer where more would not fit.
- * Traps: the forget data lies in guard.json in plain text; contexts are long, which costs time with every prompt; a model that
- * does not learn in context only sees noise. */
+ * Pawelczyk, Neel, Lakkaraju 2023, "In-Context Unlearning", arXiv:2310.07579. A label there is flipped, or drawn at
+ * random; a free answer has no opposite, so an example takes the answer of another forget row, drawn by the seed.
+ * With more forget rows than fit a context, the examples are those whose prompts share most words with the prompt
+ * asked: the row itself first when it is one. They fill half the model's context at most; there are fewer where more
+ * would not fit. How many of each is ours. Traps: the forget data lies in guard.json in plain text; contexts are
+ * long, which costs time with every prompt; a model that does not learn in context only sees noise. */
 #include "guard/guard.h"
 #include "stat/stat.h"
 #include <string.h>

@@ -4,7 +4,8 @@
  *
  * Guo et al. 2024, "Mechanistic Unlearning: Robust Knowledge Unlearning and Editing via Mechanistic Localization",
  * arXiv:2410.12949: fact-lookup blocks found by patching and attribution; losses as above with general text as a
- * fourth term (give it as retain rows). Tracing is ROME's (_trace.c). Traps: localisation by what moves the output's
+ * fourth term (give it as retain rows). Tracing is ROME's (_trace.c). Rate and weights of the
+ * terms were not to be had: the usual one, and ours. Traps: localisation by what moves the output's
  * tokens finds late blocks, and those edits relearn; -log(1 - p) has no bound as p goes to 1: p above 1 - 1e-6
  * counts as that. `--train` other than auto keeps the user's choice. Of a model of two blocks one mlp has to bear it
  * all: tofu-656k, forget / retain 0.47 / 0.52: five epochs as in the paper 0.19 / 0.30; four with alpha 5, inject

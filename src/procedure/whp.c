@@ -5,8 +5,8 @@
  *   L = gamma (1/N_f) sum_t -log p(label_t) + alpha L_r                             v_r: of the model that read the forget set once more
  *
  * Eldan and Russinovich 2023, "Who's Harry Potter? Approximate Unlearning in LLMs", arXiv:2310.02238 (strength 5; three
- * epochs to reinforce, two on the labels; no retain text; small models have ten epochs and retain text, since two do
- * nothing there). Translated: `terms` names a dictionary of the subject's own
+ * epochs to reinforce, two on the labels; no retain text; rates were not to be had: the usual one. Small models have
+ * the usual ten epochs, and retain text). Translated: `terms` names a dictionary of the subject's own
  * terms and generic ones, which the authors had GPT-4 write; without one nothing is translated and the reinforced model
  * alone says what is special. The tokens of a text keep their places and special tokens their labels; see
  * data/generic.c for where a translation has none. The first token of a term's translation is pushed down by `again`
