@@ -119,11 +119,34 @@ static ul_status side_caches(store *s, int side, int blocks)
     return UL_OK;
 }
 
+/* The retain documents, and behind them the forget documents where a wrapper deals them to that side. */
+static ul_status folded(ul_arena *arena, const ul_trainer_options *o, const ul_docs *docs[UL_N_SIDE])
+{
+    bool folds = false;
+    for (int i = 0; i < o->n_wrap; i++) folds |= (o->wrap[i].wrapper->flags & UL_WRAP_FOLDS) != 0;
+    const ul_docs *forget = docs[UL_FORGET], *retain = docs[UL_RETAIN];
+    if (!folds || !forget || !retain) return UL_OK;
+    ul_docs *both = UL_NEW(arena, ul_docs, 1);
+    UL_NEED(both);
+    *both = *retain;
+    both->n = retain->n + forget->n, both->n_tok += forget->n_tok, both->n_labelled += forget->n_labelled;
+    if (forget->longest > both->longest) both->longest = forget->longest;
+    UL_NEED(both->at = UL_NEW(arena, ul_doc, both->n));
+    for (int64_t i = 0; i < both->n; i++) {
+        both->at[i] = i < retain->n ? retain->at[i] : forget->at[i - retain->n];
+        both->at[i].id = i;
+    }
+    docs[UL_RETAIN] = both;
+    return UL_OK;
+}
+
 ul_status ul_trainer_caches_plan(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
                                  const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o, ul_cache_plan *out)
 {
-    store s = {ctx, arena, dir, weights_digest, docs, o, out};
+    const ul_docs *all[UL_N_SIDE] = {docs[UL_FORGET], docs[UL_ALT], docs[UL_RETAIN]};
+    store s = {ctx, arena, dir, weights_digest, all, o, out};
     const int blocks = prefix_blocks(o, docs, draws);
+    UL_TRY(folded(arena, o, all));
     if (out) *out = (ul_cache_plan){.n = 0};
     for (int side = 0; side < UL_N_SIDE; side++) UL_TRY(side_caches(&s, side, blocks));
     return UL_OK;

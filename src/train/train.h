@@ -190,7 +190,8 @@ enum {
     UL_WRAP_RETAIN = 1, /* of no use without a retain part (combine: always) */
     UL_WRAP_MASK = 2,   /* calibrate says which weights stay as they are */
     UL_WRAP_APART = 4,  /* calibrate wants the buffers `forget` (combine: always) */
-    UL_WRAP_RETAIN_TEXT = 8 /* reads the pairing's retain documents, whether the method does or not */
+    UL_WRAP_RETAIN_TEXT = 8, /* reads the pairing's retain documents, whether the method does or not */
+    UL_WRAP_FOLDS = 16       /* forget document i may stand on the retain side, as n + i of its n */
 };
 struct ul_wrapper { /* every function may be NULL */
     const char *title, *paper, *note;
