@@ -19,6 +19,9 @@ typedef struct {
     ul_args args, recipe_args;
     ul_recipe recipe;
     ul_buf report;
+    bool resume;
+    int64_t save_every;
+    ul_step_result last; /* of what house_guard trained */
     char dir[512], out[600], digest[65];
 } house;
 
@@ -95,9 +98,11 @@ static inline void house_rows(house *h, int n, int first, ul_records **records, 
     UL_OK_IN(h->ctx, ul_docs_build(h->ctx, h->arena, h->tok, &h->tpl, *records, UL_WHICH_ANSWER, docs));
 }
 
-static inline void house_open_as(house *h, const char *family, const ul_guard *guard, ul_precision precision, int threads)
+static inline void house_open_with(house *h, const ul_config *config, const char *family, const ul_guard *guard,
+                                   ul_precision precision, int threads)
 {
-    *h = (house){.ctx = ul_test_ctx()};
+    *h = (house){.save_every = -1};
+    assert_int_equal(ul_ctx_new(config, &h->ctx), UL_OK);
     h->arena = ul_ctx_arena(h->ctx);
     UL_OK_IN(h->ctx, ul_backend_open(h->ctx, h->arena, NULL, precision, threads, &h->be));
     house_files(h, family);
@@ -112,6 +117,12 @@ static inline void house_open_as(house *h, const char *family, const ul_guard *g
     ul_buf_init(&h->report, h->ctx, 1 << 16);
     house_learn(h);
     UL_OK_IN(h->ctx, ul_model_digest(h->ctx, h->model, h->digest));
+}
+
+static inline void house_open_as(house *h, const char *family, const ul_guard *guard, ul_precision precision,
+                                 int threads)
+{
+    house_open_with(h, NULL, family, guard, precision, threads);
 }
 
 static inline void house_open(house *h, const ul_guard *guard, ul_precision precision, int threads)
@@ -130,10 +141,11 @@ static inline ul_guard_file *house_guard(house *h, const ul_guard *guard, const 
     ul_guard_file *g;
     ul_work w = {.ctx = h->ctx, .arena = h->arena, .id = id, .args = &h->args, .model = h->model, .recipe = &h->recipe, .tok = h->tok,
                  .tpl = &h->tpl, .forget_rows = h->forget, .retain_rows = h->retain, .forget = h->forget_docs, .retain = h->retain_docs,
-                 .out_dir = h->out, .recipe_digest = "0123456789abcdef0123456789abcdef", .micro_batch = 2, .save_every = -1,
-                 .report = &h->report};
+                 .out_dir = h->out, .recipe_digest = "0123456789abcdef0123456789abcdef", .micro_batch = 2,
+                 .save_every = h->save_every, .resume = h->resume, .report = &h->report};
     ul_guard_fit f = {.work = &w, .model_digest = h->digest};
     UL_OK_IN(h->ctx, ul_guard_make(&f, guard));
+    h->last = w.last;
     UL_OK_IN(h->ctx, ul_guard_read(h->ctx, h->arena, h->out, &g));
     UL_OK_IN(h->ctx, ul_guard_around(g, h->model, h->tok, h->digest));
     return g;

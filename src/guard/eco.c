@@ -39,16 +39,20 @@ typedef struct {
 } spoiling;
 
 /* ---- the classifier -------------------------------------------------------------------------------------------------- */
-/* Weights of a logistic regression over the rows of x [n + m, c], the first n of class 1; classes weigh the same, a ridge keeps
- * the weights finite where the classes come apart. x is standardised in place; w [c + 1] is for the raw numbers, the bias last.
- * Nesterov's accelerated gradient descent from 0, its step the inverse of a bound of the curvature (a quarter of the weighted
- * mean of |x|^2 + 1, and the ridge): nothing to tune, nothing random. */
-static ul_status regress(ul_arena *arena, double *x, int64_t n, int64_t m, int64_t c, double *w)
+/* Weights of a logistic regression over the rows of x [n + m, c], the first n of class 1; classes weigh the same, a
+ * ridge keeps the weights finite where the classes come apart. x is standardised in place; w [c + 1] is for the raw
+ * numbers, the bias last. Nesterov's accelerated gradient descent from 0, its step the inverse of a bound of the
+ * curvature (a quarter of the weighted mean of |x|^2 + 1, and the ridge): nothing to tune, nothing random. */
+static ul_status regress(ul_work *work, double *x, int64_t n, int64_t m, int64_t c, double *w)
 {
     enum { STEPS = 500 };
     const double ridge = 1e-3;
+    ul_arena *arena = work->arena;
     double *mean = UL_NEW(arena, double, c), *scale = UL_NEW(arena, double, c), *grad = UL_NEW(arena, double, c + 1);
     double *ahead = UL_NEW(arena, double, c + 1), bound = 0.25 + ridge;
+    const ul_guard_array state[] = {{"weight", w, c + 1}, {"ahead", ahead, c + 1}};
+    ul_guard_kept kept;
+    int64_t done;
     UL_NEED(mean && scale && grad && ahead ? grad : NULL);
     for (int64_t j = 0; j < c; j++) {
         for (int64_t i = 0; i < n + m; i++) mean[j] += x[i * c + j] / (double)(n + m);
@@ -57,7 +61,8 @@ static ul_status regress(ul_arena *arena, double *x, int64_t n, int64_t m, int64
         for (int64_t i = 0; i < n + m; i++) x[i * c + j] *= scale[j], bound += x[i * c + j] * x[i * c + j] / (8 * (double)(i < n ? n : m));
     }
     memset(w, 0, (size_t)(c + 1) * sizeof *w);
-    for (int step = 0; step < STEPS; step++) {
+    UL_TRY(ul_guard_kept_open(work, "regression", state, 2, &kept, &done));
+    for (int64_t step = done > 0 ? done : 0; step < STEPS; step++) {
         memset(grad, 0, (size_t)(c + 1) * sizeof *grad);
         for (int64_t i = 0; i < n + m; i++) {
             double s = ahead[c];
@@ -69,8 +74,9 @@ static ul_status regress(ul_arena *arena, double *x, int64_t n, int64_t m, int64
         for (int64_t j = 0; j <= c; j++) {
             const double before = w[j];
             w[j] = ahead[j] - (grad[j] + ridge * ahead[j]) / bound;
-            ahead[j] = w[j] + step / (step + 3.0) * (w[j] - before);
+            ahead[j] = w[j] + (double)step / ((double)step + 3.0) * (w[j] - before);
         }
+        UL_TRY(ul_guard_kept_step(&kept, step + 1, STEPS));
     }
     for (int64_t j = 0; j < c; j++) w[j] *= scale[j], w[c] -= w[j] * mean[j];
     return UL_OK;
@@ -99,21 +105,39 @@ static ul_status fit_words(ul_guard_fit *f)
     return ul_buf_printf(w->report, "prompts that hold one of %lld words are corrupted\n", (long long)n);
 }
 
-static ul_status fit(ul_guard_fit *f)
+/* x [n + m, c]: of all forget prompts, then of all retain prompts; read once, and kept for a resume. */
+static ul_status states(ul_work *w, double *x)
 {
-    ul_work *w = f->work;
-    if (by_words(w->args)) return fit_words(f);
     const int layer = (int)ul_num(w->args, "layer");
     const int64_t c = ul_model_shape(w->model)->C, n = w->forget_rows->n, m = w->retain_rows->n;
-    double *a, *b, *x = UL_NEW(w->arena, double, (n + m) * c), *weight = UL_NEW(w->arena, double, c + 1);
-    int64_t hit = 0, wrong = 0;
-    UL_NEED(x);
-    UL_NEED(weight);
+    const ul_guard_array state[] = {{"states", x, (n + m) * c}};
+    double *a, *b;
+    ul_guard_kept kept;
+    int64_t done;
+    UL_TRY(ul_guard_kept_open(w, "states", state, 1, &kept, &done));
+    if (done >= 0) return UL_OK;
     UL_TRY(ul_guard_states(w->ctx, w->arena, w->model, w->tok, w->tpl, w->forget_rows, layer, &a));
     UL_TRY(ul_guard_states(w->ctx, w->arena, w->model, w->tok, w->tpl, w->retain_rows, layer, &b));
     memcpy(x, a, (size_t)(n * c) * sizeof *x);
     memcpy(x + n * c, b, (size_t)(m * c) * sizeof *x);
-    UL_TRY(regress(w->arena, x, n, m, c, weight));
+    return ul_guard_kept_save(&kept, 0);
+}
+
+static ul_status fit(ul_guard_fit *f)
+{
+    ul_work *w = f->work;
+    if (by_words(w->args)) return fit_words(f);
+    const int64_t c = ul_model_shape(w->model)->C, n = w->forget_rows->n, m = w->retain_rows->n;
+    double *a = UL_NEW(w->arena, double, (n + m) * c), *x = UL_NEW(w->arena, double, (n + m) * c);
+    double *weight = UL_NEW(w->arena, double, c + 1);
+    int64_t hit = 0, wrong = 0;
+    UL_NEED(a);
+    UL_NEED(x);
+    UL_NEED(weight);
+    UL_TRY(states(w, a));
+    const double *b = a + n * c;
+    memcpy(x, a, (size_t)((n + m) * c) * sizeof *x);
+    UL_TRY(regress(w, x, n, m, c, weight));
     double *score = UL_NEW(w->arena, double, m);
     UL_NEED(score);
     for (int64_t i = 0; i < m; i++) score[i] = probability(weight, b + i * c, c);

@@ -41,7 +41,7 @@ typedef struct {
     module m;
     const ul_weight *below; /* what writes into the residual stream last: its dy is the gradient of the block's output */
     ul_arena *arena;        /* of the copy */
-    double *h, *grad, *first, *second, gate;
+    double *h, *grad, *first, *second, gate, bce; /* bce: of the step, weighed */
     int32_t batch;
 } training;
 
@@ -63,7 +63,7 @@ static int64_t size_of(int r, int64_t c)
 }
 
 /* ---- one state ------------------------------------------------------------------------------------------------------- */
-/* a [r] and the gate's s of a state h. */
+/* a [r] and the logit of the gate's s of a state h. */
 static double look(const module *m, const double *h, double *a)
 {
     const double *R = m->p, *W = R + m->r * m->C, *b = W + m->r * m->C, *g = b + m->r;
@@ -73,7 +73,7 @@ static double look(const module *m, const double *h, double *a)
         a[k] = b[k];
         for (int64_t j = 0; j < m->C; j++) a[k] += (W[k * m->C + j] - R[k * m->C + j]) * h[j];
     }
-    return ul_sigmoid(logit);
+    return logit;
 }
 
 /* x [n_tok, C]: every state moved. */
@@ -83,7 +83,7 @@ static void move_states(const module *m, int32_t n_tok, void *x, double *keep)
     for (int32_t t = 0; t < n_tok; t++) {
         double *h = keep + (int64_t)t * m->C;
         for (int64_t j = 0; j < m->C; j++) h[j] = ul_real_at(x, (int64_t)t * m->C + j, m->esize);
-        const double s = m->strength * look(m, h, a);
+        const double s = m->strength * ul_sigmoid(look(m, h, a));
         for (int64_t j = 0; j < m->C; j++) {
             double d = 0;
             for (int k = 0; k < m->r; k++) d += a[k] * m->p[k * m->C + j];
@@ -109,7 +109,7 @@ static void add_gradient(training *t, const double *h, const double *G, double y
     const module *m = &t->m;
     const double *R = m->p;
     double a[256], u, au = 0, *dR = t->grad, *dW = dR + m->r * m->C, *db = dW + m->r * m->C, *dg = db + m->r;
-    const double gate = look(m, h, a), s = m->strength * gate;
+    const double logit = look(m, h, a), gate = ul_sigmoid(logit), s = m->strength * gate;
     for (int k = 0; k < m->r; k++) {
         u = 0;
         for (int64_t j = 0; j < m->C; j++) u += R[k * m->C + j] * G[j];
@@ -120,6 +120,7 @@ static void add_gradient(training *t, const double *h, const double *G, double y
             dW[k * m->C + j] += s * u * h[j];
         }
     }
+    t->bce -= t->gate * share * ul_log_sigmoid(y > 0 ? logit : -logit);
     const double d = m->strength * gate * (1 - gate) * au + t->gate * share * (gate - y);
     for (int64_t j = 0; j < m->C; j++) dg[j] += d * h[j];
     dg[m->C] += d;
@@ -154,15 +155,21 @@ static ul_status steps(ul_guard_fit *f, training *t, ul_trainer *trainer)
 {
     ul_work *w = f->work;
     ul_meter meter;
+    ul_guard_kept kept;
+    int64_t done;
+    const ul_guard_array state[] = {{"module", t->m.p, t->m.n}, {"m", t->first, t->m.n}, {"v", t->second, t->m.n}};
     const int64_t n = ul_recipe_steps(w->recipe, w->forget->n);
+    UL_TRY(ul_guard_kept_open(w, "module", state, 3, &kept, &done));
     ul_progress_begin(w->ctx, &meter, "grun", "steps", n);
-    for (int64_t step = 0; step < n; step++) {
+    meter.skip = done > 0 ? done : 0;
+    for (int64_t step = done > 0 ? done : 0; step < n; step++) {
         memset(t->grad, 0, (size_t)t->m.n * sizeof *t->grad);
+        t->bce = 0;
         UL_TRY(ul_trainer_gradients(trainer, step, &w->last));
+        w->last.loss += t->bce;
         adam(t, w->recipe, ul_recipe_lr(w->recipe, step, n), step + 1);
         ul_progress_step(&meter, step + 1, 0, NULL);
-        if (ul_interrupted(w->ctx) && step + 1 < n)
-            return ul_fail(w->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld; a module is trained in one go", (long long)step + 1, (long long)n);
+        UL_TRY(ul_guard_kept_step(&kept, step + 1, n));
     }
     w->steps = n;
     return UL_OK;

@@ -105,6 +105,29 @@ ul_status ul_guard_assistant_open(ul_guard_file *g, const char *dir, bool whole,
 /* `prepare` of guards whose state is a ul_mix: it is used unless the parameter "strength" is 0. */
 ul_status ul_guard_prepare_mix(ul_guard_file *g, ul_arena *arena, ul_guarded *io) UL_MUST;
 
+/* ---- shared: state of a fit that trains by itself (_kept.c) ------------------------------------------------------ */
+/* Arrays of double in OUT/stages/NAME/checkpoint.safetensors with the steps done and the recipe's digest, written whole
+ * or not at all, as often as --save-every says. */
+typedef struct {
+    const char *name;
+    double *p;
+    int64_t n;
+} ul_guard_array;
+typedef struct {
+    ul_work *work;
+    const char *stage, *path; /* path: NULL where nothing is written */
+    const ul_guard_array *array;
+    int n;
+    int64_t saved_ns;
+} ul_guard_kept;
+/* With --resume, fills the arrays from the file where there is one; *done: its steps, else -1. UL_E_USAGE: it is of
+ * another recipe. The arrays must outlive *out. */
+ul_status ul_guard_kept_open(ul_work *w, const char *stage, const ul_guard_array *array, int n, ul_guard_kept *out,
+                             int64_t *done) UL_MUST;
+ul_status ul_guard_kept_save(ul_guard_kept *k, int64_t done) UL_MUST; /* refuses numbers that are not finite */
+/* After step `done` of `steps`: saves where it is time. UL_E_CRITERION: interrupted, and saved. */
+ul_status ul_guard_kept_step(ul_guard_kept *k, int64_t done, int64_t steps) UL_MUST;
+
 /* ---- shared: texts of guard.json (_subject.c) ------------------------------------------------------------------------ */
 /* A list of texts as JSON, and back: UL_E_INPUT when the member `key` is not one. */
 ul_status ul_guard_texts_put(ul_ctx *ctx, json_t *data, const char *key, const char *const *text, int64_t n) UL_MUST;

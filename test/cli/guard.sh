@@ -40,7 +40,7 @@ refuses 3 out nowhere -- $audit --guard nowhere
 
 # Guards that train are killed and go on to the same bits.
 files() { (cd "$1" && find . -type f ! -name manifest.json ! -name log.jsonl -exec sha256sum {} +) | sort -k 2; }
-for method in uld offset whp_infer; do
+for method in uld offset whp_infer grun; do
     fit="forget --model model $data --method $method --steps 300 --batch 4 --save-every 10 --quiet"
     run 0 $fit --out "whole-$method"
     "$UL" $fit --out "killed-$method" > said 2>&1 &
@@ -52,6 +52,7 @@ for method in uld offset whp_infer; do
     kill -KILL $pid 2> /dev/null || true
     wait $pid 2> /dev/null || true
     [ ! -e "killed-$method/guard.json" ] || fail "$method ended before SIGKILL reached it"
+    refuses 2 - 'another recipe' -- $fit --lr 0.5 --out "killed-$method" --resume
     run 0 $fit --out "killed-$method" --resume
     files "whole-$method" > whole
     files "killed-$method" > resumed

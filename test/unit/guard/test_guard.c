@@ -1,6 +1,9 @@
-/* test_guard.c - every guard of the registry on every family: the model is left as it was; scores do not depend on threads or batches; what is
- * generated greedily is what the scored distribution has on top; another model is refused. */
+/* test_guard.c - every guard of the registry on every family: the model is left as it was; scores do not depend on
+ * threads or batches; what is generated greedily is what the scored distribution has on top; another model is refused;
+ * a fit that was killed half way goes on to the same bits. */
 #include "guard_test.h"
+#include <signal.h>
+#include <sys/wait.h>
 
 /* What greedy generation gives for every prompt of a data set. */
 typedef struct {
@@ -91,6 +94,93 @@ static void every_guard(void **state)
     for (const char *const *f = ul_families(); *f; f++) on_family(ul_family_types(*f)[0]);
 }
 
+/* ---- killed and resumed ---------------------------------------------------------------------------------------- */
+/* A call of the callback that asks whether to stop ends the process: the kill of a fit that has got so far. */
+enum { SAVED = 4 }; /* every so many steps */
+typedef struct {
+    int calls, die_at;
+} watch;
+
+static bool asked(void *user)
+{
+    watch *w = user;
+    if (++w->calls == w->die_at) raise(SIGKILL);
+    return false;
+}
+
+/* The scores of the forget answers through a guard made in `out`. */
+static int64_t made(const ul_guard_entry *e, const char *const *set, const char *out, watch *eye, bool resume,
+                    double *to)
+{
+    house h;
+    double *logp;
+    const watch wanted = *eye;
+    *eye = (watch){0, 0};
+    house_open_with(&h, &(ul_config){.user = eye, .interrupted = asked}, "llama", e->guard, UL_PRECISION_F32, 1);
+    for (; *set; set += 2) house_set(&h, set[0], set[1]);
+    snprintf(h.out, sizeof h.out, "%s", out);
+    h.resume = resume, h.save_every = SAVED;
+    *eye = wanted;
+    ul_guard_file *g = house_guard(&h, e->guard, e->id);
+    const int calls = eye->calls;
+    const int64_t n = house_answers(&h, g, h.forget, 4, &logp);
+    memcpy(to, logp, (size_t)n * sizeof *to);
+    house_close(&h);
+    eye->calls = calls;
+    return n;
+}
+
+static void same_file(const char *id, const char *a, const char *b, const char *name)
+{
+    char cmd[1600];
+    snprintf(cmd, sizeof cmd, "%s/%s", a, name);
+    if (access(cmd, F_OK) != 0) return; /* it has none */
+    snprintf(cmd, sizeof cmd, "cmp -s %s/%s %s/%s", a, name, b, name);
+    if (system(cmd) != 0) fail_msg("%s: %s is another one after a kill and a resume", id, name);
+}
+
+static void kill_and_resume(const ul_guard_entry *e, const char *const *set)
+{
+    static double want[400], have[400];
+    char whole[600], killed[600], path[700];
+    int status;
+    snprintf(whole, sizeof whole, "%s", ul_test_folder("whole"));
+    snprintf(killed, sizeof killed, "%s", ul_test_folder("killed"));
+    watch eye = {0, 0};
+    const int64_t n = made(e, set, whole, &eye, false, want);
+    print_message("%s%s%s: asked %d times whether to go on\n", e->id, *set ? " " : "", *set ? set[1] : "", eye.calls);
+    if (eye.calls < 2) return; /* it reads texts, or a model once: there is nothing half done */
+    const int half = (eye.calls + 1) / 2;
+    const pid_t child = fork();
+    if (child == 0) {
+        eye = (watch){0, half};
+        (void)made(e, set, killed, &eye, false, have);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) fail_msg("%s: was not killed", e->id);
+    snprintf(path, sizeof path, "%s/guard.json", killed);
+    assert_int_not_equal(access(path, F_OK), 0);
+    eye = (watch){0, 0};
+    assert_int_equal(made(e, set, killed, &eye, true, have), n);
+    if (eye.calls > half + SAVED) fail_msg("%s: resumed, it began again (asked %d times)", e->id, eye.calls);
+    assert_memory_equal(want, have, (size_t)n * sizeof *want);
+    same_file(e->id, whole, killed, "guard.safetensors");
+    same_file(e->id, whole, killed, "assistant/adapter_model.safetensors");
+}
+
+static void every_guard_resumes(void **state)
+{
+    int n;
+    const ul_guard_entry *e = ul_guards(&n);
+    (void)state;
+    for (int i = 0; i < n; i++) {
+        kill_and_resume(&e[i], (const char *const[]){NULL});
+        for (const ul_param *p = e[i].guard->method.params; p->key; p++)
+            if (!strcmp(p->key, "by")) kill_and_resume(&e[i], (const char *const[]){"by", "states", NULL});
+    }
+}
+
 /* Q16: without strength, every bit is the bare model's. */
 static void identity(const char *id, const char *const *set)
 {
@@ -155,7 +245,7 @@ static void q16_shut_gate(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_guard), cmocka_unit_test(q16_no_strength_no_change),
-                                       cmocka_unit_test(q16_shut_gate)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_guard_resumes), cmocka_unit_test(every_guard),
+                                       cmocka_unit_test(q16_no_strength_no_change), cmocka_unit_test(q16_shut_gate)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
