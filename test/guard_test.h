@@ -21,6 +21,8 @@ typedef struct {
     ul_buf report;
     bool resume;
     int64_t save_every;
+    void (*on_stage)(void *user, const ul_run *run);
+    void *on_stage_user;
     ul_step_result last; /* of what house_guard trained */
     char dir[512], out[600], digest[65];
 } house;
@@ -142,7 +144,8 @@ static inline ul_guard_file *house_guard(house *h, const ul_guard *guard, const 
     ul_work w = {.ctx = h->ctx, .arena = h->arena, .id = id, .args = &h->args, .model = h->model, .recipe = &h->recipe, .tok = h->tok,
                  .tpl = &h->tpl, .forget_rows = h->forget, .retain_rows = h->retain, .forget = h->forget_docs, .retain = h->retain_docs,
                  .out_dir = h->out, .recipe_digest = "0123456789abcdef0123456789abcdef", .micro_batch = 2,
-                 .save_every = h->save_every, .resume = h->resume, .report = &h->report};
+                 .save_every = h->save_every, .resume = h->resume, .report = &h->report, .runs = guard->runs,
+                 .on_stage = h->on_stage, .on_stage_user = h->on_stage_user};
     ul_guard_fit f = {.work = &w, .model_digest = h->digest};
     UL_OK_IN(h->ctx, ul_guard_make(&f, guard));
     h->last = w.last;

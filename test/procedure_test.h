@@ -51,7 +51,7 @@ static inline void tiny_work_open_as(tiny_work *w, const ul_config *config, cons
     w->work = (ul_work){.ctx = w->t.ctx, .arena = ul_ctx_arena(w->t.ctx), .id = "test", .args = &w->args, .model = w->t.model,
                         .recipe = &w->t.recipe, .forget = w->t.docs[UL_FORGET], .retain = w->t.docs[UL_RETAIN],
                         .recipe_digest = "0123456789abcdef0123456789abcdef", .micro_batch = how->micro, .save_every = -1,
-                        .report = &w->report};
+                        .report = &w->report, .runs = p ? p->runs : NULL};
     tiny_text(w);
 }
 

@@ -1,46 +1,43 @@
-/* planning.c - what a run will do, hold and take, before it does: passes, caches, bytes, seconds. Nothing is written and no weight
- * moves; the time is that of one step's gradients, taken for real, times the steps. */
-#include "audit/training.h"
+/* planning.c - what a run will do, hold and take, before it does: passes, caches, bytes, seconds. Nothing is written
+ * and no weight moves; the time is that of one step's gradients, taken for real, times the steps. Of procedures and
+ * guards: planning_passes.c. */
+#include "audit/planning.h"
 #include <string.h>
 
 static const char *const side_name[UL_N_SIDE] = {"forget", "alternate", "retain"};
 
-static ul_status bytes(ul_training *t, const char *what, size_t n)
+ul_status ul_planning_bytes(ul_training *t, const char *what, size_t n)
 {
     json_object_set_new(t->job->result, what, json_integer((json_int_t)n));
     return ul_buf_printf(&t->job->text, "%-12s %12.2f MiB\n", what, (double)n / 1048576);
 }
 
-static ul_status memory(ul_training *t, const ul_train_plan *plan)
+ul_status ul_planning_memory(ul_training *t, const ul_train_plan *plan)
 {
-    UL_TRY(bytes(t, "weights", plan->pass.weights));
-    UL_TRY(bytes(t, "gradients", plan->pass.grads));
-    UL_TRY(bytes(t, "optimizer", plan->optimizer));
-    if (t->n_wrap) UL_TRY(bytes(t, "wrappers", plan->wrap));
-    UL_TRY(bytes(t, "activations", plan->pass.slots));
-    UL_TRY(bytes(t, "head", plan->pass.head));
-    UL_TRY(bytes(t, "work", plan->pass.work));
-    UL_TRY(bytes(t, "batch", plan->step));
-    UL_TRY(bytes(t, "total", plan->total));
-    return ul_buf_printf(&t->job->text, "%lld steps of %d samples; the largest micro-batch has %d tokens, %d of them scored\n",
-                         (long long)t->recipe.steps, t->recipe.batch, plan->n_tok, plan->n_row);
+    UL_TRY(ul_planning_bytes(t, "weights", plan->pass.weights));
+    UL_TRY(ul_planning_bytes(t, "gradients", plan->pass.grads));
+    UL_TRY(ul_planning_bytes(t, "optimizer", plan->optimizer));
+    if (t->n_wrap || plan->wrap) UL_TRY(ul_planning_bytes(t, "wrappers", plan->wrap));
+    UL_TRY(ul_planning_bytes(t, "activations", plan->pass.slots));
+    UL_TRY(ul_planning_bytes(t, "head", plan->pass.head));
+    UL_TRY(ul_planning_bytes(t, "work", plan->pass.work));
+    return ul_planning_bytes(t, "batch", plan->step);
 }
 
-/* One line a cache; *tokens: of the sweeps that are still to be made. */
-static ul_status caches(ul_training *t, int64_t *tokens)
+ul_status ul_planning_caches(ul_training *t, const ul_cache_plan *plan, const char *without, int64_t *tokens)
 {
-    json_t *list = json_array();
+    json_t *list = json_object_get(t->job->result, "caches");
+    if (!list) json_object_set_new(t->job->result, "caches", list = json_array());
     UL_NEED(list);
-    json_object_set_new(t->job->result, "caches", list);
-    *tokens = 0;
-    for (int i = 0; i < t->cache_plan.n; i++) {
-        const ul_cache_item *x = &t->cache_plan.at[i];
-        const char *state = x->there ? "on the disk" : x->path ? "to be made" : "to be made, no --cache or --out named";
-        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:b, s:s?}", "what", x->what, "of", side_name[x->side], "documents",
-                                              (json_int_t)x->docs, "bytes", (json_int_t)x->bytes, "blocks", (json_int_t)x->blocks, "there",
-                                              x->there, "path", x->path));
-        UL_TRY(ul_buf_printf(&t->job->text, "cached: %s, of %lld %s documents: %.2f MiB, %d blocks; %s\n", x->what, (long long)x->docs,
-                             side_name[x->side], (double)x->bytes / 1048576, x->blocks, state));
+    for (int i = 0; i < plan->n; i++) {
+        const ul_cache_item *x = &plan->at[i];
+        const char *state = x->there ? "on the disk" : x->path ? "to be made" : without;
+        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:b, s:s?}", "what", x->what, "of",
+                                              side_name[x->side], "documents", (json_int_t)x->docs, "bytes",
+                                              (json_int_t)x->bytes, "blocks", (json_int_t)x->blocks, "there", x->there,
+                                              "path", x->path));
+        UL_TRY(ul_buf_printf(&t->job->text, "cached: %s, of %lld %s documents: %.2f MiB, %d blocks; %s\n", x->what,
+                             (long long)x->docs, side_name[x->side], (double)x->bytes / 1048576, x->blocks, state));
         if (!x->there) *tokens += x->tokens * x->blocks / ul_model_shape(t->model)->n_layer;
     }
     return UL_OK;
@@ -51,9 +48,6 @@ static ul_status passes(ul_training *t)
 {
     ul_job *job = t->job;
     const int n_layer = ul_model_shape(t->model)->n_layer;
-    if (job->procedure)
-        return ul_buf_printf(&job->text, "%s is a procedure: its stages and sweeps are its own (`unlearn methods %s`); bytes are those of a stage "
-                             "that trains on the forget set\n", job->method_id, job->method_id);
     const int blocks = ul_method_blocks(job->method, &job->method_args, t->model), last = blocks < 0 ? n_layer : blocks;
     int first = 0;
     for (int i = 0; i < t->cache_plan.n; i++)
@@ -78,7 +72,7 @@ static ul_status time_step(ul_training *t, ul_trainer_options o, double *seconds
     ul_job *job = t->job;
     ul_trainer *trainer = NULL;
     ul_step_result r;
-    const bool plain = job->procedure || t->needs & UL_NEED_RIVAL_LABELS || job->method->readings ||
+    const bool plain = !job->method || t->needs & UL_NEED_RIVAL_LABELS || job->method->readings ||
                        ul_method_state(job->method, &job->method_args, UL_FORGET, t->model).target == UL_TARGET_MOVED;
     memset(o.prefix, 0, sizeof o.prefix);
     memset(o.ref, 0, sizeof o.ref);
@@ -106,24 +100,17 @@ static ul_status timing(ul_training *t, const ul_trainer_options *o, int64_t swe
                          all, (long long)t->recipe.steps, step, sweep);
 }
 
-static ul_status guard(ul_training *t)
-{
-    json_object_set_new(t->job->result, "method", json_string(t->job->method_id));
-    return ul_buf_printf(&t->job->text, "%s is a guard: no weight of the model moves; what it fits is its own (`unlearn methods %s`)\n",
-                         t->job->method_id, t->job->method_id);
-}
-
 ul_status ul_training_plan(ul_training *t, int64_t look, bool time)
 {
     ul_job *job = t->job;
     ul_trainer *trainer;
     ul_train_plan plan;
-    int64_t tokens;
+    int64_t tokens = 0;
     job->result = json_object();
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the plan");
-    if (job->guard) return guard(t);
-    if (job->method && !job->procedure) UL_TRY(ul_training_reference(t));
-    ul_trainer_options o = {.model = t->model, .method = job->procedure ? NULL : job->method, .args = &job->method_args,
+    if (job->guard || job->procedure) return ul_planning_passes(t, look, time);
+    if (job->method) UL_TRY(ul_training_reference(t));
+    ul_trainer_options o = {.model = t->model, .method = job->method, .args = &job->method_args,
                             .recipe = &t->recipe, .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
                             .checkpoint = ul_job_flag(job, "checkpoint"), .pairing = &t->pairing, .reference = t->model, .wrap = t->wrap,
                             .n_wrap = t->n_wrap};
@@ -133,7 +120,11 @@ ul_status ul_training_plan(ul_training *t, int64_t look, bool time)
     ul_trainer_free(trainer);
     UL_TRY(s);
     if (time) UL_TRY(passes(t));
-    UL_TRY(memory(t, &plan));
-    UL_TRY(caches(t, &tokens));
+    UL_TRY(ul_planning_memory(t, &plan));
+    UL_TRY(ul_planning_bytes(t, "total", plan.total));
+    UL_TRY(ul_buf_printf(&job->text,
+                         "%lld steps of %d samples; the largest micro-batch has %d tokens, %d of them scored\n",
+                         (long long)t->recipe.steps, t->recipe.batch, plan.n_tok, plan.n_row));
+    UL_TRY(ul_planning_caches(t, &t->cache_plan, "to be made, no --cache or --out named", &tokens));
     return time ? timing(t, &o, tokens) : UL_OK;
 }

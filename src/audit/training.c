@@ -267,7 +267,7 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
                                       : "the state is saved: the same command with --resume goes on to the same bits");
 }
 
-static ul_work work_of(ul_training *t)
+ul_work ul_training_work(ul_training *t)
 {
     ul_job *job = t->job;
     return (ul_work){.ctx = job->ctx, .arena = job->arena, .id = job->method_id, .args = &job->method_args, .model = t->model,
@@ -275,12 +275,14 @@ static ul_work work_of(ul_training *t)
                  .forget = t->forget_docs, .retain = t->retain_docs, .out_dir = t->out,
                  .recipe_digest = t->manifest.recipe_digest, .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
                  .checkpoint = ul_job_flag(job, "checkpoint"), .resume = ul_job_flag(job, "resume"),
-                 .save_every = ul_job_int(job, "save-every"), .cache = ul_job_text(job, "cache"), .report = &job->text};
+                 .save_every = ul_job_int(job, "save-every"), .cache = ul_job_text(job, "cache"),
+                 .runs = job->procedure ? job->procedure->runs : job->guard ? job->guard->runs : NULL,
+                 .report = &job->text};
 }
 
 ul_status ul_training_start(ul_training *t)
 {
-    ul_work w = work_of(t);
+    ul_work w = ul_training_work(t);
     if (!(t->needs & UL_NEED_INFORMED_START)) return UL_OK;
     if (t->lora) return ul_fila(&w);
     ul_note(t->job->ctx, UL_LOG_INFO, "%s: without --lora there is no adapter for FILA to start; all weights that move learn the loss alone",
@@ -303,7 +305,7 @@ static ul_status fit_adapter(ul_training *t, ul_work *w)
 
 ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps)
 {
-    ul_work w = work_of(t);
+    ul_work w = ul_training_work(t);
     if (!w.cache && t->out) UL_NEED(w.cache = ul_path_join(t->job->arena, t->out, "reference"));
     UL_TRY(t->job->procedure->run(&w));
     if (t->fitted) UL_TRY(fit_adapter(t, &w));
@@ -344,7 +346,7 @@ static ul_status remove_state(ul_training *t)
 ul_status ul_training_guard(ul_training *t)
 {
     ul_job *job = t->job;
-    ul_work w = work_of(t);
+    ul_work w = ul_training_work(t);
     ul_guard_fit f = {.work = &w, .model_digest = t->digest};
     ul_guard_file *made;
     UL_TRY(ul_guard_make(&f, job->guard));

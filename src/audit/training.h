@@ -47,6 +47,8 @@ ul_status ul_training_plan(ul_training *t, int64_t look, bool time) UL_MUST;
 ul_status ul_training_start(ul_training *t) UL_MUST;
 /* UL_E_CRITERION when interrupted: the state is saved, OUT is no model yet. */
 ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
+/* What a procedure or a guard works on. */
+ul_work ul_training_work(ul_training *t);
 /* The same for a method that is a procedure. */
 ul_status ul_training_procedure(ul_training *t, ul_step_result *last, int64_t *steps) UL_MUST;
 /* Warns where the model is worse than guessing: after a step (ul_run's on_step); at the end, for the manifest. */

@@ -205,6 +205,7 @@ static ul_status select_directions(bench_data *d)
                      .retain = d->docs[UL_RETAIN],
                      .recipe_digest = "bench",
                      .save_every = -1,
+                     .runs = e[i].procedure->runs,
                      .report = &report};
         s = e[i].procedure->run(&w);
     }

@@ -36,6 +36,13 @@ ul_status ul_guard_assistant_new(ul_guard_fit *f, const char *dir, bool whole, u
     return UL_OK;
 }
 
+ul_status ul_guard_assistant_planned(ul_guard_fit *f, const ul_runs *row, ul_model **out)
+{
+    const char *small = ul_txt(f->work->args, "small");
+    const bool own = small && *small;
+    return ul_guard_assistant_new(f, own ? small : NULL, own || !row->blocks, out);
+}
+
 ul_status ul_guard_assistant_base(ul_guard_fit *f, const char *dir, bool whole, ul_model **out)
 {
     ul_work *w = f->work;

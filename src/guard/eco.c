@@ -240,6 +240,14 @@ static ul_status prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)
     return UL_OK;
 }
 
+static const ul_runs runs[] = {
+    {.what = "words that forget rows have and no retain row has", .kind = UL_RUNS_NO_PASS, .when = "by=words"},
+    {.what = "states of forget prompts", .kind = UL_RUNS_FORWARD, .when = "by=states", .blocks = "layer"},
+    {.what = "states of retain prompts", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN, .when = "by=states",
+     .blocks = "layer"},
+    {.what = "regression on them", .kind = UL_RUNS_NO_PASS, .when = "by=states"},
+    {0}};
+
 const ul_guard ul_guard_eco = {
     .method = {.title = "Embedding-corrupted prompts",
                .paper = "arXiv:2406.07933",
@@ -249,6 +257,7 @@ const ul_guard ul_guard_eco = {
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .fit = fit,
+    .runs = runs,
     .open = open,
     .prepare = prepare,
 };

@@ -248,6 +248,13 @@ static ul_status prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)
     return UL_OK;
 }
 
+static const ul_runs runs[] = {
+    {.what = "words that forget rows have and no retain row has", .kind = UL_RUNS_NO_PASS},
+    {.what = "states of forget prompts", .kind = UL_RUNS_FORWARD, .when = "by=states", .blocks = "layer"},
+    {.what = "states of retain prompts", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN, .when = "by=states",
+     .blocks = "layer"},
+    {0}};
+
 const ul_guard ul_guard_filter = {
     .method = {.title = "Input/output filter",
                .paper = "arXiv:2403.03329",
@@ -257,6 +264,7 @@ const ul_guard ul_guard_filter = {
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .fit = fit,
+    .runs = runs,
     .open = open,
     .prepare = prepare,
 };

@@ -287,6 +287,8 @@ static ul_status prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)
     return UL_OK;
 }
 
+static const ul_runs runs[] = {{.what = "module", .kind = UL_RUNS_TRAIN, .loss_of = "loss"}, {0}};
+
 const ul_guard ul_guard_grun = {
     .method = {.title = "Gated representation unlearning",
                .paper = "arXiv:2502.17823",
@@ -298,6 +300,7 @@ const ul_guard ul_guard_grun = {
                .recipe = recipe,
                .small = small},
     .fit = fit,
+    .runs = runs,
     .open = open,
     .prepare = prepare,
 };

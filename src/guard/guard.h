@@ -56,6 +56,7 @@ typedef struct {
 struct ul_guard {
     ul_method method; /* without a loss */
     ul_status (*fit)(ul_guard_fit *f);
+    const ul_runs *runs; /* of `fit` */
     ul_status (*open)(ul_guard_file *g); /* NULL: nothing to make ready once */
     ul_status (*prepare)(ul_guard_file *g, ul_arena *arena, ul_guarded *io);
 };
@@ -100,6 +101,8 @@ ul_status ul_guard_states(ul_ctx *ctx, ul_arena *arena, ul_model *m, const ul_to
 /* The model's own first blocks (parameter "blocks"; `whole`: all of them), or those of `dir`, with a fresh adapter that may be
  * trained (parameter "r") and that ul_guard_make writes; the same without one; and both again for use. */
 ul_status ul_guard_assistant_new(ul_guard_fit *f, const char *dir, bool whole, ul_model **out) UL_MUST;
+/* The one that a training of the table (procedure.h) moves, for its plan. */
+ul_status ul_guard_assistant_planned(ul_guard_fit *f, const ul_runs *row, ul_model **out) UL_MUST;
 ul_status ul_guard_assistant_base(ul_guard_fit *f, const char *dir, bool whole, ul_model **out) UL_MUST;
 ul_status ul_guard_assistant_open(ul_guard_file *g, const char *dir, bool whole, bool adapted, ul_model **out) UL_MUST;
 /* `prepare` of guards whose state is a ul_mix: it is used unless the parameter "strength" is 0. */

@@ -114,6 +114,8 @@ static ul_status prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)
     return ul_guard_prefix(g, arena, (const char *const *)prefix, io);
 }
 
+static const ul_runs runs[] = {{.what = "examples of both sets, drawn by the seed", .kind = UL_RUNS_NO_PASS}, {0}};
+
 const ul_guard ul_guard_icul = {
     .method = {.title = "In-context unlearning",
                .paper = "arXiv:2310.07579",
@@ -123,6 +125,7 @@ const ul_guard ul_guard_icul = {
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .fit = fit,
+    .runs = runs,
     .open = open,
     .prepare = prepare,
 };

@@ -95,6 +95,12 @@ static ul_status open(ul_guard_file *g)
     return ul_guard_assistant_open(g, small, small != NULL, false, &mix->other[1]);
 }
 
+/* A step runs the large model, and the small one as it was, forwards beside the small one's gradient. */
+static const ul_runs runs[] = {
+    {.what = "small", .kind = UL_RUNS_TRAIN, .loss_of = "loss", .blocks = "blocks", .times = "1.33", .beside = 1,
+     .assistant = true},
+    {0}};
+
 const ul_guard ul_guard_offset = {
     .method = {.title = "Offset unlearning",
                .paper = "arXiv:2404.11045",
@@ -106,6 +112,7 @@ const ul_guard ul_guard_offset = {
                .recipe = recipe,
                .small = small_models},
     .fit = fit,
+    .runs = runs,
     .open = open,
     .prepare = ul_guard_prepare_mix,
 };

@@ -45,6 +45,9 @@ static ul_status prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)
     return ul_guard_prefix(g, arena, prefix, io);
 }
 
+static const ul_runs runs[] = {
+    {.what = "words that forget rows have and no retain row has", .kind = UL_RUNS_NO_PASS}, {0}};
+
 const ul_guard ul_guard_prompt = {
     .method = {.title = "Guardrail prompt",
                .paper = "arXiv:2403.03329",
@@ -54,5 +57,6 @@ const ul_guard ul_guard_prompt = {
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .fit = fit,
+    .runs = runs,
     .prepare = prepare,
 };

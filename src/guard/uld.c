@@ -108,6 +108,11 @@ static ul_status open(ul_guard_file *g)
     return ul_guard_assistant_open(g, NULL, false, true, &mix->other[0]);
 }
 
+static const ul_runs runs[] = {
+    {.what = "assistant", .kind = UL_RUNS_TRAIN, .loss = &opposite, .blocks = "blocks", .uniform = true,
+     .assistant = true},
+    {0}};
+
 const ul_guard ul_guard_uld = {
     .method = {.title = "Unlearning from logit difference",
                .paper = "arXiv:2406.08607",
@@ -121,6 +126,7 @@ const ul_guard ul_guard_uld = {
                .small = small,
                .matches = matches},
     .fit = fit,
+    .runs = runs,
     .open = open,
     .prepare = ul_guard_prepare_mix,
 };

@@ -46,6 +46,8 @@ static ul_status open(ul_guard_file *g)
     return ul_guard_assistant_open(g, NULL, true, true, &mix->other[0]);
 }
 
+static const ul_runs runs[] = {{.what = "reinforced", .kind = UL_RUNS_TRAIN, .assistant = true}, {0}};
+
 const ul_guard ul_guard_whp_infer = {
     .method = {.title = "Who's Harry Potter, at inference",
                .paper = "arXiv:2310.02238",
@@ -57,6 +59,7 @@ const ul_guard ul_guard_whp_infer = {
                .recipe = recipe,
                .small = small},
     .fit = fit,
+    .runs = runs,
     .open = open,
     .prepare = ul_guard_prepare_mix,
 };

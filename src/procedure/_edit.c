@@ -294,21 +294,20 @@ static ul_status sweep(ul_work *w, ul_arena *arena, int layer, int64_t rows, gra
     return UL_OK;
 }
 
-/* The cache's file for these keys; NULL where there is no cache. */
-static ul_status cache_name(ul_work *w, int layer, const ul_docs *docs, const char **out)
+ul_status ul_edit_covariance_path(ul_work *w, int layer, int64_t rows, const char **out)
 {
     char model[65], text[65], hex[65];
     ul_digest d;
+    const ul_docs docs = {.n = rows, .at = w->retain->at};
     *out = NULL;
     if (!w->cache) return UL_OK;
     UL_TRY(ul_model_digest(w->ctx, w->model, model));
-    ul_docs_digest(docs, text);
+    ul_docs_digest(&docs, text);
     const char *key = ul_format(w->arena, "covariance 1 %s %d %s %d", model, layer, text, (int)ul_model_backend(w->model)->precision);
     UL_NEED(key);
     ul_digest_init(&d);
     ul_digest_add(&d, key, strlen(key));
     ul_digest_hex(&d, hex);
-    UL_TRY(ul_dir_make(w->ctx, w->cache));
     UL_NEED(*out = ul_format(w->arena, "%s/covariance-%.32s.safetensors", w->cache, hex));
     return UL_OK;
 }
@@ -320,8 +319,7 @@ ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out)
     ul_arena *arena;
     if (!w->retain) return ul_fail(w->ctx, UL_E_USAGE, "%s needs --retain FILE: the covariance of keys is taken over it", w->id);
     if (rows < 1 || rows > w->retain->n) rows = w->retain->n;
-    const ul_docs docs = {.n = rows, .at = w->retain->at};
-    UL_TRY(cache_name(w, layer, &docs, &path));
+    UL_TRY(ul_edit_covariance_path(w, layer, rows, &path));
     if (path && ul_file_exists(path)) {
         ul_tensors *ts;
         const ul_tensor *t;
@@ -336,6 +334,7 @@ ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out)
     ul_arena_free(arena);
     UL_TRY(s);
     if (!path) return UL_OK;
+    UL_TRY(ul_dir_make(w->ctx, w->cache));
     const ul_tensor t = {.name = "covariance", .dtype = UL_DT_F64, .n_dim = 2, .dim = {F, F}, .data = out, .bytes = (size_t)(F * F) * sizeof *out};
     return ul_tensors_write(w->ctx, path, &t, 1, NULL, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* _passes.c - what procedures run: a training stage, the gradient over a data set, its squares document by document. */
 #include "procedure/procedure.h"
+#include <string.h>
 
 /* Sample i of a step is document first + i. */
 typedef struct {
@@ -35,11 +36,21 @@ ul_status ul_work_stage_dir(const ul_work *w, const char *name, const char **dir
     return UL_OK;
 }
 
+/* A stage that the plan does not tell of, or with another loss, is a fault of the procedure. */
+static ul_status is_planned(const ul_work *w, const ul_stage *s)
+{
+    for (const ul_runs *r = w->runs; r && r->what; r++)
+        if (r->kind == UL_RUNS_TRAIN && !strcmp(r->what, s->name) && (r->loss_of || r->loss == s->method)) return UL_OK;
+    return ul_fail(w->ctx, UL_E_INTERNAL, "%s: the table of its passes has no training \"%s\" with this loss", w->id,
+                   s->name);
+}
+
 ul_status ul_work_stage(ul_work *w, const ul_stage *s)
 {
     ul_pairing pairing;
     int64_t done = 0;
     const char *dir;
+    UL_TRY(is_planned(w, s));
     UL_TRY(ul_work_stage_dir(w, s->name, &dir));
     ul_run run = {.options = {.model = s->model ? s->model : w->model, .method = s->method, .args = s->args, .recipe = s->recipe,
                               .micro_batch = w->micro_batch, .checkpoint = w->checkpoint, .sample = s->sample, .user = s->user,
@@ -51,6 +62,7 @@ ul_status ul_work_stage(ul_work *w, const ul_stage *s)
         UL_TRY(ul_pairing_init(w->ctx, w->arena, s->forget, s->retain, s->recipe->seed, true, &pairing));
         run.options.pairing = &pairing;
     }
+    if (w->on_stage) w->on_stage(w->on_stage_user, &run);
     UL_TRY(ul_run_train(w->ctx, &run, &w->last, &done));
     w->steps += done;
     const int64_t steps = ul_recipe_steps(s->recipe, s->forget->n);

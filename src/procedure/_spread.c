@@ -6,6 +6,11 @@
 void ul_edit_blocks(const ul_work *w, int *first, int *last)
 {
     const int n = ul_model_shape(w->model)->n_layer;
+    const double layer = ul_num(w->args, "layer");
+    if (isfinite(layer)) {
+        *first = *last = layer < 0 ? n / 3 : (int)layer;
+        return;
+    }
     *first = (int)ul_num(w->args, "first"), *last = (int)ul_num(w->args, "last");
     if (*last < 0) *last = n / 4;
     if (*first < 0) *first = n / 8;

@@ -94,6 +94,8 @@ static ul_status run(ul_work *w)
     return ul_edit_spread(w, solve, &s);
 }
 
+static const ul_runs runs[] = {UL_RUNS_SPREAD, {0}};
+
 const ul_procedure ul_procedure_alphaedit = {
     .method = {.title = "Null-space constrained knowledge editing",
                .paper = "arXiv:2410.02355",
@@ -104,4 +106,5 @@ const ul_procedure ul_procedure_alphaedit = {
                .small = small,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
+    .runs = runs,
 };

@@ -143,6 +143,11 @@ static ul_status run(ul_work *w)
     return status;
 }
 
+static const ul_runs runs[] = {
+    {.what = "second moments of what the mlps read and get back, forget rows", .kind = UL_RUNS_GRADIENT},
+    {.what = "cir", .kind = UL_RUNS_TRAIN, .loss_of = "loss", .sgd = true, .mlp = true, .copies = 1},
+    {0}};
+
 const ul_procedure ul_procedure_cir = {
     .method = {.title = "Collapse of irrelevant representations",
                .paper = "arXiv:2509.11816",
@@ -153,4 +158,5 @@ const ul_procedure ul_procedure_cir = {
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
                .small = small},
     .run = run,
+    .runs = runs,
 };

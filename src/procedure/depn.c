@@ -188,6 +188,11 @@ static ul_status run(ul_work *w)
     return erase(w, at, (int64_t)s->n_layer * s->F, n);
 }
 
+static const ul_runs runs[] = {
+    {.what = "attribution, block by block, at every step of the integral", .kind = UL_RUNS_GRADIENT, .most = "texts",
+     .times = "steps layers"},
+    {0}};
+
 const ul_procedure ul_procedure_depn = {
     .method = {.title = "Detecting and erasing privacy neurons",
                .paper = "arXiv:2310.20138",
@@ -198,4 +203,5 @@ const ul_procedure ul_procedure_depn = {
                .needs = UL_NEED_FORGET,
                .small = small},
     .run = run,
+    .runs = runs,
 };

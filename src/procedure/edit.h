@@ -43,6 +43,8 @@ void ul_edit_add(const ul_work *w, ul_weight *weight, const double *delta); /* W
 /* E[k k^T] [F, F] over every token of the first `rows` retain documents, under the model as it is: before anything is edited. Kept
  * in w->cache under the digest of model, layer and documents where there is a cache. */
 ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out) UL_MUST;
+/* Its file in the cache; NULL where there is no cache. */
+ul_status ul_edit_covariance_path(ul_work *w, int layer, int64_t rows, const char **out) UL_MUST;
 /* Made definite: the parameter "ridge" times its mean diagonal is added. */
 void ul_edit_ridge(const ul_work *w, double *covariance);
 
@@ -83,7 +85,24 @@ typedef ul_status ul_edit_solve_fn(ul_work *w, void *user, const ul_edit_equatio
     {"clamp", UL_REAL, 0, 0, 100, NULL, "largest |delta| / |h|; 0: 0.75, of a small model 4", NULL},                   \
     {"kl", UL_REAL, 0.0625, 0, 100, NULL, "weight of the subject's drift", NULL}
 ul_status ul_edit_spread(ul_work *w, ul_edit_solve_fn *solve, void *user) UL_MUST;
+/* Blocks "first" to "last", or the one block "layer". */
 void ul_edit_blocks(const ul_work *w, int *first, int *last);
+/* Rows of the tables of passes (procedure.h): of one fact's value and keys, of many facts over several blocks, and of
+ * what keeps the whole within "budget". */
+#define UL_RUNS_COVARIANCE                                                                                             \
+    {.what = "covariance of keys over retain rows, a sweep a block", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN,       \
+     .most = "rows", .times = "edited", .keeps = UL_KEEPS_COVARIANCE}
+#define UL_RUNS_VALUES                                                                                                 \
+    {.what = "values by gradient, until they say the target", .kind = UL_RUNS_GRADIENT, .times = "v_steps"}
+#define UL_RUNS_KEYS(often) {.what = "keys and states of the facts", .kind = UL_RUNS_FORWARD, .times = often}
+#define UL_RUNS_EDIT_BUDGET                                                                                            \
+    {.what = "distributions of retain rows, for the budget", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN,               \
+     .when = "budget", .most = "128", .keeps = UL_KEEPS_HIDDEN, .mlp = true, .copies = 2}
+#define UL_RUNS_EDIT_SEARCH                                                                                            \
+    {.what = "search for the scale that the budget allows", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN,                \
+     .when = "budget", .most = "128", .times = "10"}
+#define UL_RUNS_SPREAD                                                                                                 \
+    UL_RUNS_COVARIANCE, UL_RUNS_EDIT_BUDGET, UL_RUNS_VALUES, UL_RUNS_KEYS("2 edited"), UL_RUNS_EDIT_SEARCH
 /* The parameter `key`, or where it is 0 the paper's value for models of 1e9 weights, or ours for models up to 20 million. */
 double ul_edit_by_size(const ul_work *w, const char *key, double paper, double small);
 

@@ -46,6 +46,8 @@ static ul_status run(ul_work *w)
     return ul_edit_spread(w, solve, &c);
 }
 
+static const ul_runs runs[] = {UL_RUNS_SPREAD, {0}};
+
 const ul_procedure ul_procedure_emmet = {
     .method = {.title = "Equality-constrained mass model editing",
                .paper = "arXiv:2403.14236",
@@ -56,4 +58,5 @@ const ul_procedure ul_procedure_emmet = {
                .small = small,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
+    .runs = runs,
 };

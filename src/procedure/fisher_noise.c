@@ -33,6 +33,10 @@ static ul_status run(ul_work *w)
     return ul_budget_go(w, &budget, &move);
 }
 
+static const ul_runs runs[] = {
+    UL_RUNS_BUDGET, UL_RUNS_FISHER(UL_RETAIN, "retain"),
+    {.what = "noise where it is small", .kind = UL_RUNS_NO_PASS, .copies = 2}, UL_RUNS_SEARCH, {0}};
+
 const ul_procedure ul_procedure_fisher_noise = {
     .method = {.title = "Fisher forgetting: noise where the retain set is insensitive",
                .paper = "arXiv:1911.04933",
@@ -43,4 +47,5 @@ const ul_procedure ul_procedure_fisher_noise = {
                .small = UL_VALUES(".kl", "0.15"),
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
+    .runs = runs,
 };

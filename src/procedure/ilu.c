@@ -89,6 +89,10 @@ static ul_status run(ul_work *w)
                                         .retain = w->retain, .wrap = &wrap, .n_wrap = 1});
 }
 
+/* The retain part of each gradient is taken twice. */
+static const ul_runs runs[] = {
+    {.what = "ilu", .kind = UL_RUNS_TRAIN, .loss_of = "loss", .times = "1.5", .copies = 3}, {0}};
+
 const ul_procedure ul_procedure_ilu = {
     .method = {.title = "Invariant unlearning",
                .paper = "arXiv:2506.01339",
@@ -100,4 +104,5 @@ const ul_procedure ul_procedure_ilu = {
                .small = small,
                .matches = matches},
     .run = run,
+    .runs = runs,
 };

@@ -85,6 +85,15 @@ static ul_status run(ul_work *w)
     return s;
 }
 
+static const ul_runs runs[] = {
+    UL_RUNS_BUDGET,
+    {.what = "labels drawn from the model", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN, .most = "factor_docs"},
+    {.what = "factors of the retain rows", .kind = UL_RUNS_GRADIENT, .docs = UL_RETAIN, .most = "factor_docs"},
+    {.what = "gradient of the forget rows, each step", .kind = UL_RUNS_GRADIENT, .times = "steps", .copies = 2},
+    {.what = "search for the scale that the budget allows, each step", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN,
+     .when = "kl", .most = "kl_docs", .times = "10 steps"},
+    {0}};
+
 const ul_procedure ul_procedure_kfade = {
     .method = {.title = "K-FADE: Gauss-Newton steps up the forget loss",
                .paper = "arXiv:2602.10568",
@@ -95,4 +104,5 @@ const ul_procedure ul_procedure_kfade = {
                .small = UL_VALUES(".kl", "0.15"),
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
+    .runs = runs,
 };

@@ -69,6 +69,11 @@ static ul_status run(ul_work *w)
     return status;
 }
 
+static const ul_runs runs[] = {
+    {.what = "second moments of what the mlps read, retain rows", .kind = UL_RUNS_GRADIENT, .docs = UL_RETAIN},
+    {.what = "mcu", .kind = UL_RUNS_TRAIN, .loss_of = "loss", .mlp = true, .copies = 1},
+    {0}};
+
 const ul_procedure ul_procedure_mcu = {
     .method = {.title = "Minor components unlearning",
                .paper = "arXiv:2605.11685",
@@ -79,4 +84,5 @@ const ul_procedure ul_procedure_mcu = {
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
                .small = small},
     .run = run,
+    .runs = runs,
 };

@@ -103,6 +103,12 @@ static ul_status run(ul_work *w)
                                         .retain = w->retain, .sample = sample, .user = &d});
 }
 
+static const ul_runs runs[] = {
+    {.what = "causal tracing, clean and corrupted", .kind = UL_RUNS_FORWARD, .most = "facts", .times = "2"},
+    {.what = "causal tracing, one block's mlp restored", .kind = UL_RUNS_FORWARD, .most = "facts", .times = "layers"},
+    {.what = "unlearn", .kind = UL_RUNS_TRAIN, .loss = &away, .mlp = true},
+    {0}};
+
 const ul_procedure ul_procedure_mechloc = {
     .method = {.title = "Mechanistic unlearning",
                .paper = "arXiv:2410.12949",
@@ -114,4 +120,5 @@ const ul_procedure ul_procedure_mechloc = {
                .recipe = recipe,
                .small = small},
     .run = run,
+    .runs = runs,
 };

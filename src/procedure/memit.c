@@ -46,6 +46,8 @@ static ul_status run(ul_work *w)
     return ul_edit_spread(w, solve, &a);
 }
 
+static const ul_runs runs[] = {UL_RUNS_SPREAD, {0}};
+
 const ul_procedure ul_procedure_memit = {
     .method = {.title = "Mass-editing memory in a transformer",
                .paper = "arXiv:2210.07229",
@@ -56,4 +58,5 @@ const ul_procedure ul_procedure_memit = {
                .small = small,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
+    .runs = runs,
 };

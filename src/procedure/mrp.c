@@ -239,6 +239,13 @@ static ul_status run(ul_work *w)
     return ul_buf_printf(w->report, "%s: %d directions out of the mlps of block %d and block %d\n", w->id, p[0].dims, p[0].layer, p[n - 1].layer);
 }
 
+static const ul_runs runs[] = {
+    {.what = "second moments, forget rows", .kind = UL_RUNS_FORWARD, .most = "docs"},
+    {.what = "second moments, retain rows", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN, .most = "docs"},
+    {.what = "search for directions", .kind = UL_RUNS_TRAIN, .when = "rate", .loss_of = "graddiff", .sgd = true,
+     .mlp = true},
+    {0}};
+
 const ul_procedure ul_procedure_mrp = {
     .method = {.title = "Metamorphosis representation projection",
                .paper = "arXiv:2508.15449",
@@ -250,4 +257,5 @@ const ul_procedure ul_procedure_mrp = {
                .recipe = (const char *const[]){"epochs", "2", NULL},
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
+    .runs = runs,
 };

@@ -121,6 +121,11 @@ static ul_status run(ul_work *w)
                                         .retain = w->retain, .wrap = &wrap, .n_wrap = 1});
 }
 
+/* A step of the adversary, then a gradient. */
+static const ul_runs runs[] = {
+    {.what = "mudman", .kind = UL_RUNS_TRAIN, .loss_of = "loss", .times = "1.5", .sgd = true, .mlp = true, .copies = 4},
+    {0}};
+
 const ul_procedure ul_procedure_mudman = {
     .method = {.title = "MUDMAN: meta-unlearning with masked, normalised steps",
                .paper = "arXiv:2506.12484",
@@ -132,4 +137,5 @@ const ul_procedure ul_procedure_mudman = {
                .recipe = recipe,
                .small = small},
     .run = run,
+    .runs = runs,
 };

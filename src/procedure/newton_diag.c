@@ -31,6 +31,10 @@ static ul_status run(ul_work *w)
     return ul_budget_go(w, &budget, &move);
 }
 
+static const ul_runs runs[] = {
+    UL_RUNS_BUDGET, UL_RUNS_FISHER(UL_RETAIN, "retain"),
+    {.what = "gradient of the forget rows", .kind = UL_RUNS_GRADIENT, .copies = 2}, UL_RUNS_SEARCH, {0}};
+
 const ul_procedure ul_procedure_newton_diag = {
     .method = {.title = "Fisher removal: a diagonal Newton step",
                .paper = "arXiv:2403.10557",
@@ -41,4 +45,5 @@ const ul_procedure ul_procedure_newton_diag = {
                .small = UL_VALUES(".kl", "0.16"),
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
+    .runs = runs,
 };

@@ -105,6 +105,13 @@ static ul_status run(ul_work *w)
     return ul_budget_go(w, &budget, &move);
 }
 
+static const ul_runs runs[] = {
+    UL_RUNS_BUDGET,
+    {.what = "gradient of the forget rows", .kind = UL_RUNS_GRADIENT, .copies = 2},
+    {.what = "gradient of the same prompts with the neutral target", .kind = UL_RUNS_GRADIENT},
+    UL_RUNS_SEARCH,
+    {0}};
+
 const ul_procedure ul_procedure_pcgu = {
     .method = {.title = "Partitioned contrastive gradient unlearning",
                .paper = "ACL Findings 2023 (Yu et al.)",
@@ -115,4 +122,5 @@ const ul_procedure ul_procedure_pcgu = {
                .small = UL_VALUES(".rows", "0", ".kl", "0.15"),
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
+    .runs = runs,
 };

@@ -39,6 +39,10 @@ static ul_status run(ul_work *w)
     return ul_budget_go(w, &budget, &move);
 }
 
+static const ul_runs runs[] = {
+    UL_RUNS_BUDGET, UL_RUNS_FISHER(UL_FORGET, "forget"), UL_RUNS_FISHER(UL_RETAIN, "retain"),
+    {.what = "learn", .kind = UL_RUNS_TRAIN, .copies = 2}, UL_RUNS_SEARCH, {0}};
+
 const ul_procedure ul_procedure_perta = {
     .method = {.title = "Per-parameter task arithmetic",
                .paper = "arXiv:2601.22030",
@@ -49,4 +53,5 @@ const ul_procedure ul_procedure_perta = {
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
                .small = small},
     .run = run,
+    .runs = runs,
 };

@@ -9,6 +9,42 @@
 #define UL_PROCEDURE_H
 #include "train/train.h"
 
+/* ---- what runs, told before it does: `forget --print-plan` (_plan.c) --------------------------------------------- */
+/* One pass of a procedure or a guard; a table in its record, in the order of the run, {0} at its end. A key is a
+ * parameter of the procedure's, or a number as it stands, or "layers" (blocks of the model), or "edited" (blocks that
+ * are edited). ul_work_stage runs no stage and no loss that the table does not name: so it cannot fall behind, and
+ * tests find every loss there. */
+typedef enum { UL_RUNS_TRAIN = 1, UL_RUNS_GRADIENT, UL_RUNS_FORWARD, UL_RUNS_NO_PASS } ul_runs_kind;
+enum { UL_KEEPS_HIDDEN = 1, UL_KEEPS_COVARIANCE = 2 };
+typedef struct {
+    const char *what;    /* of a training: the name of the stage */
+    ul_runs_kind kind;
+    ul_side_id docs;     /* whose documents; of a training: those that an epoch counts */
+    const char *when;    /* only where this parameter is above 0 or not empty; "KEY=TEXT", "KEY!TEXT"; NULL: always */
+    const char *most;    /* key: of so many documents at most; 0: all */
+    const char *times;   /* keys with a space between, their product: how often; of a training: gradients a step */
+    const char *steps, *epochs; /* of a training: keys in the place of the recipe's, where above 0 */
+    const char *blocks;  /* key: of only so many first blocks, 0: a quarter of them (_assistant.c) */
+    const ul_method *loss; /* of a training; NULL: mean NLL of the forget rows, */
+    const char *loss_of; /* or a method of the registry: the parameter that names it, or its name */
+    bool uniform;        /* the loss's reference is there already: nothing is swept for it */
+    bool sgd, mlp;       /* of a training: plain SGD, no moments; only weights of the mlps move (auto) */
+    bool assistant;      /* an adapter of a copy of those blocks moves (guards), */
+    double beside;       /* and so many passes forwards of the whole model stand beside each gradient */
+    unsigned keeps;      /* UL_KEEPS_*: what is kept on the disk of a sweep */
+    int copies, doubles; /* arrays as large as all that moves, held from here on: in real, in double */
+} ul_runs;
+/* Distributions of the retain rows, then the search for the scale that they allow: about ten measurements. */
+#define UL_RUNS_BUDGET                                                                                                \
+    {.what = "distributions of retain rows, for the budget", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN, .when = "kl", \
+     .most = "kl_docs", .keeps = UL_KEEPS_HIDDEN}
+#define UL_RUNS_SEARCH                                                                                                \
+    {.what = "search for the scale that the budget allows", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN, .when = "kl", \
+     .most = "kl_docs", .times = "10"}
+#define UL_RUNS_FISHER(side, name)                                                                                    \
+    {.what = "Fisher information of " name " rows, one by one", .kind = UL_RUNS_GRADIENT, .docs = side,               \
+     .most = "fisher_docs", .doubles = 1}
+
 /* What a procedure works on. Weights that may move have been selected (--train): ul_model_trainables lists them. */
 typedef struct {
     ul_ctx *ctx;
@@ -24,6 +60,9 @@ typedef struct {
     const char *out_dir;       /* stages keep their log and checkpoint in its folder UL_STAGES_NAME; NULL: nothing is written */
     const char *recipe_digest; /* of the whole run */
     const char *cache;         /* folder of statistics that another run may use again; NULL: none */
+    const ul_runs *runs;       /* the record's */
+    void (*on_stage)(void *user, const ul_run *run); /* NULL, or told of each stage before it runs */
+    void *on_stage_user;
     int32_t micro_batch;
     bool checkpoint, resume;
     int64_t save_every;
@@ -37,6 +76,7 @@ typedef struct {
 typedef struct {
     ul_method method; /* without a loss */
     ul_status (*run)(ul_work *w);
+    const ul_runs *runs;
     bool adapters; /* runs on a model with adapters; else it moves whole weights, and ul_work_adapter fits one to the change */
 } ul_procedure;
 typedef struct {
@@ -44,6 +84,19 @@ typedef struct {
     const ul_procedure *procedure;
 } ul_procedure_entry;
 const ul_procedure_entry *ul_procedures(int *n);
+
+/* A row of the table with this work's numbers. */
+typedef struct {
+    const ul_runs *row;
+    const ul_method *loss; /* of a training, with its arguments */
+    ul_args args;
+    int64_t docs, tokens, steps; /* of one pass; of a training: of all its steps */
+    double times, work;          /* work: tokens that the whole model runs forwards; a gradient counts three times */
+    ul_cache_plan caches;        /* what it reads or leaves on the disk; the sweeps that make it are in `work` */
+} ul_planned;
+enum { UL_MOST_PLANNED = 16 };
+/* Nothing is run and nothing written. */
+ul_status ul_work_plan(ul_work *w, const ul_runs *runs, ul_planned out[UL_MOST_PLANNED], int *n) UL_MUST;
 
 /* ---- shared: passes (_passes.c) ---------------------------------------------------------------------------------- */
 /* One training run as a stage. Its log and checkpoint lie in out_dir/stages/<name>; a stage that ended before an

@@ -127,6 +127,15 @@ static unsigned needs_of(const ul_args *a)
     return ul_budget_needs(a) | (strcmp(ul_txt(a, "distribution"), "retain") ? 0 : UL_NEED_RETAIN);
 }
 
+static const ul_runs runs[] = {
+    UL_RUNS_BUDGET,
+    {.what = "adversary", .kind = UL_RUNS_TRAIN, .when = "lora_lr", .epochs = "1", .sgd = true, .mlp = true},
+    {.what = "gradient of the forget rows", .kind = UL_RUNS_GRADIENT, .copies = 2, .doubles = 1},
+    {.what = "gradient of the retain rows", .kind = UL_RUNS_GRADIENT, .docs = UL_RETAIN, .doubles = 1,
+     .when = "distribution=retain"},
+    UL_RUNS_SEARCH,
+    {0}};
+
 const ul_procedure ul_procedure_repselect = {
     .method = {.title = "RepSelect: ascent without the shared directions",
                .paper = "arXiv:2606.17168",
@@ -138,4 +147,5 @@ const ul_procedure ul_procedure_repselect = {
                .needs = UL_NEED_FORGET,
                .needs_of = needs_of},
     .run = run,
+    .runs = runs,
 };

@@ -95,8 +95,7 @@ static ul_status edit(ul_work *w, ul_arena *arena, const prefixes *p, int64_t ro
 static ul_status run(ul_work *w)
 {
     const int64_t F = ul_model_shape(w->model)->F, n = w->forget_rows->n;
-    const int n_layer = ul_model_shape(w->model)->n_layer;
-    const int layer = ul_num(w->args, "layer") < 0 ? n_layer / 3 : (int)ul_num(w->args, "layer");
+    int layer, last;
     double *factor = UL_NEW(w->arena, double, F * F); /* of C, for all facts */
     ul_edit_bound bound;
     ul_weight *weight;
@@ -104,6 +103,7 @@ static ul_status run(ul_work *w)
     ul_meter meter;
     prefixes texts;
     UL_NEED(factor);
+    ul_edit_blocks(w, &layer, &last);
     UL_TRY(ul_edit_weight(w, layer, &weight));
     UL_TRY(ul_edit_covariance(w, layer, (int64_t)ul_num(w->args, "rows"), factor));
     ul_edit_ridge(w, factor);
@@ -124,6 +124,10 @@ static ul_status run(ul_work *w)
     return ul_buf_printf(w->report, "rome: %lld facts written into block %d, one by one\n", (long long)n, layer);
 }
 
+static const ul_runs runs[] = {
+    UL_RUNS_COVARIANCE,    UL_RUNS_KEYS("prefixes"), UL_RUNS_EDIT_BUDGET, UL_RUNS_VALUES,
+    UL_RUNS_EDIT_SEARCH, {0}};
+
 const ul_procedure ul_procedure_rome = {
     .method = {.title = "Rank-one model editing",
                .paper = "arXiv:2202.05262",
@@ -134,4 +138,5 @@ const ul_procedure ul_procedure_rome = {
                .small = small,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
+    .runs = runs,
 };

@@ -103,6 +103,9 @@ static ul_status run(ul_work *w)
     return ul_budget_go(w, &budget, &move);
 }
 
+static const ul_runs runs[] = {
+    UL_RUNS_BUDGET, {.what = "bad", .kind = UL_RUNS_TRAIN, .loss = &bad, .copies = 2}, UL_RUNS_SEARCH, {0}};
+
 const ul_procedure ul_procedure_sku = {
     .method = {.title = "Selective knowledge negation",
                .paper = "arXiv:2402.10058",
@@ -114,5 +117,6 @@ const ul_procedure ul_procedure_sku = {
                .recipe = recipe,
                .small = small},
     .run = run,
+    .runs = runs,
     .adapters = true,
 };

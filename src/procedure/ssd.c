@@ -41,6 +41,9 @@ static ul_status run(ul_work *w)
     return UL_OK;
 }
 
+static const ul_runs runs[] = {
+    UL_RUNS_FISHER(UL_FORGET, "forget"), UL_RUNS_FISHER(UL_RETAIN, "retain"), {0}};
+
 const ul_procedure ul_procedure_ssd = {
     .method = {.title = "Selective synaptic dampening",
                .paper = "arXiv:2308.07707",
@@ -52,4 +55,5 @@ const ul_procedure ul_procedure_ssd = {
                .small = small,
                .matches = matches},
     .run = run,
+    .runs = runs,
 };

@@ -92,6 +92,12 @@ static ul_status run(ul_work *w)
                                         .retain = w->retain, .wrap = &wrap, .n_wrap = 1});
 }
 
+/* An outer step: inner steps on forget rows, with a gradient of the loss after every few of them. */
+static const ul_runs runs[] = {
+    {.what = "safeguard", .kind = UL_RUNS_TRAIN, .loss_of = "loss"},
+    {.what = "tamper", .kind = UL_RUNS_TRAIN, .loss_of = "loss", .steps = "outer", .times = "inner", .copies = 2},
+    {0}};
+
 const ul_procedure ul_procedure_tar = {
     .method = {.title = "Tamper-resistant unlearning",
                .paper = "arXiv:2408.00761",
@@ -103,5 +109,6 @@ const ul_procedure ul_procedure_tar = {
                .recipe = recipe,
                .small = small},
     .run = run,
+    .runs = runs,
     .adapters = true,
 };

@@ -56,6 +56,9 @@ static ul_status run(ul_work *w)
     return ul_budget_go(w, &budget, &move);
 }
 
+static const ul_runs runs[] = {
+    UL_RUNS_BUDGET, {.what = "learn", .kind = UL_RUNS_TRAIN, .copies = 2}, UL_RUNS_SEARCH, {0}};
+
 const ul_procedure ul_procedure_tv = {
     .method = {.title = "Task-vector negation",
                .paper = "arXiv:2212.04089",
@@ -67,5 +70,6 @@ const ul_procedure ul_procedure_tv = {
                .needs_of = ul_budget_needs,
                .small = small},
     .run = run,
+    .runs = runs,
     .adapters = true,
 };

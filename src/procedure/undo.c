@@ -127,6 +127,14 @@ static ul_status run(ul_work *w)
                                         .sample = sample, .user = &o, .ref = {NULL, NULL, teacher}});
 }
 
+static const ul_runs runs[] = {
+    {.what = "suppress", .kind = UL_RUNS_TRAIN, .when = "suppress!none", .loss_of = "suppress"},
+    {.what = "the teacher's distributions of retain rows", .kind = UL_RUNS_FORWARD, .docs = UL_RETAIN,
+     .keeps = UL_KEEPS_HIDDEN},
+    {.what = "distil", .kind = UL_RUNS_TRAIN, .docs = UL_RETAIN, .loss = &distil, .steps = "distil_steps",
+     .epochs = "distil_epochs", .uniform = true}, /* what the teacher said is its reference */
+    {0}};
+
 const ul_procedure ul_procedure_undo = {
     .method = {.title = "UNDO: unlearn, noise, distil",
                .paper = "arXiv:2506.06278",
@@ -138,4 +146,5 @@ const ul_procedure ul_procedure_undo = {
                .recipe = recipe,
                .small = small},
     .run = run,
+    .runs = runs,
 };

@@ -192,6 +192,13 @@ static ul_status run(ul_work *w)
                                         .retain = w->retain});
 }
 
+static const ul_runs runs[] = {
+    {.what = "distributions of forget rows, translated", .kind = UL_RUNS_FORWARD, .keeps = UL_KEEPS_HIDDEN},
+    {.what = "reinforced", .kind = UL_RUNS_TRAIN, .epochs = "reinforce", .copies = 1},
+    {.what = "labels from the reinforced model", .kind = UL_RUNS_FORWARD},
+    {.what = "generic", .kind = UL_RUNS_TRAIN, .loss = &generic},
+    {0}};
+
 const ul_procedure ul_procedure_whp = {
     .method = {.title = "Who's Harry Potter",
                .paper = "arXiv:2310.02238",
@@ -204,5 +211,6 @@ const ul_procedure ul_procedure_whp = {
                .recipe = UL_VALUES("epochs", "2"),
                .small = UL_VALUES(".alpha", "1")},
     .run = run,
+    .runs = runs,
     .adapters = true,
 };

@@ -38,6 +38,43 @@ for m in $("$UL" methods | awk 'NR > 1 && NF > 3 { print $1 } /^$/ { exit }'); d
     run 0 $forget --method "$m" $(alternates "$m") --out "m-$m" --print-plan
     [ ! -e "m-$m" ] || fail "$m: --print-plan wrote"
 done
+# Procedures and guards tell of every pass in its order, of what is kept, bytes and time; the parts add up.
+ids() {
+    "$UL" methods --json | awk -F '"' -v kind="$1" '$2 == "id" { id = $4 } $2 == "kind" && $4 == kind { print id }'
+}
+[ -n "$(ids guard)" ] || fail 'no guards are listed'
+for m in $(ids procedure) $(ids guard); do
+    run 0 $forget --method "$m" --out "t-$m" --print-plan
+    says '1. ' 'cached: ' 'weights' 'total' 'time: about'
+    [ ! -e "t-$m" ] || fail "$m: --print-plan wrote"
+    run 0 $forget --method "$m" --out "t-$m" --print-plan --json
+    says '"passes"' '"what"' '"tokens"' '"caches"' '"total"'
+    parts=$(sed -n '/"passes"/,/\]/p' said | grep -o '"seconds": [0-9.e+-]*' | awk '{ s += $2 } END { print s + 0 }')
+    all=$(sed '/"passes"/,/\]/d' said | grep -o '"seconds": [0-9.e+-]*' | awk '{ print $2 }')
+    awk "BEGIN { d = $parts - $all; exit !(d < 1e-6 && d > -1e-6) }" || fail "$m: passes take $parts s, the whole $all"
+done
+
+# What is told follows the parameters.
+run 0 $forget --method tv --tv.kl 0.1 --print-plan
+says 'distributions of retain rows, for the budget: forward, 10 documents' '10 times' held \
+    'learn: training, 4 steps of 2 samples'
+run 0 $forget --method tv --tv.kl 0 --print-plan
+if grep -q budget said; then fail 'tv without a budget tells of one'; fi
+run 0 $forget --method undo --undo.suppress none --undo.distil_steps 7 --print-plan
+says 'distil: training, 7 steps'
+if grep -q 'suppress:' said; then fail 'undo.suppress none tells of a suppression'; fi
+run 0 $forget --method eco --eco.by states --print-plan
+says 'states of retain prompts: forward'
+run 0 $forget --method uld --print-plan --json
+says '"what": "assistant"' '"around"'
+
+# A covariance that a run has kept is found by the next one's plan.
+run 0 $forget --method memit --cache covariances --out edited
+run 0 $forget --method memit --cache covariances --out e2 --print-plan
+says 'covariance of keys' 'on the disk'
+run 0 $forget --method memit --out e3 --print-plan
+says 'covariance of keys' 'to be made'
+
 run 0 $forget --method loku --lora all-linear --out l --print-plan
 says FILA
 run 0 $forget --method npo --wrap lat,gru --out w --print-plan

@@ -49,7 +49,7 @@ static int naive(double strength)
     ul_recipe reinforce = w.t.recipe;
     reinforce.steps = 0, reinforce.epochs = 20;
     for (int d = 0; d < 6; d++) logits(&w, &w.text->at[d], base[d]);
-    UL_OK_IN(w.t.ctx, ul_work_stage(&w.work, &(ul_stage){.name = "again", .recipe = &reinforce, .forget = w.text}));
+    UL_OK_IN(w.t.ctx, ul_work_stage(&w.work, &(ul_stage){.name = "reinforced", .recipe = &reinforce, .forget = w.text}));
     for (int d = 0; d < 6; d++) {
         const ul_doc *doc = &w.text->at[d];
         const int n = logits(&w, doc, z);
@@ -109,7 +109,7 @@ static int with_terms(const char *terms, double again, int *all, int64_t *labell
     set(&w, "strength", 0), set(&w, "again", again);
     ul_recipe learn = w.t.recipe; /* so that the labels are the text's own, where nothing is pushed down */
     learn.steps = 0, learn.epochs = 60;
-    UL_OK_IN(w.t.ctx, ul_work_stage(&w.work, &(ul_stage){.name = "learned", .recipe = &learn, .forget = w.text}));
+    UL_OK_IN(w.t.ctx, ul_work_stage(&w.work, &(ul_stage){.name = "reinforced", .recipe = &learn, .forget = w.text}));
     tiny_work_run(&w, procedure_named("whp"), digest);
     const int differ = told(&w, all);
     *labelled = w.text->n_labelled;
