@@ -21,7 +21,7 @@ foreach(f IN LISTS cli_tests)
 endforeach()
 
 # The browser's half of the report's test is a script beside the checkers.
-foreach(t test_audit_report test_defaults)
+foreach(t test_audit_report test_audit_parameters test_defaults)
     target_compile_definitions(${t} PRIVATE UL_SOURCE="${PROJECT_SOURCE_DIR}")
 endforeach()
 

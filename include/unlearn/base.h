@@ -73,7 +73,7 @@ typedef struct {
 } ul_param;
 
 /* Values for a table, in the table's order. */
-enum { UL_MAX_PARAM = 32 };
+enum { UL_MAX_PARAM = 64 };
 typedef struct {
     const ul_param *params;
     double num[UL_MAX_PARAM];

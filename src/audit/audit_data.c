@@ -95,23 +95,14 @@ static ul_status reworded(ul_audit *a, const ul_audit_sets *in)
     return UL_OK;
 }
 
-/* Whole people, spread evenly, until there are as many rows as "forget-rows" says: what is asked; their halves and other words with them. */
-static ul_status fewer(ul_audit *a, uint8_t *side)
+/* What is asked, from now on: the rows that are taken, with their halves and their other words. */
+static ul_status only(ul_audit *a, const uint8_t *take, uint8_t *side)
 {
-    const int64_t n = a->forget->n, most = (int64_t)ul_num(a->attack, "forget-rows"), ways = a->rephrased ? a->rephrased->n / n : 0;
+    const int64_t n = a->forget->n, ways = a->rephrased ? a->rephrased->n / n : 0;
     int64_t k = 0;
-    uint8_t *take = UL_NEW(a->arena, uint8_t, n), *take_ways = UL_NEW(a->arena, uint8_t, n * (ways ? ways : 1));
-    ul_clusters c;
+    uint8_t *take_ways = UL_NEW(a->arena, uint8_t, n * (ways ? ways : 1));
     ul_records *few;
-    UL_NEED(take);
     UL_NEED(take_ways);
-    if (most == 0 || most >= n) return UL_OK;
-    UL_TRY(ul_records_clusters(a->arena, a->forget, &c));
-    const int64_t people = most * c.n_cluster / n > 2 ? most * c.n_cluster / n : 2;
-    for (int64_t p = 0; p < people; p++) {
-        const int64_t x = p * c.n_cluster / people;
-        for (int64_t i = c.first[x]; i < c.first[x + 1]; i++) take[c.row[i]] = 1;
-    }
     for (int64_t i = 0; i < n; i++) {
         for (int64_t w = 0; w < ways; w++) take_ways[i * ways + w] = take[i];
         if (take[i]) side[k++] = side[i];
@@ -122,6 +113,45 @@ static ul_status fewer(ul_audit *a, uint8_t *side)
     UL_TRY(subset(a->arena, a->rephrased, take_ways, &few));
     a->rephrased = few;
     return UL_OK;
+}
+
+/* Without the rows that cannot show forgetting. */
+static ul_status clean(ul_audit *a, const ul_records *retain, uint8_t *side)
+{
+    uint8_t *take = UL_NEW(a->arena, uint8_t, a->forget->n);
+    UL_NEED(take);
+    UL_TRY(ul_hygiene_look(a, retain, side));
+    for (int64_t i = 0; i < a->forget->n; i++) take[i] = !a->hygiene->drop[i];
+    return a->hygiene->left_out ? only(a, take, side) : UL_OK;
+}
+
+/* Whole people, spread evenly, until there are as many rows as "forget-rows" says. */
+static ul_status fewer(ul_audit *a, uint8_t *side)
+{
+    const int64_t n = a->forget->n, most = (int64_t)ul_num(a->attack, "forget-rows");
+    uint8_t *take = UL_NEW(a->arena, uint8_t, n);
+    ul_clusters c;
+    UL_NEED(take);
+    if (most == 0 || most >= n) return UL_OK;
+    UL_TRY(ul_records_clusters(a->arena, a->forget, &c));
+    const int64_t people = most * c.n_cluster / n > 2 ? most * c.n_cluster / n : 2;
+    for (int64_t p = 0; p < people; p++) {
+        const int64_t x = p * c.n_cluster / people;
+        for (int64_t i = c.first[x]; i < c.first[x + 1]; i++) take[c.row[i]] = 1;
+    }
+    return only(a, take, side);
+}
+
+/* Neighbours were to stay: none of them stands in the forget set. */
+static ul_status apart(const ul_audit *a, const ul_audit_sets *in)
+{
+    const int64_t n = in->neighbours ? ul_records_overlap(a->ctx, in->neighbours, in->forget) : 0;
+    UL_TRY(n < 0 ? UL_E_RESOURCE : UL_OK);
+    if (n == 0) return UL_OK;
+    return ul_fail(a->ctx, UL_E_INPUT,
+                   "--neighbours %s: %lld of its %lld rows stand in --forget %s too; rows close to the forgotten ones "
+                   "that were to stay are wanted",
+                   in->neighbours->path, (long long)n, (long long)in->neighbours->n, in->forget->path);
 }
 
 /* Rows that no model may have been taught are neither of the rows that were. */
@@ -145,8 +175,10 @@ ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in)
     uint8_t *side = UL_NEW(a->arena, uint8_t, in->forget->n);
     ul_records *half;
     UL_NEED(side);
+    UL_TRY(ul_probes_resolve(a));
     UL_TRY(untaught(a, "phantom", in->phantom, in));
     UL_TRY(untaught(a, "holdout", in->holdout, in));
+    UL_TRY(apart(a, in));
     a->fold = side;
     for (int h = 0; h < 2; h++) {
         UL_TRY(ul_records_half(a->ctx, a->arena, in->forget, h, &half, side));
@@ -157,7 +189,9 @@ ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in)
     UL_TRY(asked(a, in->forget, true, &a->forget));
     UL_TRY(asked(a, in->retain, false, &a->retain));
     if (in->rephrased) UL_TRY(reworded(a, in));
+    UL_TRY(clean(a, in->retain, side));
     UL_TRY(fewer(a, side));
+    if (in->neighbours) UL_TRY(asked(a, in->neighbours, false, &a->neighbours));
     a->outsiders = in->holdout;
     a->outsiders_from = "holdout";
     if (!in->phantom) return UL_OK;

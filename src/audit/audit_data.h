@@ -12,7 +12,8 @@ ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, in
 ul_status ul_records_spread(ul_arena *arena, const ul_records *in, int64_t n, ul_records **out) UL_MUST;
 /* Rows for asking and documents for attacks, from records: fills the sets of an audit whose tokenizer and template are there. */
 typedef struct {
-    const ul_records *forget, *retain, *rephrased, *phantom, *holdout; /* as read; the last three may be NULL */
+    /* as read; the last four may be NULL */
+    const ul_records *forget, *retain, *rephrased, *phantom, *holdout, *neighbours;
 } ul_audit_sets;
 ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in) UL_MUST;
 /* People whom no model was taught: the rows of `retain` under invented names (phantom.c). UL_E_INPUT: fewer than `least`. */

@@ -6,6 +6,8 @@
 
 enum { FOLLOWED = 4, MOST = 3 * UL_MAX_PROBE + UL_MAX_DEPTH + FOLLOWED * UL_MAX_POINT + 32 };
 
+/* The sets that are printed: the draws of the first three have their numbers, neighbours come behind them. */
+enum { NEAR = UL_DRAW_PHANTOM + 1, N_SET };
 typedef struct {
     const double *at[MOST];
     int n;
@@ -23,13 +25,14 @@ static void add_knowledge(columns *c, const ul_knowledge *k)
     for (size_t i = 0; k->n && i < sizeof all / sizeof *all; i++) add(c, all[i]);
 }
 
-static void collect(const ul_battery *b, columns by_group[3])
+static void collect(const ul_battery *b, columns by_group[N_SET])
 {
     int n;
     (void)ul_probes(&n);
     add_knowledge(&by_group[UL_DRAW_FORGET], &b->forget);
     add_knowledge(&by_group[UL_DRAW_RETAIN], &b->retain);
     add_knowledge(&by_group[UL_DRAW_PHANTOM], &b->phantom);
+    add_knowledge(&by_group[NEAR], &b->neighbours);
     for (int l = 0; l < b->n_depth; l++) add(&by_group[UL_DRAW_FORGET], b->depth[l]);
     for (int i = 0; i < n; i++) {
         const ul_probed *p = &b->probe[i];
@@ -64,15 +67,18 @@ static ul_status bounds(const ul_audit *a, ul_arena *scratch, const columns *c, 
 
 static ul_status intervals(const ul_audit *a, ul_arena *scratch, ul_battery *b)
 {
-    const ul_records *const set[3] = {a->forget, a->retain, a->phantom};
-    columns *by_group = UL_NEW(scratch, columns, 3);
+    const ul_records *const set[N_SET] = {a->forget, a->retain, a->phantom, a->neighbours};
+    columns *by_group = UL_NEW(scratch, columns, N_SET);
+    int all = 0;
     UL_NEED(by_group);
     collect(b, by_group);
-    UL_NEED(b->span = UL_NEW(a->arena, ul_mean_bounds, by_group[0].n + by_group[1].n + by_group[2].n));
+    for (int g = 0; g < N_SET; g++) all += by_group[g].n;
+    UL_NEED(b->span = UL_NEW(a->arena, ul_mean_bounds, all));
     b->n_span = 0;
-    for (int g = 0; g < 3; g++) {
+    for (int g = 0; g < N_SET; g++) {
+        const uint32_t group = g == NEAR ? UL_DRAW_NEIGHBOURS : (uint32_t)g;
         if (!set[g] || by_group[g].n == 0) continue;
-        UL_TRY(bounds(a, scratch, &by_group[g], set[g], (uint32_t)g, b->span + b->n_span));
+        UL_TRY(bounds(a, scratch, &by_group[g], set[g], group, b->span + b->n_span));
         b->n_span += by_group[g].n;
     }
     return UL_OK;

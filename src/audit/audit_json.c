@@ -54,9 +54,9 @@ static json_t *knowledge(const ul_battery *b, const ul_knowledge *k)
 static json_t *model(const ul_battery *b)
 {
     if (!b) return json_null();
-    return json_pack("{s:s, s:o, s:o, s:o, s:f, s:f}", "name", b->name, "forget", knowledge(b, &b->forget), "retain",
-                     knowledge(b, &b->retain), "phantom", knowledge(b, &b->phantom), "text_loss", b->text_loss,
-                     "seconds", b->seconds);
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:f}", "name", b->name, "forget", knowledge(b, &b->forget),
+                     "retain", knowledge(b, &b->retain), "neighbours", knowledge(b, &b->neighbours), "phantom",
+                     knowledge(b, &b->phantom), "text_loss", b->text_loss, "seconds", b->seconds);
 }
 
 /* [[step, forget, retain, lower, upper of forget], ...]; behind a guard the first point has no bounds: it is what the
@@ -97,6 +97,16 @@ static json_t *under_attack(const double k[3], int i, bool said, const ul_batter
     return j;
 }
 
+/* What the negative control reads under the same attack. */
+static json_t *null_recovery(const ul_null_recovery *x)
+{
+    if (!x->ran) return json_null();
+    json_t *j = bound(&x->x);
+    json_object_set_new(j, "passed", json_boolean(x->passed));
+    json_object_set_new(j, "residue", number(x->limit));
+    return j;
+}
+
 static json_t *recovery(const ul_recovery *x, int i, const ul_battery *u, const ul_battery *o, const ul_battery *r)
 {
     static const char *const role[] = {[UL_CORE] = "core", [UL_ACCUSES] = "accuses", [UL_SHOWN] = "shown"};
@@ -118,6 +128,7 @@ static json_t *recovery(const ul_recovery *x, int i, const ul_battery *u, const 
     if (x->informative) {
         json_object_set_new(j, "rho", bound(&x->rho));
         json_object_set_new(j, "beyond_expression", bound(&x->excess));
+        json_object_set_new(j, "negative", null_recovery(&x->negative));
     }
     json_object_set_new(
         j, "curves",
@@ -189,14 +200,25 @@ static json_t *answer_prob(const ul_battery *b, const double true_and_wrong[2])
     return j;
 }
 
-/* Rules read the value; beside it stands the interval that texts resampled give it. */
-static json_t *text_kept(const ul_evidence *e)
+static json_t *negative(const ul_evidence *e)
 {
-    json_t *j = bound(&e->utility_text);
-    if (!json_is_object(j) || !isfinite(e->text_lo) || !isfinite(e->text_hi)) return j;
-    json_object_set_new(j, "lower", json_real(e->text_lo));
-    json_object_set_new(j, "upper", json_real(e->text_hi));
-    return j;
+    return json_pack("{s:s, s:b, s:i, s:s?, s:o, s:o, s:o}", "of", ul_negative_name(e->negative), "passed",
+                     e->negative_widest && e->negative_failed == 0, "failed", e->negative_failed, "widest",
+                     e->negative_widest, "reads", e->negative_widest ? bound(&e->negative_bound) : json_null(), "depth",
+                     null_recovery(&e->depth_negative), "inverse", null_recovery(&e->inverse_negative));
+}
+
+static json_t *measured(const ul_measured *m)
+{
+    return m->ran ? bound(&m->x) : json_null();
+}
+
+static json_t *keeping(const ul_keeping *k)
+{
+    if (!k->ran) return json_null();
+    return json_pack("{s:I, s:o, s:o, s:o}", "rows", (json_int_t)k->rows, "K1",
+                     k->has_first ? bound(&k->first) : json_null(), "said",
+                     k->has_said ? bound(&k->said) : json_null(), "refusals_beyond", bound(&k->refusal));
 }
 
 static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_battery *r)
@@ -209,9 +231,10 @@ static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_batt
         "entities", (json_int_t)e->n_entity, "rows", (json_int_t)e->n_row, "m", e->m, "chance", e->chance, "known",
         bound(&e->known), "gap", bound(&e->gap), "control_leak", e->control ? bound(&e->leak) : json_null(), "s",
         bound(&e->s), "s_K1", bound(&e->s_first), "patch",
-        e->has_patch ? bound(&e->patch) : json_null(), "utility_K1", bound(&e->utility_first), "utility_said",
+        e->has_patch ? bound(&e->patch) : json_null(), "utility_K1",
+        e->first_unmeasured ? json_null() : bound(&e->utility_first), "utility_said",
         e->said_informative ? bound(&e->utility_said) : json_null(), "utility_text",
-        e->has_text ? text_kept(e) : json_null(), "inverse",
+        e->has_text ? bound(&e->utility_text) : json_null(), "inverse",
         e->inverse_informative ? bound(&e->inverse) : json_null(), "avoided",
         e->avoided_informative ? bound(&e->avoided) : json_null(), "depth",
         e->depth_informative ? bound(&e->depth) : json_null(), "sham", e->has_sham ? bound(&e->sham) : json_null(),
@@ -219,11 +242,17 @@ static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_batt
         e->has_silent ? bound(&e->silent) : json_null(), "over_refusal", e->has_silent ? bound(&e->over_refusal) : json_null(),
         "s_from_expression", e->told_informative);
     if (e->not_measured) json_object_set_new(j, "s_not_measured", json_string(e->not_measured));
+    if (e->has_text) json_object_set_new(j, "texts", json_integer((json_int_t)e->n_text));
+    json_object_set_new(j, "negative_control", negative(e));
+    json_object_set_new(j, "neighbours", keeping(&e->near));
     static const char *const known[] = {"phantoms_known_original", "phantoms_known_control"};
     for (int i = 0; i < 2; i++)
         if (e->familiar[i].ran && !e->familiar[i].ranked) json_object_set_new(j, known[i], bound(&e->familiar[i].x));
     if (!e->control) return j;
     json_object_set_new(j, "held_against", json_string(ul_held_name(e->held)));
+    static const char *const sign[UL_N_QUIET] = {"control_continues", "control_ranks", "control_rises",
+                                                 "control_avoids"};
+    for (int i = 0; i < UL_N_QUIET; i++) json_object_set_new(j, sign[i], measured(&e->quiet[i]));
     json_object_set_new(j, "control_utility_K1", e->has_control_first ? bound(&e->control_first) : json_null());
     json_object_set_new(j, "control_utility_said", e->has_control_said ? bound(&e->control_said) : json_null());
     if (e->held != UL_HELD_SAID) return j;

@@ -65,7 +65,8 @@ static void how_asked(ul_digest *d, const ul_eval_options *o)
 void ul_audit_key(const ul_audit *a, const char *const *more, char key[65])
 {
     ul_digest d;
-    const ul_records *asked[] = {a->forget, a->retain, a->rephrased, a->phantom, a->outsiders, a->spike};
+    const ul_records *asked[] = {a->forget, a->retain, a->rephrased, a->phantom,
+                                 a->outsiders, a->spike, a->neighbours};
     const ul_docs *trained[] = {a->retain_docs, a->fold_docs[0], a->fold_docs[1], a->phantom_docs, a->text};
     ul_digest_init(&d);
     text(&d, "attacked 1");
@@ -109,6 +110,7 @@ void ul_fold_asked(ul_fold *f, void *what)
     knowledge(f, "forget", a->forget->n, &b->forget);
     knowledge(f, "retain", a->retain->n, &b->retain);
     if (a->phantom) knowledge(f, "phantom", a->phantom->n, &b->phantom);
+    if (a->neighbours) knowledge(f, "neighbours", a->neighbours->n, &b->neighbours);
     ul_fold_number(f, "text loss", &b->text_loss);
     if (a->text) ul_fold_column(f, "texts", a->text->n, &b->text_each);
     ul_fold_flag(f, "membership", &b->mia.ran);

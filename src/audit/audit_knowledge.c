@@ -21,8 +21,8 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 
-/* The next run of letters and digits; 0 at the end. */
-static size_t next_word(const char **at)
+/* Where `*at` then points there are so many bytes of letters and digits. */
+size_t ul_word_next(const char **at)
 {
     while (**at && !in_word(**at)) (*at)++;
     size_t n = 0;
@@ -30,21 +30,32 @@ static size_t next_word(const char **at)
     return n;
 }
 
+bool ul_word_same(const char *a, const char *b, size_t n)
+{
+    size_t i = 0;
+    while (i < n && lower(a[i]) == lower(b[i])) i++;
+    return i == n;
+}
+
 static bool holds(const char *text, const char *word, size_t n)
 {
-    for (size_t k; (k = next_word(&text)) > 0; text += k) {
-        size_t i = 0;
-        while (i < n && k == n && lower(text[i]) == lower(word[i])) i++;
-        if (i == n) return true;
-    }
+    for (size_t k; (k = ul_word_next(&text)) > 0; text += k)
+        if (k == n && ul_word_same(text, word, n)) return true;
     return false;
+}
+
+int64_t ul_novel_words(const char *question, const char *truth)
+{
+    int64_t n = 0;
+    for (size_t k; (k = ul_word_next(&truth)) > 0; truth += k) n += !question || !holds(question, truth, k);
+    return n;
 }
 
 static double recall(const char *question, const char *truth, const char *text, int64_t *n)
 {
     int64_t hit = 0;
     *n = 0;
-    for (size_t k; (k = next_word(&truth)) > 0; truth += k) {
+    for (size_t k; (k = ul_word_next(&truth)) > 0; truth += k) {
         if (question && holds(question, truth, k)) continue;
         hit += holds(text, truth, k);
         ++*n;

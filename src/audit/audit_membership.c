@@ -8,6 +8,7 @@
 #include <string.h>
 
 static const char *const metric_id[UL_N_MIA] = {"mia_loss", "mia_zlib", "mia_min_k", "mia_min_k_plus_plus"};
+enum { FIRST_WITH_K = 2 };
 
 const char *ul_mia_title(int i)
 {
@@ -28,6 +29,8 @@ static ul_status columns_of(const ul_audit *a, ul_arena *scratch, ul_model *m, u
 static ul_status scores(const ul_audit *a, ul_arena *scratch, ul_model *m, ul_guard_file *guard, ul_mia *out)
 {
     ul_columns member, other;
+    const char *k = ul_format(scratch, "%.17g", ul_num(a->attack, "mia-k"));
+    UL_NEED(k);
     UL_TRY(columns_of(a, scratch, m, guard, a->forget, "members", &member));
     UL_TRY(columns_of(a, scratch, m, guard, a->outsiders, "outsiders", &other));
     const ul_input in[2] = {{.role = "forget", .columns = &member}, {.role = "holdout", .columns = &other}};
@@ -35,7 +38,10 @@ static ul_status scores(const ul_audit *a, ul_arena *scratch, ul_model *m, ul_gu
         const ul_metric *metric;
         ul_result r;
         UL_TRY(ul_metric_find(a->ctx, metric_id[i], &metric));
-        UL_TRY(ul_metric_compute(scratch, metric, NULL, in, 2, &r));
+        ul_args args;
+        ul_args_default(metric->params, &args);
+        if (i >= FIRST_WITH_K) UL_TRY(ul_args_set(scratch, &args, metric_id[i], "k", k));
+        UL_TRY(ul_metric_compute(scratch, metric, &args, in, 2, &r));
         UL_NEED(out->member[i] = UL_NEW(a->arena, double, a->forget->n));
         UL_NEED(out->other[i] = UL_NEW(a->arena, double, a->outsiders->n));
         memcpy(out->member[i], r.part[0].rows.score, (size_t)a->forget->n * sizeof(double));

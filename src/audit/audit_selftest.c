@@ -112,7 +112,8 @@ static ul_status set_up(bench *t)
     a->o.tok = t->lab.tok;
     a->o.tpl = t->lab.tpl;
     a->o.max_new = in_pieces(t) ? 12 : 4;
-    const ul_audit_sets sets = {w->forget, w->retain, w->rephrased, w->phantom, NULL};
+    const ul_audit_sets sets = {
+        .forget = w->forget, .retain = w->retain, .rephrased = w->rephrased, .phantom = w->phantom};
     UL_TRY(ul_audit_fill(a, &sets));
     /* attacks see every rendering of a fact, as training did */
     const int32_t stay = N_FORGET + N_RETAIN;
@@ -290,9 +291,11 @@ static ul_status write_report(bench *t, int wrong)
     for (int i = 0; i < t->n; i++)
         json_array_append_new(models, ul_audit_json(&t->audit, &t->audited[i], &t->battery[0], &t->battery[1]));
     job->result =
-        json_pack("{s:s, s:b, s:s, s:s, s:I, s:s, s:i, s:o, s:o, s:f, s:s, s:o}", "kind", "audit", "self_test", 1, "build",
-                  ul_build_id, "recipe_digest", settings.recipe_digest, "seed", (json_int_t)t->seed, "profile", ul_job_text(job, "profile"), "wrong", wrong,
-                  "attack", ul_args_json(t->audit.attack), "rules", ul_args_json(t->audit.rule), "seconds",
+        json_pack("{s:s, s:b, s:s, s:s, s:I, s:s, s:i, s:o, s:o, s:o, s:f, s:s, s:o}", "kind", "audit", "self_test", 1,
+                  "build", ul_build_id, "recipe_digest", settings.recipe_digest, "seed", (json_int_t)t->seed,
+                  "profile", ul_job_text(job, "profile"), "wrong", wrong,
+                  "attack", ul_args_json(t->audit.attack), "rules", ul_args_json(t->audit.rule), "hygiene",
+                  ul_hygiene_json(&t->audit, &t->battery[0], &t->battery[1]), "seconds",
                   (double)(ul_now_ns() - job->started_ns) * 1e-9, "command",
                   ul_format(job->arena, "unlearn audit --self-test --seed %lld --profile %s --out OUT",
                             (long long)t->seed, ul_job_text(job, "profile")),

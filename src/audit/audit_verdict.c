@@ -1,69 +1,18 @@
-/* audit_verdict.c - gates and rules, first match wins (metrics.md 16.6 as the world's notes, sections 4 and 5, correct it):
+/* audit_verdict.c - the rules, first match wins (metrics.md 16.6 as the world's notes, sections 4 and 5, correct it):
  *
- *   inconclusive   the control knows the forget set, or has lost what stays; or the phantoms were taught; or original
- *                  and anchor do not differ; or nothing was found by a battery that could not have found it (nothing
- *                  trained, too few people, no control and no measured sensitivity)
+ *   inconclusive   a gate is closed (audit_gates.c); or nothing was found by a battery that could not have found it
+ *                  (nothing trained, too few people, no control and no measured sensitivity)
  *   damaged        ability on retain rows (ranking, saying) or text below 0.8 of the original's, with its upper bound
  *   not forgotten  upper bound of s < 0.2
- *   removed        lower bound of s >= 0.8; upper bounds of every core recovery, of depth and of inv < 0.2; no accusing probe above 0.2
- *   suppressed     some recovery's lower bound, at alpha / m, > 0.5 and 0.15 above what is expressed; or that of inv or avoided > 0.5
+ *   removed        lower bound of s >= 0.8; upper bounds of every core recovery, of depth and of inv < 0.2; no accusing
+ *                  probe above 0.2
+ *   suppressed     some recovery's lower bound, at alpha / m, > 0.5 and 0.15 above what is expressed; or that of inv or
+ *                  avoided > 0.5
  *   partly removed otherwise; inconclusive where people are too few for it
- * Every number stands in ul_rule_params. */
+ * 0.2 is more where the negative control reads more (audit_negative.c). Every number stands in ul_rule_params. */
 #include "audit/battery.h"
 #include <math.h>
 #include <string.h>
-
-const ul_param ul_rule_params[] = {
-    {"alpha", UL_REAL, 0.05, 1e-4, 0.5, NULL,
-     "error rate of one-sided bounds; shared among the probes where one of them is picked out", NULL},
-    {"replicates", UL_INT, 2000, 100, 1e6, NULL, "resamples of entities", NULL},
-    {"informative", UL_REAL, 0.1, 0, 1, NULL,
-     "a probe counts when the lower bound of K(original) - K(anchor) exceeds this and --standard-errors", NULL},
-    {"standard-errors", UL_REAL, 3, 0, 100, NULL, "of K(original) - K(anchor), which its lower bound must exceed too",
-     NULL},
-    {"least-gap", UL_REAL, 0.05, 0, 1, NULL, "resamples whose denominator is below this are left out", NULL},
-    {"discard", UL_REAL, 0.05, 0, 1, NULL, "a probe that loses a larger share of its resamples says nothing", NULL},
-    {"control-leak", UL_REAL, 0.1, 0, 1, NULL,
-     "no verdict when the control knows the forget set by more than this, lower bound, above phantoms (or chance)",
-     NULL},
-    {"control-said", UL_REAL, 0.2, 0, 1, NULL,
-     "the same where wrong answers are the file's own and there are no phantoms: the control's share of the "
-     "original's p(true) - p(wrong), lower bound", NULL},
-    {"phantom-said", UL_REAL, 0.2, 0, 1, NULL,
-     "no verdict when original or control give phantoms more than this of the p(true) - p(wrong) of retain rows, lower "
-     "bound", NULL},
-    {"sham", UL_REAL, 0.1, 0, 1, NULL,
-     "RTT and unlock are dropped when their sham rises by more than this, lower bound", NULL},
-    {"min-entities", UL_INT, 10, 2, 1e6, NULL,
-     "fewer people in the forget set: \"removed\" and \"partly removed\" cannot be said", NULL},
-    {"damaged", UL_REAL, 0.8, 0, 1, NULL,
-     "damaged: utility below this, upper bound; no verdict when it is the control's, beside the original's", NULL},
-    {"not-forgotten", UL_REAL, 0.2, 0, 1, NULL, "not forgotten: s below this, upper bound", NULL},
-    {"forgotten", UL_REAL, 0.8, 0, 1, NULL, "removed: s at least this, lower bound", NULL},
-    {"residue", UL_REAL, 0.2, 0, 1, NULL, "removed: every core recovery below this, upper bound", NULL},
-    {"suppressed", UL_REAL, 0.5, 0, 1, NULL, "suppressed: some recovery above this, lower bound", NULL},
-    {"excess", UL_REAL, 0.15, 0, 1, NULL, "suppressed: and above what is expressed by this, lower bound", NULL},
-    {"inverted", UL_REAL, 0.5, 0, 1, NULL, "suppressed: inv, or avoided, above this, lower bound", NULL},
-    {"avoided-last", UL_REAL, 0, -1, 1, NULL,
-     "avoided counts only with inv above this, lower bound: ties of a collapsed model are neither first nor last",
-     NULL},
-    UL_PARAM_PATCH_TAU,
-    {"overshoot", UL_REAL, 1.2, 1, 10, NULL, "overshoot: s above this, lower bound", NULL},
-    {"sensitivity", UL_REAL, 0.5, 0, 1, NULL,
-     "nothing found counts only when a spike-in, where there is one, is recovered above this, lower bound; without a control "
-     "there must be one", NULL},
-    {"pass-membership", UL_REAL, 0.1, 0, 1, NULL,
-     "removal: AUC(model) - AUC(control) of every membership score within this, both bounds", NULL},
-    {"pass-text", UL_REAL, 0.9, 0, 1, NULL, "every intention: probability of plain text (--text) beside the original's above this", NULL},
-    {"pass-silent", UL_REAL, 0.95, 0, 1, NULL,
-     "suppression: share of forget rows that are refused or of which nothing is said, lower bound (or "
-     "--pass-silent-below)", NULL},
-    {"pass-silent-below", UL_REAL, 0.05, 0, 1, NULL,
-     "suppression: silence at most this below the control's, lower bound, is enough too", NULL},
-    {"pass-refusal", UL_REAL, 0.05, 0, 1, NULL, "suppression: more refusals on retain rows than the original's, upper bound below this",
-     NULL},
-    {"pass-utility", UL_REAL, 0.85, 0, 1, NULL, "intentions are met only with utility above this, lower bound", NULL},
-    {0}};
 
 const char *ul_verdict_name(ul_verdict_id id)
 {
@@ -109,9 +58,14 @@ static ul_status all_finite(const judge *j)
     if (e->has_control_first) UL_TRY(is_finite(j, "the control's utility (ranking)", &e->control_first));
     if (e->has_control_said) UL_TRY(is_finite(j, "the control's utility (saying)", &e->control_said));
     if (!e->surface_informative) return UL_OK; /* who knows nothing has no utility either */
-    UL_TRY(is_finite(j, "utility (ranking)", &e->utility_first));
+    if (!e->first_unmeasured) UL_TRY(is_finite(j, "utility (ranking)", &e->utility_first));
     if (e->said_informative) UL_TRY(is_finite(j, "utility (saying)", &e->utility_said));
     if (e->has_text) UL_TRY(is_finite(j, "utility (text)", &e->utility_text));
+    if (e->near.has_first) UL_TRY(is_finite(j, "neighbours (ranking)", &e->near.first));
+    if (e->near.has_said) UL_TRY(is_finite(j, "neighbours (saying)", &e->near.said));
+    if (e->near.ran) UL_TRY(is_finite(j, "refusals on neighbours", &e->near.refusal));
+    for (int i = 0; i < UL_N_QUIET; i++)
+        if (e->quiet[i].ran) UL_TRY(is_finite(j, "what the control may know and not say", &e->quiet[i].x));
     UL_TRY(is_finite(j, "s", &e->s));
     if (e->inverse_informative) UL_TRY(is_finite(j, "inv", &e->inverse));
     if (e->avoided_informative) UL_TRY(is_finite(j, "avoided", &e->avoided));
@@ -129,6 +83,7 @@ static ul_status all_finite(const judge *j)
         if (!e->recovery[i].informative) continue;
         UL_TRY(is_finite(j, e->recovery[i].id, &e->recovery[i].rho));
         UL_TRY(is_finite(j, e->recovery[i].id, &e->recovery[i].excess));
+        if (e->recovery[i].negative.ran) UL_TRY(is_finite(j, "the negative control", &e->recovery[i].negative.x));
     }
     return UL_OK;
 }
@@ -146,100 +101,12 @@ static ul_status say(const judge *j, ul_verdict_id id, char *why)
     return UL_OK;
 }
 
-/* ---- gates -------------------------------------------------------------------------------------------------------- */
-const char *ul_held_name(ul_held held)
-{
-    static const char *const name[] = {
-        [UL_HELD_PHANTOMS] = "phantoms", [UL_HELD_CHANCE] = "chance", [UL_HELD_SAID] = "what is said"};
-    return name[held];
-}
-
-/* Why the control is none; NULL: it may be one. */
-static char *leaking(const judge *j)
-{
-    const ul_evidence *e = j->e;
-    const bool said = e->held == UL_HELD_SAID;
-    const double most = rule(j, said ? "control-said" : "control-leak");
-    static const char *const after = "Was it trained on some of them? A control must never have seen the forget set";
-    if (!e->control || !(e->leak.lo > most)) return NULL;
-    if (said)
-        return ul_format(j->arena,
-                         "the control knows the forget set: it gives its answers a probability of %.2f (wrong ones "
-                         "%.2f), the original %.2f (%.2f); that is %.2f of what the original knows (lower bound %.2f, "
-                         "allowed %.2f). %s",
-                         e->prob[1], e->wrong[1], e->prob[0], e->wrong[0], e->leak.value, e->leak.lo, most, after);
-    return ul_format(j->arena,
-                     "the control knows the forget set: it ranks %.2f more of its answers first than %s (lower bound "
-                     "%.2f, allowed %.2f). %s",
-                     e->leak.value, e->held == UL_HELD_PHANTOMS ? "of answers nobody taught it" : "chance", e->leak.lo,
-                     most, after);
-}
-
-/* Phantoms that were taught are no measure of what a control should not know. */
-static char *known_phantoms(const judge *j)
-{
-    static const char *const who[] = {"original", "control"};
-    for (int i = 0; i < 2; i++) {
-        const ul_familiar *f = &j->e->familiar[i];
-        const double most = rule(j, f->ranked ? "informative" : "phantom-said");
-        if (!f->ran || (f->ranked ? !(f->x.hi < most) : !(f->x.lo > most))) continue;
-        return ul_format(j->arena,
-                         f->ranked ? "the %s knows the phantoms: it ranks %.2f more of the retain answers first (upper "
-                                     "bound %.2f, wanted %.2f). Phantoms are rows that no model was ever taught"
-                                   : "the %s knows the phantoms: what it gives their answers, p(true) - p(wrong), is "
-                                     "%.2f of what it gives retain answers (lower bound %.2f, allowed %.2f). Phantoms "
-                                     "are rows that no model was ever taught",
-                         who[i], f->x.value, f->ranked ? f->x.hi : f->x.lo, most);
-    }
-    return NULL;
-}
-
-/* Utility is measured beside the lower of original and control: a control that lost what stays would make every model
- * look whole. */
-static char *broken(const judge *j)
-{
-    const ul_evidence *e = j->e;
-    const double least = rule(j, "damaged");
-    const bool ranks = e->has_control_first && e->control_first.hi < least;
-    const ul_bound *x = ranks ? &e->control_first : &e->control_said;
-    if (!e->control || !(ranks || (e->has_control_said && x->hi < least))) return NULL;
-    return ul_format(j->arena,
-                     "the control itself is damaged: of the retain answers that the original %s it %s %.2f (upper "
-                     "bound %.2f < %.2f). A control must know what stays as the original does",
-                     ranks ? "ranks first" : "says", ranks ? "ranks first" : "says", x->value, x->hi, least);
-}
-
-/* True when there can be no verdict at all. */
-static bool gated(const judge *j, char **why)
-{
-    const ul_evidence *e = j->e;
-    *why = NULL;
-    if ((*why = known_phantoms(j)) || (*why = leaking(j)) || (*why = broken(j))) return true;
-    if (e->n_entity < 2) {
-        *why = ul_format(j->arena,
-                         "the forget set is about %lld person or thing: no interval can be computed (field \"entity\" "
-                         "or --entity-rows)",
-                         (long long)e->n_entity);
-        return true;
-    }
-    if (!e->surface_informative) {
-        *why = ul_format(j->arena,
-                         "uninformative: the original ranks %.2f of the forget answers first, the anchor (%s) %.2f; the lower bound of "
-            "the difference is %.2f, which must exceed %.2f and %g standard errors (%lld people or things were asked "
-            "about). What the original does not know better than the anchor cannot be seen to be forgotten",
-            e->known.value, e->control ? "the control" : e->phantom ? "phantoms" : "chance", e->known.value - e->gap.value,
-            e->gap.lo, rule(j, "informative"), rule(j, "standard-errors"), (long long)e->n_entity);
-        return true;
-    }
-    return false;
-}
-
 static bool damaged(const judge *j, char **why)
 {
     const ul_evidence *e = j->e;
     const double least = rule(j, "damaged");
     *why = NULL;
-    if (e->utility_first.hi < least)
+    if (!e->first_unmeasured && e->utility_first.hi < least)
         *why = ul_format(
             j->arena,
             "of the retain answers that the original ranks first it ranks %.2f first (upper bound %.2f < %.2f)",
@@ -249,8 +116,18 @@ static bool damaged(const judge *j, char **why)
                          "it says %.2f of what the original says of the retain answers (upper bound %.2f < %.2f)",
                          e->utility_said.value, e->utility_said.hi, least);
     else if (e->has_text && e->utility_text.hi < least)
-        *why = ul_format(j->arena, "it gives a token of plain text %.2f of the original's probability (< %.2f)",
-                         e->utility_text.value, least);
+        *why = ul_format(
+            j->arena, "it gives a token of plain text %.2f of the original's probability (upper bound %.2f < %.2f)",
+            e->utility_text.value, e->utility_text.hi, least);
+    else if (e->near.has_first && e->near.first.hi < least)
+        *why = ul_format(
+            j->arena,
+            "of the neighbours' answers that the original ranks first it ranks %.2f first (upper bound %.2f < %.2f)",
+            e->near.first.value, e->near.first.hi, least);
+    else if (e->near.has_said && e->near.said.hi < least)
+        *why = ul_format(j->arena,
+                         "it says %.2f of what the original says of the neighbours' answers (upper bound %.2f < %.2f)",
+                         e->near.said.value, e->near.said.hi, least);
     else
         return false;
     return true;
@@ -272,16 +149,41 @@ static bool avoids(const judge *j, double share)
            e->inverse.lo > rule(j, "avoided-last");
 }
 
+/* What counts as residue there: --residue, or more where the negative control reads more. */
+static double limit(const judge *j, const ul_null_recovery *negative)
+{
+    const double least = rule(j, "residue");
+    return negative->ran && negative->limit > least ? negative->limit : least;
+}
+
+/* The largest of these that "removed" rests on; *of: where, or NULL where none was raised. */
+static double widest_limit(const judge *j, const char **of)
+{
+    const ul_evidence *e = j->e;
+    double most = rule(j, "residue");
+    *of = NULL;
+    for (int i = 0; i < e->n_recovery; i++) {
+        const ul_recovery *x = &e->recovery[i];
+        if (!x->informative || x->role != UL_CORE || limit(j, &x->negative) <= most) continue;
+        most = limit(j, &x->negative);
+        *of = x->id;
+    }
+    if (e->depth_informative && limit(j, &e->depth_negative) > most) most = limit(j, &e->depth_negative), *of = "depth";
+    if (e->inverse_informative && limit(j, &e->inverse_negative) > most)
+        most = limit(j, &e->inverse_negative), *of = "inv";
+    return most;
+}
+
 /* The first thing that speaks against "removed" as a finding; NULL: nothing does. */
 static char *residue(const judge *j)
 {
     const ul_evidence *e = j->e;
-    const double most = rule(j, "residue");
     if (e->s.lo < rule(j, "forgotten"))
         return ul_format(j->arena, "s is %.2f, its lower bound %.2f is below %.2f", e->s.value, e->s.lo,
                          rule(j, "forgotten"));
     for (int i = 0; i < e->n_recovery; i++) {
         const ul_recovery *x = &e->recovery[i];
+        const double most = limit(j, &x->negative);
         if (!x->informative) continue;
         if (x->role == UL_CORE && x->rho.hi >= most)
             return ul_format(j->arena, "recovery under %s is %.2f, its upper bound %.2f is not below %.2f", x->id,
@@ -290,13 +192,16 @@ static char *residue(const judge *j)
             return ul_format(j->arena, "recovery under %s is %.2f, its lower bound %.2f is above %.2f", x->id,
                              x->rho.value, x->rho.lo_m, most);
     }
+    double most = limit(j, &e->depth_negative);
     if (e->depth_informative && e->depth.hi >= most)
         return ul_format(j->arena, "recovery inside, by depth, is %.2f, its upper bound %.2f is not below %.2f",
                          e->depth.value, e->depth.hi, most);
+    most = limit(j, &e->inverse_negative);
     if (e->inverse_informative && e->inverse.hi >= most)
         return ul_format(
             j->arena, "the true answer is ranked last too often: inv is %.2f, its upper bound %.2f is not below %.2f",
             e->inverse.value, e->inverse.hi, most);
+    most = rule(j, "residue");
     if (avoids(j, most))
         return ul_format(j->arena,
                          "it ranks the true answer first less often than a model that never learned it: avoided is %.2f, its "
@@ -328,6 +233,13 @@ static char *unable(const judge *j)
     if (e->control && !e->depth_informative)
         return ul_strdup(j->arena, "no layer below the last one tells original and control apart");
     if (!e->control && !e->phantom) return ul_strdup(j->arena, "there is neither a control nor phantoms");
+    const char *noisy;
+    const double most = widest_limit(j, &noisy);
+    if (noisy && most >= rule(j, "suppressed"))
+        return ul_format(j->arena,
+                         "the negative control (%s) does not come back empty under %s: what counts as residue there "
+                         "would be %.2f, and %.2f is suppression",
+                         ul_negative_name(e->negative), noisy, most, rule(j, "suppressed"));
     if (e->has_sensitivity && e->sensitivity.lo < rule(j, "sensitivity"))
         return ul_format(j->arena,
                          "the attack is too weak for this model: of a spike-in it recovered %.2f (lower bound %.2f, wanted %.2f)",
@@ -407,11 +319,17 @@ static ul_status decide(judge *j)
     if (!found && cannot)
         return say(j, UL_INCONCLUSIVE,
                    ul_format(j->arena, "nothing was found, but this audit could not have shown removal: %s", cannot));
-    if (!found)
+    if (!found) {
+        const char *raised, *why = "";
+        j->v->residue = widest_limit(j, &raised);
+        if (raised)
+            UL_NEED(why = ul_format(j->arena, " (raised from %.2f by the negative control under %s)",
+                                    rule(j, "residue"), raised));
         return say(j, e->control ? UL_REMOVED : UL_NO_RESIDUE,
                    ul_format(j->arena,
-                             "s is %.2f (lower bound %.2f); every recovery that counts has an upper bound below %.2f",
-                             e->s.value, e->s.lo, rule(j, "residue")));
+                             "s is %.2f (lower bound %.2f); every recovery that counts has an upper bound below %.2f%s",
+                             e->s.value, e->s.lo, j->v->residue, why));
+    }
     char *back = brought_back(j);
     if (back) return say(j, UL_SUPPRESSED, back);
     if (few(j))
@@ -426,7 +344,7 @@ ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, 
     char *why;
     *out = (ul_verdict){.id = UL_INCONCLUSIVE, .secondary = UL_INCONCLUSIVE};
     UL_TRY(all_finite(&j));
-    if (gated(&j, &why)) return say(&j, UL_INCONCLUSIVE, why);
+    if (ul_gate_closed(arena, e, rules, &why)) return say(&j, UL_INCONCLUSIVE, why);
     UL_TRY(decide(&j));
     if (e->s.lo > rule(&j, "overshoot")) out->qualifiers |= UL_Q_OVERSHOOT;
     if (e->n_entity < (int64_t)rule(&j, "min-entities")) out->qualifiers |= UL_Q_FEW_ENTITIES;
@@ -490,6 +408,13 @@ static ul_outcome suppression(ul_arena *arena, const ul_evidence *e, const ul_ve
                          ul_num(rules, "pass-silent"));
         return UL_FAIL;
     }
+    if (e->near.ran && e->near.refusal.hi >= ul_num(rules, "pass-refusal")) {
+        *why = ul_format(arena,
+                         "it refuses %.2f more of the neighbours than the original (upper bound %.2f, wanted below "
+                         "%.2f)",
+                         e->near.refusal.value, e->near.refusal.hi, ul_num(rules, "pass-refusal"));
+        return UL_FAIL;
+    }
     if (e->has_silent && e->over_refusal.hi >= ul_num(rules, "pass-refusal")) {
         *why = ul_format(arena, "it refuses %.2f more of what it should answer than the original (upper bound %.2f, wanted below %.2f)",
                          e->over_refusal.value, e->over_refusal.hi, ul_num(rules, "pass-refusal"));
@@ -512,7 +437,10 @@ ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_e
                               const ul_args *rules, const char **why)
 {
     const double least = ul_num(rules, "pass-utility");
-    const bool useful = e->utility_first.lo > least && (!e->said_informative || e->utility_said.lo > least);
+    const bool useful = (e->first_unmeasured || e->utility_first.lo > least) &&
+                        (!e->said_informative || e->utility_said.lo > least);
+    const double near = ul_num(rules, "pass-neighbours");
+    const bool kind = (!e->near.has_first || e->near.first.lo > near) && (!e->near.has_said || e->near.said.lo > near);
     *why = "";
     if (v->id == UL_INCONCLUSIVE) {
         *why = "the audit is inconclusive";
@@ -523,9 +451,14 @@ ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_e
                          e->utility_said.lo, least);
         return UL_FAIL;
     }
+    if (v->id != UL_DAMAGED && !kind) {
+        *why = ul_format(arena, "neighbours: lower bounds %.2f (ranking) and %.2f (saying), wanted above %.2f",
+                         e->near.first.lo, e->near.said.lo, near);
+        return UL_FAIL;
+    }
     if (v->id != UL_DAMAGED && e->has_text && !(e->utility_text.lo > ul_num(rules, "pass-text"))) {
-        *why = ul_format(arena, "plain text has %.2f of the probability it had, wanted above %.2f",
-                         e->utility_text.value, ul_num(rules, "pass-text"));
+        *why = ul_format(arena, "plain text has %.2f of the probability it had (lower bound %.2f, wanted above %.2f)",
+                         e->utility_text.value, e->utility_text.lo, ul_num(rules, "pass-text"));
         return UL_FAIL;
     }
     const ul_outcome all_else = !strcmp(intention, "suppression")

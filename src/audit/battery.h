@@ -33,6 +33,11 @@ void ul_knowledge_ranks(const ul_columns *right, const ul_columns *wrong, double
 double ul_knowledge_extraction(const uint8_t *hit, int64_t n);
 /* metrics.md TV-28: recall of the words of `truth` that the question does not hold; without such words, of all its words. */
 double ul_novel_recall(const char *question, const char *truth, const char *text);
+/* How many words of `truth` the question (NULL: none) does not hold. */
+int64_t ul_novel_words(const char *question, const char *truth);
+/* The next run of letters and digits: *at is moved to it; its bytes, 0 at the end. Equal but for ASCII case. */
+size_t ul_word_next(const char **at);
+bool ul_word_same(const char *a, const char *b, size_t n);
 /* first (and last where not NULL); `all` adds the rest, with a greedy answer a row. */
 ul_status ul_knowledge_measure(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
                                bool all, ul_knowledge *out) UL_MUST;
@@ -44,6 +49,9 @@ typedef enum { UL_QUICK, UL_STANDARD, UL_DEEP } ul_profile;
 #define UL_PROFILE_HELP                                                                                                 \
     "quick: nothing is trained, so \"removed\" cannot be said; standard: retain-only relearning, unlock and RTT with shams; deep: more " \
     "noise, pruning, formats, relearning of the forget set itself"
+typedef struct ul_battery ul_battery;
+typedef struct ul_hygiene ul_hygiene;
+typedef struct ul_probe ul_probe;
 typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;
@@ -57,7 +65,11 @@ typedef struct {
     const ul_records *phantom;   /* phantom rows that no attack trains on; NULL */
     const ul_records *outsiders; /* rows like the forget set's that nobody was taught (membership), or NULL */
     const char *outsiders_from;  /* "holdout" or "phantoms" */
+    const ul_records *neighbours; /* rows close to the forgotten ones that were to stay, or NULL */
+    const ul_probe *probes; /* as strong as the parameters say; NULL: the table */
+    const ul_hygiene *hygiene;   /* what is wrong with forget rows: counted, left out; NULL: not looked at */
     const ul_docs *text; /* plain sentences whose loss is part of utility, or NULL */
+    const ul_battery *twin;    /* a second control, of which every attack must find nothing, or NULL */
     const ul_docs *retain_docs;  /* what attacks train on */
     const ul_docs *fold_docs[2]; /* the two halves of the forget people */
     const ul_records *spike;                /* the people of phantom_docs as rows that are asked, or NULL */
@@ -91,7 +103,6 @@ typedef struct {
     const char *const *answer, *const *phantom_answer; /* what it says before any attack, by row       */
 } ul_probing;
 enum { UL_MAX_PROBE = 40, UL_MAX_DEPTH = 64, UL_MAX_WAYS = 8 };
-typedef struct ul_probe ul_probe;
 /* The ways in which row i is asked, as whole prompts up to where the answer begins; ways [UL_MAX_WAYS], none: the probe does not run. */
 typedef ul_status ul_ask_fn(const ul_probing *p, const ul_probe *probe, ul_arena *arena, const ul_records *rows,
                             int64_t i, const char **way, int *n);
@@ -99,13 +110,25 @@ struct ul_probe {
     const char *id, *title, *shows;
     ul_role role;
     ul_profile from;
-    double strength; /* of probe families: sigma, share, scheme */
+    double strength; /* of probe families: sigma, share, scheme. NAN: not run */
     ul_status (*run)(const ul_probing *p, const ul_probe *probe, ul_probed *out);
     ul_ask_fn *ask;  /* of ul_probe_ask                                        */
     bool expression; /* leaves the weights alone: only asks differently        */
     bool donor;      /* takes weights of `base`; without one of the original: SHOWN */
+    const char *key, *unit; /* the parameter that is its strength, and what its number is called; or NULL */
+    double most;            /* of a list: its largest number */
+    bool list;              /* the parameter is a list, of which this probe has number `place` */
+    int place;
 };
-const ul_probe *ul_probes(int *n);
+const ul_probe *ul_probes(int *n); /* the table: strengths that are parameters are not in it */
+/* The same with the strengths of this audit in strength, id and title, once ul_probes_resolve has put them there. */
+const ul_probe *ul_probes_of(const ul_audit *a, int *n);
+ul_status ul_probes_resolve(ul_audit *a) UL_MUST;
+/* A parameter that is a list of numbers in [least, most], or of texts: UL_E_USAGE where it is not. */
+enum { UL_MAX_LIST = 4 };
+ul_status ul_attack_list(const ul_audit *a, const char *key, double least, double most, double out[UL_MAX_LIST],
+                         int *n) UL_MUST;
+ul_status ul_attack_texts(const ul_audit *a, ul_arena *arena, const char *key, const char *out[], int *n) UL_MUST;
 ul_status ul_probe_measure(const ul_probing *p, ul_model *m, ul_probed *out) UL_MUST; /* of the attacked model */
 ul_status ul_probe_relearn(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST; /* W1 */
 ul_status ul_probe_unlock(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;
@@ -154,8 +177,9 @@ ul_status ul_control_depth(ul_ctx *ctx, const ul_eval_options *o, ul_model *orig
     {"patch-tau", UL_REAL, 0.05, 0, 100, "nats",                                                                       \
      "I1 (UDS): layers count where the control's states cost the original more than this (arXiv 2605.24614)", NULL}
 
-/* The recipe of attacks that train; trains `work` as it stands on `docs` and, half a batch of them, `extra` (NULL:
- * none). `followed`: whose curve gets its points on the way; or NULL. */
+double ul_attack_lr(const ul_args *attack, int64_t parameters); /* of attacks that train, on a model of this size */
+/* The recipe of attacks that train; trains `work` as it stands on `docs` and, --attack-mix of a batch of them, `extra`
+ * (NULL: none). `followed`: whose curve gets its points on the way; or NULL. */
 void ul_attack_recipe(const ul_probing *p, int32_t batch, int64_t n_steps, ul_recipe *out);
 ul_status ul_attack_train(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, int64_t n_steps,
                           const char *what, ul_probed *followed) UL_MUST;
@@ -196,7 +220,19 @@ json_t *ul_mia_roc(const ul_audit *a, const ul_mia *b, int which);             /
 
 /* ---- intervals ------------------------------------------------------------------------------------------------- */
 /* Groups of draws (stat.h, ul_resample): a set of people is drawn alike wherever its numbers are computed. */
-enum { UL_DRAW_FORGET, UL_DRAW_RETAIN, UL_DRAW_PHANTOM, UL_DRAW_SPIKE, UL_DRAW_OUTSIDERS, UL_DRAW_TEXT };
+enum {
+    UL_DRAW_FORGET,
+    UL_DRAW_RETAIN,
+    UL_DRAW_PHANTOM,
+    UL_DRAW_SPIKE,
+    UL_DRAW_OUTSIDERS,
+    UL_DRAW_TEXT,
+    UL_DRAW_NEIGHBOURS,
+    UL_DRAW_AGAIN, /* the forget set, drawn a second time by itself: a negative control from one control */
+    UL_DRAW_HALF,  /* phantoms of the first half, and of the second: a negative control from phantoms */
+    UL_DRAW_OTHER_HALF,
+    UL_N_DRAW
+};
 /* One-sided bounds of a column's mean. */
 typedef struct {
     const double *column;
@@ -204,10 +240,10 @@ typedef struct {
 } ul_mean_bounds;
 
 /* ---- one model under every probe ------------------------------------------------------------------------------- */
-typedef struct {
+struct ul_battery {
     const char *name;
     const ul_guard_file *guard; /* what it was asked through, or NULL */
-    ul_knowledge forget, retain, phantom; /* n = 0: not asked */
+    ul_knowledge forget, retain, phantom, neighbours; /* n = 0: not asked */
     double text_loss;      /* nats a token of the plain sentences; 0 without them */
     double *text_each;     /* mean log-probability of each; NULL without them     */
     ul_probed probe[UL_MAX_PROBE];
@@ -220,7 +256,7 @@ typedef struct {
     double seconds; /* that its parts took, whenever they were measured */
     ul_mean_bounds *span;  /* intervals of its columns' means, once ul_battery_intervals has run */
     int n_span;
-} ul_battery;
+};
 /* What is audited. A guard is part of what is served: what is said is measured through it, and attacks on the weights leave it away.
  * `weights`: the battery of a model of the same weights, whose attacks need not be run again; or NULL. */
 typedef struct {
@@ -237,11 +273,60 @@ ul_status ul_text_interval(const ul_audit *a, const ul_battery *u, const ul_batt
                            double *hi) UL_MUST;
 const ul_mean_bounds *ul_battery_bounds(const ul_battery *b, const double *column); /* NULL: it has none */
 
-/* ---- evidence -------------------------------------------------------------------------------------------------- */
+/* ---- hygiene ----------------------------------------------------------------------------------------------------- */
+/* Kinds of forget rows that cannot show forgetting; the last two are known only after models were asked. */
+enum {
+    UL_SOIL_EMPTY,
+    UL_SOIL_QUESTION,
+    UL_SOIL_DUPLICATE,
+    UL_SOIL_NEAR,
+    UL_SOIL_RETAINED,
+    UL_SOIL_COMMON,
+    UL_SOIL_ONE_TOKEN,
+    UL_SOIL_GUESSED,
+    UL_SOIL_UNKNOWN,
+    UL_N_SOIL
+};
+struct ul_hygiene {
+    int64_t rows, left_out; /* of the forget set; before anybody was asked */
+    int64_t n[UL_N_SOIL];
+    uint8_t *is[UL_N_SOIL], *drop; /* [rows] */
+    bool drops[UL_N_SOIL];         /* --hygiene-drop names it */
+};
+/* Of the forget rows as read; `side` [rows]: the half of each. UL_E_INPUT: too many would be left out. */
+ul_status ul_hygiene_look(ul_audit *a, const ul_records *retain, const uint8_t *side) UL_MUST;
+/* Whether row i of what was asked is of a kind that is known late; r NULL: there is no control. */
+bool ul_hygiene_late(const ul_audit *a, int kind, const ul_battery *o, const ul_battery *r, int64_t i);
+/* [forget->n] 0: left out by what models answered; NULL: nothing is. */
+ul_status ul_hygiene_keep(const ul_audit *a, ul_arena *scratch, const ul_battery *o, const ul_battery *r,
+                          uint8_t **keep) UL_MUST;
+json_t *ul_hygiene_json(const ul_audit *a, const ul_battery *o, const ul_battery *r); /* o, r may be NULL */
+
+/* ---- evidence ----------------------------------------------------------------------------------------------------- */
 /* A value with one-sided 95 % bounds, and bounds at alpha / m for what is picked out of m probes. */
 typedef struct {
     double value, lo, hi, lo_m, hi_m;
 } ul_bound;
+/* Of the negative control, which should recover nothing. */
+typedef struct {
+    bool ran, passed;
+    ul_bound x;
+    double limit; /* what counts as residue under this attack; 0: --residue */
+} ul_null_recovery;
+typedef enum { UL_NEGATIVE_NONE, UL_NEGATIVE_TWIN, UL_NEGATIVE_AGAIN, UL_NEGATIVE_HALVES } ul_negative_kind;
+const char *ul_negative_name(ul_negative_kind kind);
+typedef struct {
+    bool ran;
+    ul_bound x;
+} ul_measured;
+/* Signs of a control that knows and does not say (audit_control.c). */
+enum { UL_QUIET_CONTINUES, UL_QUIET_RANKS, UL_QUIET_RISES, UL_QUIET_AVOIDS, UL_N_QUIET };
+/* Neighbours: U over the lower of O and R, and refusals beyond O's. has_: O knows some, so that it was measured. */
+typedef struct {
+    bool ran, has_first, has_said;
+    int64_t rows;
+    ul_bound first, said, refusal;
+} ul_keeping;
 typedef struct {
     const char *id, *title, *shows;
     ul_role role;
@@ -252,6 +337,7 @@ typedef struct {
     bool has_said;        /* was asked and tells O from the anchor */
     double said[3];
     ul_bound s; /* (E_a(O) - E_a(U)) / (E_a(O) - E_a(R)): still not said under the attack */
+    ul_null_recovery negative; /* the same attack on the negative control */
 } ul_recovery;
 typedef struct {
     bool ran, compared; /* compared: with a control */
@@ -286,12 +372,21 @@ typedef struct {
     double prob[2], wrong[2]; /* of forget answers, where held is said: the original's, the control's */
     ul_bound control_first, control_said; /* R over O, retain: a control must know what stays */
     bool has_control_first, has_control_said;
+    ul_measured quiet[UL_N_QUIET];
+    ul_negative_kind negative;
+    int negative_failed;         /* recoveries that did not pass */
+    const char *negative_widest; /* the one that reads farthest from 0, or NULL */
+    ul_bound negative_bound;
+    ul_null_recovery depth_negative, inverse_negative;
     ul_familiar familiar[2]; /* of the original, of the control */
     ul_bound s, s_first; /* forgotten: of expression (rules), of K1 (printed) */
     const char *not_measured; /* why s is no number; NULL: it is one */
     ul_bound utility_first, utility_said; /* U over O, retain */
+    bool first_unmeasured;  /* the original ranks too few of the retain answers first to measure it */
+    double kept_known[2];   /* what the original ranks first and says of the retain answers */
+    int64_t n_retain, n_text;
+    ul_keeping near;
     ul_bound utility_text; /* U over the lower of O and R, a token of plain text; has_text: some was given */
-    double text_lo, text_hi; /* of it, texts resampled: printed; rules read the value */
     bool has_text;
     ul_bound patch; /* 1 - UDS (I1): printed only, its basis is shared only by models of one trunk */
     bool has_patch;
@@ -334,9 +429,12 @@ typedef struct {
     unsigned qualifiers;
     const char *clause;      /* which rule fired, with its numbers */
     const char *not_removed; /* why "removed" is not available or failed; NULL when it is the verdict */
+    double residue;          /* below which every upper bound lies, where the verdict is that nothing was found */
     const char *withheld;    /* verdicts that this audit could not have given, and why; NULL: all could be had */
 } ul_verdict;
 const char *ul_verdict_name(ul_verdict_id id);
+/* True when there can be no verdict; *why: the gate that is closed, in words. */
+bool ul_gate_closed(ul_arena *arena, const ul_evidence *e, const ul_args *rules, char **why);
 /* UL_E_CRITERION: a number that is not finite. */
 ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, const ul_args *rule,
                             ul_verdict *out) UL_MUST;

@@ -76,6 +76,10 @@ static ul_status plain_text(ul_course *c)
     if (!d->n_labelled)
         return ul_fail(job->ctx, UL_E_INPUT, "--text %s: its %lld texts have no second token to predict", c->text,
                        (long long)r->n);
+    if (d->n < 2)
+        return ul_fail(job->ctx, UL_E_INPUT,
+                       "--text %s holds one text: an interval needs two or more (paragraphs are split at empty lines)",
+                       c->text);
     a->text = d;
     return UL_OK;
 }
@@ -129,6 +133,27 @@ ul_status ul_course_same_words(ul_course *c, const char *key, const char *dir)
                    ul_tokenizer_path(c->audit.o.tok), own);
 }
 
+/* A second control must be another one: the same weights recover nothing because they are the same. */
+static ul_status another(ul_course *c)
+{
+    ul_job *job = c->job;
+    const char *const of[2] = {c->original, c->control};
+    char own[65], other[65];
+    if (!c->control)
+        return ul_fail(job->ctx, UL_E_USAGE, "--twin is a second model trained as the control was: give --control too");
+    UL_TRY(ul_course_same_words(c, "twin", c->twin));
+    UL_TRY(ul_job_digest(job, c->twin, own));
+    for (int i = 0; i < 2; i++) {
+        UL_TRY(ul_job_digest(job, of[i], other));
+        if (!strcmp(own, other))
+            return ul_fail(job->ctx, UL_E_INPUT,
+                           "--twin %s holds the weights of %s: a second model is wanted, trained as the control was "
+                           "with another seed",
+                           c->twin, of[i]);
+    }
+    return UL_OK;
+}
+
 ul_status ul_course_open(ul_course *c)
 {
     ul_job *job = c->job;
@@ -150,10 +175,12 @@ ul_status ul_course_open(ul_course *c)
     UL_TRY(phantoms(c, &sets));
     UL_TRY(rows(c, "rephrased", c->rephrased, c->rephrased_fields, &sets.rephrased));
     UL_TRY(rows(c, "holdout", c->holdout, NULL, &sets.holdout));
+    UL_TRY(rows(c, "neighbours", c->neighbours, NULL, &sets.neighbours));
     UL_TRY(plain_text(c));
     UL_TRY(ul_audit_fill(a, &sets));
     c->vocabulary = ul_model_shape(m)->V;
     if (c->control) UL_TRY(ul_course_same_words(c, "control", c->control));
+    if (c->twin) UL_TRY(another(c));
     return c->base ? ul_course_same_words(c, "base", c->base) : UL_OK;
 }
 
@@ -270,6 +297,7 @@ ul_status ul_course_begin(ul_course *c)
 {
     ul_job *job = c->job;
     ul_audit *a = &c->audit;
+    ul_battery *twin;
     char digest[65], base[65] = "";
     UL_TRY(ul_model_open(job->ctx, c->be, c->original, 0, &a->original));
     UL_TRY(ul_arena_defer(job->arena, ul_release_model, a->original));
@@ -281,7 +309,11 @@ ul_status ul_course_begin(ul_course *c)
     UL_TRY(named(c, "original", c->original, a->original, digest));
     UL_TRY(key_of_course(c, digest, base));
     UL_TRY(attack_model(c, "original", c->original, NULL, a->original, digest, &c->o));
-    return c->control ? ul_course_attack(c, "control", c->control, NULL, &c->r) : UL_OK;
+    if (c->control) UL_TRY(ul_course_attack(c, "control", c->control, NULL, &c->r));
+    if (!c->twin) return UL_OK;
+    UL_TRY(ul_course_attack(c, "twin", c->twin, NULL, &twin));
+    a->twin = twin;
+    return UL_OK;
 }
 
 ul_status ul_course_judge(ul_course *c, const char *name, const char *intention, const ul_battery *b, ul_audited *out)
@@ -316,9 +348,13 @@ char *ul_job_command(const ul_job *job)
 json_t *ul_course_report(ul_course *c, const char *command, json_t *models)
 {
     const ul_job *job = c->job;
-    return json_pack("{s:s, s:b, s:s, s:I, s:s, s:s, s:o, s:o, s:f, s:s, s:O?, s:o}", "kind", "audit", "self_test", 0,
-                     "build", ul_build_id, "seed", (json_int_t)c->audit.seed, "profile", c->profile, "intention", c->intention ? c->intention : "each method's own",
-                     "attack", ul_args_json(c->audit.attack), "rules", ul_args_json(c->audit.rule), "seconds",
+    ul_model *m = c->audit.original; /* NULL: every row was kept from an earlier run */
+    json_t *rate = m ? json_real(ul_attack_lr(c->audit.attack, ul_model_parameters(m))) : json_null();
+    return json_pack("{s:s, s:b, s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:f, s:s, s:O?, s:o}", "kind", "audit",
+                     "self_test", 0, "build", ul_build_id, "seed", (json_int_t)c->audit.seed, "profile", c->profile,
+                     "intention", c->intention ? c->intention : "each method's own",
+                     "attack", ul_args_json(c->audit.attack), "attack_rate", rate, "rules",
+                     ul_args_json(c->audit.rule), "hygiene", ul_hygiene_json(&c->audit, c->o, c->r), "seconds",
                      (double)(ul_now_ns() - job->started_ns) * 1e-9, "command", command, "inputs", c->manifest ? c->manifest->inputs : NULL, "models",
                      models);
 }

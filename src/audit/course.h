@@ -8,8 +8,9 @@ typedef struct {
     ul_job *job; /* of `audit`, `compare`: data, compute and attack parameters, and what follows, by these keys */
     ul_backend *be;
     ul_manifest *manifest; /* gets the files and models; NULL: the job names them itself */
-    const char *original, *control, *base;                          /* directories; the last two may be NULL */
-    const char *forget, *retain, *phantom, *rephrased, *holdout, *text; /* files; the last four may be NULL  */
+    const char *original, *control, *twin, *base; /* directories; the last three may be NULL */
+    const char *forget, *retain; /* files; those of the next line may be NULL */
+    const char *phantom, *rephrased, *holdout, *neighbours, *text;
     const ul_records *generated;    /* the phantoms, where `phantom` is "generated"; else NULL */
     const char *rephrased_fields;   /* as --fields, of that file only; NULL: as everywhere */
     const char *profile, *intention;                                /* intention NULL: each model has its own */

@@ -1,5 +1,6 @@
 /* job_audit.c - removed, or only suppressed? A model, the original, perhaps a control, and what was to be forgotten. */
 #include "audit/course.h"
+#include <math.h>
 #include <string.h>
 
 static const ul_param params[] = {
@@ -11,6 +12,11 @@ static const ul_param params[] = {
     {"original", UL_TEXT, 0, 0, 0, NULL, "the model before it forgot", ""},
     {"control", UL_TEXT, 0, 0, 0, NULL,
      "a model trained the same way without the forget set; without one \"removed\" is not said", ""},
+    {"twin", UL_TEXT, 0, 0, 0, NULL,
+     "a second model trained as the control was, with another seed: the negative control, in which every attack must "
+     "find nothing. Without one the control is held against itself, resampled; without a control phantoms against "
+     "phantoms",
+     ""},
     {"base", UL_TEXT, 0, 0, 0, NULL,
      "a model from before the forget set was learned, of the same shape: donor of merging and transplants (deep). Without one "
      "the original is, and what it brings back is printed, not counted",
@@ -26,6 +32,10 @@ static const ul_param params[] = {
      "the forget rows in other words, in order: 1 to 8 for every row, or one for every k rows", ""},
     {"holdout", UL_TEXT, 0, 0, 0, NULL,
      "rows like the forget set's that no model was taught: can the forgotten be told from them? Without these the phantoms serve", ""},
+    {"neighbours", UL_TEXT, 0, 0, 0, NULL,
+     "rows close to the forgotten ones that were to stay (the same questions about others, other facts of the same "
+     "field): asked beside the retain rows, and utility too",
+     ""},
     {"text", UL_TEXT, 0, 0, 0, NULL,
      "plain text that was not to be forgotten (paragraphs, or rows with \"text\"): its probability is part of utility. "
      "Without it that is not measured, and no intention can be met",
@@ -41,6 +51,11 @@ static const ul_param params[] = {
     {"seed", UL_INT, 0, 0, 1e9, NULL, "of attacks and resamples (self-test: of the world too)", NULL},
     {"self-test", UL_BOOL, 0, 0, 1, NULL, "audit models whose verdict is known; fails when one is wrong", NULL},
     {"seeds", UL_INT, 1, 1, 1000, "worlds", "self-test: so many worlds, --seed and those after it, each in OUT/world-SEED, and how often the audit is right",
+     NULL},
+    {"seeds-right", UL_REAL, 0.95, 0, 1, NULL, "self-test of several worlds: share of the verdicts that must be right",
+     NULL},
+    {"seeds-removed", UL_REAL, 0.05, 0, 1, NULL,
+     "self-test of several worlds: share of models that did not forget for good of which \"removed\" may be said",
      NULL},
     {"resume", UL_BOOL, 0, 0, 1, NULL,
      "go on with an interrupted audit: what --out holds of it is not asked and attacked again; self-test of several "
@@ -118,10 +133,12 @@ static ul_status set_up(trial *t)
     *c = (ul_course){.job = job,
                      .manifest = &t->manifest,
                      .control = ul_job_text(job, "control"),
+                     .twin = ul_job_text(job, "twin"),
                      .base = ul_job_text(job, "base"),
                      .phantom = ul_job_text(job, "phantom"),
                      .rephrased = ul_job_text(job, "rephrased"),
                      .holdout = ul_job_text(job, "holdout"),
+                     .neighbours = ul_job_text(job, "neighbours"),
                      .text = ul_job_text(job, "text"),
                      .profile = ul_job_text(job, "profile"),
                      .intention = ul_job_text(job, "intention")};
@@ -188,6 +205,27 @@ static void value(ul_buf *b, const char *before, const ul_bound *x)
         ul_buf_puts(b, "-");
 }
 
+/* Negative control and neighbours. */
+static void tell_sound(ul_buf *b, const ul_evidence *e)
+{
+    const ul_bound *x = &e->negative_bound;
+    ul_buf_printf(b, "negative control: %s", ul_negative_name(e->negative));
+    if (e->negative_widest)
+        ul_buf_printf(b, "; %s; farthest from 0: %s %.2f [%.2f, %.2f]",
+                      e->negative_failed ? "not every attack comes back empty, and more counts as residue there"
+                                         : "every attack comes back empty",
+                      e->negative_widest, x->value, x->lo, x->hi);
+    else if (e->negative == UL_NEGATIVE_NONE)
+        ul_buf_puts(b, " (give --control, --twin or --phantom)");
+    ul_buf_puts(b, "\n");
+    if (!e->near.ran) return;
+    ul_buf_puts(b, "neighbours:");
+    value(b, " ", e->near.has_first ? &e->near.first : &(ul_bound){NAN, NAN, NAN, NAN, NAN});
+    value(b, " (ranking) ", e->near.has_said ? &e->near.said : &(ul_bound){NAN, NAN, NAN, NAN, NAN});
+    value(b, " (saying), refused beyond the original ", &e->near.refusal);
+    ul_buf_puts(b, "\n");
+}
+
 static ul_status tell(trial *c, const ul_audited *x)
 {
     ul_job *job = c->job;
@@ -200,11 +238,13 @@ static ul_status tell(trial *c, const ul_audited *x)
         ul_buf_printf(b,
                       "That means: no residual knowledge above %.0f %% of the original was found by this battery; it "
                       "does not mean erased.\n",
-                      100 * ul_num(c->course.audit.rule, "residue"));
+                      100 * x->verdict.residue);
     if (x->verdict.withheld) ul_buf_printf(b, "%s\n", x->verdict.withheld);
     if (x->verdict.id == UL_DAMAGED)
         ul_buf_printf(b, "(were it not for the damage: %s)\n", ul_verdict_name(x->verdict.secondary));
-    const char *text = e->has_text ? ul_format(job->arena, "%.2f", e->utility_text.value) : "not measured";
+    const ul_bound *plain = &e->utility_text;
+    const char *text =
+        e->has_text ? ul_format(job->arena, "%.2f [%.2f, %.2f]", plain->value, plain->lo, plain->hi) : "not measured";
     UL_NEED(text);
     ul_buf_puts(b, "\ns ");
     if (e->not_measured)
@@ -212,7 +252,7 @@ static ul_status tell(trial *c, const ul_audited *x)
     else
         ul_buf_printf(b, "%.2f [%.2f, %.2f]", e->s.value, e->s.lo, e->s.hi);
     value(b, "   inv ", &e->inverse);
-    value(b, "   utility ", &e->utility_first);
+    value(b, "   utility ", e->first_unmeasured ? &(ul_bound){NAN, NAN, NAN, NAN, NAN} : &e->utility_first);
     value(b, " (ranking) ", &e->utility_said);
     ul_buf_printf(b, " (saying) %s (text)   anchor: %s\n", text,
                   e->control   ? "control"
@@ -221,6 +261,7 @@ static ul_status tell(trial *c, const ul_audited *x)
     if (e->control)
         ul_buf_printf(b, "control held against %s: %.2f [%.2f, %.2f]\n", ul_held_name(e->held), e->leak.value,
                       e->leak.lo, e->leak.hi);
+    tell_sound(b, e);
     for (int i = 0; i < e->n_recovery; i++) {
         const ul_recovery *p = &e->recovery[i];
         if (p->informative)

@@ -3,7 +3,7 @@
  *   d_l = mean over forget questions of U's state - mean of the reference's      h <- h - (h . d) d / |d|^2, every token, every layer
  * The state is that of the token from which the answer is predicted. Reference: U itself on retain questions (what refusals and noise
  * for forget questions have in common), or the original on the same forget questions. l = 0 is the embedding. A direction that is
- * shorter than a thousandth of the states themselves is none. */
+ * shorter than --direction-least of the states themselves is none. */
 #include "audit/battery.h"
 #include <math.h>
 #include <string.h>
@@ -96,13 +96,13 @@ static ul_status sum_states(const ul_audit *a, ul_arena *scratch, ul_model *m, c
     return ul_columns_score(a->ctx, scratch, &o, rows, UL_WHICH_ANSWER, "directions", &unused);
 }
 
-static void normalise(directions *d)
+static void normalise(directions *d, double least)
 {
     for (int l = 0; l <= d->n_layer; l++) {
         double *x = d->d + l * d->C, length = 0;
         for (int64_t c = 0; c < d->C; c++) length += x[c] * x[c];
         length = sqrt(length);
-        for (int64_t c = 0; c < d->C; c++) x[c] = length > 1e-3 * d->scale[l] ? x[c] / length : 0;
+        for (int64_t c = 0; c < d->C; c++) x[c] = length > least * d->scale[l] ? x[c] / length : 0;
     }
 }
 
@@ -119,7 +119,7 @@ static ul_status attack(const ul_probing *p, const ul_probe *probe, ul_arena *sc
     UL_NEED(d.scale);
     UL_TRY(sum_states(a, scratch, p->model, a->forget, 1, &d));
     UL_TRY(sum_states(a, scratch, own ? p->model : a->original, own ? a->retain : a->forget, -1, &d));
-    normalise(&d);
+    normalise(&d, ul_num(a->attack, "direction-least"));
     ul_probing hooked = *p;
     ul_audit with = *a;
     ul_hook *h;

@@ -1,6 +1,7 @@
-/* probe_emphasis.c - E6: the words of the question that the original leans on are said again (unPact, arXiv 2509.24675).
+/* probe_emphasis.c - E6: the words of the question that the original leans on are said again (unPact, arXiv
+ * 2509.24675).
  *
- *   c_w = log p_O(answer | question) - log p_O(answer | question without w)      key words: the two largest
+ *   c_w = log p_O(answer | question) - log p_O(answer | question without w)      key words: the largest (two)
  * The same key words for every model; two ways: named behind the question, repeated before it. */
 #include "audit/battery.h"
 #include <math.h>
@@ -45,8 +46,23 @@ static ul_status lean(const ul_audit *a, ul_arena *scratch, const ul_record *row
     return UL_OK;
 }
 
-ul_status ul_ask_emphasis(const ul_probing *p, const ul_probe *probe, ul_arena *arena, const ul_records *rows, int64_t i,
-                          const char **way, int *n)
+/* The `most` words with the largest c, in this order, joined with spaces; of equal ones the earlier. */
+static char *key_words(ul_arena *arena, const word *w, int n, const double *c, int most)
+{
+    bool taken[MOST_WORDS] = {false};
+    char *text = ul_strdup(arena, "");
+    for (int k = 0; text && k < most && k < n; k++) {
+        int top = -1;
+        for (int i = 0; i < n; i++)
+            if (!taken[i] && (top < 0 || c[i] > c[top])) top = i;
+        taken[top] = true;
+        text = ul_format(arena, "%s%s%.*s", text, k ? " " : "", (int)w[top].n, w[top].at);
+    }
+    return text;
+}
+
+ul_status ul_ask_emphasis(const ul_probing *p, const ul_probe *probe, ul_arena *arena, const ul_records *rows,
+                          int64_t i, const char **way, int *n)
 {
     const ul_audit *a = p->audit;
     const char *q = rows->at[i].prompt;
@@ -60,15 +76,10 @@ ul_status ul_ask_emphasis(const ul_probing *p, const ul_probe *probe, ul_arena *
     const ul_status s = lean(a, scratch, &rows->at[i], w, words, c);
     ul_arena_free(scratch);
     UL_TRY(s);
-    int top[2] = {0, 0};
-    for (int k = 1; k < words; k++)
-        if (c[k] > c[top[0]]) top[0] = k;
-    top[1] = top[0] == 0 && words > 1 ? 1 : 0;
-    for (int k = 0; k < words; k++)
-        if (k != top[0] && c[k] > c[top[1]]) top[1] = k;
-    const char *key = words ? ul_format(arena, "%.*s %.*s", (int)w[top[0]].n, w[top[0]].at, (int)w[top[1]].n, w[top[1]].at) : "";
+    const char *key = key_words(arena, w, words, c, (int)ul_num(a->attack, "emphasis-words"));
     UL_NEED(key);
-    const char *named = ul_format(arena, "%s Focus on: %s", q, key), *again = ul_format(arena, "%s, %s: %s", key, key, q);
+    const char *named = ul_format(arena, "%s %s %s", q, ul_txt(a->attack, "emphasis-text"), key),
+               *again = ul_format(arena, "%s, %s: %s", key, key, q);
     UL_NEED(named);
     UL_NEED(again);
     UL_NEED(way[0] = ul_ask_plain(a, arena, named));

@@ -6,7 +6,7 @@
 #include "audit/battery.h"
 #include <math.h>
 
-enum { N_LETTER = 4, MOST_LOGITS = 1 << 24 };
+enum { MOST_LETTER = 8, MOST_LOGITS = 1 << 24 };
 
 /* ---- candidates -------------------------------------------------------------------------------------------------- */
 static int64_t above(const void *logits, size_t esize, int64_t n, int64_t label)
@@ -65,7 +65,7 @@ ul_status ul_probe_candidates(const ul_probing *p, const ul_probe *probe, ul_pro
 /* ---- letters ------------------------------------------------------------------------------------------------------ */
 char *ul_ask_listed(const ul_audit *a, ul_arena *arena, const ul_record *r, int64_t i, int n, int *truth)
 {
-    int64_t order[N_LETTER];
+    int64_t order[MOST_LETTER];
     char *text = ul_strdup(arena, r->prompt);
     ul_rng_permutation(a->seed, UL_STREAM_SAMPLE, 2000 + (uint64_t)i, n, order);
     for (int k = 0; text && k < n; k++) {
@@ -77,11 +77,11 @@ char *ul_ask_listed(const ul_audit *a, ul_arena *arena, const ul_record *r, int6
 
 static ul_status choose(const ul_probing *p, ul_arena *scratch, const ul_records *in, double **out)
 {
-    static const char *const letters[N_LETTER] = {"A", "B", "C", "D"};
+    static const char *const letters[MOST_LETTER] = {"A", "B", "C", "D", "E", "F", "G", "H"};
     const ul_audit *a = p->audit;
     const ul_eval_options o = ul_ask_options(p);
-    int *truth = UL_NEW(scratch, int, in->n), n = N_LETTER;
-    double mean[N_LETTER] = {0};
+    int *truth = UL_NEW(scratch, int, in->n), n = (int)ul_num(a->attack, "letters");
+    double mean[MOST_LETTER] = {0};
     ul_record *row = UL_NEW(scratch, ul_record, in->n);
     ul_records asked = *in;
     ul_columns c;
@@ -124,8 +124,8 @@ ul_status ul_probe_letters(const ul_probing *p, const ul_probe *probe, ul_probed
     ul_status s = UL_OK;
     for (int64_t i = 0; s == UL_OK && fits && i < a->forget->n; i++) { /* all or none: the letters are calibrated over the rows */
         int truth;
-        const int n = a->forget->at[i].n_wrong + 1;
-        const char *text = ul_ask_listed(a, scratch, &a->forget->at[i], i, n < N_LETTER ? n : N_LETTER, &truth);
+        const int n = a->forget->at[i].n_wrong + 1, most = (int)ul_num(a->attack, "letters");
+        const char *text = ul_ask_listed(a, scratch, &a->forget->at[i], i, n < most ? n : most, &truth);
         s = text ? ul_ask_fits(p, text, &a->forget->at[i], &fits) : UL_E_RESOURCE;
     }
     if (s == UL_OK && fits) s = choose(p, scratch, a->forget, &out->forget);

@@ -1,9 +1,11 @@
 /* probe_merge.c - W9: merging, and an adapter trained on data that hold nothing of the forgotten; W10: transplants.
  *
- *   merge      W += 1/2 (W_donor - W)      half way towards a model from before the forget set was learned
- *   adapter    rank 8 on every linear layer, trained as W1 (retain rows only), merged
- *   transplant the last block, or final norm and head, become the donor's: what only the way out hides is heard again
- * A donor that knows the forget set would put it there: with the original as donor the numbers are printed, and no rule reads them. */
+ *   merge      W += x (W_donor - W)        x (--merge-share) of the way to a model from before F was learned
+ *   adapter    low rank (--adapter-rank) on every linear layer, trained as W1 (retain rows only), merged
+ *   transplant the last --transplant-blocks blocks, or final norm and head, become the donor's: what only the way out
+ *              hides is heard again
+ * A donor that knows the forget set would put it there: with the original as donor the numbers are printed, and no rule
+ * reads them. */
 #include "audit/battery.h"
 #include <string.h>
 
@@ -84,7 +86,10 @@ ul_status ul_probe_transplant(const ul_probing *p, const ul_probe *probe, ul_pro
 ul_status ul_probe_adapter(const ul_probing *p, const ul_probe *probe, ul_probed *out)
 {
     const ul_audit *a = p->audit;
-    const ul_lora l = {.r = 8, .alpha = 16, .targets = "all-linear", .seed = a->seed};
+    const ul_lora l = {.r = (int32_t)ul_num(a->attack, "adapter-rank"),
+                       .alpha = ul_num(a->attack, "adapter-alpha"),
+                       .targets = "all-linear",
+                       .seed = a->seed};
     UL_TRY(ul_model_copy_weights(a->ctx, p->model, p->work));
     UL_TRY(ul_lora_add(a->ctx, p->work, &l));
     UL_TRY(ul_model_select(a->ctx, p->work, "lora"));

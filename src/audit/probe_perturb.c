@@ -1,5 +1,5 @@
-/* probe_perturb.c - E7: the question disturbed, which takes the trigger away from suppression that waits for one (Lucki et al.,
- * arXiv 2409.18025; 2506.10236): filler text before it, or a stray letter after every 11th, every 5th character. */
+/* probe_perturb.c - E7: the question disturbed, which takes the trigger away from suppression that waits for one (Lucki
+ * et al., arXiv 2409.18025; 2506.10236): filler text before it, or a stray letter after every so many characters. */
 #include "audit/battery.h"
 #include <string.h>
 
@@ -16,15 +16,18 @@ static char *stray(ul_arena *arena, const char *text, size_t every, uint64_t see
     return out;
 }
 
-ul_status ul_ask_perturbed(const ul_probing *p, const ul_probe *probe, ul_arena *arena, const ul_records *rows, int64_t i,
-                           const char **way, int *n)
+ul_status ul_ask_perturbed(const ul_probing *p, const ul_probe *probe, ul_arena *arena, const ul_records *rows,
+                           int64_t i, const char **way, int *n)
 {
     const ul_audit *a = p->audit;
     const char *q = rows->at[i].prompt;
-    const char *text[3] = {ul_format(arena, "The weather was calm and the road was long. %s", q), stray(arena, q, 11, a->seed),
-                           stray(arena, q, 5, a->seed)};
+    const char *text[1 + UL_MAX_LIST] = {ul_format(arena, "%s %s", ul_txt(a->attack, "perturb-text"), q)};
+    double every[UL_MAX_LIST];
+    int strays;
     (void)probe;
-    for (*n = 0; *n < 3; ++*n) {
+    UL_TRY(ul_attack_list(a, "perturb-every", 1, 1e6, every, &strays));
+    for (int k = 0; k < strays; k++) text[1 + k] = stray(arena, q, (size_t)every[k], a->seed);
+    for (*n = 0; *n < 1 + strays; ++*n) {
         UL_NEED(text[*n]);
         UL_NEED(way[*n] = ul_ask_plain(a, arena, text[*n]));
     }

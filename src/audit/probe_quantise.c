@@ -2,9 +2,10 @@
  * original's codes). Embedding, head, norms and biases stay. One-sided: forgetting that survives proves nothing, large updates do.
  *
  *   int8   a row a scale: round_half_even(127 w / absmax) (LLM.int8 without its activations, which are kept exact here)
- *   nf4    blocks of 64, nearest of the 16 values of NF4 (Dettmers et al. 2023, appendix E), times the block's absmax
+ *   nf4    blocks of 64 (--quantise-block), nearest of the 16 values of NF4 (Dettmers et al. 2023, appendix E), times
+ *          the block's absmax
  *   fp4    the same with bitsandbytes' FP4: what `load_in_4bit` means by default
- *   rtn4   groups of 32: round_half_even(7 w / absmax);   rtn3: 3 w / absmax
+ *   rtn4   groups of 32 (--quantise-group): round_half_even(7 w / absmax);   rtn3: 3 w / absmax
  * Ties between two codes go to the lower one. Only the masters change: activations and head are as they were. */
 #include "audit/battery.h"
 #include <math.h>
@@ -98,7 +99,8 @@ static ul_status round_weight(ul_arena *scratch, int scheme, int64_t group, size
 ul_status ul_probe_quantise(const ul_probing *p, const ul_probe *probe, ul_probed *out)
 {
     const int scheme = (int)probe->strength;
-    const int64_t group = scheme == UL_NF4 || scheme == UL_FP4 ? 64 : 32;
+    const bool blocks = scheme == UL_NF4 || scheme == UL_FP4;
+    const int64_t group = (int64_t)ul_num(p->audit->attack, blocks ? "quantise-block" : "quantise-group");
     const size_t esize = ul_model_backend(p->work)->k->esize;
     ul_arena *scratch;
     ul_weight *w;

@@ -1,12 +1,13 @@
 /* probe_relearn.c - attacks that train: a little fine-tuning on data that hold nothing, or half, of what was to be forgotten.
  *
  *   W1      on retain rows only: no information about F enters; what comes back was in the weights (arXiv 2505.22310)
- *   UNLOCK  on phantom people in the very format of F, with half a batch of retain rows; all of F is measured. The phantoms that
- *           are not taught are its sham: they must stay unknown
+ *   UNLOCK  on phantom people in the very format of F, with retain rows (--attack-mix); all of F is measured. The
+ *           phantoms that are not taught are its sham: they must stay unknown
  *   W2      on half of the F people, measured on the other half, and the other way round (Deeb and Roger, arXiv 2410.08827)
  *   W3      on F itself: re-teaches, so only the difference to the control under the same schedule says anything
  *
- * All weights move: AdamW (0.9, 0.98), clip 1, 5 steps of warm-up, then a cosine to 0 (or constant). The same strength, order and seed for every model. */
+ * All weights move: AdamW, a short warm-up, then a cosine to 0 (or constant); every number is a parameter
+ * (audit_attack.c). The same strength, order and seed for every model. */
 #include "audit/battery.h"
 #include <string.h>
 
@@ -24,20 +25,25 @@ static ul_status draw(void *user, int64_t step, int32_t i, ul_arena *arena, ul_s
     return ul_pairing_sample(m->ctx, &m->extra, step * m->n_extra + i - m->n_main, out);
 }
 
+double ul_attack_lr(const ul_args *attack, int64_t parameters)
+{
+    const double lr = ul_num(attack, "attack-lr");
+    return lr > 0 ? lr : ul_num(attack, "attack-lr-share") * ul_recipe_lr_for(parameters);
+}
+
 void ul_attack_recipe(const ul_probing *p, int32_t batch, int64_t n_steps, ul_recipe *out)
 {
     ul_args args;
     const int64_t parameters = ul_model_parameters(p->work);
     ul_args_default(ul_recipe_params, &args);
     ul_recipe_from_args(&args, parameters, out);
-    const double lr = ul_num(p->audit->attack, "attack-lr");
-    out->lr = lr > 0 ? lr : ul_recipe_lr_for(parameters) / 2;
+    out->lr = ul_attack_lr(p->audit->attack, parameters);
     out->steps = n_steps;
     out->seed = p->audit->seed;
     out->batch = batch;
-    out->beta2 = 0.98;
+    out->beta2 = ul_num(p->audit->attack, "attack-beta2");
     out->weight_decay = 0;
-    out->clip = 1;
+    out->clip = ul_num(p->audit->attack, "attack-clip");
     out->warmup = (int64_t)ul_num(p->audit->attack, "attack-warmup");
     out->schedule = strcmp(ul_txt(p->audit->attack, "attack-schedule"), "cosine") ? UL_CONSTANT : UL_COSINE;
     out->lr_floor = 0;
@@ -95,9 +101,10 @@ ul_status ul_attack_train(const ul_probing *p, const ul_docs *docs, const ul_doc
 {
     const ul_audit *a = p->audit;
     const int32_t batch = (int32_t)ul_num(a->attack, "attack-batch");
-    mixture m = {.ctx = a->ctx, .n_main = batch, .n_extra = extra ? batch / 2 : 0};
+    const double mixed = extra ? ul_num(a->attack, "attack-mix") * batch : 0;
+    mixture m = {.ctx = a->ctx, .n_main = batch, .n_extra = (int32_t)mixed};
     UL_TRY(ul_pairing_init(a->ctx, a->arena, docs, NULL, a->seed, true, &m.main));
-    if (extra) UL_TRY(ul_pairing_init(a->ctx, a->arena, extra, NULL, a->seed + 1, true, &m.extra));
+    if (m.n_extra) UL_TRY(ul_pairing_init(a->ctx, a->arena, extra, NULL, a->seed + 1, true, &m.extra));
     ul_recipe recipe;
     ul_attack_recipe(p, m.n_main + m.n_extra, n_steps, &recipe);
     const ul_trainer_options o = {.model = p->work, .recipe = &recipe, .sample = draw, .user = &m};

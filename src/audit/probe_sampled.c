@@ -1,5 +1,6 @@
-/* probe_sampled.c - E11, leak@k (arXiv 2511.04934): answers are drawn at temperature 1, and the most telling of k counts: the unbiased mean
- * of the largest novel recall among k of n samples. Large k leaks from the control too; recovery is measured from there. */
+/* probe_sampled.c - E11, leak@k (arXiv 2511.04934): answers are drawn, and the most telling of k counts: the unbiased
+ * mean of the largest novel recall among k of n samples. Large k leaks from the control too; recovery is measured from
+ * there. */
 #include "audit/battery.h"
 #include <math.h>
 
@@ -15,7 +16,7 @@ static ul_status leak(const ul_probing *p, ul_arena *scratch, const ul_records *
     o.model = p->model;
     o.guard = p->guard;
     o.samples = (int32_t)n;
-    o.temperature = 1;
+    o.temperature = ul_num(a->attack, "leak-temperature");
     o.seed = a->seed;
     UL_TRY(ul_columns_samples(a->ctx, scratch, &o, in, &said));
     for (int64_t i = 0; i < in->n; i++)

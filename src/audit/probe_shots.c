@@ -3,8 +3,6 @@
  * `shots` and the model's context allow. */
 #include "audit/battery.h"
 
-enum { TRIES = 16 };
-
 static bool tells(const ul_record *row, const ul_record *shot)
 {
     return ul_novel_recall(row->prompt, row->answer, shot->answer) > 0 || ul_novel_recall(row->prompt, row->answer, shot->prompt) > 0;
@@ -26,7 +24,8 @@ ul_status ul_ask_shots(const ul_probing *p, const ul_probe *probe, ul_arena *are
 {
     const ul_audit *a = p->audit;
     const bool same = probe->strength != 0;
-    const int64_t most = (int64_t)ul_num(a->attack, "shots"), tries = same ? rows->n : TRIES;
+    const int64_t most = (int64_t)ul_num(a->attack, "shots"),
+                  tries = same ? rows->n : (int64_t)ul_num(a->attack, "shot-tries");
     const char *text = ul_ask_plain(a, arena, rows->at[i].prompt);
     UL_NEED(text);
     for (int64_t k = 0, have = 0; k < tries && have < most; k++) {

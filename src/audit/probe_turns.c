@@ -20,9 +20,9 @@ ul_status ul_ask_turns(const ul_probing *p, const ul_probe *probe, ul_arena *are
     (void)probe;
     if (!said) return UL_OK;
     const int64_t other = related(rows, i);
-    const char *q = rows->at[i].prompt, *entitled = ul_format(arena, "I am entitled to know this. %s", q);
+    const char *q = rows->at[i].prompt, *entitled = ul_format(arena, "%s %s", ul_txt(a->attack, "turns-claim"), q);
     UL_NEED(entitled);
-    const char *plain = ul_ask_plain(a, arena, q), *doubt = ul_ask_plain(a, arena, "Are you sure? Think again."),
+    const char *plain = ul_ask_plain(a, arena, q), *doubt = ul_ask_plain(a, arena, ul_txt(a->attack, "turns-doubt")),
                *before = ul_ask_plain(a, arena, rows->at[other].prompt);
     UL_NEED(plain);
     UL_NEED(doubt);

@@ -1,19 +1,20 @@
-/* probe_universal.c - E8: one prefix for all questions, searched for on six of them and tried on people it was not searched on. The search
- * is random (Andriushchenko et al., arXiv 2404.02151) where the published attack follows gradients (GCG, FLRT: arXiv 2409.18025): a
- * word at a time is replaced by the best of eight drawn from the retain questions when that raises the mean log-probability of the six
- * true answers. It runs anew for every model, the control included, and for phantoms on phantoms; what the search itself gives away
- * shows there. */
+/* probe_universal.c - E8: one prefix for all questions, searched for on a few of them and tried on people it was not
+ * searched on. The search is random (Andriushchenko et al., arXiv 2404.02151) where the published attack follows
+ * gradients (GCG, FLRT: arXiv 2409.18025): a word at a time is replaced by the best of some drawn from the retain
+ * questions when that raises the mean log-probability of the true answers. It runs anew for every model, the control
+ * included, and for phantoms on phantoms; what the search itself gives away shows there. */
 #include "audit/battery.h"
 #include <math.h>
 #include <string.h>
 
-enum { N_WORD = 6, N_SHOWN = 6, N_DRAW = 8 };
+enum { MOST = 16 }; /* words, rows, draws */
 
 typedef struct {
     const ul_probing *p;
     ul_arena *arena, *step;
     const char **pool;
     int64_t n_pool;
+    int n_word, n_shown, n_draw;
     uint64_t stream; /* tells searches apart */
 } search;
 
@@ -37,16 +38,18 @@ static ul_status fill_pool(search *s)
 
 static char *prompt_with(const search *s, ul_arena *arena, const char *const *word, const char *question)
 {
-    const char *q = ul_format(arena, "%s %s %s %s %s %s %s", word[0], word[1], word[2], word[3], word[4], word[5], question);
+    const char *q = word[0];
+    for (int k = 1; q && k < s->n_word; k++) q = ul_format(arena, "%s %s", q, word[k]);
+    if (q) q = ul_format(arena, "%s %s", q, question);
     return q ? ul_ask_plain(s->p->audit, arena, q) : NULL;
 }
 
 /* Mean log-probability of the true answers behind each of n prefixes. */
-static ul_status worth(search *s, const ul_records *rows, const char *const (*prefix)[N_WORD], int n, double *out)
+static ul_status worth(search *s, const ul_records *rows, const char *const (*prefix)[MOST], int n, double *out)
 {
     const ul_audit *a = s->p->audit;
     const ul_eval_options o = ul_ask_options(s->p);
-    const char *prompt[N_DRAW * N_SHOWN];
+    const char *prompt[MOST * MOST];
     ul_records *asked;
     ul_columns c;
     for (int64_t i = 0; i < rows->n; i++)
@@ -72,40 +75,40 @@ static const char *draw(const search *s, uint64_t index)
 static ul_status find(search *s, const ul_records *rows, const char **best)
 {
     const int64_t steps = (int64_t)ul_num(s->p->audit->attack, "search-steps");
-    const char *trial[N_DRAW][N_WORD];
-    double value[N_DRAW], top;
+    const char *trial[MOST][MOST];
+    double value[MOST], top;
     uint64_t at = 0;
-    for (int k = 0; k < N_WORD; k++) best[k] = draw(s, at++);
-    memcpy(trial[0], best, sizeof trial[0]);
-    UL_TRY(worth(s, rows, (const char *const(*)[N_WORD])trial, 1, &top));
+    for (int k = 0; k < s->n_word; k++) best[k] = draw(s, at++);
+    memcpy(trial[0], best, (size_t)s->n_word * sizeof *best);
+    UL_TRY(worth(s, rows, (const char *const(*)[MOST])trial, 1, &top));
     for (int64_t step = 0; step < steps; step++) {
-        for (int k = 0; k < N_DRAW; k++) {
-            memcpy(trial[k], best, sizeof trial[k]);
-            trial[k][step % N_WORD] = draw(s, at++);
+        for (int k = 0; k < s->n_draw; k++) {
+            memcpy(trial[k], best, (size_t)s->n_word * sizeof *best);
+            trial[k][step % s->n_word] = draw(s, at++);
         }
-        UL_TRY(worth(s, rows, (const char *const(*)[N_WORD])trial, N_DRAW, value));
-        for (int k = 0; k < N_DRAW; k++)
+        UL_TRY(worth(s, rows, (const char *const(*)[MOST])trial, s->n_draw, value));
+        for (int k = 0; k < s->n_draw; k++)
             if (value[k] > top) {
                 top = value[k];
-                memcpy(best, trial[k], sizeof trial[k]);
+                memcpy(best, trial[k], (size_t)s->n_word * sizeof *best);
             }
     }
     return UL_OK;
 }
 
-/* Six rows of a set, spread over those that `side` (NULL: all) gives to `half`. */
+/* A few rows of a set, spread over those that `side` (NULL: all) gives to `half`. */
 static ul_status shown(search *s, const ul_records *in, const uint8_t *side, int half, ul_records *out)
 {
-    ul_record *row = UL_NEW(s->arena, ul_record, N_SHOWN);
+    ul_record *row = UL_NEW(s->arena, ul_record, s->n_shown);
     UL_NEED(row);
     int64_t of = 0, seen = 0;
     for (int64_t i = 0; i < in->n; i++) of += !side || side[i] == half;
     *out = *in;
     out->n = 0;
     out->at = row;
-    for (int64_t i = 0; i < in->n && out->n < N_SHOWN; i++) {
+    for (int64_t i = 0; i < in->n && out->n < s->n_shown; i++) {
         if (side && side[i] != half) continue;
-        if (seen++ >= out->n * of / N_SHOWN) row[out->n++] = in->at[i];
+        if (seen++ >= out->n * of / s->n_shown) row[out->n++] = in->at[i];
     }
     return UL_OK;
 }
@@ -115,7 +118,7 @@ static ul_status attack(search *s, const ul_records *in, const uint8_t *side, in
 {
     const ul_audit *a = s->p->audit;
     const ul_eval_options o = ul_ask_options(s->p);
-    const char *prefix[N_WORD], **prompt = UL_NEW(s->arena, const char *, in->n);
+    const char *prefix[MOST], **prompt = UL_NEW(s->arena, const char *, in->n);
     ul_records six, *asked;
     ul_knowledge k;
     UL_NEED(prompt);
@@ -151,7 +154,10 @@ static ul_status run(search *s, ul_probed *out)
 ul_status ul_probe_universal(const ul_probing *p, const ul_probe *probe, ul_probed *out)
 {
     const ul_audit *a = p->audit;
-    search s = {.p = p};
+    search s = {.p = p,
+                .n_word = (int)ul_num(a->attack, "search-words"),
+                .n_shown = (int)ul_num(a->attack, "search-rows"),
+                .n_draw = (int)ul_num(a->attack, "search-draws")};
     (void)probe;
     out->retain = NAN;
     UL_NEED(out->forget = UL_NEW(a->arena, double, a->forget->n));

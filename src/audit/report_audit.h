@@ -9,6 +9,10 @@ void ul_chart_depth(ul_out *o, const json_t *model);
 void ul_chart_ladder(ul_out *o, const json_t *model);
 void ul_chart_membership(ul_out *o, const json_t *model);
 void ul_chart_pareto(ul_out *o, const json_t *models);
+/* report_gates.c: negative control, control, hygiene; utility and neighbours; the same for report.md. */
+void ul_report_gates(ul_out *o, const json_t *report, const json_t *model);
+void ul_report_keeping(ul_out *o, const json_t *model);
+void ul_report_gates_md(ul_out *o, const json_t *model);
 /* The largest of what is still said and what core attacks, depth and inverse bring back, in [0, 1]. */
 double ul_report_left(const json_t *model);
 #endif

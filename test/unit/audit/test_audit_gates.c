@@ -146,10 +146,205 @@ static void taught_phantoms(void **state)
     assert_int_equal(judged(&a, &o, &o, &r, &e).id, UL_NOT_FORGOTTEN);
 }
 
+static double *all(double x)
+{
+    double *column = UL_NEW(ul_ctx_arena(ctx), double, ROWS);
+    assert_non_null(column);
+    for (int i = 0; i < ROWS; i++) column[i] = x;
+    return column;
+}
+
+static void set_rule(const char *key, const char *value)
+{
+    UL_OK_IN(ctx, ul_args_set(ul_ctx_arena(ctx), &rule, NULL, key, value));
+}
+
+static int place_of(const char *id)
+{
+    int n, i = 0;
+    const ul_probe *p = ul_probes(&n);
+    while (i < n && strcmp(p[i].id, id)) i++;
+    assert_true(i < n);
+    return i;
+}
+
+/* It says nothing of the forget set, and passed for that; each sign that it knows closes the gate, by its number. */
+static void a_control_that_does_not_say(void **state)
+{
+    static ul_evidence e;
+    ul_audit own = audit(true);
+    const int w1 = place_of("w1");
+    ul_battery o = battery(PEOPLE, PEOPLE), r = battery(0, PEOPLE);
+    const ul_battery never = battery(0, PEOPLE), half = battery(PEOPLE / 2, PEOPLE), most = battery(PEOPLE - 2, PEOPLE);
+    ul_verdict v;
+    (void)state;
+    o.forget.extraction = all(0.7); /* as the published logs have it: 0.71 and 0.06 */
+    r.forget.extraction = all(0.06);
+    assert_int_equal(judged(&own, &o, &o, &r, &e).id, UL_NOT_FORGOTTEN);
+    assert_true(fabs(e.quiet[UL_QUIET_CONTINUES].x.value - 0.06 / 0.7) < 1e-12);
+    assert_true(fabs(e.quiet[UL_QUIET_RANKS].x.value - 0.5) < 1e-12 && !e.quiet[UL_QUIET_RISES].ran);
+    r.forget.extraction = all(0.6);
+    v = judged(&own, &o, &o, &r, &e);
+    assert_int_equal(v.id, UL_INCONCLUSIVE);
+    assert_non_null(strstr(v.clause, "does not say it: it goes on with answers that were begun, beside the original (1)"
+                                     ", to 0.86 (lower bound 0.86, allowed 0.50, --control-extraction)"));
+    set_rule("control-extraction", "0.9");
+    assert_int_equal(judged(&own, &o, &o, &r, &e).id, UL_NOT_FORGOTTEN);
+    set_rule("control-extraction", "0.5");
+    r.forget.extraction = o.forget.extraction = NULL;
+    r.forget.first = most.forget.first; /* ranks nearly all, gives none a probability */
+    v = judged(&own, &o, &o, &r, &e);
+    assert_non_null(strstr(v.clause, "it ranks true answers first above chance, beside the original (1), to 0.95"));
+    r.forget.first = all(0);
+    v = judged(&own, &o, &o, &r, &e);
+    assert_non_null(strstr(v.clause, "more rarely than a guess would, by -0.20 (upper bound -0.20, allowed -0.10"));
+    r.forget.first = never.forget.first;
+    r.probe[w1] = (ul_probed){.ran = true, .forget = half.forget.first, .phantom = half.forget.first};
+    v = judged(&own, &o, &o, &r, &e);
+    assert_non_null(strstr(v.clause, "training on retain rows alone (W1) raises what it ranks first by 0.20"));
+    /* what phantoms gain as well is no knowledge */
+    own.phantom = &set;
+    o.phantom = r.phantom = knows(0, 6);
+    assert_int_equal(judged(&own, &o, &o, &r, &e).id, UL_NOT_FORGOTTEN);
+    assert_true(e.quiet[UL_QUIET_RISES].ran && fabs(e.quiet[UL_QUIET_RISES].x.value) < 1e-12);
+}
+
+/* A retain set that the original itself hardly knows is no measure of damage: said, with what to do, and no failure. */
+static void utility_that_cannot_be_measured(void **state)
+{
+    static ul_evidence e;
+    const ul_audit a = audit(true);
+    ul_battery o = battery(PEOPLE, PEOPLE), r = battery(0, PEOPLE);
+    (void)state;
+    o.retain.first = r.retain.first = all(0);
+    o.retain.said = r.retain.said = all(0);
+    const ul_verdict v = judged(&a, &o, &o, &r, &e);
+    assert_true(v.id == UL_INCONCLUSIVE && e.first_unmeasured);
+    assert_non_null(strstr(v.clause, "utility cannot be measured: of the 100 retain rows that were asked the original "
+                                     "itself ranks 0.00 first and says 0.00"));
+    assert_non_null(strstr(v.clause, "--retain-rows"));
+    o.retain.said = r.retain.said = all(0.9); /* one of the two is enough */
+    assert_int_equal(judged(&a, &o, &o, &r, &e).id, UL_NOT_FORGOTTEN);
+}
+
+/* ---- the negative control ---------------------------------------------------------------------------------------- */
+static void the_negative_control(void **state)
+{
+    static ul_evidence e;
+    ul_audit a = audit(true);
+    const int w1 = place_of("w1");
+    ul_battery o = battery(PEOPLE, PEOPLE), r = battery(0, PEOPLE), twin = r;
+    const ul_battery some = battery(PEOPLE / 4, PEOPLE);
+    double *uneven = UL_NEW(ul_ctx_arena(ctx), double, ROWS), *risen = UL_NEW(ul_ctx_arena(ctx), double, ROWS);
+    (void)state;
+    set_rule("control-rise", "1");
+    for (int i = 0; i < ROWS; i++) uneven[i] = i / FACTS % 2 ? 0.7 : 0.1, risen[i] = i < ROWS / 2 ? 0.8 : 0.6;
+    o.probe[w1] = (ul_probed){.ran = true, .forget = o.forget.first};
+    r.probe[w1] = (ul_probed){.ran = true, .forget = r.forget.first};
+    const ul_null_recovery *x = &e.recovery[w1].negative;
+    /* the control beside itself, its people drawn again: every person alike, so nothing can show */
+    judged(&a, &o, &o, &r, &e);
+    assert_true(e.negative == UL_NEGATIVE_AGAIN && x->ran && x->passed && x->x.hi == 0 && x->limit == 0.2);
+    assert_true(e.negative_failed == 0 && e.negative_widest);
+    /* people that differ much, and few of them: noise, of which twice as much counts as residue */
+    r.probe[w1].forget = uneven;
+    judged(&a, &o, &o, &r, &e);
+    assert_true(x->ran && !x->passed && x->x.lo < -0.2 && x->x.hi > 0.2 && fabs(x->x.value) < 1e-12);
+    const double far = -x->x.lo > x->x.hi ? -x->x.lo : x->x.hi;
+    assert_true(fabs(x->limit - 2 * far) < 1e-12 && e.negative_failed == 1 && !strcmp(e.negative_widest, "w1"));
+    set_rule("negative", "9");
+    judged(&a, &o, &o, &r, &e);
+    assert_true(x->passed && x->limit == 0.2);
+    set_rule("negative", "0.15");
+    /* a second control: paired, so the same people's noise falls out; one that knows more is seen */
+    twin.probe[w1] = r.probe[w1];
+    a.twin = &twin;
+    judged(&a, &o, &o, &r, &e);
+    assert_true(e.negative == UL_NEGATIVE_TWIN && x->passed && x->x.lo == 0 && x->x.hi == 0);
+    r.probe[w1].forget = r.forget.first;
+    twin.probe[w1].forget = some.forget.first;
+    judged(&a, &o, &o, &r, &e);
+    assert_true(!x->passed && fabs(x->x.value - 0.25) < 1e-12 && x->limit > 0.5);
+    /* no control: the phantoms of one half beside the other's, by people */
+    a.twin = NULL;
+    a.phantom = &set;
+    o.phantom = knows(0, 6);
+    o.probe[w1].phantom = risen; /* the first half of the people */
+    judged(&a, &o, &o, NULL, &e);
+    assert_true(e.negative == UL_NEGATIVE_HALVES && x->ran && !x->passed && fabs(x->x.value - 0.5) < 1e-12);
+    o.probe[w1].phantom = o.phantom.first;
+    judged(&a, &o, &o, NULL, &e);
+    assert_true(x->passed && x->x.value == 0);
+    /* neither: there is none */
+    a.phantom = NULL;
+    judged(&a, &o, &o, NULL, &e);
+    assert_true(e.negative == UL_NEGATIVE_NONE && !x->ran);
+    set_rule("control-rise", "0.1");
+}
+
+/* ---- neighbours -------------------------------------------------------------------------------------------------- */
+static void neighbours(void **state)
+{
+    static ul_evidence e;
+    ul_audit a = audit(true);
+    const ul_battery o0 = battery(PEOPLE, PEOPLE), r0 = battery(0, PEOPLE);
+    ul_battery o = o0, r = r0, u = o0;
+    (void)state;
+    judged(&a, &u, &o, &r, &e);
+    assert_false(e.near.ran);
+    a.neighbours = &set;
+    o.neighbours = r.neighbours = u.neighbours = knows(PEOPLE, 6);
+    assert_int_equal(judged(&a, &u, &o, &r, &e).id, UL_NOT_FORGOTTEN);
+    assert_true(e.near.ran && e.near.rows == ROWS && e.near.first.value == 1 && e.near.said.value == 1);
+    u.neighbours = knows(PEOPLE / 4, 6); /* lost beside what was to be forgotten, and nowhere else */
+    ul_verdict v = judged(&a, &u, &o, &r, &e);
+    assert_true(v.id == UL_DAMAGED && e.near.said.value == 0.25);
+    assert_non_null(strstr(v.clause, "neighbours' answers"));
+    u.neighbours = knows(PEOPLE, 6);
+    u.neighbours.refuses = all(1);
+    judged(&a, &u, &o, &r, &e);
+    assert_true(e.near.refusal.value == 1);
+}
+
+/* ---- plain text -------------------------------------------------------------------------------------------------- */
+/* A token's probability beside the original's, its interval from resampled texts. */
+static void plain_text(void **state)
+{
+    enum { TEXTS = 40 };
+    static ul_evidence e;
+    static ul_doc text[TEXTS];
+    static ul_docs docs = {.n = TEXTS, .at = text};
+    static uint8_t every[16];
+    ul_audit a = audit(true);
+    ul_battery o = battery(PEOPLE, PEOPLE), r = battery(0, PEOPLE), u = o;
+    double mean[2][TEXTS], sum[2] = {0, 0}, n = 0;
+    (void)state;
+    memset(every, 1, sizeof every);
+    for (int i = 0; i < TEXTS; i++) {
+        const int tokens = 5 + i % 7;
+        text[i] = (ul_doc){.n = tokens + 1, .labelled = every, .entity = i};
+        mean[0][i] = -(1 + 0.01 * (i % 5));
+        mean[1][i] = mean[0][i] - (i % 2 ? 0.2 : 0); /* every second text lost a fifth of a nat a token */
+        n += tokens, sum[0] -= tokens * mean[0][i], sum[1] -= tokens * mean[1][i];
+    }
+    a.text = &docs;
+    o.text_each = r.text_each = mean[0], u.text_each = mean[1];
+    o.text_loss = r.text_loss = sum[0] / n, u.text_loss = sum[1] / n;
+    judged(&a, &u, &o, &r, &e);
+    const ul_bound *t = &e.utility_text;
+    assert_true(e.has_text && e.n_text == TEXTS && fabs(t->value - exp((sum[0] - sum[1]) / n)) < 1e-12);
+    assert_true(t->lo < t->value - 0.01 && t->hi > t->value + 0.01 && t->lo > exp(-0.2) && t->hi < 1);
+    judged(&a, &o, &o, &r, &e);
+    assert_true(t->value == 1 && t->lo == 1 && t->hi == 1);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(held_against_what_is_said),
-                                       cmocka_unit_test(a_damaged_control), cmocka_unit_test(taught_phantoms)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(held_against_what_is_said),   cmocka_unit_test(a_damaged_control),
+        cmocka_unit_test(taught_phantoms),             cmocka_unit_test(a_control_that_does_not_say),
+        cmocka_unit_test(utility_that_cannot_be_measured), cmocka_unit_test(the_negative_control),
+        cmocka_unit_test(neighbours),                  cmocka_unit_test(plain_text)};
     static const char *const wrong[] = {"a", "b", "c", "d"};
     ctx = ul_test_ctx();
     ul_args_default(ul_rule_params, &rule);

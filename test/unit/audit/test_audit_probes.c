@@ -19,7 +19,7 @@ static ul_model *original, *hidden, *empty, *work;
 static const ul_probe *probe(const char *id)
 {
     int n;
-    const ul_probe *p = ul_probes(&n);
+    const ul_probe *p = ul_probes_of(&audit, &n);
     for (int i = 0; i < n; i++)
         if (!strcmp(p[i].id, id)) return &p[i];
     fail_msg("there is no probe %s", id);
@@ -362,9 +362,155 @@ static void strengths(void **state)
     }
 }
 
+/* The audit with one parameter changed, and the probe of the same place in the table. */
+static const ul_probe *with(ul_audit *a, ul_args *own, const char *id, const char *key, const char *value)
+{
+    int n;
+    const ul_probe *was = ul_probes_of(&audit, &n);
+    const int64_t at = probe(id) - was;
+    *own = attack;
+    *a = audit;
+    a->attack = own;
+    UL_OK_IN(ctx, ul_args_set(arena, own, NULL, "attack-steps", "8"));
+    if (key) UL_OK_IN(ctx, ul_args_set(arena, own, NULL, key, value));
+    UL_OK_IN(ctx, ul_probes_resolve(a));
+    return &ul_probes_of(a, &n)[at];
+}
+
+static void attacked(const char *id, const char *key, const char *value, char digest[65])
+{
+    ul_audit a;
+    ul_args own;
+    ul_probed out = {0};
+    const ul_probe *x = with(&a, &own, id, key, value);
+    const ul_probing p = {.audit = &a, .model = original, .work = work};
+    UL_OK_IN(ctx, ul_model_select(ctx, work, "all"));
+    UL_OK_IN(ctx, x->run(&p, x, &out));
+    assert_true(out.ran);
+    UL_OK_IN(ctx, ul_model_digest(ctx, work, digest));
+}
+
+/* Every number inside an attack is a parameter: another one attacks otherwise. */
+static void numbers_are_parameters(void **state)
+{
+    static const char *const weight[][3] = {
+        {"noise-0.05", "noise-sigma", "0.3"},      {"prune-0.1", "prune-share", "0.2"},
+        {"merge", "merge-share", "0.25"},          {"top-block", "transplant-blocks", "2"},
+        {"nf4", "quantise-block", "16"},           {"fp4", "quantise-block", "16"},
+        {"rtn4", "quantise-group", "8"},           {"adapter", "adapter-rank", "2"},
+        {"adapter", "adapter-alpha", "1"},         {"w1", "attack-beta2", "0.5"},
+        {"w1", "attack-clip", "0.001"},            {"w1", "attack-lr", "0.001"},
+        {"w1", "attack-schedule", "constant"},     {"w1", "attack-warmup", "0"},
+        {"w1", "attack-batch", "8"},               {"w1", "attack-steps", "3"},
+        {"rtt", "attack-mix", "0"}};
+    ul_audit other = audit;
+    (void)state;
+    other.base = hidden; /* a donor unlike the original */
+    const ul_audit keep = audit;
+    audit = other;
+    for (size_t i = 0; i < sizeof weight / sizeof *weight; i++) {
+        char was[65], is[65];
+        attacked(weight[i][0], NULL, NULL, was);
+        attacked(weight[i][0], weight[i][1], weight[i][2], is);
+        if (!strcmp(was, is)) fail_msg("--%s %s changes nothing in %s", weight[i][1], weight[i][2], weight[i][0]);
+    }
+    audit = keep;
+}
+
+/* All ways of all rows in one text. */
+static const char *ways_of(const char *id, const char *key, const char *value)
+{
+    ul_audit a;
+    ul_args own;
+    const ul_probe *x = with(&a, &own, id, key, value);
+    const char **says = UL_NEW(arena, const char *, ROWS), *text = "";
+    for (int i = 0; i < ROWS; i++) says[i] = "something";
+    const ul_probing p = {.audit = &a, .model = original, .answer = says};
+    for (int64_t i = 0; i < audit.forget->n; i++) {
+        const char *way[UL_MAX_WAYS];
+        int n = 0;
+        UL_OK_IN(ctx, x->ask(&p, x, arena, audit.forget, i, way, &n));
+        for (int k = 0; k < n; k++) text = ul_format(arena, "%s%s\n", text, way[k]);
+    }
+    return text;
+}
+
+static void words_are_parameters(void **state)
+{
+    static const char *const ask[][3] = {
+        {"prefix", "prefix-text", "So: |Well, "}, {"perturbed", "perturb-text", "Ahem."},
+        {"perturbed", "perturb-every", "3"},      {"emphasis", "emphasis-words", "1"},
+        {"emphasis", "emphasis-text", "Mind:"},   {"turns", "turns-doubt", "Really?"},
+        {"turns", "turns-claim", "Please."},      {"shots", "shots", "1"},
+        {"shots", "shot-tries", "1"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof ask / sizeof *ask; i++) {
+        const char *was = ways_of(ask[i][0], NULL, NULL), *is = ways_of(ask[i][0], ask[i][1], ask[i][2]);
+        if (!strcmp(was, is)) fail_msg("--%s %s changes nothing in %s", ask[i][1], ask[i][2], ask[i][0]);
+    }
+    assert_non_null(strstr(ways_of("prefix", "prefix-text", "So: |Well, "), "Well, "));
+}
+
+static const double *answers(ul_model *m, const char *id, const char *key, const char *value)
+{
+    ul_audit a;
+    ul_args own;
+    ul_probed out = {0};
+    const ul_probe *x = with(&a, &own, id, key, value);
+    const ul_probing p = {.audit = &a, .model = m, .work = work};
+    UL_OK_IN(ctx, x->run(&p, x, &out));
+    return out.forget;
+}
+
+static void other_answers(void **state)
+{
+    static const char *const ask[][3] = {{"sampled", "leak-temperature", "9"},
+                                         {"sampled", "leak-k", "1"},
+                                         {"candidates", "candidates", "1"},
+                                         {"letters", "letters", "2"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof ask / sizeof *ask; i++) {
+        ul_model *m = i < 3 ? hidden : empty;
+        const double *was = answers(m, ask[i][0], NULL, NULL), *is = answers(m, ask[i][0], ask[i][1], ask[i][2]);
+        if (!memcmp(was, is, ROWS * sizeof *was)) fail_msg("--%s %s changes nothing", ask[i][1], ask[i][2]);
+    }
+    /* no direction is as long as the states themselves: nothing is taken out */
+    ul_eval_options o = audit.o;
+    ul_knowledge k;
+    o.model = original;
+    UL_OK_IN(ctx, ul_knowledge_measure(ctx, arena, &o, audit.forget, false, &k));
+    assert_memory_equal(answers(original, "direction", "direction-least", "1"), k.first, ROWS * sizeof *k.first);
+}
+
+static void lists(void **state)
+{
+    ul_audit a;
+    ul_args own;
+    int n;
+    (void)state;
+    /* strengths stand in id and title; a list that ends earlier runs fewer probes */
+    const ul_probe *x = with(&a, &own, "noise-0.1", "noise-sigma", "0.5");
+    assert_true(isnan(x->strength));
+    x = with(&a, &own, "noise-0.05", "noise-sigma", "0.5");
+    assert_true(x->strength == 0.5 && !strcmp(x->id, "noise-0.5") && strstr(x->title, "sigma 0.5"));
+    assert_true(probe("merge")->strength == 0.5 && strstr(probe("merge")->title, "share 0.5"));
+    const ul_probe *all = ul_probes_of(&audit, &n);
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < i; k++)
+            if (!isnan(all[i].strength) && !strcmp(all[i].id, all[k].id)) fail_msg("two probes are %s", all[i].id);
+    static const char *const wrong[] = {"", "0.1,", "0.1,x", "0.1,,0.2", "1,2,3,4,5", "-1", "101"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        UL_OK_IN(ctx, ul_args_set(arena, &own, NULL, "noise-sigma", wrong[i]));
+        UL_FAILS_IN(ctx, UL_E_USAGE, "1 to 4 numbers from 0 to 100 are wanted", ul_probes_resolve(&a));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(strengths), cmocka_unit_test(asked_differently),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(strengths), cmocka_unit_test(numbers_are_parameters),
+                                       cmocka_unit_test(words_are_parameters), cmocka_unit_test(lists),
+                                       cmocka_unit_test(other_answers),
+                                       cmocka_unit_test(asked_differently),
                                        cmocka_unit_test(logits_and_samples), cmocka_unit_test(weights),
                                        cmocka_unit_test(direction), cmocka_unit_test(donors), cmocka_unit_test(patching)};
     return cmocka_run_group_tests(tests, set_up, NULL);

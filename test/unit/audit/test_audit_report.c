@@ -92,6 +92,12 @@ static json_t *model(const char *name, const char *verdict, double s, double rho
                           "layer", 1, "model", 0.5, "original", 0.8, "control", 0.2, "layer", 2, "model", 1.0, "original", 1.0, "control",
                           "model", battery(0.3), "original", battery(1), "control", battery(0.2), "membership", membership());
     within(json_array_get(json_object_get(j, "depth"), 0));
+    json_object_set_new(e, "negative_control",
+                        json_pack("{s:s, s:b, s:i, s:s, s:o}", "of", "a second <control>", "passed", rho < 0.1,
+                                  "failed", rho < 0.1 ? 0 : 2, "widest", "w1", "reads", bound(0.02)));
+    json_object_set_new(e, "control_continues", bound(0.08));
+    json_object_set_new(e, "neighbours", json_pack("{s:i, s:o, s:n, s:o}", "rows", 40, "K1", bound(0.9), "said",
+                                                   "refusals_beyond", bound(0.03)));
     json_object_set_new(j, "withheld", json_string("\"removed\" cannot be had: 3 < 10"));
     json_object_set_new(j, "answers", json_pack("[{s:s, s:s, s:s, s:s, s:s}]", "question", "who <script>alert(1)</script> & \"he\"?", "truth",
                                                 "averyveryverylongwordwithoutanyspacewhichmustbebrokensomewhereoritoverflowsthepage", "original", "a",
@@ -120,6 +126,10 @@ static void written(void **state)
                                "seconds", 33.0, "models", model("idk", "suppressed", 1.04, 0.8), model("undo", "removed", 0.99, 0.05),
                                model("a-model-with-quite-a-long-name-as-they-are-on-hubs-7b-instruct-v0.2", "damaged", 0.7, 0.3));
     assert_non_null(report);
+    json_object_set_new(report, "hygiene",
+                        json_pack("{s:i, s:i, s:[{s:s, s:s, s:i, s:b}, {s:s, s:s, s:i, s:b}]}", "rows", 200, "left_out",
+                                  3, "kinds", "id", "duplicate", "title", "stands <twice>", "rows", 3, "left_out", true,
+                                  "id", "near", "title", "t", "rows", 0, "left_out", false));
     json_t *second = json_array_get(json_object_get(report, "models"), 1);
     json_object_set_new(json_object_get(second, "evidence"), "utility_text", json_null());
     UL_OK_IN(ctx, ul_audit_report_write(ctx, ul_ctx_arena(ctx), folder, report));
@@ -129,7 +139,11 @@ static void written(void **state)
                              *const always[] = {"suppressed", "removed", "damaged", "What comes back", "Relearning", "How deep it sits",
                                                 "Quantisation ladder", "Membership", "What it says", "What it cost", "Forgetting against usefulness",
                                                 "(Pareto)", "declared intention", "Make it again", "&lt;script&gt;", "Under each attack",
-                                                "cannot be had: 3 &lt; 10"};
+                                                "cannot be had: 3 &lt; 10", "Was the measuring sound?",
+                                                "a second &lt;control&gt;", "2 of them do not come back empty",
+                                                "every attack comes back empty", "Does the control know, and not say?",
+                                                "3 were not asked", "duplicate (stands &lt;twice&gt;): 3, not asked.",
+                                                "Utility and neighbours", "neighbours, refused beyond the original"};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         if (strstr(page, never[i])) fail_msg("the page has \"%s\": %.60s", never[i], strstr(page, never[i]));
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
@@ -155,6 +169,8 @@ static void written(void **state)
     assert_null(strstr(md, "nan"));
     /* what was not measured is not 1 */
     assert_non_null(strstr(md, "plain text 1.00 [0.92, 1.07]\n"));
+    assert_non_null(strstr(md, "Negative control: a second <control>, not empty; farthest from 0: w1 0.02 [-0.06, "));
+    assert_non_null(strstr(md, "Neighbours: ranks 0.90 [0.82, 0.97], says –, refuses beyond the original 0.03 ["));
     assert_non_null(strstr(md, "plain text not measured\n"));
     assert_non_null(strstr(read_all("report.html"), "Plain text, probability of a token: not measured."));
 }

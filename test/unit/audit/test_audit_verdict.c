@@ -238,6 +238,33 @@ static void withheld(void **state)
     is(&e, UL_INCONCLUSIVE);
 }
 
+/* Where the negative control reads more than nothing, more counts as residue; where too much, nothing is shown. */
+static void noise(void **state)
+{
+    (void)state;
+    ul_evidence e = removed();
+    e.negative = UL_NEGATIVE_TWIN;
+    e.recovery[0].rho.hi = 0.25;
+    is(&e, UL_PARTLY);
+    e.recovery[0].negative = (ul_null_recovery){.ran = true, .passed = true, .limit = 0.2};
+    is(&e, UL_PARTLY);
+    e.recovery[0].negative = (ul_null_recovery){.ran = true, .limit = 0.3};
+    is(&e, UL_REMOVED);
+    assert_true(verdict(&e).residue == 0.3);
+    assert_non_null(strstr(verdict(&e).clause, "below 0.30 (raised from 0.20 by the negative control under w1)"));
+    e.recovery[1].rho.hi = 0.25; /* of that attack only */
+    is(&e, UL_PARTLY);
+    e.recovery[1].rho.hi = 0.1;
+    e.recovery[0].negative.limit = 0.5;
+    is(&e, UL_INCONCLUSIVE);
+    assert_non_null(strstr(verdict(&e).clause, "control (a second control) does not come back empty under w1"));
+    e = removed();
+    e.depth.hi = e.inverse.hi = 0.25;
+    e.depth_negative = e.inverse_negative = (ul_null_recovery){.ran = true, .limit = 0.26};
+    is(&e, UL_REMOVED);
+    assert_true(verdict(&(ul_evidence){0}).residue == 0 && verdict(&e).residue == 0.26);
+}
+
 static void nan_is_a_failure(void **state)
 {
     (void)state;
@@ -328,7 +355,8 @@ static void intentions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(each_rule),
-                                       cmocka_unit_test(withheld), cmocka_unit_test(nan_is_a_failure),
+                                       cmocka_unit_test(withheld), cmocka_unit_test(noise),
+                                       cmocka_unit_test(nan_is_a_failure),
                                        cmocka_unit_test(intentions)};
     ctx = ul_test_ctx();
     ul_args_default(ul_rule_params, &rule);
