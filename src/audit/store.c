@@ -59,6 +59,8 @@ static ul_status sql_fails(const store *s, int code)
 
 static ul_status prepare(store *s, int i, const char *sql)
 {
+    sqlite3_finalize(s->st[i]); /* what it held before, if anything */
+    s->st[i] = NULL;
     const int code = sqlite3_prepare_v2(s->db, sql, -1, &s->st[i], NULL);
     return code == SQLITE_OK ? UL_OK : sql_fails(s, code);
 }
