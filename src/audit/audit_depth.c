@@ -34,8 +34,8 @@ static ul_status score_batch(const ul_audit *a, ul_model *m, int layer, bool ans
 {
     const ul_shape *shape = ul_model_shape(m);
     carrier c = {.arena = step, .bytes = (size_t)shape->C * ul_model_backend(m)->k->esize};
-    const ul_hook hook[2] = {{layer - 1, UL_SLOT_OUT, UL_HOOK_READ, keep, &c},
-                             {shape->n_layer - 1, UL_SLOT_OUT, UL_HOOK_REPLACE, put, &c}};
+    const ul_hook hook[2] = {{layer - 1, UL_SLOT_OUT, UL_HOOK_READ, keep, &c, NULL},
+                             {shape->n_layer - 1, UL_SLOT_OUT, UL_HOOK_REPLACE, put, &c, NULL}};
     ul_batch *batch;
     UL_TRY(ul_pack_docs(a->ctx, step, docs, n, false, &batch));
     double *logp = UL_NEW(step, double, batch->n_row);

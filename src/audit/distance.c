@@ -173,7 +173,7 @@ static ul_status states(ul_ctx *ctx, ul_arena *arena, ul_arena *step, const ul_e
                               .wide = ul_model_backend(m)->k->esize == 8,
                               .mean = UL_NEW(arena, double, docs->n * shape->C)};
         UL_NEED(l[k].mean);
-        hook[k] = (ul_hook){k, UL_SLOT_OUT, UL_HOOK_READ, gather, &l[k]};
+        hook[k] = (ul_hook){k, UL_SLOT_OUT, UL_HOOK_READ, gather, &l[k], NULL};
     }
     for (int64_t i = 0, j; i < docs->n; i = j) {
         ul_batch *b;

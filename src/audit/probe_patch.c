@@ -78,11 +78,11 @@ static ul_status measure_batch(const reading *x, ul_arena *step, int64_t first, 
     for (int l = 0; l < n_layer; l++) {
         c[l] = (carrier){.room = ul_alloc_raw(step, (size_t)batch->n_tok, bytes), .bytes = bytes};
         UL_NEED(c[l].room);
-        read[l] = (ul_hook){l, UL_SLOT_OUT, UL_HOOK_READ, keep, c};
+        read[l] = (ul_hook){l, UL_SLOT_OUT, UL_HOOK_READ, keep, c, NULL};
     }
     UL_TRY(run_pass(x, x->other, batch, read, n_layer, logp));
     for (int l = 0; l < n_layer; l++) {
-        const ul_hook put = {l, UL_SLOT_OUT, UL_HOOK_REPLACE, patch, c};
+        const ul_hook put = {l, UL_SLOT_OUT, UL_HOOK_REPLACE, patch, c, NULL};
         UL_TRY(run_pass(x, x->original, batch, &put, 1, logp));
         for (int32_t k = 0; k < n; k++) {
             const int32_t all = batch->doc_row[k + 1] - batch->doc_row[k];

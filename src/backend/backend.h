@@ -91,10 +91,12 @@ typedef struct {
     const uint8_t *kind; /* [n]; NULL: all UL_SOFT_KL */
     double shift;
     const int32_t *at; /* [n] the shifted entry, -1: none; NULL: the label */
+    double cool; /* KL rows: z and z_ref are multiplied by it first, 1 / temperature; 0: as they are */
 } ul_soft;
+enum { UL_TOP = 1000 }; /* most entries that keep_top keeps (method.h: UL_MOST_TOP) */
 /* d loss / d score, each [n] or NULL. `soft` is that of the row's kl or ce. */
 typedef struct {
-    const double *logp, *soft, *gap, *rival;
+    const double *logp, *soft, *gap, *rival, *mu;
 } ul_dscore;
 
 typedef struct {
@@ -147,9 +149,12 @@ typedef struct {
     void (*score)(const ul_backend *be, int64_t n, int64_t V, const void *z, const int32_t *label, const ul_soft *soft,
                   const ul_score *out);
     /* z <- dz = d.logp[i] (e_label - softmax(z)) + d.soft[i] (softmax(z) - q_i) + d.gap[i] (e_argmax - 1/V)
-     *         + d.rival[i] (e_v - softmax(z)), v the most likely entry but the label */
+     *         + d.rival[i] (e_v - softmax(z)), v the most likely entry but the label, + d.mu[i] p (log p - mu) */
     void (*score_bwd)(const ul_backend *be, int64_t n, int64_t V, void *z, const int32_t *label, const ul_dscore *d,
                       const ul_soft *soft);
+    /* Of each row where row[i] (NULL: all), the k largest entries stay, with those as large as the last of them; the
+     * others fall so far that no softmax has them. k <= UL_TOP; of k >= V all stay. */
+    void (*keep_top)(const ul_backend *be, int64_t n, int64_t V, int64_t k, const uint8_t *row, void *z);
     double (*dot)(const ul_backend *be, int64_t n, const void *x, const void *y); /* double lanes, as sum_squares */
     double (*sum_squares)(const ul_backend *be, int64_t n, const void *x); /* double lanes; NaN in, NaN out */
     int64_t (*first_bad)(const ul_backend *be, int64_t n, const void *x);  /* index of the first NaN or Inf, -1 = none */

@@ -168,7 +168,8 @@ static void sweep_up(ul_block_plan *b, bool *seen)
         r->live &= r->out >= 0 && seen[r->out]; /* nobody asks for its output: weights here get no gradient */
         if (!r->live) continue;
         b->any_live = true;
-        const bool sum = r->op == UL_OP_ADD || r->op == UL_OP_HOOK;
+        /* the gradient passes as it is */
+        const bool sum = r->op == UL_OP_ADD || (r->op == UL_OP_HOOK && !r->hook->back);
         for (int k = 0; k < 3; k++) {
             if (!r->want[k]) continue;
             ul_slot_plan *s = &b->slot[r->in[k]];

@@ -224,6 +224,7 @@ static void backward(const env *e, const ul_row *t)
     case UL_OP_HOOK:
         for (int i = 0; i < 2; i++)
             if (t->want[i] && !t->alias[i]) k->copy(be, n * width, dy, gradient(e, t->in[i]), t->add[i]);
+        if (dx && t->hook && t->hook->back) t->hook->back(t->hook->user, t->hook->layer, e->pass->batch, dx);
         break;
     default: break;
     }

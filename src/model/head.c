@@ -118,13 +118,16 @@ static bool reads_reference(const uint8_t *soft, int64_t n)
 /* Soft targets of some rows, with the reference's logits where a row wants them. */
 static ul_soft targets(ul_model *m, const ul_pass *pass, const ul_run *r, int64_t first, int64_t n)
 {
-    const ul_soft t = {NULL, pass->soft + first, pass->shift, pass->shift_at ? pass->shift_at + first : NULL};
+    const ul_soft t = {NULL, pass->soft + first, pass->shift, pass->shift_at ? pass->shift_at + first : NULL,
+                       pass->cool};
     if (!pass->ref_hidden || !reads_reference(t.kind, n)) return t;
     const ul_weight *w = ul_head_weight(m, true);
     const void *h = ul_cpart_of(m->be, pass->ref_hidden, first * m->arch.s.C);
     void *z = ul_at(m, r->at_zref);
     ul_linear(m->be, n, h, w, pass->ref_head ? pass->ref_head : ul_weight_p(w, true), NULL, z);
-    return (ul_soft){z, t.kind, t.shift, t.at};
+    if (pass->top > 0)
+        m->be->k->keep_top(m->be, n, m->arch.s.V, pass->top, pass->top_row ? pass->top_row + first : NULL, z);
+    return (ul_soft){z, t.kind, t.shift, t.at, t.cool};
 }
 
 static ul_score score_from(const ul_score *s, int64_t i)
@@ -192,7 +195,8 @@ static void backward_scores(ul_model *m, const ul_pass *pass, const ul_run *r, i
         k = softly ? least(end - i, REFERENCE_ROWS) : n;
         const ul_soft soft = softly ? targets(m, pass, r, i, k) : (ul_soft){0};
         const ul_dscore d = {pass->coef ? pass->coef + i : NULL, soft.kind ? pass->kl_coef + i : NULL,
-                             pass->gap_coef ? pass->gap_coef + i : NULL, pass->rival_coef ? pass->rival_coef + i : NULL};
+                             pass->gap_coef ? pass->gap_coef + i : NULL, pass->rival_coef ? pass->rival_coef + i : NULL,
+                             pass->mu_coef ? pass->mu_coef + i : NULL};
         m->be->k->score_bwd(m->be, k, v, z, pass->batch->label + i, &d, soft.kind ? &soft : NULL);
     }
 }

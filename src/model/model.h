@@ -113,12 +113,17 @@ typedef enum { UL_HOOK_READ, UL_HOOK_ADD, UL_HOOK_REPLACE } ul_hook_mode;    /* 
 /* x [n_tok, C] in real: read it, or write it (a private copy). Called again when checkpointing runs the block again: it
  * must give the same result for the same input. */
 typedef ul_status ul_hook_fn(void *user, int layer, const ul_batch *batch, void *x);
+/* On the way back, of hooks that ADD: dx [n_tok, C] comes as d loss / d what the hook has written, and leaves as d
+ * loss / d what it was given. Once a pass; a block with such a hook has a backward even where no gradient comes from
+ * above. */
+typedef void ul_hook_back_fn(void *user, int layer, const ul_batch *batch, void *dx);
 typedef struct {
     int layer;
     ul_slot slot;
     ul_hook_mode mode;
     ul_hook_fn *fn;
     void *user;
+    ul_hook_back_fn *back; /* NULL: the two gradients are the same */
 } ul_hook;
 typedef struct {
     int layer;          /* after `layer` blocks (0 = embedding) */
@@ -186,12 +191,16 @@ typedef struct {
     const void *ref_head;    /* [V, C] real: the reference's head; NULL = this model's   */
     const uint8_t *soft;     /* [n_row] UL_SOFT_*: the row's soft target; NULL = none    */
     double shift;            /* of the CE targets (ul_soft)                              */
+    double cool;             /* of the KL rows (ul_soft)                                 */
+    int32_t top;             /* most likely entries that stay in a KL target; 0: all     */
+    const uint8_t *top_row;  /* [n_row] whose target is so cut; NULL: all                */
     const int32_t *shift_at; /* [n_row] or NULL: the label                               */
     /* head, backward */
     const double *coef;      /* [n_row] d loss / d logp                                  */
     const double *kl_coef;   /* [n_row] d loss / d kl or ce, or NULL                     */
     const double *gap_coef;  /* [n_row] d loss / d gap, or NULL                          */
     const double *rival_coef; /* [n_row] d loss / d rival, or NULL                       */
+    const double *mu_coef;   /* [n_row] d loss / d mu, or NULL                           */
 } ul_pass;
 
 /* Exact bytes that a pass over a batch of this size will hold in the step arena; asked before the run. */

@@ -250,9 +250,20 @@ ul_status ul_model_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
     return ul_run_forward(ctx, m, pass, NULL);
 }
 
+static bool hooked(const ul_pass *pass, int block)
+{
+    for (int i = 0; i < pass->n_hook; i++)
+        if (pass->hook[i].back && pass->hook[i].layer == block) return true;
+    return false;
+}
+
 /* The gradients that enter after `layer` blocks; true when there is one now. */
 static bool enter(ul_model *m, const ul_pass *pass, const ul_run *r, int layer, void *dx, bool have)
 {
+    if (!have && hooked(pass, layer - 1)) { /* its own comes in inside the block */
+        m->be->k->fill_rows(m->be, r->n, m->arch.s.C, NULL, dx);
+        have = true;
+    }
     for (int i = 0; i < pass->n_seed; i++) {
         const ul_seed *s = &pass->seed[i];
         if (s->layer != layer || !s->dx) continue;
@@ -281,7 +292,7 @@ ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
     UL_TRY(check_sizes(ctx, m, pass));
     char *dy = ul_at(m, r->dx_at), *dx = dy + (r->n_dx > 1 ? r->hidden_bytes : 0);
     bool have = false;
-    if (r->head && (pass->coef || pass->kl_coef || pass->gap_coef || pass->rival_coef)) {
+    if (r->head && (pass->coef || pass->kl_coef || pass->gap_coef || pass->rival_coef || pass->mu_coef)) {
         have = r->n_dx > 0;
         ul_head_backward(m, pass, r, have ? dy : NULL);
     }

@@ -108,10 +108,11 @@ static ul_status trace_batch(ul_work *w, ul_arena *arena, trace *t, double *effe
     }
     UL_NEED(t->clean = UL_NEW(arena, double, t->n_layer * t->tokens * t->C));
     UL_TRY(ul_pack_docs(w->ctx, arena, docs, t->n, false, &b));
-    for (int l = 0; l < t->n_layer; l++) read[l] = (ul_hook){l, UL_SLOT_MLP, UL_HOOK_READ, keep_clean, t};
-    read[t->n_layer] = (ul_hook){0, UL_SLOT_IN, UL_HOOK_READ, spread_of, t};
+    for (int l = 0; l < t->n_layer; l++) read[l] = (ul_hook){l, UL_SLOT_MLP, UL_HOOK_READ, keep_clean, t, NULL};
+    read[t->n_layer] = (ul_hook){0, UL_SLOT_IN, UL_HOOK_READ, spread_of, t, NULL};
     UL_TRY(probability(w, arena, b, read, t->n_layer + 1, &clean));
-    ul_hook both[2] = {{0, UL_SLOT_IN, UL_HOOK_ADD, corrupt, t}, {0, UL_SLOT_MLP, UL_HOOK_REPLACE, restore, t}};
+    ul_hook both[2] = {{0, UL_SLOT_IN, UL_HOOK_ADD, corrupt, t, NULL},
+                       {0, UL_SLOT_MLP, UL_HOOK_REPLACE, restore, t, NULL}};
     UL_TRY(probability(w, arena, b, both, 1, &bad));
     for (int l = 0; l < t->n_layer; l++) {
         both[1].layer = l;

@@ -84,7 +84,7 @@ static ul_status moments(ul_work *w, projected *p, int n)
     const bool wide = ul_model_backend(w->model)->k->esize == sizeof(double);
     ul_hook hook[MOST];
     for (int k = 0; k < n; k++)
-        hook[k] = (ul_hook){p[k].layer, UL_SLOT_MLP, UL_HOOK_READ, wide ? gather : gather_float, &p[k]};
+        hook[k] = (ul_hook){p[k].layer, UL_SLOT_MLP, UL_HOOK_READ, wide ? gather : gather_float, &p[k], NULL};
     for (int side = 0; side < 2; side++) {
         ul_docs *some;
         UL_TRY(ul_work_draw(w, docs[side], (int64_t)ul_num(w->args, "docs"), &some));

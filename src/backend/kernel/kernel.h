@@ -123,6 +123,7 @@ static inline float from_bf16(uint16_t h)
 #define UL_KERNELS(X)                                                                                                  \
     X(gemm) X(fill_rows) X(col_sum) X(norm_fwd) X(norm_bwd) X(rope) X(attn_fwd) X(attn_bwd) X(attn_one) X(act_fwd)     \
     X(act_bwd) X(glu_fwd) X(glu_bwd) X(add) X(copy) X(scale) X(axpy) X(gather) X(scatter) X(score) X(score_bwd)        \
+    X(keep_top)                                                                                                        \
     X(dot) X(sum_squares) X(first_bad) X(adamw) X(sgd) X(sophia) X(mask) X(agree) X(noise) X(panel)
 #define UL_DECLARE(op) __typeof__(*((ul_kernels *)0)->op) KFN(op);
 UL_KERNELS(UL_DECLARE)

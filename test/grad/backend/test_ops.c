@@ -116,17 +116,17 @@ static void attn_bwd(problem *p)
     K(attn_bwd, &a);
 }
 
-/* y = [logp, kl, ce, gap, rival] of each row; kind 0: labels and their runner-ups, 1: targets, 2: both and the gap, 3: both,
- * labels out of their targets.
+/* y = [logp, kl, ce, gap, rival, mu] of each row; kind 0: labels and their runner-ups, 1: targets, 2: both and the gap,
+ * 3: both, labels out of their targets, 4: both and mu, KL of cooler rows.
  * A target made of z itself is held constant, so its forward reads a copy of the first z. The gradient replaces z. */
 enum { V = 37 };
 static const int32_t labels[N] = {0, 5, -1, 36, 7, 7, -1};
 static const uint8_t soft[N] = {UL_SOFT_KL, UL_SOFT_NONE, UL_SOFT_KL, UL_SOFT_CE, UL_SOFT_CE_OWN, UL_SOFT_CE, UL_SOFT_CE_OWN};
 static double first_z[N * V];
-static void score_shape(problem *p) { p->n_in = 1, p->n_x[0] = N * V, p->n_y = 5 * N, p->add = 0, first_z[0] = NAN; }
+static void score_shape(problem *p) { p->n_in = 1, p->n_x[0] = N * V, p->n_y = 6 * N, p->add = 0, first_z[0] = NAN; }
 static ul_soft score_target(const problem *p)
 {
-    return (ul_soft){p->x[1], soft, p->kind == 3 ? -INFINITY : -2.5, NULL};
+    return (ul_soft){p->x[1], soft, p->kind == 3 ? -INFINITY : -2.5, NULL, p->kind == 4 ? 0.4 : 0};
 }
 static void score_fwd(problem *p)
 {
@@ -138,7 +138,8 @@ static void score_fwd(problem *p)
         held[i] = soft[i / V] == UL_SOFT_CE_OWN ? first_z[i] : p->x[1][i];
     }
     for (int i = 0; i < N; i++) kind[i] = soft[i] == UL_SOFT_CE_OWN ? UL_SOFT_CE : soft[i];
-    const ul_score out = {.logp = p->y, .kl = p->y + N, .ce = p->y + 2 * N, .gap = p->y + 3 * N, .rival = p->y + 4 * N};
+    const ul_score out = {.logp = p->y, .kl = p->y + N, .ce = p->y + 2 * N, .gap = p->y + 3 * N, .rival = p->y + 4 * N,
+                          .mu = p->y + 5 * N};
     ul_soft t = score_target(p);
     t.z_ref = held, t.kind = kind;
     K(score, N, V, p->x[0], labels, &t, &out);
@@ -147,6 +148,7 @@ static void score_fwd(problem *p)
         if (p->kind == 0) p->y[N + i] = p->y[2 * N + i] = 0;
         if (p->kind != 2) p->y[3 * N + i] = 0;
         if (p->kind == 1) p->y[4 * N + i] = 0;
+        if (p->kind != 4) p->y[5 * N + i] = 0;
     }
 }
 static void score_bwd(problem *p)
@@ -154,7 +156,8 @@ static void score_bwd(problem *p)
     double coef[N];
     for (int i = 0; i < N; i++) coef[i] = p->dy[(soft[i] == UL_SOFT_KL ? 1 : 2) * N + i];
     const ul_soft t = score_target(p);
-    const ul_dscore d = {p->kind == 1 ? NULL : p->dy, coef, p->kind == 2 ? p->dy + 3 * N : NULL, p->kind == 1 ? NULL : p->dy + 4 * N};
+    const ul_dscore d = {p->kind == 1 ? NULL : p->dy, coef, p->kind == 2 ? p->dy + 3 * N : NULL,
+                         p->kind == 1 ? NULL : p->dy + 4 * N, p->kind == 4 ? p->dy + 5 * N : NULL};
     memcpy(p->dx[0], p->x[0], sizeof p->dx[0]);
     K(score_bwd, N, V, p->dx[0], labels, &d, p->kind == 0 ? NULL : &t);
 }
@@ -166,7 +169,7 @@ static const op ops[] = {{"norm", 2, 6, norm_shape, norm_fwd, norm_bwd},
                          {"gather", 1, 1, gather_shape, gather_fwd, gather_bwd},
                          {"linear", 1, 6, linear_shape, linear_fwd, linear_bwd},
                          {"attention", 4, 0, attn_shape, attn_fwd, attn_bwd},
-                         {"score", 4, 0, score_shape, score_fwd, score_bwd}};
+                         {"score", 5, 0, score_shape, score_fwd, score_bwd}};
 
 static double loss(const op *o, problem *p)
 {

@@ -7,7 +7,7 @@
 
 typedef struct {
     const char *name, *select;
-    bool lora, kl, each;
+    bool lora, kl, each, own; /* own: the hook's function is not linear, and the loss reads what it is given */
     unsigned flags;
     int last, seed_layer;     /* seed_layer < 0: none */
     int n_hook;
@@ -45,6 +45,12 @@ static const mode modes[] = {
     {"hook replaces output", "all", .last = -1, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_OUT}, .mode = UL_HOOK_REPLACE},
     {"hook replaces output, seed below", "all", .flags = UL_PASS_CHECKPOINT, .last = -1, .seed_layer = 1, .n_hook = 1,
      .slot = {UL_SLOT_OUT}, .mode = UL_HOOK_REPLACE},
+    {"hook with a gradient", "all", .own = true, .last = -1, .seed_layer = 1, .n_hook = 3,
+     .slot = {UL_SLOT_MLP, UL_SLOT_IN, UL_SLOT_OUT}, .mode = UL_HOOK_ADD},
+    {"hook with a gradient, checkpoint", "all", .own = true, .flags = UL_PASS_CHECKPOINT, .last = -1, .seed_layer = -1,
+     .n_hook = 3, .slot = {UL_SLOT_ATTN, UL_SLOT_MLP, UL_SLOT_MLP}, .mode = UL_HOOK_ADD},
+    {"hook with the only gradient", "all", .own = true, .last = 2, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_MLP},
+     .mode = UL_HOOK_ADD},
     {"hook reads", "all", .last = -1, .seed_layer = -1, .n_hook = 2, .slot = {UL_SLOT_ATTN, UL_SLOT_OUT}, .mode = UL_HOOK_READ}};
 
 typedef struct {
@@ -58,6 +64,10 @@ typedef struct {
     uint8_t soft[TINY_TOK];
     ul_pass pass;
     int calls;
+    struct own {
+        double x[TINY_TOK * 16], loss; /* what the hook was last given, and what the loss has of it */
+        int k;
+    } own[3];
 } setting;
 
 /* Adds, or puts, a pattern that depends on the place alone. */
@@ -70,6 +80,36 @@ static ul_status pattern(void *user, int layer, const ul_batch *batch, void *x)
         ((double *)x)[i] = s->how->mode == UL_HOOK_ADD ? ((double *)x)[i] + v : v;
     }
     return UL_OK;
+}
+
+/* y = x + v x^2, and the loss has w . x more. */
+static double bend(const struct own *o, int what, int64_t i)
+{
+    return ul_rng_normal(9, UL_STREAM_TEST, (uint64_t)(20 + 2 * o->k + what), (uint64_t)i);
+}
+
+static ul_status bends(void *user, int layer, const ul_batch *batch, void *x)
+{
+    struct own *o = user;
+    (void)layer;
+    o->loss = 0;
+    for (int64_t i = 0; i < (int64_t)batch->n_tok * 16; i++) {
+        double *y = (double *)x + i;
+        o->x[i] = *y;
+        o->loss += bend(o, 0, i) * *y;
+        *y += 0.3 * bend(o, 1, i) * *y * *y;
+    }
+    return UL_OK;
+}
+
+static void bends_back(void *user, int layer, const ul_batch *batch, void *dx)
+{
+    const struct own *o = user;
+    (void)layer;
+    for (int64_t i = 0; i < (int64_t)batch->n_tok * 16; i++) {
+        double *d = (double *)dx + i;
+        *d = *d * (1 + 0.6 * bend(o, 1, i) * o->x[i]) + bend(o, 0, i);
+    }
 }
 
 static double normal(int what, int64_t i) { return ul_rng_normal(11, UL_STREAM_TEST, (uint64_t)what, (uint64_t)i); }
@@ -85,7 +125,11 @@ static void prepare(setting *s)
     for (int i = 0; i < 23 * 16; i++) s->head[i] = 0.3 * normal(4, i);
     s->pass = (ul_pass){.batch = &s->b.batch, .flags = h->flags | UL_PASS_GRAD, .last = h->last, .hook = s->hook, .n_hook = h->n_hook,
                         .score = {.logp = s->logp}, .coef = s->coef};
-    for (int k = 0; k < h->n_hook; k++) s->hook[k] = (ul_hook){1, h->slot[k], h->mode, pattern, s};
+    for (int k = 0; k < h->n_hook; k++) {
+        s->own[k].k = k;
+        s->hook[k] = h->own ? (ul_hook){1, h->slot[k], h->mode, bends, &s->own[k], bends_back}
+                            : (ul_hook){1, h->slot[k], h->mode, pattern, s, NULL};
+    }
     if (h->seed_layer >= 0) {
         s->seed = (ul_seed){.layer = h->seed_layer, .dx = s->dx};
         s->pass.seed = &s->seed, s->pass.n_seed = 1;
@@ -102,6 +146,7 @@ static double loss(setting *s)
         sum += s->coef[i] * s->logp[i] + (s->how->kl ? s->kl_coef[i] * s->kl[i] : 0);
     const double *x = s->how->seed_layer >= 0 ? ul_model_hidden(s->m, s->how->seed_layer) : NULL;
     for (int i = 0; x && i < s->b.batch.n_tok * 16; i++) sum += s->dx[i] * x[i];
+    for (int k = 0; k < s->how->n_hook; k++) sum += s->own[k].loss;
     return sum;
 }
 
@@ -205,7 +250,7 @@ static void check_mode(ul_ctx *ctx, const char *type, const ul_step *table, bool
     prepare(&s);
     const double total = check_all(&s, h->each);
     if (!(total > 0)) fail_msg("%s, %s: every gradient is 0", type, h->name);
-    if (h->n_hook) assert_true(s.calls > 0);
+    if (h->n_hook && !h->own) assert_true(s.calls > 0);
     if (h->mode == UL_HOOK_REPLACE && (h->slot[0] == UL_SLOT_OUT || h->slot[0] == UL_SLOT_IN) && h->seed_layer < 0) {
         /* everything below the cut stands still */
         const ul_weight *w = s.m->at[W_Q];

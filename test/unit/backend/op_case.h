@@ -113,10 +113,10 @@ static inline void run_scale(op_run *r) { RUN(scale, r->n * r->c, 1 / 3.0, r->y[
 static inline void run_axpy(op_run *r) { RUN(axpy, r->n * r->c, -1 / 3.0, r->x[0], r->y[0]); }
 static inline void run_gather(op_run *r) { RUN(gather, r->n, r->c, r->index, r->x[0], r->y[0], ADD_MODE); }
 static inline void run_scatter(op_run *r) { RUN(scatter, r->n, r->c, r->index, r->x[0], r->y[0]); }
-/* With ADD_MODE the label leaves the target; a vocabulary of one word keeps it. */
+/* With ADD_MODE the label leaves the target, and KL is of cooler rows; a vocabulary of one word keeps it. */
 static inline ul_soft op_soft(const op_run *r)
 {
-    return (ul_soft){r->x[1], r->soft, ADD_MODE && r->c > 1 ? -INFINITY : -1.5, NULL};
+    return (ul_soft){r->x[1], r->soft, ADD_MODE && r->c > 1 ? -INFINITY : -1.5, NULL, ADD_MODE ? 0.625 : 0};
 }
 static inline void run_score(op_run *r)
 {
@@ -126,9 +126,16 @@ static inline void run_score(op_run *r)
 }
 static inline void run_score_bwd(op_run *r)
 {
-    const ul_dscore d = {r->s[0], r->s[1], ADD_MODE ? r->s[2] : NULL, ADD_MODE ? r->s[7] : NULL};
+    const ul_dscore d = {r->s[0], r->s[1], ADD_MODE ? r->s[2] : NULL, ADD_MODE ? r->s[7] : NULL,
+                         ADD_MODE ? r->s[3] : NULL};
     const ul_soft soft = op_soft(r);
     RUN(score_bwd, r->n, r->c, r->y[0], r->label, &d, OTHER ? NULL : &soft);
+}
+/* Of the rows of the run, and of one long row, whatever their shape is. */
+static inline void run_keep_top(op_run *r)
+{
+    RUN(keep_top, r->n, r->c, 1 + r->c / 3, OTHER ? r->flag : NULL, r->y[0]);
+    RUN(keep_top, 1, 2000, ADD_MODE ? 50 : UL_TOP, NULL, r->y[1]);
 }
 static inline void run_sum_squares(op_run *r) { r->s[0][0] = RUN(sum_squares, r->n * r->c, r->x[0]); }
 static inline void run_dot(op_run *r) { r->s[0][0] = RUN(dot, r->n * r->c, r->x[0], r->x[1]); }

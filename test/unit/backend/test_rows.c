@@ -125,7 +125,7 @@ static void q4_own_target_without_label(void **state)
     static int32_t label[N];
     memcpy(z, r.y[0], sizeof z);
     for (int i = 0; i < N; i++) one[i] = 1, kind[i] = UL_SOFT_CE_OWN, label[i] = i * 13 % C;
-    const ul_soft soft = {NULL, kind, -INFINITY, NULL};
+    const ul_soft soft = {NULL, kind, -INFINITY, NULL, 0};
     r.be->k->score_bwd(r.be, N, C, r.y[0], label, &(ul_dscore){.soft = one}, &soft);
     for (int i = 0; i < N; i++) {
         double sum = 0, size = 0;
@@ -138,6 +138,38 @@ static void q4_own_target_without_label(void **state)
         }
         close_to(size / p, 2, 1e-12);
     }
+}
+
+/* The k largest of a row stay as they are, with the equals of the last; no softmax has any of the others. */
+static void top_entries_stay(void **state)
+{
+    start(*state, NULL, UL_PRECISION_DOUBLE, 0);
+    static double z[N * C];
+    uint8_t row[N];
+    for (int k = 1; k < C + 2; k += 3) {
+        for (int i = 0; i < N * C; i++) z[i] = doubles(r.x[0])[i], row[i / C] = i / C % 4 != 1;
+        z[5] = z[9] = z[11] = 3; /* three of row 0 are the same */
+        memcpy(r.y[0], z, sizeof z);
+        r.be->k->keep_top(r.be, N, C, k, row, r.y[0]);
+        for (int i = 0; i < N; i++)
+            for (int j = 0; j < C; j++) {
+                int above = 0;
+                for (int v = 0; v < C; v++) above += z[i * C + v] > z[i * C + j];
+                const double got = doubles(r.y[0])[i * C + j];
+                assert_true(above < k || !row[i] ? got == z[i * C + j] : exp(got) == 0 && isfinite(got));
+            }
+    }
+}
+
+/* KL of cooler rows is that of the rows divided by the temperature. */
+static void cooler_rows(void **state)
+{
+    start(*state, NULL, UL_PRECISION_DOUBLE, 0);
+    const ul_soft warm = {r.x[1], NULL, 0, NULL, 0}, cool = {r.x[1], NULL, 0, NULL, 0.25};
+    r.be->k->score(r.be, N, C, r.x[0], r.label, &cool, &(ul_score){.kl = r.s[0]});
+    for (int i = 0; i < N * C; i++) doubles(r.x[0])[i] /= 4, doubles(r.x[1])[i] /= 4;
+    r.be->k->score(r.be, N, C, r.x[0], r.label, &warm, &(ul_score){.kl = r.s[1]});
+    for (int i = 0; i < N; i++) close_to(r.s[0][i], r.s[1][i], 1e-13);
 }
 
 /* Q7: no score changes when a constant is added to a row of logits, so every row of the gradient sums to 0. */
@@ -334,6 +366,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {T(sums_have_their_order), T(scores_by_their_formulas),
                                        T(q4_own_target_without_label),
+                                       T(top_entries_stay), T(cooler_rows),
                                        T(q7_gradients_sum_to_zero), T(optimizers_as_pytorch),
                                        T(sophia_by_its_formula), T(surgery_by_its_formulas),
                                        T(first_bad_is_the_first), T(nan_stays), T(denormals_are_kept),

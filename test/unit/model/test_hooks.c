@@ -45,7 +45,7 @@ static void hooks_act(void **state)
                 const int64_t n = (int64_t)b->n_tok * C;
                 assert_true(b->n_tok <= 400);
                 p = (probe){.mode = (ul_hook_mode)mode, .batch = b};
-                const ul_hook h = {1, UL_SLOT_OUT, (ul_hook_mode)mode, look, &p};
+                const ul_hook h = {1, UL_SLOT_OUT, (ul_hook_mode)mode, look, &p, NULL};
                 ul_pass pass = {.batch = b, .flags = UL_PASS_GRAD | UL_PASS_STATES, .last = -1};
                 UL_OK_IN(ctx, ul_model_forward(ctx, m, &pass));
                 copy_hidden(m, 1, n, x), copy_hidden(m, 2, n, before), copy_hidden(m, 3, n, after);
@@ -63,7 +63,7 @@ static void hooks_act(void **state)
                 const bool same = !memcmp(ul_model_hidden(m, 3), after, (size_t)n * sizeof *after);
                 assert_int_equal(same, mode == UL_HOOK_READ);
                 /* the block's input, seen from a hook and from outside */
-                const ul_hook in = {1, UL_SLOT_IN, UL_HOOK_READ, look, &p};
+                const ul_hook in = {1, UL_SLOT_IN, UL_HOOK_READ, look, &p, NULL};
                 p = (probe){.mode = UL_HOOK_READ, .batch = b};
                 pass.hook = &in;
                 UL_OK_IN(ctx, ul_model_forward(ctx, m, &pass));
@@ -85,7 +85,7 @@ static void parts_add_up(void **state)
         ul_hook h[4];
         for (int k = 0; k < 4; k++) {
             p[k] = (probe){.mode = UL_HOOK_READ, .batch = b};
-            h[k] = (ul_hook){2, (ul_slot)k, UL_HOOK_READ, look, &p[k]};
+            h[k] = (ul_hook){2, (ul_slot)k, UL_HOOK_READ, look, &p[k], NULL};
         }
         ul_pass pass = {.batch = b, .last = -1, .hook = h, .n_hook = 4};
         UL_OK_IN(ctx, ul_model_forward(ctx, m, &pass));
@@ -105,7 +105,7 @@ static void misuse(void **state)
     ul_model *m = tiny_model(ctx, UL_PRECISION_DOUBLE, "llama", false);
     const ul_batch *b = random_batch(ul_ctx_arena(ctx), 0, 1, 23, false);
     static probe p;
-    ul_hook h = {3, UL_SLOT_OUT, UL_HOOK_READ, look, &p};
+    ul_hook h = {3, UL_SLOT_OUT, UL_HOOK_READ, look, &p, NULL};
     ul_seed s = {.layer = 3};
     ul_pass pass = {.batch = b, .last = 4};
     UL_FAILS_IN(ctx, UL_E_USAGE, "a pass of 4 blocks over a model of 3", ul_model_forward(ctx, m, &pass));
