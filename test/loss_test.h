@@ -9,7 +9,7 @@
 enum { N = 3 }; /* samples: of different lengths, one without a retain document, one with an empty forget side */
 static const int32_t length[N][UL_N_SIDE] = {{5, 3, 4}, {2, 6, 0}, {1, 2, 7}};
 
-enum { LOGP, KL, CE, GAP, RIVAL, DIST, LENS, N_SCORE };
+enum { LOGP, KL, CE, GAP, RIVAL, DIST, LENS, MU, N_SCORE };
 typedef double score[N][UL_N_SIDE][8];
 typedef struct {
     score x[N_SCORE], d[N_SCORE], ref; /* what a method reads of the model, its gradient, log p of the reference */
@@ -51,6 +51,7 @@ static inline double loss_at(const ul_method *m, const ul_args *a, numbers *x, d
                                 .gap = x->x[GAP][i][s], .dgap = x->d[GAP][i][s], .rival = x->x[RIVAL][i][s],
                                 .drival = x->d[RIVAL][i][s], .dist = x->x[DIST][i][s], .ddist = x->d[DIST][i][s],
                                 .lens = x->x[LENS][i][s], .dlens = x->d[LENS][i][s],
+                                .mu = x->x[MU][i][s], .dmu = x->d[MU][i][s],
                                 .n_layer = 3, .dual = 0.7, .epoch = epoch, .progress = epoch / 10,
                                 .n_place = length[i][s] + 4,
                                 .token_share = length[i][s] ? 1 / (n_seq[s] * length[i][s]) : 0};

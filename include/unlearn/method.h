@@ -37,7 +37,9 @@ enum {
     UL_NEED_INFORMED_START = 1 << 24, /* adapters, where there are any, start in the directions that the forget set's Fisher
                                          information weighs most against the retain set's (FILA)                 */
     UL_NEED_ALT_OWN = 1 << 26,    /* the alternates are each row's own, and the user's: nothing stands in for them  */
-    UL_NEED_FORGET_LENS = 1 << 25 /* log-probs of the forget document as inner blocks have them (the logit lens)    */
+    UL_NEED_FORGET_LENS = 1 << 25, /* log-probs of the forget document as inner blocks have them (the logit lens)   */
+    UL_NEED_FORGET_MU = 1 << 28,  /* sum_v p(v) log p(v) at the forget rows: minus the entropy                      */
+    UL_NEED_RETAIN_TOP = 1 << 29  /* retain documents are scored against the reference's most likely tokens         */
 };
 
 /* Models of fewer blocks have defaults of their own where the papers' were found on models of billions of
@@ -51,6 +53,7 @@ typedef enum {
     UL_DISTANCE_NORM,    /* |h - target|; its gradient at the target itself is 0                                */
     UL_DISTANCE_COSINE,  /* 1 - cos(h, target)                                                                  */
     UL_DISTANCE_ALIGNED, /* max(0, cos(h, target))                                                              */
+    UL_DISTANCE_ALONG,   /* max(0, <h, t>) / |t|^2: how much of the target is left in it                        */
     UL_DISTANCE_MMD      /* a token's share of the maximum mean discrepancy of its document's states and as many rows of
                             N(0, 1), new ones each step; the target is not read                                 */
 } ul_distance;
@@ -68,6 +71,7 @@ typedef struct {
     ul_target target;
     double steer;
     bool by_norm;
+    bool mlp; /* not the blocks' outputs but what their mlps add to them */
 } ul_state;
 
 /* What a method holds constant, so that its gradient is not the derivative of its loss. */
@@ -83,7 +87,7 @@ typedef struct {
     const char *behind;
     double from, to;
 } ul_reading;
-enum { UL_READINGS = 4 };
+enum { UL_READINGS = 4, UL_MOST_TOP = 1000 };
 
 /* One document of a sample. Pointers are NULL where not asked for. n = 0: the sample has no such document. */
 typedef struct {
@@ -99,6 +103,8 @@ typedef struct {
     double *dce;         /* [n] out, zeroed by the caller: d loss / d ce                                       */
     const double *gap;   /* [n] max - mean of the row's logits                                                 */
     double *dgap;        /* [n] out, zeroed by the caller                                                      */
+    const double *mu;    /* [n] sum_v p(v) log p(v), nats                                                      */
+    double *dmu;         /* [n] out, zeroed by the caller                                                      */
     const double *rival; /* [n] max over v but the label of log p(v), nats                                     */
     double *drival;      /* [n] out, zeroed by the caller                                                      */
     const double *dist;  /* [n] distance of the token's hidden states to their target, as ul_state says         */
@@ -130,6 +136,9 @@ typedef struct {
     unsigned (*needs_of)(const ul_args *); /* when parameters decide (retain = kl); NULL: `needs`               */
     ul_holds holds;
     double (*shift)(const ul_args *);      /* of the label's logit in a CE target; -INFINITY: no such entry     */
+    double (*temperature)(const ul_args *); /* of both distributions of every KL; NULL: 1                       */
+    int32_t (*top)(const ul_args *);       /* most likely tokens left in the target of the forget side's KL; 0: all */
+    int32_t (*alternates)(const ul_args *); /* of a sample, where a pairing deals them out; NULL: 1             */
     int32_t (*skip)(const ul_args *);      /* first scored tokens of a forget document that n_tok leaves out    */
     ul_state (*state)(const ul_args *, ul_side_id, int n_layer); /* UL_NEED_STATE: what of this side            */
     int trains_down; /* UL_NEED_STATE: only the last matrices of the mlps of so many blocks up to the last one looked at move;

@@ -185,6 +185,7 @@ ul_status ul_training_alternates(ul_training *t)
     int64_t n = UL_N_REFUSALS;
     const char *path = ul_job_text(job, "alt");
     t->pairing.alt_own = ul_job_flag(job, "alt-own");
+    t->pairing.n_alt = ul_method_alternates(job->method, &job->method_args);
     if (t->pairing.alt_own && !path) return ul_fail(job->ctx, UL_E_USAGE, "--alt-own says whose the lines of --alt FILE are: give it too");
     if (path) UL_TRY(alternates_of(t, path, &lines, &n));
     else if (t->needs & UL_NEED_ALT_RETAIN) UL_TRY(retain_answers(t, &lines, &n));

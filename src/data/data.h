@@ -131,6 +131,7 @@ typedef struct {
     uint64_t seed;
     bool shuffle;
     bool alt_own;           /* set before ul_pairing_alternates: its lines belong to the forget rows, row by row */
+    int32_t n_alt;          /* set before it too: alternates of a sample, drawn with replacement; 0: 1 */
     int64_t n_line;         /* alternate answers to draw from, of a row */
     const int64_t *alt_key; /* [alt->n] row * n_line + line, rising  */
     int64_t *order, epoch;  /* the permutation of the epoch at hand */
@@ -143,6 +144,8 @@ ul_status ul_pairing_alternates(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer
                                 const ul_records *forget, const char *const *lines, int64_t n_lines, int64_t n_samples,
                                 ul_pairing *io) UL_MUST;
 ul_status ul_pairing_sample(ul_ctx *ctx, ul_pairing *p, int64_t index, ul_sample *out) UL_MUST;
+/* Alternate k, from 0, of sample `index`; 0 is the sample's own. */
+ul_status ul_pairing_alternate(ul_ctx *ctx, ul_pairing *p, int64_t index, int32_t k, const ul_doc **out) UL_MUST;
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 /* Packs samples in order. sides: bit (1 << ul_side_id) for the documents to include, and UL_SHARE_PROMPT: of the prompt

@@ -25,10 +25,11 @@ static int64_t forget_row(ul_pairing *p, int64_t epoch, int64_t place)
     return p->order[place];
 }
 
-static int64_t alternate_key(const ul_pairing *p, int64_t row, int64_t epoch, int64_t place)
+/* The line that is alternate k of the sample at this place. */
+static int64_t alternate_key(const ul_pairing *p, int64_t row, int64_t epoch, int64_t place, int32_t k)
 {
-    const uint64_t n = (uint64_t)p->n_line;
-    return row * p->n_line + (int64_t)ul_rng_below(p->seed, UL_STREAM_ALT, (uint64_t)epoch, (uint64_t)place, n);
+    const uint64_t n = (uint64_t)p->n_line, at = (uint64_t)place + ((uint64_t)k << 40);
+    return row * p->n_line + (int64_t)ul_rng_below(p->seed, UL_STREAM_ALT, (uint64_t)epoch, at, n);
 }
 
 static int rising(const void *a, const void *b)
@@ -51,14 +52,15 @@ ul_status ul_pairing_alternates(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer
                        "in the order of the rows",
                        (long long)n_lines, (long long)forget->n, forget->path);
     io->n_line = n_lines = io->alt_own ? n_lines / forget->n : n_lines;
-    int64_t *key = UL_NEW(arena, int64_t, n_samples), n = 0;
+    const int32_t each = io->n_alt > 1 ? io->n_alt : 1;
+    int64_t *key = UL_NEW(arena, int64_t, n_samples * each), n = 0;
     UL_NEED(key);
     for (int64_t i = 0; i < n_samples; i++) {
-        const int64_t epoch = i / io->forget->n, place = i % io->forget->n;
-        key[i] = alternate_key(io, forget_row(io, epoch, place), epoch, place);
+        const int64_t epoch = i / io->forget->n, place = i % io->forget->n, row = forget_row(io, epoch, place);
+        for (int32_t k = 0; k < each; k++) key[i * each + k] = alternate_key(io, row, epoch, place, k);
     }
-    if (n_samples > 0) qsort(key, (size_t)n_samples, sizeof *key, rising);
-    for (int64_t i = 0; i < n_samples; i++)
+    if (n_samples > 0) qsort(key, (size_t)(n_samples * each), sizeof *key, rising);
+    for (int64_t i = 0; i < n_samples * each; i++)
         if (i == 0 || key[i] != key[i - 1]) key[n++] = key[i];
     ul_docs *docs = UL_NEW(arena, ul_docs, 1);
     UL_NEED(docs);
@@ -91,13 +93,17 @@ ul_status ul_pairing_sample(ul_ctx *ctx, ul_pairing *p, int64_t index, ul_sample
         out->doc[UL_RETAIN] =
             &p->retain->at[ul_rng_below(p->seed, UL_STREAM_RETAIN, (uint64_t)epoch, (uint64_t)place, n)];
     }
-    if (p->alt) {
-        const int64_t key = alternate_key(p, row, epoch, place);
-        const int64_t *at = p->alt->n ? bsearch(&key, p->alt_key, (size_t)p->alt->n, sizeof key, rising) : NULL;
-        if (!at)
-            return ul_fail(ctx, UL_E_INTERNAL, "sample %lld is beyond those whose alternates were prepared",
-                           (long long)index);
-        out->doc[UL_ALT] = &p->alt->at[at - p->alt_key];
-    }
+    return p->alt ? ul_pairing_alternate(ctx, p, index, 0, &out->doc[UL_ALT]) : UL_OK;
+}
+
+ul_status ul_pairing_alternate(ul_ctx *ctx, ul_pairing *p, int64_t index, int32_t k, const ul_doc **out)
+{
+    const int64_t epoch = index / p->forget->n, place = index % p->forget->n;
+    const int64_t key = alternate_key(p, forget_row(p, epoch, place), epoch, place, k);
+    const int64_t *at = p->alt->n ? bsearch(&key, p->alt_key, (size_t)p->alt->n, sizeof key, rising) : NULL;
+    if (!at)
+        return ul_fail(ctx, UL_E_INTERNAL, "sample %lld is beyond those whose alternates were prepared",
+                       (long long)index);
+    *out = &p->alt->at[at - p->alt_key];
     return UL_OK;
 }

@@ -4,15 +4,15 @@
  *
  * Zhong et al. 2026, "DUET", arXiv:2601.21283: the teacher is the model before the run behind an instruction to
  * forget, the student sees the documents alone; on retain it stays near the reference. Their target keeps the
- * teacher's top logits; here it is the whole distribution. The wording of their instruction was not to be had: give
- * your own; nor were rate and epochs: the usual ones. Trap: what the teacher does not suppress behind the
- * instruction, the student does not learn to: look at the teacher first (a small model that heeds no instruction
- * teaches nothing). */
+ * teacher's top logits, how many was not to be had (`top`; 0, the whole distribution, is ours). The wording of their
+ * instruction was not to be had: give your own; nor were rate and epochs: the usual ones. Trap: what the teacher does not suppress behind the instruction, the student does not
+ * learn to: look at the teacher first (a small model that heeds no instruction teaches nothing). */
 #include "method/method.h"
 
 static const ul_param params[] = {
     {"prompt", UL_TEXT, 0, 0, 0, NULL, "the instruction that the teacher reads in front of a forget document",
      "You have forgotten everything about the subject of the next question. Answer only that you do not know.\n"},
+    {"top", UL_INT, 0, 0, UL_MOST_TOP, "tokens", "most likely ones left in the teacher's distribution; 0: all", NULL},
     UL_PARAM_GAMMA(1),
     UL_PARAM_ALPHA(1),
     {"retain", UL_TEXT, 0, 0, 0, "kl|nll", "retain term: kl = stay near the reference, nll = likelihood of the answers", "kl"},
@@ -22,6 +22,11 @@ enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_KL };
 static unsigned needs_of(const ul_args *args)
 {
     return ul_retain_needs(args, NEEDS);
+}
+
+static int32_t top(const ul_args *args)
+{
+    return (int32_t)ul_num(args, "top");
 }
 
 static int readings(const ul_args *args, ul_reading out[UL_READINGS])
@@ -46,5 +51,6 @@ const ul_method ul_method_duet = {
     .needs = NEEDS | UL_NEED_RETAIN_KL,
     .needs_of = needs_of,
     .readings = readings,
+    .top = top,
     .loss = loss,
 };

@@ -1,24 +1,33 @@
 /* llmu.c - large language model unlearning: ascent, random answers to the forget prompts, KL on normal data.
  *
- *   L = e1 mean_f (1/|y|) sum_t log p(y_t) + e2 mean_a (1/|y|) sum_t -log p(y_t) + e3 mean_r (1/|y|) sum_t KL(p_ref ||
- * p)_t
+ *   L = e1 mean_f (1/|y|) sum_t log p(y_t) + e2 mean_a (1/|y|) sum_t -log p(y_t)
+ *     + e3 mean_r (1/|y|) sum_t KL(p_ref || p)_t
  *
- * means over the sequences of the step; a: an answer of some other row to the same prompt, drawn anew each time the
+ * means over the sequences of the step; a: `answers` answers of other rows to the same prompt, drawn anew each time the
  * prompt comes. The answers are those of the retain rows unless --alt gives others.
  *
- * Yao, Xu and Liu 2023, "Large Language Model Unlearning", arXiv:2310.10683 (e = 0.5, 1, 1; 1000 steps of 2 at lr
- * 2e-6, theirs with LoRA of rank 32: --lora q_proj,v_proj --lora-r 32). Traps: their program averages over K = 5
- * answers a step, the same in the mean; its "KL" is a cross-entropy, with the gradient of one, over prompts and
- * padding too (--match llmu), its stop test compares a negative number and never stops. Unbounded: e1 is small for a
- * reason. Small models take 0.3 of the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before)
- * ten epochs at 3e-4 leave 0.403 / 0.484, at 6e-4 0.256 / 0.462. */
+ * Yao, Xu and Liu 2023, "Large Language Model Unlearning", arXiv:2310.10683, eq. 4 to 7 (e = 0.5, 1, 1; five answers;
+ * 1000 steps of 2 at lr 2e-6, theirs with LoRA of rank 32: --lora q_proj,v_proj --lora-r 32). Traps: their program
+ * draws the five once a batch, for all its prompts, and without putting any back; its "KL" is a cross-entropy, with the
+ * gradient of one, over prompts and padding too (--match llmu), its stop test compares a negative number and never
+ * stops. Unbounded: e1 is small for a reason. Small models take one answer a step, the same in the mean, and 0.3 of
+ * the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before) ten epochs at 3e-4 leave 0.403 /
+ * 0.484, at 6e-4 0.256 / 0.462. */
 #include "method/method.h"
 
 static const ul_param params[] = {
     {"gamma", UL_REAL, 0.5, 0, 1000, NULL, "weight e1 of the ascent on forget answers", NULL},
     {"random", UL_REAL, 1, 0, 1000, NULL, "weight e2 of the likelihood of random answers", NULL},
     {"alpha", UL_REAL, 1, 0, 1000, NULL, "weight e3 of the divergence on retain", NULL},
+    {"answers", UL_INT, 5, 1, 100, NULL, "random answers to a prompt in a step; in small models 1", NULL},
     {0}};
+
+static const char *const small[] = {".answers", "1", NULL};
+
+static int32_t alternates(const ul_args *args)
+{
+    return (int32_t)ul_num(args, "answers");
+}
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
@@ -39,9 +48,10 @@ const ul_method ul_method_llmu = {
     .level = UL_LEVEL_PARAMETERS,
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_ALT_RETAIN | UL_NEED_RETAIN_KL,
+    .alternates = alternates,
     .loss = loss,
     .recipe = UL_VALUES("lr", "2e-6", "steps", "1000", "batch", "2"),
-    .small = UL_RUN_DEFAULTS,
+    .small = small,
     .lr_scale = 0.3,
     .matches = matches,
 };

@@ -8,23 +8,23 @@
  * first and last, of retain documents all from 0 to last. The norm is not squared. No block above is run.
  *
  * Zou et al. 2024, "Improving Alignment and Robustness with Circuit Breakers", arXiv:2406.04313, and its code
- * (blocks 10 and 20 of 32, alpha 10, tau = step / 300 in 150 steps at lr 1e-4, LoRA of rank 16 on all linear layers:
- * --lora all-linear --lora-r 16). The paper prints a = tau, its program has 1 - tau (--match circuit-breakers), the
- * default of small models. Traps: its code averages over padding too (here is none); the gradient of the norm jumps
- * at h = h^ref, where every run begins: taken as 0 there. There the cosine is at its maximum and has no gradient
- * either: the code gets off it by LoRA's dropout alone. Here there is no dropout, and e, along one random unit
- * vector u, does it (63 steps without it left tofu-656k as it was to four digits). The retain term's gradient has
- * length 1, the cosine's 1 / |h|: where states are 200 to 500 long, as in tofu-656k, a ramp to 0.5 holds everything
- * where it was (forget / retain probability 0.492 / 0.520 after ten epochs, as before); small models take 0.005:
- * 0.163 / 0.493. */
+ * (states behind 10 and 20 blocks of 32, alpha 10, tau = step / 300 in 150 steps at lr 1e-4, LoRA of rank 16 on all
+ * linear layers: --lora all-linear --lora-r 16). The paper prints a = tau, its program has 1 - tau (--match
+ * circuit-breakers), the default of small models; these have 5/16 and 5/8 of the way up counted from 0, as measured
+ * below. Traps: its code averages over padding too (here is none); the gradient of the norm jumps at h = h^ref, where every run begins: taken
+ * as 0 there. There the cosine is at its maximum and has no gradient either: the code gets off it by LoRA's dropout
+ * alone. Here there is no dropout, and e, along one random unit vector u, does it (63 steps without it left tofu-656k
+ * as it was to four digits). The retain term's gradient has length 1, the cosine's 1 / |h|: where states are 200 to
+ * 500 long, as in tofu-656k, a ramp to 0.5 holds everything where it was (forget / retain probability 0.492 / 0.520
+ * after ten epochs, as before); small models take 0.005: 0.163 / 0.493. */
 #include "method/method.h"
 #include <string.h>
 
 static const ul_param params[] = {
     {"first", UL_INT, -1, -1, 1000, "block",
-     "lower block whose forget states are rerouted, from 0; -1: 5/16 of the way up", NULL},
-    {"last", UL_INT, -1, -1, 1000, "block", "upper block whose forget states are rerouted; -1: 5/8 of the way up",
-     NULL},
+     "lower block whose forget states are rerouted, from 0; -1: behind 5/16 of the blocks", NULL},
+    {"last", UL_INT, -1, -1, 1000, "block",
+     "upper block whose forget states are rerouted; -1: behind 5/8 of the blocks", NULL},
     {"alpha", UL_REAL, 10, 0, 1e6, NULL, "weight of both terms", NULL},
     {"off", UL_REAL, 0.05, 0, 1, NULL, "e: how far beside the reference's state the run begins; 0: nothing ever moves",
      NULL},
@@ -35,13 +35,26 @@ static const ul_param params[] = {
      "rising"},
     {0}};
 
+/* Their numbers count the embedding: state 10 is block 9's. */
+static int block(const ul_args *args, const char *key, int n_layer, int sixteenths)
+{
+    const int l = ul_state_layer(args, key, n_layer, sixteenths);
+    return ul_num(args, key) < 0 && n_layer >= UL_FEW_BLOCKS ? l - 1 : l;
+}
+
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
-    const int a = ul_state_layer(args, "first", n_layer, 5), b = ul_state_layer(args, "last", n_layer, 10);
+    const int a = block(args, "first", n_layer, 5), b = block(args, "last", n_layer, 10);
     if (side == UL_ALT) return (ul_state){0};
-    if (side == UL_RETAIN) return (ul_state){0, a > b ? a : b, 1, UL_DISTANCE_NORM, UL_TARGET_REFERENCE, 0, false};
-    return (ul_state){a < b ? a : b,           a < b ? b : a, a < b ? b - a : a - b, UL_DISTANCE_ALIGNED,
-                      UL_TARGET_REFERENCE, ul_num(args, "off"), false};
+    if (side == UL_RETAIN)
+        return (ul_state){.last = a > b ? a : b, .step = 1, .distance = UL_DISTANCE_NORM,
+                          .target = UL_TARGET_REFERENCE};
+    return (ul_state){.first = a < b ? a : b,
+                      .last = a < b ? b : a,
+                      .step = a < b ? b - a : a - b,
+                      .distance = UL_DISTANCE_ALIGNED,
+                      .target = UL_TARGET_REFERENCE,
+                      .steer = ul_num(args, "off")};
 }
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)

@@ -31,6 +31,10 @@ static int prefix_blocks(const ul_trainer_options *o, const ul_docs *const docs[
     const unsigned sides = ul_method_sides(o->method, o->args, o->model);
     for (int side = 0; side < UL_N_SIDE; side++)
         if (sides >> side & 1u && (!docs[side] || draws < docs[side]->n || docs[side]->n_tok > prefix_bytes / row)) return 0;
+    for (int side = 0; side < UL_N_SIDE; side++) {
+        const ul_state look = ul_method_state(o->method, o->args, side, o->model);
+        if (look.mlp && look.distance != UL_DISTANCE_NONE && look.first < low) low = look.first;
+    }
     return low;
 }
 
@@ -102,10 +106,13 @@ static ul_status side_caches(store *s, int side, int blocks)
         UL_TRY(get(s, side, "states below the lowest block that moves", &(ul_reference_what){.prefix = blocks}, &prefix));
     if (kind == UL_REF_STATE) {
         const ul_state look = ul_method_state(m, s->o->args, side, s->o->model);
+        const int begins = look.mlp ? look.first : look.first + 1; /* an mlp runs, a block's output may be the prefix */
         UL_TRY(get(s, side, "hidden states of the reference",
-                   &(ul_reference_what){.state = &look, .from = look.first + 1 >= blocks ? prefix : NULL}, &ref));
+                   &(ul_reference_what){.state = &look, .from = begins >= blocks ? prefix : NULL}, &ref));
     } else if (kind == UL_REF_RIVALS) {
         UL_TRY(rivals(s, side, &ref));
+    } else if (kind == UL_REF_TOP) {
+        UL_TRY(get(s, side, "most likely tokens of the reference", &(ul_reference_what){.tops = true}, &ref));
     } else if (side == UL_FORGET && kind == UL_REF_HIDDEN && m->readings) {
         int n = 0;
         UL_TRY(readings(s->ctx, s->arena, s->o, s->docs[side], reading, read, &n));

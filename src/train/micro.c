@@ -12,6 +12,8 @@ typedef struct {
     double *dist, *ddist;     /* [n_row] or NULL              */
     double *lens, *dlens;     /* [n_row] or NULL              */
     double *rival, *rival_coef; /* [n_row] or NULL            */
+    double *mu, *mu_coef;     /* [n_row] or NULL              */
+    uint8_t *top;         /* [n_row] forget rows, or NULL     */
     double *soft_coef;    /* [n_row] or NULL: of kl or ce     */
     double *ref;          /* [n_row] or NULL                  */
     char *ref_hidden;     /* [n_row, C] real, or NULL         */
@@ -106,6 +108,10 @@ static ul_status rows_new(ul_trainer *t, const ul_batch *b, rows *r)
         UL_NEED(r->rival = UL_NEW(t->step, double, n));
         UL_NEED(r->rival_coef = UL_NEW(t->step, double, n));
     }
+    if (t->needs & UL_NEED_FORGET_MU) {
+        UL_NEED(r->mu = UL_NEW(t->step, double, n));
+        UL_NEED(r->mu_coef = UL_NEW(t->step, double, n));
+    }
     if (t->needs & UL_NEED_FORGET_LENS) {
         UL_NEED(r->lens = UL_NEW(t->step, double, n));
         UL_NEED(r->dlens = UL_NEW(t->step, double, n));
@@ -123,6 +129,10 @@ static ul_status rows_new(ul_trainer *t, const ul_batch *b, rows *r)
     if (t->needs & (UL_NEED_KL | UL_NEED_FORGET_CE)) UL_NEED(r->ref_hidden = ul_alloc(t->step, n, row));
     if (t->all_rows & UL_SIDE_BIT_FORGET) UL_NEED(r->shift_at = UL_NEW(t->step, int32_t, n));
     for (int32_t d = 0; d < b->n_doc; d++) aim(t, b, d, r);
+    if (!t->o.method->top) return UL_OK;
+    UL_NEED(r->top = UL_NEW(t->step, uint8_t, n));
+    for (int32_t d = 0; d < b->n_doc; d++)
+        memset(r->top + b->doc_row[d], b->doc_side[d] == UL_FORGET, (size_t)(b->doc_row[d + 1] - b->doc_row[d]));
     return UL_OK;
 }
 
@@ -134,7 +144,7 @@ static ul_status ref_from_cache(ul_trainer *t, const ul_sample *samples, const u
         const int side = b->doc_side[d];
         const ul_reference *ref = t->o.ref[side];
         const ul_ref_kind kind = ul_reference_kind(t->needs, side);
-        if (kind == UL_REF_NONE || kind == UL_REF_RIVALS) continue;
+        if (kind == UL_REF_NONE || kind == UL_REF_RIVALS || kind == UL_REF_TOP) continue;
         const int32_t first = b->doc_row[d], n = b->doc_row[d + 1] - first;
         const int64_t id = samples[b->doc_sample[d]].doc[side]->id;
         if (ul_reference_rows(ref, id) != n)
@@ -156,12 +166,14 @@ static ul_status ref_from_cache(ul_trainer *t, const ul_sample *samples, const u
 static ul_status ref_from_model(ul_trainer *t, const ul_batch *b, rows *r)
 {
     ul_model *m = t->o.reference;
+    ul_tap *tap;
     const unsigned states = t->needs & UL_NEED_STATE ? UL_PASS_STATES : 0;
     ul_pass pass = {.batch = b, .flags = states | (m == t->o.model ? UL_PASS_BASE : 0), .last = t->blocks};
     if (t->blocks >= 0) pass.flags |= UL_PASS_NO_HEAD;
     pass.score.logp = r->ref;
     pass.row_hidden = r->ref_hidden;
     if (r->ref_hidden) r->ref_head = ul_model_head(m);
+    UL_TRY(ul_taps(t->step, m, t->look, UL_N_SIDE, &pass, &tap));
     UL_TRY(ul_model_forward(t->ctx, m, &pass));
     for (int32_t d = 0; d < b->n_doc; d++) {
         if (ul_reference_kind(t->needs, b->doc_side[d]) != UL_REF_STATE) continue;
@@ -169,7 +181,7 @@ static ul_status ref_from_model(ul_trainer *t, const ul_batch *b, rows *r)
         const size_t width = (size_t)ul_state_blocks(s) * (size_t)ul_model_shape(m)->C * t->be->k->esize;
         void *state = ul_alloc_raw(t->step, (size_t)(b->doc_row[d + 1] - b->doc_row[d]), width);
         UL_NEED(state);
-        ul_state_copy(m, s, b, d, state);
+        ul_state_copy(m, s, tap, b, d, state);
         r->ref_state[d] = state;
     }
     return UL_OK;
@@ -233,6 +245,7 @@ static void losses(ul_trainer *t, const ul_batch *b, const ul_sample *samples, i
             if (r->kl) x->kl = r->kl + first, x->dkl = r->soft_coef + first;
             if (r->gap) x->gap = r->gap + first, x->dgap = r->gap_coef + first;
             if (r->rival) x->rival = r->rival + first, x->drival = r->rival_coef + first;
+            if (r->mu) x->mu = r->mu + first, x->dmu = r->mu_coef + first;
             if (r->dist) x->dist = r->dist + first, x->ddist = r->ddist + first;
             if (r->lens) x->lens = r->lens + first, x->dlens = r->dlens + first;
             x->token_share = counts->token_share[b->doc_side[d]];
@@ -298,16 +311,22 @@ ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples
                     .soft = r.soft,
                     .shift = m && m->shift ? m->shift(t->o.args) : 0,
                     .shift_at = r.shift_at,
+                    .cool = m && m->temperature ? 1 / m->temperature(t->o.args) : 0,
+                    .top = m && m->top ? m->top(t->o.args) : 0,
+                    .top_row = r.top,
                     .coef = r.coef,
                     .kl_coef = r.soft_coef,
                     .gap_coef = r.gap_coef,
-                    .rival_coef = r.rival_coef};
+                    .rival_coef = r.rival_coef,
+                    .mu_coef = r.mu_coef};
     if (t->first) UL_TRY(prefix(t, samples, b, &pass.start));
     pass.score.logp = r.logp;
     pass.score.kl = r.kl;
     pass.score.ce = r.ce;
     pass.score.gap = r.gap;
     pass.score.rival = r.rival;
+    pass.score.mu = r.mu;
+    UL_TRY(ul_taps(t->step, t->o.model, t->look, UL_N_SIDE, &pass, &t->tap));
     UL_TRY(ul_model_forward(t->ctx, t->o.model, &pass));
     for (int32_t i = 0; headless && i < b->n_row; i++) r.logp[i] = (double)NAN; /* no head, no likelihood */
     if (states) UL_TRY(ul_state_look(t, b, samples, step, r.ref_state, NULL, r.dist, NULL));

@@ -37,7 +37,7 @@ typedef struct {
     const ul_state *state; /* hidden rows: where it looks, at the scored tokens;                */
     int prefix;            /* or > 0: after so many blocks, of all tokens; or what the head reads */
     const ul_reference *from; /* a prefix of these documents, where the sweep starts; or NULL */
-    bool rivals;              /* ids of the runner-ups instead of log-probs */
+    bool rivals, tops;        /* ids of the runner-ups, or of the most likely tokens, instead of log-probs */
     int n_reading;            /* > 0: hidden rows are a sum of readings     */
     const ul_reading *reading;
     const ul_docs *const *read; /* [n_reading] */
@@ -64,11 +64,13 @@ static ul_status sweep_state(sweep *s, ul_arena *arena, int64_t doc, const ul_ba
     if (s->from) pass.first = s->from->blocks, pass.start = ul_reference_hidden(s->from, doc);
     if (s->state) {
         void **to = UL_NEW(arena, void *, b->n_doc);
+        ul_tap *tap;
         UL_NEED(to);
         for (int32_t d = 0; d < b->n_doc; d++) to[d] = (char *)out + (size_t)b->doc_row[d] * (size_t)s->h.width * (size_t)s->h.real;
         pass.last = s->state->last + 1;
+        UL_TRY(ul_taps(arena, s->m, s->state, 1, &pass, &tap));
         UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
-        for (int32_t d = 0; d < b->n_doc; d++) ul_state_copy(s->m, s->state, b, d, to[d]);
+        for (int32_t d = 0; d < b->n_doc; d++) ul_state_copy(s->m, s->state, tap, b, d, to[d]);
         return UL_OK;
     }
     UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
@@ -122,12 +124,15 @@ static ul_status sweep_readings(sweep *s, ul_arena *arena, int64_t first, int64_
     return UL_OK;
 }
 
-static ul_status sweep_rivals(sweep *s, ul_arena *arena, const ul_batch *b, double *out)
+static ul_status sweep_ids(sweep *s, ul_arena *arena, const ul_batch *b, double *out)
 {
     ul_pass pass = {.batch = b, .flags = UL_PASS_BASE, .last = -1};
-    UL_NEED(pass.score.rival_at = UL_NEW(arena, int32_t, b->n_row));
+    int32_t *id = UL_NEW(arena, int32_t, b->n_row);
+    UL_NEED(id);
+    if (s->rivals) pass.score.rival_at = id;
+    else pass.score.argmax = id;
     UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
-    for (int32_t i = 0; i < b->n_row; i++) out[i] = pass.score.rival_at[i];
+    for (int32_t i = 0; i < b->n_row; i++) out[i] = id[i];
     return UL_OK;
 }
 
@@ -139,7 +144,7 @@ static ul_status sweep_batch(sweep *s, ul_arena *arena, int64_t first, int64_t l
     ul_batch *b;
     UL_TRY(pack(s, arena, s->docs, first, last, &b));
     if (n_row == 0) return UL_OK;
-    if (s->rivals) return sweep_rivals(s, arena, b, s->logp + row0);
+    if (s->rivals || s->tops) return sweep_ids(s, arena, b, s->logp + row0);
     ul_pass pass = {.batch = b, .flags = UL_PASS_BASE, .last = -1};
     if (s->h.n_logp) pass.score.logp = s->logp + row0;
     if (s->h.width) {
@@ -308,12 +313,18 @@ ul_status ul_reference_get(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char
                            const ul_reference_what *what, ul_cache_item *ask, ul_reference **out)
 {
     sweep s = {.ctx = ctx, .m = m, .docs = docs, .state = what->state, .prefix = what->prefix, .from = what->from, .rivals = what->rivals,
+               .tops = what->tops,
                .n_reading = what->n_reading, .reading = what->reading, .read = what->read, .ask = ask};
-    const char *kind = what->rivals ? "rivals" : what->n_reading ? "readings" : what->hidden ? "hidden" : "logp";
+    const char *kind = what->rivals      ? "rivals"
+                       : what->tops      ? "tops"
+                       : what->n_reading ? "readings"
+                       : what->hidden    ? "hidden"
+                                         : "logp";
     int64_t width = what->hidden || what->prefix || what->n_reading ? ul_model_shape(m)->C : 0;
     if (what->prefix) kind = ul_format(arena, "prefix %d", what->prefix);
     if (what->state) {
-        kind = ul_format(arena, "state %d %d %d", what->state->first, what->state->last, what->state->step);
+        kind = ul_format(arena, "%s %d %d %d", what->state->mlp ? "mlp" : "state", what->state->first,
+                         what->state->last, what->state->step);
         width = (int64_t)ul_state_blocks(what->state) * ul_model_shape(m)->C;
     }
     for (int k = 0; k < what->n_reading && kind; k++) {

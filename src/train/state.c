@@ -5,6 +5,7 @@
  *   norm     |h - t|             (h - t) / |h - t|, 0 where h = t
  *   cosine   1 - cos(h, t)       -(t / |t| - cos h / |h|) / |h|
  *   aligned  max(0, cos(h, t))   the opposite where it is positive, else 0
+ *   along    max(0, h . t) / |t|^2   t / |t|^2 where it is positive, else 0
  *   mmd      see mmd.c
  *
  * Targets: steer * u / |u|, u uniform in [0, 1)^C (Li et al. 2024, WMDP, arXiv:2403.03218); the reference's state,
@@ -91,12 +92,18 @@ static void write_row(const ul_backend *be, const double *x, void *rows, int64_t
         else ((float *)rows)[i * C + c] = (float)x[c];
 }
 
-void ul_state_copy(const ul_model *m, const ul_state *s, const ul_batch *b, int32_t d, void *out)
+/* [n_tok, C] what is looked at of block l, in the last pass. */
+static const void *states_at(const ul_model *m, const ul_tap *tap, int l)
+{
+    return tap && tap[l].x ? (const void *)tap[l].x : ul_model_hidden(m, l + 1);
+}
+
+void ul_state_copy(const ul_model *m, const ul_state *s, const ul_tap *tap, const ul_batch *b, int32_t d, void *out)
 {
     const size_t row = (size_t)ul_model_shape(m)->C * ul_model_backend(m)->k->esize;
     const int n = ul_state_blocks(s);
     for (int k = 0; k < n; k++) {
-        const char *h = ul_model_hidden(m, s->first + k * s->step + 1);
+        const char *h = states_at(m, tap, s->first + k * s->step);
         for (int32_t i = b->doc_row[d]; i < b->doc_row[d + 1]; i++)
             memcpy((char *)out + (size_t)((i - b->doc_row[d]) * n + k) * row, h + (size_t)(b->row[i] + 1) * row, row);
     }
@@ -125,7 +132,7 @@ static ul_status mean_length(ul_trainer *t, const ul_state *s, double *out)
     UL_TRY(ul_trainer_draw(t, 0, &samples));
     for (int32_t i = 0; i < t->recipe.batch; i++) {
         ul_batch *b;
-        UL_TRY(ul_pack(t->ctx, t->step, &samples[i], 1, UL_SIDE_BIT_FORGET, 0, &b));
+        UL_TRY(ul_pack(t->ctx, t->step, &samples[i * t->n_alt], 1, UL_SIDE_BIT_FORGET, 0, &b));
         ul_pass pass = {.batch = b, .flags = UL_PASS_NO_HEAD | UL_PASS_STATES | UL_PASS_BASE, .last = s->last + 1};
         UL_TRY(ul_model_forward(t->ctx, m, &pass));
         for (int l = s->first; l <= s->last; l += s->step)
@@ -198,6 +205,11 @@ static double distance(ul_distance kind, int32_t C, const double *h, const doubl
         square += (h[c] - y[c]) * (h[c] - y[c]);
         hh += h[c] * h[c], yy += y[c] * y[c], hy += h[c] * y[c];
     }
+    if (kind == UL_DISTANCE_ALONG) {
+        const bool on = yy > 0 && hy > 0;
+        for (int32_t c = 0; g && c < C; c++) g[c] = on ? w * y[c] / yy : 0;
+        return on ? hy / yy : 0;
+    }
     if (kind == UL_DISTANCE_SQUARE || kind == UL_DISTANCE_NORM) {
         const double length = sqrt(square);
         const double f = kind == UL_DISTANCE_SQUARE ? 2 * w / C : length > 0 ? w / length : 0;
@@ -267,7 +279,7 @@ ul_status ul_state_look(ul_trainer *t, const ul_batch *b, const ul_sample *sampl
         z.id = samples[b->doc_sample[d]].doc[b->doc_side[d]]->id;
         for (int k = 0; k < n && s->distance != UL_DISTANCE_NONE; k++) {
             const int l = s->first + k * s->step;
-            const void *h = ul_model_hidden(t->o.model, l + 1);
+            const void *h = states_at(t->o.model, t->tap, l);
             if (s->distance == UL_DISTANCE_MMD) {
                 discrepancy(t, b, d, l, &z, 1.0 / n, ddist, dist, dx ? dx[l] : NULL);
                 continue;
@@ -303,7 +315,8 @@ ul_status ul_state_seeds(ul_trainer *t, const ul_batch *b, const ul_sample *samp
     for (int l = 0; l < shape->n_layer; l++) {
         if (!looks(&t->look[UL_FORGET], l) && !looks(&t->look[UL_ALT], l) && !looks(&t->look[UL_RETAIN], l)) continue;
         UL_NEED(dx[l] = ul_alloc(t->step, (size_t)b->n_row * (size_t)shape->C, t->be->k->esize));
-        (*seed)[(*n_seed)++] = (ul_seed){l + 1, dx[l], row, b->n_row};
+        if (t->tap && t->tap[l].x) t->tap[l].dx = dx[l], t->tap[l].row = row, t->tap[l].n_row = b->n_row;
+        else (*seed)[(*n_seed)++] = (ul_seed){l + 1, dx[l], row, b->n_row};
     }
     return ul_state_look(t, b, samples, step, doc_ref, ddist, NULL, dx);
 }

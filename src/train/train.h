@@ -123,6 +123,8 @@ typedef struct {
 } ul_trainer_options;
 ul_status ul_trainer_new(ul_ctx *ctx, const ul_trainer_options *o, int64_t steps, ul_trainer **out) UL_MUST;
 void ul_trainer_free(ul_trainer *t); /* NULL is fine */
+/* How many alternates of a sample the method wants of a pairing (ul_pairing.n_alt). */
+int32_t ul_method_alternates(const ul_method *m, const ul_args *args);
 /* The method's needs with these arguments; 0 for NULL. Callers open data and references by it. */
 unsigned ul_method_needs(const ul_method *m, const ul_args *args);
 /* What the method looks at of a side's hidden states, within the model; of the alternates' at least the layers of the
@@ -135,7 +137,7 @@ int ul_method_blocks(const ul_method *m, const ul_args *args, const ul_model *mo
  * or the last matrices of some mlps. */
 const char *ul_method_train(ul_arena *arena, const ul_method *m, const ul_args *args, ul_model *model);
 /* What these needs ask of the reference's documents of a side. */
-typedef enum { UL_REF_NONE, UL_REF_LOGP, UL_REF_HIDDEN, UL_REF_STATE, UL_REF_RIVALS } ul_ref_kind;
+typedef enum { UL_REF_NONE, UL_REF_LOGP, UL_REF_HIDDEN, UL_REF_STATE, UL_REF_RIVALS, UL_REF_TOP } ul_ref_kind;
 ul_ref_kind ul_reference_kind(unsigned needs, int side);
 /* The caches that the run reads, of the documents of each side (NULL where it has none): o->ref, and o->prefix where weights
  * of the lowest blocks stay and the `draws` samples of the run read a document at least once on average. */
@@ -238,6 +240,7 @@ ul_status ul_wrap_gradient(ul_wrap *w, int64_t step, unsigned sides, ul_step_res
  * micro-batch that they see. */
 void ul_wrap_passes(ul_wrap *w, const ul_hook *hook, int n_hook, const ul_observer *observer);
 int32_t ul_wrap_first_sample(const ul_wrap *w);
+int32_t ul_wrap_samples(const ul_wrap *w); /* of a step, those that are a further alternate of another one among them */
 /* The value of a parameter of the method's, to be changed before a step; NULL: it has no such number. */
 double *ul_wrap_method_value(ul_wrap *w, const char *key);
 /* In calibrate: of tensor i only entries whose bit is set move, lowest bit first. Several wrappers: those all agree on. */

@@ -25,6 +25,7 @@ struct ul_trainer {
     int blocks;        /* that are run; -1: all, and the head */
     int first;         /* blocks before the pass: their result is cached; 0: none */
     ul_state look[UL_N_SIDE];
+    struct ul_tap *tap; /* of the pass at hand */
     double *control, *moved; /* [C]; [blocks looked at, C]; or NULL */
     double dual;
     int n_train;
@@ -41,6 +42,7 @@ struct ul_trainer {
     ul_kept *kept, *last_kept;
     double *micro_loss;
     int32_t n_micro, first_sample; /* of the micro-batch at hand */
+    int32_t n_alt; /* alternates of a sample; those after the first stand behind it as samples of their own */
 };
 
 /* How many scored tokens and documents a side has: what a mean divides by. */
@@ -62,10 +64,22 @@ ul_status ul_trainer_micro(ul_trainer *t, int64_t step, const ul_sample *samples
 unsigned ul_method_sides(const ul_method *m, const ul_args *args, const ul_model *model);
 /* The samples of a step, in the step's arena. */
 ul_status ul_trainer_draw(ul_trainer *t, int64_t step, ul_sample **out) UL_MUST;
+/* taps.c: hooks for states of mlps (ul_state.mlp). [n_layer] of them, where nothing is looked at empty; NULL: no side
+ * does. The pass gets its own hooks and theirs. */
+typedef struct ul_tap {
+    const ul_backend *be;
+    int64_t C;
+    char *x; /* [n_tok, C] what the mlp put out in the pass */
+    const int32_t *row;
+    int32_t n_row;
+    const void *dx; /* [n_row, C] the gradient of these tokens that enters there, or NULL */
+} ul_tap;
+ul_status ul_taps(ul_arena *arena, const ul_model *m, const ul_state *look, int n_look, ul_pass *pass,
+                  ul_tap **out) UL_MUST;
 /* state.c: distances of hidden states, and the gradients that enter there. */
 ul_status ul_state_begin(ul_trainer *t) UL_MUST; /* targets that are made once */
 /* The states of document d of the last pass at the scored tokens where `s` looks: [rows, blocks, C]. */
-void ul_state_copy(const ul_model *m, const ul_state *s, const ul_batch *b, int32_t d, void *out);
+void ul_state_copy(const ul_model *m, const ul_state *s, const ul_tap *tap, const ul_batch *b, int32_t d, void *out);
 void ul_state_read(const ul_backend *be, const void *rows, int64_t i, int32_t C, double *out); /* row i */
 /* doc_ref[d]: the reference's states of document d. ddist NULL: adds distances into dist [n_row], zero before; else
  * writes the gradients of the rows into dx[block] [n_row, C]. */
@@ -84,6 +98,7 @@ void ul_mmd(int32_t n, int32_t C, const double *x, const double *y, const double
 /* What a cache holds; exactly one of the kinds. `ask`: it is described, and *out is hollow. */
 typedef struct {
     bool hidden, rivals; /* beside log-probs the rows that the head reads; ids of runner-ups */
+    bool tops;           /* ids of the most likely tokens */
     int prefix;          /* states of all tokens after so many blocks */
     const ul_state *state;
     const ul_reference *from;

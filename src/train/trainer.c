@@ -20,12 +20,24 @@ unsigned ul_method_needs(const ul_method *m, const ul_args *args)
     return m->needs_of ? m->needs_of(args) : m->needs;
 }
 
+int32_t ul_method_alternates(const ul_method *m, const ul_args *args)
+{
+    return m && m->alternates ? m->alternates(args) : 1;
+}
+
+/* Samples of a step as they are packed. */
+static int32_t entries(const ul_trainer *t)
+{
+    return t->recipe.batch * t->n_alt;
+}
+
 ul_ref_kind ul_reference_kind(unsigned needs, int side)
 {
     static const unsigned state[UL_N_SIDE] = {UL_NEED_FORGET_STATE, UL_NEED_ALT_STATE, UL_NEED_RETAIN_STATE};
     static const unsigned logp[UL_N_SIDE] = {UL_NEED_FORGET_REF, UL_NEED_ALT_REF, 0};
     static const unsigned hidden[UL_N_SIDE] = {UL_NEED_FORGET_CE | UL_NEED_FORGET_KL, 0, UL_NEED_RETAIN_KL};
     if (side == UL_FORGET && needs & UL_NEED_RIVAL_LABELS) return UL_REF_RIVALS;
+    if (side == UL_RETAIN && needs & UL_NEED_RETAIN_TOP) return UL_REF_TOP;
     if (needs & state[side]) return UL_REF_STATE;
     return needs & hidden[side] ? UL_REF_HIDDEN : needs & logp[side] ? UL_REF_LOGP : UL_REF_NONE;
 }
@@ -75,7 +87,8 @@ static ul_status init(ul_trainer *t)
     if (t->recipe.batch < 1) return ul_fail(t->ctx, UL_E_USAGE, "a batch of %d samples is none", (int)t->recipe.batch);
     t->m = UL_NEW(t->arena, void *, t->n_train);
     t->v = UL_NEW(t->arena, void *, t->n_train);
-    t->micro_loss = UL_NEW(t->arena, double, t->recipe.batch);
+    t->n_alt = t->o.pairing && t->o.pairing->alt && t->o.pairing->n_alt > 1 ? t->o.pairing->n_alt : 1;
+    t->micro_loss = UL_NEW(t->arena, double, entries(t));
     if (!t->m || !t->v || !t->micro_loss) return UL_E_RESOURCE;
     for (int i = 0; i < t->n_train; i++) {
         const bool second = t->recipe.optim != UL_SGD, first = second || t->recipe.momentum > 0;
@@ -121,24 +134,29 @@ void ul_trainer_free(ul_trainer *t)
     ul_arena_free(t->arena);
 }
 
-ul_status ul_trainer_draw(ul_trainer *t, int64_t step, ul_sample **out)
+/* Sample i of a step, and its further alternates behind it. */
+static ul_status draw_one(ul_trainer *t, int64_t step, int32_t i, ul_sample *s)
 {
     static const char *const name[UL_N_SIDE] = {"forget", "alternate", "retain"};
-    const int32_t n = t->recipe.batch;
-    ul_sample *s = UL_NEW(t->step, ul_sample, n);
-    UL_NEED(s);
-    for (int32_t i = 0; i < n; i++) {
-        if (t->o.pairing)
-            UL_TRY(ul_pairing_sample(t->ctx, t->o.pairing, step * n + i, &s[i]));
-        else
-            UL_TRY(t->o.sample(t->o.user, step, i, t->step, &s[i]));
-        UL_TRY(ul_wraps_sample(t, step, i, &s[i]));
-        for (int k = 0; k < UL_N_SIDE; k++)
-            if (t->sides >> k & 1u && !s[i].doc[k])
-                return ul_fail(t->ctx, UL_E_USAGE, "step %lld, sample %d: the method needs a %s document (give --%s)",
-                               (long long)step + 1, (int)i, name[k], name[k]);
-    }
-    *out = s;
+    const int64_t index = step * t->recipe.batch + i;
+    if (t->o.pairing)
+        UL_TRY(ul_pairing_sample(t->ctx, t->o.pairing, index, s));
+    else
+        UL_TRY(t->o.sample(t->o.user, step, i, t->step, s));
+    UL_TRY(ul_wraps_sample(t, step, i, s));
+    for (int k = 0; k < UL_N_SIDE; k++)
+        if (t->sides >> k & 1u && !s->doc[k])
+            return ul_fail(t->ctx, UL_E_USAGE, "step %lld, sample %d: the method needs a %s document (give --%s)",
+                           (long long)step + 1, (int)i, name[k], name[k]);
+    for (int32_t k = 1; k < t->n_alt; k++)
+        UL_TRY(ul_pairing_alternate(t->ctx, t->o.pairing, index, k, &s[k].doc[UL_ALT]));
+    return UL_OK;
+}
+
+ul_status ul_trainer_draw(ul_trainer *t, int64_t step, ul_sample **out)
+{
+    UL_NEED(*out = UL_NEW(t->step, ul_sample, entries(t)));
+    for (int32_t i = 0; i < t->recipe.batch; i++) UL_TRY(draw_one(t, step, i, *out + i * t->n_alt));
     return UL_OK;
 }
 
@@ -147,9 +165,10 @@ static ul_status relabel(ul_trainer *t, int64_t step, ul_sample *s)
 {
     const int64_t n_label = t->o.label ? t->o.n_label : ul_model_shape(t->o.model)->V;
     if (!(t->needs & (UL_NEED_RANDOM_LABELS | UL_NEED_RIVAL_LABELS))) return UL_OK;
-    for (int32_t i = 0; i < t->recipe.batch; i++) {
+    for (int32_t i = 0; i < entries(t); i++) {
         const ul_doc *d = s[i].doc[UL_FORGET];
-        const uint64_t draw = (uint64_t)(step * t->recipe.batch + i);
+        const uint64_t draw = (uint64_t)(step * t->recipe.batch + i / t->n_alt);
+        if (!d) continue;
         ul_doc *other = UL_NEW(t->step, ul_doc, 1);
         UL_NEED(other);
         if (t->needs & UL_NEED_RANDOM_LABELS)
@@ -163,6 +182,24 @@ static ul_status relabel(ul_trainer *t, int64_t step, ul_sample *s)
     return UL_OK;
 }
 
+/* Retain documents scored against what the reference finds most likely, special tokens among it. */
+static ul_status relabel_retain(ul_trainer *t, ul_sample *s, int32_t n)
+{
+    const ul_reference *top = t->o.ref[UL_RETAIN];
+    for (int32_t i = 0; t->needs & UL_NEED_RETAIN_TOP && i < n; i++) {
+        const ul_doc *d = s[i].doc[UL_RETAIN];
+        if (!d) continue;
+        ul_doc *other = UL_NEW(t->step, ul_doc, 1);
+        UL_NEED(other);
+        if (!top || ul_reference_rows(top, d->id) != ul_doc_labelled(d))
+            return ul_fail(t->ctx, UL_E_INTERNAL, "retain document %lld has no most likely tokens of the reference",
+                           (long long)d->id);
+        UL_TRY(ul_doc_as(t->step, d, NULL, INT32_MAX, ul_reference_logp(top, d->id), other));
+        s[i].doc[UL_RETAIN] = other;
+    }
+    return UL_OK;
+}
+
 /* The run of samples that starts here. */
 static int32_t cut(const ul_trainer *t, const ul_sample *s, int32_t n)
 {
@@ -172,7 +209,7 @@ static int32_t cut(const ul_trainer *t, const ul_sample *s, int32_t n)
     int64_t tokens = 0;
     for (int32_t i = 0; i < n; i++) {
         for (int k = 0; k < UL_N_SIDE; k++)
-            if (t->sides >> k & 1u) tokens += s[i].doc[k]->n;
+            if (t->sides >> k & 1u && s[i].doc[k]) tokens += s[i].doc[k]->n;
         if (tokens > most && i > 0) return i;
     }
     return n;
@@ -193,6 +230,7 @@ static void count(const ul_trainer *t, const ul_sample *s, int32_t n, double tim
         double inverse = 0;
         if (!(t->sides >> k & 1u)) continue;
         for (int32_t i = 0; i < n; i++) {
+            if (!s[i].doc[k]) continue;
             int32_t scored = ul_doc_labelled(s[i].doc[k]);
             if (k == UL_FORGET) scored = scored > skip ? scored - skip : 0;
             c->n_tok[k] += scored;
@@ -210,7 +248,7 @@ static void count(const ul_trainer *t, const ul_sample *s, int32_t n, double tim
 static int32_t count_micro(const ul_trainer *t, const ul_sample *s)
 {
     int32_t n = 0;
-    for (int32_t first = 0; first < t->recipe.batch; n++) first += cut(t, s + first, t->recipe.batch - first);
+    for (int32_t first = 0; first < entries(t); n++) first += cut(t, s + first, entries(t) - first);
     return n;
 }
 
@@ -260,11 +298,12 @@ ul_status ul_trainer_part(ul_trainer *t, int64_t step, unsigned sides, ul_step_r
     ul_sample *s;
     ul_counts counts;
     ul_sums sums = {0};
-    const int32_t n = t->recipe.batch;
+    const int32_t n = entries(t);
     ul_status status = UL_OK;
     ul_arena_reset(t->step);
     UL_TRY(ul_trainer_draw(t, step, &s));
     UL_TRY(relabel(t, step, s));
+    UL_TRY(relabel_retain(t, s, n));
     count(t, s, n, 1, &counts);
     const double times = t->recipe.match_peer ? count_micro(t, s) : 1;
     double dual = t->dual;
@@ -370,11 +409,11 @@ ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
         ul_sample *s;
         ul_arena_reset(t->step);
         UL_TRY(ul_trainer_draw(t, step, &s));
-        for (int32_t first = 0, k; first < t->recipe.batch; first += k) {
+        for (int32_t first = 0, k; first < entries(t); first += k) {
             ul_batch *b;
             ul_bytes_plan p;
             const ul_mark mark = ul_arena_mark(t->step);
-            k = cut(t, s + first, t->recipe.batch - first);
+            k = cut(t, s + first, entries(t) - first);
             UL_TRY(ul_trainer_pack(t, s + first, k, &b));
             const ul_pass pass = {.batch = b,
                                   .flags = ul_trainer_flags(t),

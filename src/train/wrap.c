@@ -50,6 +50,11 @@ int32_t ul_wrap_first_sample(const ul_wrap *w)
     return w->trainer->first_sample;
 }
 
+int32_t ul_wrap_samples(const ul_wrap *w)
+{
+    return w->trainer->recipe.batch * w->trainer->n_alt;
+}
+
 double *ul_wrap_method_value(ul_wrap *w, const char *key)
 {
     ul_args *a = &w->trainer->args;
@@ -145,6 +150,10 @@ ul_status ul_wraps_begin(ul_trainer *t)
                                .g = g,
                                .steps = t->steps};
         t->n_wrap = i + 1;
+        if (o->wrapper->sample && t->n_alt > 1)
+            return ul_fail(t->ctx, UL_E_USAGE,
+                           "%s deals out samples of one alternate answer each, and the method wants %d", o->id,
+                           (int)t->n_alt);
         if (o->wrapper->begin) UL_TRY(o->wrapper->begin(&t->wrap[i]));
     }
     return allocate(t);

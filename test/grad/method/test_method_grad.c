@@ -35,6 +35,7 @@ static double all_of(const ul_method *m, const ul_args *a, numbers *x)
     for (int k = m->readings ? m->readings(a, read) : 0; k-- > 0;)
         sum += read[k].from * (k + 1) + read[k].to * (k + 2) + (read[k].behind ? (double)strlen(read[k].behind) : 0);
     sum += m->needs_of && m->needs_of(a) & (UL_NEED_INFORMED_START | UL_NEED_RIVALS_LATE);
+    sum += (m->top ? m->top(a) : 0) + (m->temperature ? m->temperature(a) : 0) + (m->alternates ? m->alternates(a) : 0);
     if (m->dual) sum += m->dual(a, 0, 0, -1) + m->dual(a, 3, 0.7, 5.2);
     return sum;
 }

@@ -283,6 +283,13 @@ static void test_recipes(void **state)
         put(&c, "gamma", 1);
         same(yao, &c, ul_method_find("ga"), &b, 1e-14);
         assert_int_equal(yao->needs_of(&c), UL_NEED_FORGET);
+        for (int rival = 0; rival < 2; rival++) { /* the same arithmetic on other labels */
+            const ul_method *labels = method(rival ? "advsample" : "randlabel", &b);
+            c.text[0] = rival ? "adversarial" : "random";
+            if (twice) put(&b, "gamma", 0.3), put(&c, "gamma", 0.3);
+            same(yao, &c, labels, &b, 1e-14);
+            assert_int_equal(yao->needs_of(&c), labels->needs_of(&b));
+        }
     }
     (void)method("yao", &c);
     doc f[2] = {some(50), some(51)}, none = {0};
@@ -309,7 +316,7 @@ static void test_effect(void **state)
                 {"kto", -1, 0, 1},    {"flat", -1, 1, 0},     {"klmin", -1, 0, 0}, {"yao", -1, 0, 1},
                 {"gundavarapu", -1, 0, 1}, {"altpo", -1, 1, 1},
                 {"ga_fkl", -1, 0, 0}, {"llmu", -1, 1, 0}, {"loku", -1, 0, 1}, {"randlabel", 1, 0, 0},
-                {"advsample", 1, 0, 0}, {"elm", 0, 0, 0}, {"duet", 0, 0, 0}};
+                {"advsample", 1, 0, 0}, {"elm", 0, 1, 1}, {"duet", 0, 0, 0}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         ul_args a;
         const ul_method *m = method(want[i].id, &a);
@@ -327,29 +334,38 @@ static void test_effect(void **state)
     }
 }
 
-/* SCRUB's epochs take turns; a token beyond the cap is left alone; after its rounds it only keeps. */
+/* SCRUB's epochs take turns; a token beyond the cap is left alone; after its rounds it only keeps. gamma weighs the one
+ * term, alpha the other, and a divergence counts as much as the square of its temperature. */
 static void test_scrub_turns(void **state)
 {
     (void)state;
     ul_args a;
     const ul_method *m = method("scrub", &a);
-    put(&a, "cap", 0.9), put(&a, "rounds", 2);
-    for (int epoch = 0; epoch < 9; epoch++) {
-        doc f = some(60), r = some(61), none = {0};
-        ul_side s[3] = {side(&f, T, T, 1), side(&none, 0, 0, 0), side(&r, T, T, 1)};
-        f.kl[0] = 0.8, f.kl[1] = 5;
-        for (int k = 0; k < 3; k++) s[k].epoch = epoch + 0.5;
-        const double got = m->loss(&a, &s[0], &s[1], &s[2]);
-        double want = 0;
-        if (epoch == 1 || epoch == 3) {
-            for (int t = 0; t < T; t++) want -= fmin(f.kl[t], 0.9) / T;
-            assert_true(f.dkl[0] == -1.0 / T && f.dkl[1] == 0 && r.dkl[0] == 0 && r.dlogp[0] == 0);
-        } else {
-            for (int t = 0; t < T; t++) want += (0.5 * r.kl[t] - r.logp[t]) / T;
-            assert_true(f.dkl[0] == 0 && r.dkl[0] == 0.5 / T && r.dlogp[0] == -1.0 / T);
+    assert_true(m->temperature(&a) == 4);
+    for (int warm = 0; warm < 2; warm++) {
+        const double hot = warm ? 1.5 : 1, gamma = warm ? 0.7 : 1, alpha = warm ? 3 : 1, task = warm ? 0.2 : 1;
+        put(&a, "cap", 0.9 * hot * hot), put(&a, "rounds", 2), put(&a, "temperature", hot);
+        if (warm) put(&a, "gamma", gamma), put(&a, "alpha", alpha), put(&a, "likelihood", task);
+        for (int epoch = 0; epoch < 9; epoch++) {
+            doc f = some(60), r = some(61), none = {0};
+            ul_side s[3] = {side(&f, T, T, 1), side(&none, 0, 0, 0), side(&r, T, T, 1)};
+            f.kl[0] = 0.8, f.kl[1] = 5;
+            for (int k = 0; k < 3; k++) s[k].epoch = epoch + 0.5;
+            const double got = m->loss(&a, &s[0], &s[1], &s[2]);
+            double want = 0;
+            if (epoch == 1 || epoch == 3) {
+                for (int t = 0; t < T; t++) want -= gamma * hot * hot * fmin(f.kl[t], 0.9) / T;
+                near(f.dkl[0], -gamma * hot * hot / T, 1e-15);
+                assert_true(f.dkl[1] == 0 && r.dkl[0] == 0 && r.dlogp[0] == 0);
+            } else {
+                for (int t = 0; t < T; t++) want += alpha * (0.5 * hot * hot * r.kl[t] - task * r.logp[t]) / T;
+                near(r.dkl[0], alpha * 0.5 * hot * hot / T, 1e-15);
+                near(r.dlogp[0], -alpha * task / T, 1e-15);
+                assert_true(f.dkl[0] == 0);
+            }
+            near(got, want, 1e-14);
+            for (int t = 0; t < T; t++) assert_true(f.dlogp[t] == 0);
         }
-        near(got, want, 1e-15);
-        for (int t = 0; t < T; t++) assert_true(f.dlogp[t] == 0);
     }
 }
 

@@ -157,15 +157,29 @@ static double divergence(const double *q, const double *z)
     return kl;
 }
 
-/* elm and duet: KL to a softmax of logits read bare and behind texts, with the ramp. */
+/* What is left of logits when only the `top` largest stay; 0: all. */
+static void cut(double *q, int top)
+{
+    double kept[TINY_V];
+    for (int v = 0; v < TINY_V; v++) {
+        int above = 0;
+        for (int u = 0; u < TINY_V; u++) above += q[u] > q[v];
+        kept[v] = top && above >= top ? -1e9 : q[v];
+    }
+    memcpy(q, kept, sizeof kept);
+}
+
+/* elm and duet: KL to a softmax of logits read bare and behind texts, with the ramp, of all tokens or the likeliest. */
 static void test_readings(void **state)
 {
     (void)state;
-    for (int elm = 0; elm < 2; elm++) {
+    for (int kind = 0; kind < 4; kind++) {
         tiny t;
         double sum = 0, n = 0;
+        const bool elm = kind & 1;
+        const int top = kind & 2 ? 4 : 0;
         open(&t, elm ? "elm" : "duet");
-        put(&t, "eta", 3), put(&t, "eta_start", 0.5);
+        put(&t, "eta", 3), put(&t, "eta_start", 0.5), put(&t, "top", top), put(&t, "alpha", 0), put(&t, "fluency", 0);
         const ul_step_result r = first_step(&t);
         for (int32_t i = 0; i < t.recipe.batch; i++) {
             const ul_doc *d = forget_of(&t, i);
@@ -177,10 +191,79 @@ static void test_readings(void **state)
                 double q[TINY_V];
                 for (int v = 0; v < TINY_V; v++)
                     q[v] = elm ? (x.z[k][v] + eta * (y.z[k][v] - e.z[k][v])) / 1.2 : y.z[k][v];
+                cut(q, top);
                 sum += divergence(q, x.z[k]);
             }
         }
         assert_true(sum / n > 1e-3 && r.grad_norm > 1e-3);
+        close_to(r.loss, sum / n);
+        tiny_close(&t);
+    }
+}
+
+/* elm's other terms: the reference's likeliest tokens as labels of the retain documents, and the alternates'
+ * likelihood. */
+static void test_elm_terms(void **state)
+{
+    tiny t;
+    double hard = 0, n_hard = 0, fluent = 0, n_fluent = 0;
+    (void)state;
+    open(&t, "elm");
+    put(&t, "gamma", 0), put(&t, "alpha", 0.3), put(&t, "fluency", 2);
+    const ul_step_result r = first_step(&t);
+    for (int32_t i = 0; i < t.recipe.batch; i++) {
+        ul_sample s;
+        UL_OK_IN(t.ctx, tiny_sample(&t, 0, i, NULL, &s));
+        const logits x = logits_of(&t, s.doc[UL_RETAIN]), a = logits_of(&t, s.doc[UL_ALT]);
+        for (int32_t k = 0; k < x.n; k++, n_hard++) {
+            double most = x.z[k][0];
+            for (int v = 1; v < TINY_V; v++) most = fmax(most, x.z[k][v]);
+            hard += log_sum(x.z[k]) - most;
+        }
+        for (int32_t k = 0; k < a.n; k++, n_fluent++) fluent += log_sum(a.z[k]) - a.z[k][a.label[k]];
+    }
+    close_to(r.loss, 0.3 * hard / n_hard + 2 * fluent / n_fluent);
+    close_to(r.retain_loss, hard / n_hard);
+    tiny_close(&t);
+}
+
+/* scrub: its divergences are of distributions at a temperature, times its square. */
+static void test_scrub_temperature(void **state)
+{
+    (void)state;
+    for (int hot = 0; hot < 2; hot++) {
+        tiny t;
+        ul_trainer *tr;
+        ul_step_result r;
+        double sum = 0, n = 0;
+        const double T = hot ? 3 : 1;
+        open(&t, "scrub");
+        put(&t, "temperature", T), put(&t, "likelihood", 0), put(&t, "kappa", 1);
+        tiny_references(&t, NULL);
+        ul_model *moved = t.model;
+        ul_trainable *train;
+        logits before[16];
+        for (int32_t i = 0; i < t.recipe.batch; i++) {
+            ul_sample s;
+            UL_OK_IN(t.ctx, tiny_sample(&t, 0, i, NULL, &s));
+            before[i] = logits_of(&t, s.doc[UL_RETAIN]);
+        }
+        for (int i = 0, m = ul_model_trainables(moved, &train); i < m; i++)
+            for (int64_t j = 0; j < train[i].n; j++)
+                ((double *)train[i].p)[j] += 0.05 * ul_rng_normal(4, UL_STREAM_TEST, (uint64_t)i, (uint64_t)j);
+        UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, 6, &tr));
+        UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 0, &r));
+        ul_trainer_free(tr);
+        for (int32_t i = 0; i < t.recipe.batch; i++) {
+            ul_sample s;
+            UL_OK_IN(t.ctx, tiny_sample(&t, 0, i, NULL, &s));
+            logits x = logits_of(&t, s.doc[UL_RETAIN]);
+            for (int32_t k = 0; k < x.n; k++, n++) {
+                for (int v = 0; v < TINY_V; v++) x.z[k][v] /= T, before[i].z[k][v] /= T;
+                sum += T * T * divergence(before[i].z[k], x.z[k]);
+            }
+        }
+        assert_true(sum / n > 1e-3);
         close_to(r.loss, sum / n);
         tiny_close(&t);
     }
@@ -202,6 +285,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_runner_ups), cmocka_unit_test(test_late_runner_ups),
                                        cmocka_unit_test(test_random_labels),
-                                       cmocka_unit_test(test_readings), cmocka_unit_test(test_q5_reading_of_nothing)};
+                                       cmocka_unit_test(test_readings), cmocka_unit_test(test_elm_terms),
+                                       cmocka_unit_test(test_scrub_temperature),
+                                       cmocka_unit_test(test_q5_reading_of_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

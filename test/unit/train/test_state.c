@@ -357,9 +357,23 @@ static void test_prefix(void **state)
     }
 }
 
+/* Blocks by default: theirs in a model of 32, those of the table in a small one. */
+static void rr_looks_behind_ten_and_twenty(void **state)
+{
+    const ul_method *m = ul_method_find("rr");
+    ul_args args;
+    (void)state;
+    ul_args_default(m->params, &args);
+    const ul_state many = m->state(&args, UL_FORGET, 32), few = m->state(&args, UL_FORGET, 4);
+    assert_true(many.first == 9 && many.last == 19);
+    assert_true(few.first == 1 && few.last == 2);
+    assert_int_equal(m->state(&args, UL_RETAIN, 32).last, 19);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formulas), cmocka_unit_test(test_rmu_at_its_target), cmocka_unit_test(test_noise), cmocka_unit_test(test_effect),
-                                       cmocka_unit_test(test_prefix)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formulas), cmocka_unit_test(test_rmu_at_its_target),
+                                       cmocka_unit_test(test_noise), cmocka_unit_test(test_effect),
+                                       cmocka_unit_test(rr_looks_behind_ten_and_twenty), cmocka_unit_test(test_prefix)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
