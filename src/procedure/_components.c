@@ -28,30 +28,37 @@ static ul_status find(ul_arena *arena, ul_arena *scratch, const void *moments, c
     return ul_eigen_top(scratch, m, width, *k, *p);
 }
 
+ul_status ul_components_from(ul_work *w, const ul_factors *f, int64_t k, ul_components *out)
+{
+    const size_t esize = ul_model_backend(w->model)->k->esize;
+    ul_arena *scratch;
+    ul_status s = UL_OK;
+    *out = (ul_components){.at = UL_NEW(w->arena, ul_component, f->n)};
+    UL_NEED(out->at);
+    UL_TRY(ul_arena_new(w->ctx, "components", &scratch));
+    for (int i = 0; s == UL_OK && i < f->n; i++) {
+        const ul_factor *at = &f->at[i];
+        ul_component *c = &out->at[out->n++];
+        *c = (ul_component){.w = at->w, .kx = k, .kd = k};
+        if (at->n < 2)
+            s = ul_fail(w->ctx, UL_E_INPUT, "%s: %lld tokens give no components", at->w->name, (long long)at->n);
+        if (s == UL_OK && at->xx)
+            s = find(w->arena, scratch, at->xx, at->x_sum, at->n, at->w->cols, esize, &c->kx, &c->x_mean, &c->x);
+        if (s == UL_OK && at->dd)
+            s = find(w->arena, scratch, at->dd, at->d_sum, at->n, at->w->rows, esize, &c->kd, &c->d_mean, &c->d);
+        ul_arena_reset(scratch);
+    }
+    ul_arena_free(scratch);
+    return s;
+}
+
 ul_status ul_components_find(ul_work *w, const ul_docs *docs, unsigned what, int64_t k, ul_components *out)
 {
     ul_factors f;
-    ul_arena *scratch, *moments;
-    const size_t esize = ul_model_backend(w->model)->k->esize;
-    UL_TRY(ul_arena_new(w->ctx, "components", &scratch));
-    ul_status s = ul_arena_new(w->ctx, "moments", &moments);
-    if (s != UL_OK) {
-        ul_arena_free(scratch);
-        return s;
-    }
-    s = ul_factors_collect(w, moments, docs, what, &f);
-    *out = (ul_components){0};
-    if (s == UL_OK && !(out->at = UL_NEW(w->arena, ul_component, f.n))) s = UL_E_RESOURCE;
-    for (int i = 0; s == UL_OK && i < f.n; i++) {
-        const ul_factor *at = &f.at[i];
-        ul_component *c = &out->at[out->n++];
-        *c = (ul_component){.w = at->w, .kx = k, .kd = k};
-        if (at->n < 2) s = ul_fail(w->ctx, UL_E_INPUT, "%s: %lld tokens give no components", at->w->name, (long long)at->n);
-        if (s == UL_OK && at->xx) s = find(w->arena, scratch, at->xx, at->x_sum, at->n, at->w->cols, esize, &c->kx, &c->x_mean, &c->x);
-        if (s == UL_OK && at->dd) s = find(w->arena, scratch, at->dd, at->d_sum, at->n, at->w->rows, esize, &c->kd, &c->d_mean, &c->d);
-        ul_arena_reset(scratch);
-    }
+    ul_arena *moments;
+    UL_TRY(ul_arena_new(w->ctx, "moments", &moments));
+    ul_status s = ul_factors_collect(w, moments, docs, what, &f);
+    if (s == UL_OK) s = ul_components_from(w, &f, k, out);
     ul_arena_free(moments);
-    ul_arena_free(scratch);
     return s;
 }

@@ -41,20 +41,13 @@ static void moments(const ul_backend *be, int64_t n, int64_t c, const void *x, v
         for (int64_t j = 0; j < c; j++) sum[j] += ul_real_at(x, t * c + j, be->k->esize);
 }
 
-typedef struct {
-    ul_factors *f;
-    unsigned what;
-} collector;
-
-static void look(void *user, const ul_weight *w, const ul_batch *b, const void *x, const void *dy)
+void ul_factors_add(ul_factors *f, unsigned what, const ul_weight *w, const ul_batch *b, const void *x, const void *dy)
 {
-    const collector *c = user;
-    ul_factors *f = c->f;
     const ul_factor *found = ul_factor_of(f, w);
     int64_t n = b->n_tok;
     if (!found) return;
     ul_factor *at = &f->at[found - f->at];
-    if (c->what & UL_FACTOR_NO_FIRST) {
+    if (what & UL_FACTOR_NO_FIRST) {
         n = ul_skip_first(f->be, b, w->cols, x, f->x);
         ul_skip_first(f->be, b, w->rows, dy, f->dy);
         x = f->x, dy = f->dy;
@@ -64,7 +57,18 @@ static void look(void *user, const ul_weight *w, const ul_batch *b, const void *
     at->n += n;
 }
 
-static ul_status allocate(ul_work *w, ul_arena *arena, unsigned what, ul_factors *f)
+typedef struct {
+    ul_factors *f;
+    unsigned what;
+} collector;
+
+static void look(void *user, const ul_weight *w, const ul_batch *b, const void *x, const void *dy)
+{
+    const collector *c = user;
+    ul_factors_add(c->f, c->what, w, b, x, dy);
+}
+
+ul_status ul_factors_begin(ul_work *w, ul_arena *arena, unsigned what, ul_factors *f)
 {
     ul_weight *weight;
     const int n = ul_model_weights(w->model, &weight), n_layer = ul_model_shape(w->model)->n_layer;
@@ -145,7 +149,7 @@ ul_status ul_factors_collect(ul_work *w, ul_arena *arena, const ul_docs *docs, u
     ul_status s = UL_OK;
     int64_t done = 0;
     const collector c = {out, what};
-    UL_TRY(allocate(w, arena, what, out));
+    UL_TRY(ul_factors_begin(w, arena, what, out));
     UL_TRY(ul_arena_new(w->ctx, "factors", &scratch));
     ul_progress_begin(w->ctx, &meter, "statistics of layers", "documents", docs->n);
     for (int64_t i = 0, k; i < docs->n && s == UL_OK; i = k) {

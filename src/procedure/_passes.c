@@ -76,7 +76,7 @@ ul_status ul_work_stage(ul_work *w, const ul_stage *s)
 ul_status ul_work_loss(ul_work *w, const char *key, const ul_method **method, ul_args *args)
 {
     const char *id = ul_txt(w->args, key);
-    *method = ul_method_find(id);
+    if (!(*method = ul_own_loss(id))) *method = ul_method_find(id);
     if (!*method || !(*method)->loss) {
         const char *near = ul_method_nearest(id);
         return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which is no method with a loss; %s%s", w->id, key, id,

@@ -7,16 +7,17 @@
  * Only entries move whose unlearning does not raise the retain loss; the norm is taken before the mask, as in the
  * code. Only gate projections move (where a model has none: the mlps). filyp, arXiv:2506.12484 (every 32, adversary
  * 1e-3, lr 0.1 times u / |u|, retain lr 1e-3, a hundredth of that, times the bare g_r: `absolute`; L the negative
- * entropy). Here L is the forget part of any method of the registry, g_r the retain part of the same. In small
- * models both steps are directions, and lengths are shares of the weights' norm, so that lr and retain mean the same
- * on every model. Plain SGD: Adam would undo both the norm and the mask. tofu-656k, forget / retain 0.47 / 0.52,
- * three epochs: 8e-3 0.43 / 0.52, 2.4e-2 0.36 / 0.49. */
+ * entropy, `loss`). L may be the forget part of any method of the registry, g_r is the retain part of the same. In
+ * small models L is npo's, both steps are directions, and lengths are shares of the weights' norm, so that lr and
+ * retain mean the same on every model. Plain SGD: Adam would undo both the norm and the mask. tofu-656k, forget /
+ * retain 0.47 / 0.52, three epochs: 8e-3 0.43 / 0.52, 2.4e-2 0.36 / 0.49. */
 #include "procedure/_adversary.h"
 #include <math.h>
 #include <string.h>
 
 static const ul_param params[] = {
-    UL_PARAM_LOSS("loss", "npo", "the method that gives both parts, with its own defaults"),
+    UL_PARAM_LOSS("loss", "negentropy",
+                  "negentropy, or the method that gives both parts, with its own defaults; in small models npo"),
     {"every", UL_INT, 32, 1, 1e6, "steps", "after which the adversary starts anew from the model", NULL},
     {"adversary_lr", UL_REAL, 1e-3, 0, 100, NULL, "of its SGD", NULL},
     {"decay", UL_REAL, 0.9, 0, 0.9999, NULL, "share of the past in the mean of retain gradients", NULL},
@@ -35,8 +36,8 @@ typedef struct {
 } state;
 
 static const char *const recipe[] = {"lr", "0.1", "schedule", "constant", "warmup", "0", NULL};
-static const char *const small[] = {"lr", "2.4e-2", "epochs", "4", ".absolute", "false",
-                                    ".adversary_lr", "0.1", ".retain", "1", NULL};
+static const char *const small[] = {"lr", "2.4e-2", "epochs", "4", ".absolute", "false", ".adversary_lr", "0.1",
+                                    ".retain", "1", ".loss", "npo", NULL};
 
 static ul_status begin(ul_wrap *w)
 {

@@ -119,10 +119,11 @@ typedef struct {
 ul_status ul_work_stage(ul_work *w, const ul_stage *stage) UL_MUST;
 /* Where a stage keeps its files; NULL where nothing is written. */
 ul_status ul_work_stage_dir(const ul_work *w, const char *name, const char **dir) UL_MUST;
-/* A method of the registry, named by the parameter `key`, with its defaults: a loss that a procedure builds on. It may
- * need forget and retain rows, and no alternates. */
+/* A method of the registry, or one of the losses of _losses.c, named by the parameter `key`, with its defaults: a loss
+ * that a procedure builds on. It may need forget and retain rows, and no alternates. */
 #define UL_PARAM_LOSS(key, dflt, help) {key, UL_TEXT, 0, 0, 0, NULL, help, dflt}
 ul_status ul_work_loss(ul_work *w, const char *key, const ul_method **method, ul_args *args) UL_MUST;
+const ul_method *ul_own_loss(const char *id); /* NULL: none of _losses.c */
 /* The gradient of `scale` times the mean NLL per scored token over all of `docs`, into the trainables' g (replaced).
  * *loss: that mean, or NULL. */
 ul_status ul_work_gradient(ul_work *w, ul_model *model, const ul_docs *docs, double scale, double *loss) UL_MUST;
@@ -226,6 +227,10 @@ enum {
 };
 /* Of the summed NLL of the scored tokens of `docs`, for the linear layers of blocks whose weight moves. */
 ul_status ul_factors_collect(ul_work *w, ul_arena *arena, const ul_docs *docs, unsigned what, ul_factors *out) UL_MUST;
+/* The same from an observer's calls: sums of nothing, then what a layer read and got back in a batch; for
+ * UL_FACTOR_NO_FIRST x and dy of *f have room for the batch's rows. */
+ul_status ul_factors_begin(ul_work *w, ul_arena *arena, unsigned what, ul_factors *out) UL_MUST;
+void ul_factors_add(ul_factors *f, unsigned what, const ul_weight *w, const ul_batch *b, const void *x, const void *dy);
 const ul_factor *ul_factor_of(const ul_factors *f, const ul_weight *w); /* NULL: none */
 /* Rows of x [n_tok, width] without the first token of each document, packed into `to`; returns their number. */
 int64_t ul_skip_first(const ul_backend *be, const ul_batch *b, int64_t width, const void *x, void *to);

@@ -7,16 +7,19 @@
  *
  * First order: the gradient at theta' is applied at theta. Tamirisa et al. 2024, arXiv:2408.00761; code:
  * rishub-tamirisa/tamper-resistance (K 64 AdamW steps at 2e-6, 2e-5 or 4e-5, here always the second; 750 outer steps
- * at lr 2e-5, every 4th, lambda 0.0625, weight 4; L the negative entropy, on retain the likelihood and the states).
- * Here L and the retain part are the safeguard's own, the schedule the run's. An outer step costs K + K / every + 1
- * gradients: small models have four of SGD and eight outer steps. Traps: durability as measured depends on the
- * attacks tried (arXiv:2412.07097). */
+ * at lr 2e-5, every 4th, lambda 0.0625, weight 4; L the negative entropy, `loss`, on retain the likelihood and the
+ * states; the safeguard a random mapping of hidden states, or rmu). Here the retain part is L's own, the schedule the
+ * run's. An outer step costs K + K / every + 1 gradients: small models have four of SGD and eight outer steps, and npo
+ * for both. Traps: durability as measured depends on the attacks tried (arXiv:2412.07097). */
 #include "procedure/_adversary.h"
 #include <math.h>
 #include <string.h>
 
 static const ul_param params[] = {
-    UL_PARAM_LOSS("loss", "npo", "safeguard and tamper-resistance loss, with its own defaults"),
+    UL_PARAM_LOSS("loss", "negentropy",
+                  "what shall stay low under the adversary: negentropy, or a method with its own defaults; in small "
+                  "models npo"),
+    UL_PARAM_LOSS("safeguard", "rmu", "the first stage's method, with its own defaults; in small models npo"),
     {"inner", UL_INT, 64, 1, 10000, "steps", "of the adversary in an outer step", NULL},
     {"every", UL_INT, 4, 1, 10000, "steps", "of the adversary between two gradients", NULL},
     {"lambda", UL_REAL, 0.0625, 0, 100, NULL, "how much more later gradients weigh", NULL},
@@ -34,7 +37,8 @@ typedef struct {
 static const char *const recipe[] = {"lr", "2e-5", NULL};
 /* tofu-656k at 2e-3, 3 epochs: 0.08 / 0.30 of 0.47 / 0.52 */
 static const char *const small[] = {"lr", "1e-3", "epochs", "5", ".outer", "8", ".inner", "4", ".every", "2",
-                                    ".adversary", "sgd", ".adversary_lr", "0.1", ".weight", "1", NULL};
+                                    ".adversary", "sgd", ".adversary_lr", "0.1", ".weight", "1",
+                                    ".loss", "npo", ".safeguard", "npo", NULL};
 
 static ul_status begin(ul_wrap *w)
 {
@@ -80,13 +84,14 @@ static const ul_wrapper wrapper = {.title = "TAR", .begin = begin, .part = part}
 
 static ul_status run(ul_work *w)
 {
-    ul_args args;
-    const ul_method *loss;
+    ul_args args, first_args;
+    const ul_method *loss, *first;
     ul_recipe r = *w->recipe;
     UL_TRY(ul_work_loss(w, "loss", &loss, &args));
+    UL_TRY(ul_work_loss(w, "safeguard", &first, &first_args));
     const ul_wrapping wrap = {w->id, &wrapper, w->args, NULL};
-    const ul_stage safeguard = {.name = "safeguard", .method = loss, .args = &args, .recipe = w->recipe, .forget = w->forget, .retain = w->retain};
-    UL_TRY(ul_work_stage(w, &safeguard));
+    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "safeguard", .method = first, .args = &first_args, .recipe = w->recipe,
+                                        .forget = w->forget, .retain = w->retain}));
     r.steps = (int64_t)ul_num(w->args, "outer");
     return ul_work_stage(w, &(ul_stage){.name = "tamper", .method = loss, .args = &args, .recipe = &r, .forget = w->forget,
                                         .retain = w->retain, .wrap = &wrap, .n_wrap = 1});

@@ -143,6 +143,34 @@ static void perta_formula(void **state)
     }
 }
 
+/* The gradient form: the same of the sizes of gradients. */
+static void perta_by_gradients(void **state)
+{
+    static numbers tv, x;
+    const ul_procedure *p = procedure_named("perta");
+    tiny_work w;
+    char digest[65];
+    double eps = 0;
+    (void)state;
+    measure("tv", "scale", 1, NULL, 0, &tv);
+    memset(&x, 0, sizeof x);
+    tiny_work_open(&w, p, &(tiny_how){.precision = UL_PRECISION_DOUBLE, .threads = 1, .micro = 3});
+    UL_OK_IN(w.t.ctx, ul_args_set(ul_ctx_arena(w.t.ctx), &w.args, "perta", "by", "grad"));
+    set(&w, "scale", 1), set(&w, "eps", 0.01);
+    x.n = flat(&w, false, x.before);
+    bare_gradient(&w, w.t.docs[UL_FORGET], 0, TINY_FORGET, x.forget);
+    bare_gradient(&w, w.t.docs[UL_RETAIN], 0, TINY_RETAIN, x.retain);
+    tiny_work_run(&w, p, digest);
+    flat(&w, false, x.after);
+    tiny_work_close(&w);
+    for (int i = 0; i < x.n; i++) eps += fabs(x.forget[i]) + fabs(x.retain[i]);
+    eps *= 0.01 / x.n;
+    for (int i = 0; i < x.n; i++) {
+        const double weight = fabs(x.forget[i]) / (fabs(x.forget[i]) + fabs(x.retain[i]) + eps);
+        near(x.after[i], x.before[i] + weight * (tv.after[i] - tv.before[i]));
+    }
+}
+
 static void newton_formula(void **state)
 {
     static numbers x;
@@ -235,6 +263,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ssd_formula),    cmocka_unit_test(q15_ssd),       cmocka_unit_test(perta_formula),
         cmocka_unit_test(newton_formula), cmocka_unit_test(noise_formula), cmocka_unit_test(budget_is_kept),
-        cmocka_unit_test(budget_out_of_reach)};
+        cmocka_unit_test(budget_out_of_reach), cmocka_unit_test(perta_by_gradients)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,8 @@ static void open(tiny_work *w, const ul_procedure *p, int64_t steps)
     w->t.recipe.optim = UL_SGD, w->t.recipe.schedule = UL_CONSTANT, w->t.recipe.warmup = steps > 1;
     w->t.recipe.clip = w->t.recipe.weight_decay = 0;
     for (int i = 0; p->method.params[i].key; i++)
-        if (!strcmp(p->method.params[i].key, "loss")) w->args.text[i] = "graddiff";
+        if (!strcmp(p->method.params[i].key, "loss") || !strcmp(p->method.params[i].key, "safeguard"))
+            w->args.text[i] = "graddiff";
 }
 
 static int flat(tiny_work *w, bool gradient, double *out)
@@ -168,17 +169,21 @@ static const ul_weight *weight_named(tiny_work *w, const char *name)
 }
 
 /* The step, a unit vector times lr, is parallel to the collapsed gradient plus the retain gradient on every matrix: here on
- * one, by the cosine. The components are gathered over all forget rows with the NLL's own gradients. */
-static void cir_step(void **state)
+ * one, by the cosine. The components are gathered over all forget rows with the gradients of the summed NLL, or the
+ * loss's own. */
+static void cir_steps_from(const char *from)
 {
     static tokens t, all;
     static double g[MOST], before[MOST], w0[32 * W], want[32 * W], step[32 * W], mx[W], md[W], px[W * 3], pd[W * 3];
     const ul_procedure *p = procedure_named("cir");
     tiny_work w;
     char digest[65];
-    (void)state;
+    const bool own = !strcmp(from, "own");
+    t.n = 0;
     open(&w, p, 1);
     set(&w, "components", 3);
+    for (int i = 0; p->method.params[i].key; i++)
+        if (!strcmp(p->method.params[i].key, "from")) w.args.text[i] = from;
     const ul_weight *x = weight_named(&w, "layers.1.mlp.down_proj");
     t.w = all.w = x;
     const ul_observer o = {look, &t, UL_OBSERVE_BACKWARD};
@@ -189,7 +194,7 @@ static void cir_step(void **state)
     const ul_doc *docs[TINY_FORGET];
     for (int i = 0; i < TINY_FORGET; i++) docs[i] = &w.t.docs[UL_FORGET]->at[i];
     UL_OK_IN(w.t.ctx, ul_pack_docs(w.t.ctx, ul_ctx_arena(w.t.ctx), docs, TINY_FORGET, false, &b));
-    for (int i = 0; i < all.n * 32; i++) all.d[i] *= b->n_row; /* of the sum, not of the mean */
+    for (int i = 0; i < all.n * 32; i++) all.d[i] *= own ? -1 : b->n_row; /* of the sum, not of the mean */
     common(all.d, all.n, 32, 3, md, pd);
     lose(t.x, t.n, 48, 3, mx, px);
     for (int i = 0; i < t.n * 32; i++) t.d[i] *= -1; /* the forget part's */
@@ -213,6 +218,13 @@ static void cir_step(void **state)
     assert_true(norm(step, 32 * 48) > 0.1 * sqrt(moved));
     near(dot / norm(step, 32 * 48) / norm(want, 32 * 48), 1, 1);
     tiny_work_close(&w);
+}
+
+static void cir_step(void **state)
+{
+    (void)state;
+    cir_steps_from("nll");
+    cir_steps_from("own");
 }
 
 /* After several steps of Adam the change of a matrix is orthogonal to the components, and there is a change. */
@@ -297,6 +309,150 @@ static void ilu_step(void **state)
     const double want = (value[1] - value[0]) / 2e-5;
     assert_true(fabs(want) > 1e-3);
     if (!(fabs(along - want) < 1e-4 * fabs(want))) fail_msg("%.9g is not %.9g", along, want);
+}
+
+/* ---- losses that only procedures have -------------------------------------------------------------------------- */
+/* The loss of step 0 at these weights; the gradient, or NULL. */
+static double own_loss(tiny_work *w, ul_trainer *t, const double *theta, double *g)
+{
+    ul_step_result r;
+    put(w, theta);
+    UL_OK_IN(w->t.ctx, ul_trainer_gradients(t, 0, &r));
+    if (g) flat(w, true, g);
+    return r.loss;
+}
+
+/* Along a random direction, away from the weights before the run, against central differences. */
+static void own_loss_gradient(const char *id, bool far)
+{
+    static double theta[MOST], d[MOST], x[MOST], g[MOST];
+    const ul_procedure *p = procedure_named("cir");
+    const ul_method *m;
+    ul_args args;
+    ul_trainer *t;
+    tiny_work w;
+    open(&w, p, 1);
+    for (int i = 0; p->method.params[i].key; i++)
+        if (!strcmp(p->method.params[i].key, "loss")) w.args.text[i] = id;
+    UL_OK_IN(w.t.ctx, ul_work_loss(&w.work, "loss", &m, &args));
+    w.t.run.options.method = m, w.t.run.options.args = &args;
+    w.t.run.options.micro_batch = 2; /* several, of the same sum */
+    tiny_references(&w.t, NULL);
+    const int n = flat(&w, false, theta);
+    for (int i = 0; i < n; i++) {
+        if (far) theta[i] += 0.03 * ul_rng_normal(6, UL_STREAM_TEST, 3, (uint64_t)i);
+        d[i] = theta[i] * ul_rng_normal(6, UL_STREAM_TEST, 2, (uint64_t)i);
+    }
+    UL_OK_IN(w.t.ctx, ul_trainer_new(w.t.ctx, &w.t.run.options, 1, &t));
+    own_loss(&w, t, theta, g);
+    double along = 0, value[2];
+    for (int i = 0; i < n; i++) along += g[i] * d[i];
+    for (int s = 0; s < 2; s++) {
+        for (int i = 0; i < n; i++) x[i] = theta[i] + (s ? 1e-5 : -1e-5) * d[i];
+        value[s] = own_loss(&w, t, x, NULL);
+    }
+    const double want = (value[1] - value[0]) / 2e-5;
+    assert_true(fabs(want) > 1e-3);
+    if (!(fabs(along - want) < 1e-6 * fabs(want))) fail_msg("%s: %.9g is not %.9g", id, along, want);
+    ul_trainer_free(t);
+    tiny_work_close(&w);
+}
+
+/* The logits of a side's documents of step 0, one after the other; returns how many rows. */
+static int rows_of(tiny_work *w, int side, double z[400][TINY_V], int32_t *label)
+{
+    int n = 0;
+    for (int32_t i = 0; i < w->t.recipe.batch; i++) {
+        ul_sample s;
+        ul_batch *b;
+        UL_OK_IN(w->t.ctx, tiny_sample(&w->t, 0, i, NULL, &s));
+        UL_OK_IN(w->t.ctx, ul_pack_docs(w->t.ctx, ul_ctx_arena(w->t.ctx), &s.doc[side], 1, false, &b));
+        assert_true(n + b->n_row <= 400);
+        UL_OK_IN(w->t.ctx, ul_model_logits(w->t.ctx, w->t.model, b, z[n]));
+        memcpy(label + n, b->label, (size_t)b->n_row * sizeof *label);
+        n += b->n_row;
+    }
+    return n;
+}
+
+static void negentropy_loss(void **state)
+{
+    static double z[400][TINY_V];
+    static double theta[MOST];
+    int32_t label[400];
+    const ul_procedure *p = procedure_named("mudman");
+    const ul_method *m;
+    ul_args args;
+    ul_trainer *t;
+    tiny_work w;
+    double want = 0;
+    (void)state;
+    open(&w, p, 1);
+    for (int i = 0; p->method.params[i].key; i++)
+        if (!strcmp(p->method.params[i].key, "loss")) {
+            assert_string_equal(p->method.params[i].text, "negentropy"); /* the paper's */
+            w.args.text[i] = "negentropy";
+        }
+    UL_OK_IN(w.t.ctx, ul_work_loss(&w.work, "loss", &m, &args));
+    w.t.run.options.method = m, w.t.run.options.args = &args;
+    UL_OK_IN(w.t.ctx, ul_trainer_new(w.t.ctx, &w.t.run.options, 1, &t));
+    flat(&w, false, theta);
+    const double got = own_loss(&w, t, theta, NULL);
+    for (int side = 0; side <= UL_RETAIN; side += UL_RETAIN) {
+        const int n = rows_of(&w, side, z, label);
+        for (int i = 0; i < n; i++) {
+            double sum = 0;
+            for (int v = 0; v < TINY_V; v++) sum += exp(z[i][v]);
+            if (side == UL_RETAIN) want += (log(sum) - z[i][label[i]]) / n;
+            for (int v = 0; side == UL_FORGET && v < TINY_V; v++) want += exp(z[i][v]) / sum * (z[i][v] - log(sum)) / n;
+        }
+    }
+    near(got, want, 1);
+    ul_trainer_free(t);
+    tiny_work_close(&w);
+    own_loss_gradient("negentropy", false);
+    own_loss_gradient("negentropy", true);
+}
+
+/* The mlp of the block looked at puts out `scale` times what it did: as much of the loss is left, nothing below 0. */
+static void mlp_confuse_loss(void **state)
+{
+    static const double scale[] = {1, 0.25, -1};
+    static double z[400][TINY_V], theta[MOST];
+    int32_t label[400];
+    const ul_procedure *p = procedure_named("cir");
+    const ul_method *m;
+    ul_args args;
+    tiny_work w;
+    (void)state;
+    for (int i = 0; p->method.params[i].key; i++)
+        if (!strcmp(p->method.params[i].key, "loss")) assert_string_equal(p->method.params[i].text, "mlp_confuse");
+    for (int k = 0; k < 3; k++) {
+        ul_trainer *t;
+        double want = scale[k] > 0 ? scale[k] : 0;
+        open(&w, p, 1);
+        for (int i = 0; p->method.params[i].key; i++)
+            if (!strcmp(p->method.params[i].key, "loss")) w.args.text[i] = "mlp_confuse";
+        UL_OK_IN(w.t.ctx, ul_work_loss(&w.work, "loss", &m, &args));
+        w.t.run.options.method = m, w.t.run.options.args = &args;
+        tiny_references(&w.t, NULL);
+        const ul_weight *x = weight_named(&w, "layers.0.mlp.down_proj");
+        for (int64_t i = 0; i < x->rows * x->cols; i++) ((double *)x->p)[i] *= scale[k];
+        flat(&w, false, theta);
+        UL_OK_IN(w.t.ctx, ul_trainer_new(w.t.ctx, &w.t.run.options, 1, &t));
+        const double got = own_loss(&w, t, theta, NULL);
+        const int n = rows_of(&w, UL_RETAIN, z, label);
+        for (int i = 0; i < n; i++) {
+            double sum = 0;
+            for (int v = 0; v < TINY_V; v++) sum += exp(z[i][v]);
+            want += (log(sum) - z[i][label[i]]) / n;
+        }
+        near(got, want, 1);
+        ul_trainer_free(t);
+        tiny_work_close(&w);
+    }
+    own_loss_gradient("mlp_confuse", false);
+    own_loss_gradient("mlp_confuse", true);
 }
 
 /* ---- adversaries ------------------------------------------------------------------------------------------------------ */
@@ -388,7 +544,9 @@ static void tar_step(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(cir_step), cmocka_unit_test(mcu_stays_minor), cmocka_unit_test(ilu_step),
-                                       cmocka_unit_test(mudman_step), cmocka_unit_test(tar_step)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(cir_step),        cmocka_unit_test(mcu_stays_minor),
+                                       cmocka_unit_test(ilu_step),        cmocka_unit_test(negentropy_loss),
+                                       cmocka_unit_test(mlp_confuse_loss),
+                                       cmocka_unit_test(mudman_step),     cmocka_unit_test(tar_step)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,86 @@
+/* _losses.c - losses that papers of procedures use and that are no methods of their own: what "loss" may name beside
+ * them.
+ *
+ *   negentropy   L = gamma (1/N_f) sum_t sum_v p_t(v) log p_t(v) + alpha L_r
+ *                dL/dz_t = (gamma/N_f) p_t (log p_t - sum_v p_t(v) log p_t(v))
+ *
+ *   mlp_confuse  L = gamma mean over blocks and scored tokens of max(<o, o0>, 0) / |o0|^2 + alpha L_r
+ *                o: what the block's mlp adds to the state, o0: under the reference
+ *
+ * Negative entropy: Tamirisa et al. 2024 (TAR), arXiv:2408.00761, and its code (rishub-tamirisa/tamper-resistance,
+ * modules/objectives.py, max_entropy), Sondej et al. 2025 (MUDMAN), arXiv:2506.12484 (filyp/MUDMAN, utils/loss_fns.py).
+ * Bounded by -log V; it fades both where a row is flat and where it is sure. Trap: both programs take the mean over all
+ * positions of a padded batch; here it is that of the scored tokens.
+ *
+ * mlp_confuse: Sondej and Yang 2025 (CIR), arXiv:2509.11816 (filyp/unlearning): the mlps' outputs become orthogonal to
+ * what they were; bounded by 0. Blocks 6 to 11 of 16, in other models the same shares. Their program divides by the
+ * square of the batch's mean |o0|, here each token's own stands, so that a step does not depend on its company. */
+#include "method/method.h"
+#include "procedure/procedure.h"
+#include <string.h>
+
+static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN, {0}};
+enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN };
+
+static unsigned needs_of(const ul_args *args)
+{
+    return ul_retain_needs(args, NEEDS | UL_NEED_FORGET_MU);
+}
+
+static double negentropy(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    const double w = forget->n ? ul_num(args, "gamma") / forget->n_tok : 0;
+    (void)alt;
+    for (int32_t t = 0; t < forget->n; t++) forget->dmu[t] += w;
+    return w * ul_side_sum(forget->mu, forget->n) + ul_retain_term(args, retain);
+}
+
+enum { CONFUSES = NEEDS | UL_NEED_STATE | UL_NEED_STATE_AND_HEAD | UL_NEED_FORGET_STATE };
+
+static unsigned confuse_needs(const ul_args *args)
+{
+    return ul_retain_needs(args, CONFUSES);
+}
+
+static ul_state confuse_state(const ul_args *args, ul_side_id side, int n_layer)
+{
+    const int first = n_layer * 6 / 16, last = n_layer * 12 / 16 - 1;
+    (void)args;
+    if (side != UL_FORGET) return (ul_state){0};
+    return (ul_state){.first = first, .last = last > first ? last : first, .step = 1, .distance = UL_DISTANCE_ALONG,
+                      .target = UL_TARGET_REFERENCE, .mlp = true};
+}
+
+static double mlp_confuse(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
+{
+    const double w = forget->n ? ul_num(args, "gamma") / forget->n_tok : 0;
+    (void)alt;
+    for (int32_t t = 0; t < forget->n; t++) forget->ddist[t] += w;
+    return w * ul_side_sum(forget->dist, forget->n) + ul_retain_term(args, retain);
+}
+
+static const struct {
+    const char *id;
+    ul_method method;
+} own[] = {{"negentropy",
+            {.title = "Negative entropy",
+             .paper = "arXiv:2408.00761",
+             .params = params,
+             .needs = NEEDS | UL_NEED_FORGET_MU,
+             .needs_of = needs_of,
+             .loss = negentropy}},
+           {"mlp_confuse",
+            {.title = "Mlps turned away from what they put out",
+             .paper = "arXiv:2509.11816",
+             .params = params,
+             .needs = CONFUSES,
+             .needs_of = confuse_needs,
+             .loss = mlp_confuse,
+             .state = confuse_state}}};
+
+const ul_method *ul_own_loss(const char *id)
+{
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (!strcmp(own[i].id, id)) return &own[i].method;
+    return NULL;
+}
