@@ -137,18 +137,25 @@ static inline void house_set(house *h, const char *key, const char *value)
     UL_OK_IN(h->ctx, ul_args_set(h->arena, &h->args, "guard", key, value));
 }
 
+static inline ul_status house_make(house *h, const ul_guard *guard, const char *id)
+{
+    ul_work w = {.ctx = h->ctx, .arena = h->arena, .id = id, .args = &h->args, .model = h->model, .recipe = &h->recipe,
+                 .tok = h->tok, .tpl = &h->tpl, .forget_rows = h->forget, .retain_rows = h->retain,
+                 .forget = h->forget_docs, .retain = h->retain_docs, .out_dir = h->out,
+                 .recipe_digest = "0123456789abcdef0123456789abcdef", .micro_batch = 2, .save_every = h->save_every,
+                 .resume = h->resume, .report = &h->report, .runs = guard->runs, .on_stage = h->on_stage,
+                 .on_stage_user = h->on_stage_user};
+    ul_guard_fit f = {.work = &w, .model_digest = h->digest};
+    const ul_status s = ul_guard_make(&f, guard);
+    h->last = w.last;
+    return s;
+}
+
 /* Makes the guard, and puts it around the model. */
 static inline ul_guard_file *house_guard(house *h, const ul_guard *guard, const char *id)
 {
     ul_guard_file *g;
-    ul_work w = {.ctx = h->ctx, .arena = h->arena, .id = id, .args = &h->args, .model = h->model, .recipe = &h->recipe, .tok = h->tok,
-                 .tpl = &h->tpl, .forget_rows = h->forget, .retain_rows = h->retain, .forget = h->forget_docs, .retain = h->retain_docs,
-                 .out_dir = h->out, .recipe_digest = "0123456789abcdef0123456789abcdef", .micro_batch = 2,
-                 .save_every = h->save_every, .resume = h->resume, .report = &h->report, .runs = guard->runs,
-                 .on_stage = h->on_stage, .on_stage_user = h->on_stage_user};
-    ul_guard_fit f = {.work = &w, .model_digest = h->digest};
-    UL_OK_IN(h->ctx, ul_guard_make(&f, guard));
-    h->last = w.last;
+    UL_OK_IN(h->ctx, house_make(h, guard, id));
     UL_OK_IN(h->ctx, ul_guard_read(h->ctx, h->arena, h->out, &g));
     UL_OK_IN(h->ctx, ul_guard_around(g, h->model, h->tok, h->digest));
     return g;

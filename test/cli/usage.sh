@@ -80,9 +80,10 @@ while IFS= read -r line; do
         refuses 2 o "--$id.$key = 9" 'the model has 2 blocks' -- forget $data --method "$id" --"$id.$key" 9
     done < keys
 done < each
-for key in rmu.layer armu.layer cosrmu.layer lunar.layer rr.first rr.last mrp.last rome.layer grun.layer uld.blocks; do
+for key in rmu.layer armu.layer cosrmu.layer lunar.layer rr.first rr.last mrp.last rome.layer uld.blocks; do
     grep -qx $key bounded || fail "$key is not bounded by the blocks of the model"
 done
+refuses 2 o '--grun.layer = 9' 'the model has 2 blocks' -- forget $data --method grun --grun.layer 1,9
 
 # Who needs alternates of each row's own does not run on refusals; what the message names makes them.
 refuses 2 o 'the method altpo needs' '--alt FILE --alt-own' 'unlearn relabel --data forget.jsonl --as wrong' -- forget $data --method altpo
