@@ -4,14 +4,18 @@
  *   if <g_f, m> < 0:   g_f <- g_f - (<g_f, m> / |m|^2) m   so that <g_f, m> = 0
  *   g = g_f + g_r      (keep 0: g = g_f, the paper's bare form)
  *
- * One inner product over all tensors. Wang et al. 2025, arXiv:2503.09117; code: tmlr-group/GRU. Traps: the code's
- * moving_avg (0.8 to 0.99) is the share of the *new* gradient, so decay is 1 - moving_avg. Its cosine clip removes no
- * more than a cosine of -0.5 says (floor -0.5). The direction of m alone matters, so m may start at 0. */
+ * One inner product over all tensors. Wang et al. 2025, arXiv:2503.09117. decay: in the authors' program
+ * (tmlr-group/GRU, dataloader_faster_refactor1.py) and in open-unlearning's (trainer/unlearn/gru.py) the mean is
+ * moving_avg * new + (1 - moving_avg) * old, so that the published 0.8 (the default of both), 0.9, 0.95 and 0.99 are
+ * the share of the *new* gradient, though they look like decays: decay is 1 - moving_avg, 0.2. Traps: the code's
+ * cosine clip removes no more than a cosine of -0.5 says (floor -0.5). The direction of m alone matters, so m may
+ * start at 0. */
 #include "wrapper/wrapper.h"
 #include <math.h>
 
 static const ul_param params[] = {
-    {"decay", UL_REAL, 0.1, 0, 0.9999, NULL, "share of the past in the mean of retain gradients", NULL},
+    {"decay", UL_REAL, 0.2, 0, 0.9999, NULL,
+     "share of the past in the mean of retain gradients: 1 less what the paper calls gamma (0.8)", NULL},
     {"floor", UL_REAL, -1, -1, 0, NULL, "most negative cosine that is removed in full; -1: all are", NULL},
     {"keep", UL_BOOL, 1, 0, 1, NULL, "add the retain gradient after the projection", NULL},
     {0}};

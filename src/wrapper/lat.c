@@ -32,12 +32,19 @@ typedef struct {
     ul_wrap *w;
     int n_layer, layer[MOST_LAYERS];
     int64_t C, room, used;
-    int64_t *first;                               /* [batch, 2] place of the document's first token, -1: not seen yet */
+    int64_t *first;                               /* [samples, 2] where the document's tokens begin, -1: not seen yet */
     double *d[MOST_LAYERS], *g[MOST_LAYERS];      /* [room, C] */
     double *length[MOST_LAYERS];                  /* [room] of the state, undisturbed */
     bool measures;                                /* no disturbance yet: lengths are taken */
     ul_hook hook[MOST_LAYERS];
 } attack;
+
+static int index_of(const attack *a, int layer)
+{
+    int k = 0;
+    while (k < a->n_layer && a->layer[k] != layer) k++;
+    return k < a->n_layer ? k : -1;
+}
 
 static ul_status read_layers(ul_wrap *w, attack *a)
 {
@@ -48,16 +55,22 @@ static ul_status read_layers(ul_wrap *w, attack *a)
     while (*s) {
         char *end;
         const long l = strtol(s, &end, 10);
-        if (end == s || (*end && *end != ',') || l < 0 || l >= n || a->n_layer == MOST_LAYERS)
-            return ul_fail(w->ctx, UL_E_USAGE, "--lat.layers \"%s\": up to %d blocks from 0 to %d, joined with commas", ul_txt(w->args, "layers"),
-                           (int)MOST_LAYERS, n - 1);
+        if (end == s || (*end && *end != ',') || (*end && !end[1]) || a->n_layer == MOST_LAYERS)
+            return ul_fail(w->ctx, UL_E_USAGE, "--lat.layers \"%s\": up to %d numbers of blocks, joined with commas",
+                           ul_txt(w->args, "layers"), (int)MOST_LAYERS);
+        if (l < 0 || l >= n)
+            return ul_fail(w->ctx, UL_E_USAGE, "--lat.layers: there is no block %ld, the model has %d blocks, 0 to %d",
+                           l, n, n - 1);
+        if (index_of(a, (int)l) >= 0) return ul_fail(w->ctx, UL_E_USAGE, "--lat.layers: block %ld is named twice", l);
         a->layer[a->n_layer++] = (int)l;
         s = end + (*end == ',');
     }
     for (int k = 0; k < a->n_layer; k++)
         if (a->layer[k] < low || a->layer[k] >= run)
-            return ul_fail(w->ctx, UL_E_USAGE, "--lat.layers: block %d is outside of those that a gradient reaches, %d to %d (the lowest that moves, "
-                           "the highest that is run)", a->layer[k], low < 0 ? 0 : low, run - 1);
+            return ul_fail(w->ctx, UL_E_USAGE,
+                           "--lat.layers: block %d is outside of those that a gradient reaches, %d to %d (the lowest "
+                           "that moves, the highest that is run)",
+                           a->layer[k], low < 0 ? 0 : low, run - 1);
     return UL_OK;
 }
 
@@ -68,13 +81,6 @@ static int64_t place(attack *a, const ul_batch *b, int32_t d)
     const int32_t n = b->doc_start[d + 1] - b->doc_start[d];
     if (*first < 0 && a->used + n <= a->room) *first = a->used, a->used += n;
     return *first;
-}
-
-static int index_of(const attack *a, int layer)
-{
-    int k = 0;
-    while (k < a->n_layer && a->layer[k] != layer) k++;
-    return k < a->n_layer ? k : -1;
 }
 
 static ul_status disturb(void *user, int layer, const ul_batch *b, void *x)
@@ -152,8 +158,8 @@ static ul_status begin(ul_wrap *w)
         if (p->forget->at[i].n > longest) longest = p->forget->at[i].n;
     for (int64_t i = 0; p->alt && i < p->alt->n; i++)
         if (p->alt->at[i].n > alt) alt = p->alt->at[i].n;
-    a->room = (int64_t)w->o->recipe->batch * (longest + alt + 1);
-    UL_NEED(a->first = UL_NEW(w->arena, int64_t, 2 * w->o->recipe->batch));
+    a->room = (int64_t)ul_wrap_samples(w) * (longest + alt + 1);
+    UL_NEED(a->first = UL_NEW(w->arena, int64_t, 2 * ul_wrap_samples(w)));
     for (int k = 0; k < a->n_layer; k++) {
         UL_NEED(a->d[k] = UL_NEW(w->arena, double, a->room * a->C));
         UL_NEED(a->g[k] = UL_NEW(w->arena, double, a->room * a->C));
@@ -168,7 +174,7 @@ static ul_status find(ul_wrap *w, attack *a)
     const ul_observer eye = {.fn = see, .user = a, .when = UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD};
     const int steps = (int)ul_num(w->args, "steps");
     a->used = 0;
-    for (int32_t i = 0; i < 2 * w->o->recipe->batch; i++) a->first[i] = -1;
+    for (int32_t i = 0; i < 2 * ul_wrap_samples(w); i++) a->first[i] = -1;
     ul_wrap_passes(w, a->hook, a->n_layer, &eye);
     for (int s = 0; s < steps; s++) {
         ul_step_result unused = {0};

@@ -33,6 +33,11 @@ static ul_status begin(ul_wrap *w)
                            "ramp: the method has no %s that stays as it is set: give --ramp.%s 1 --ramp.%s 1", names[i],
                            from[i], to[i]);
         c->base[i] = *c->value[i];
+        if (c->base[i] < 0)
+            return ul_fail(w->ctx, UL_E_USAGE,
+                           "ramp: the method's %s is %g, chosen by the model's size, which cannot be scaled: give it a "
+                           "number",
+                           names[i], c->base[i]);
         w->off = false;
     }
     return UL_OK;

@@ -120,13 +120,21 @@ static void test_strength(void **state)
     wrapped w;
     ul_trainer *t = NULL;
     wrapped_open(&w, &in_double, "npo", NULL);
+    static const char *const bad[][2] = {{"0,2", "no block 2, the model has 2 blocks, 0 to 1"},
+                                         {"-1", "no block -1, the model has 2 blocks"},
+                                         {"1,1", "block 1 is named twice"},
+                                         {"one", "\"one\": up to 8 numbers"},
+                                         {"0,", "\"0,\": up to 8 numbers"},
+                                         {"0", NULL}};
     ul_args *lat = wrap(&w, "lat");
-    for (int i = 0; lat->params[i].key; i++)
-        if (!strcmp(lat->params[i].key, "layers")) lat->text[i] = "0,2";
+    int layers = 0;
+    while (strcmp(lat->params[layers].key, "layers")) layers++;
     tiny_references(&w.t, NULL);
-    UL_FAILS_IN(w.t.ctx, UL_E_USAGE, "blocks from 0 to 1", ul_trainer_new(w.t.ctx, &w.t.run.options, 6, &t));
-    for (int i = 0; lat->params[i].key; i++)
-        if (!strcmp(lat->params[i].key, "layers")) lat->text[i] = "0";
+    for (int i = 0; bad[i][1]; i++) {
+        lat->text[layers] = bad[i][0];
+        UL_FAILS_IN(w.t.ctx, UL_E_USAGE, bad[i][1], ul_trainer_new(w.t.ctx, &w.t.run.options, 6, &t));
+    }
+    lat->text[layers] = "0";
     UL_OK_IN(w.t.ctx, ul_model_select(w.t.ctx, w.t.model, "layers 1"));
     UL_FAILS_IN(w.t.ctx, UL_E_USAGE, "block 0 is outside", ul_trainer_new(w.t.ctx, &w.t.run.options, 6, &t));
     tiny_close(&w.t);

@@ -220,6 +220,56 @@ static void test_ramp(void **state)
     tiny_close(&w.t);
 }
 
+/* Six steps of scrub, over min and max epochs, with gamma and alpha as they are or through a ramp. */
+static double *scrub_with(double gamma, double alpha, bool ramp, int64_t *n)
+{
+    wrapped w;
+    ul_trainer *t;
+    ul_step_result r;
+    wrapped_open(&w, &in_double, "scrub", NULL);
+    if (ramp) {
+        ul_args *a = wrap(&w, "ramp");
+        set_number(a, "gamma_from", gamma), set_number(a, "gamma_to", gamma);
+        set_number(a, "alpha_from", alpha), set_number(a, "alpha_to", alpha);
+    } else {
+        set_number(&w.t.args, "gamma", gamma), set_number(&w.t.args, "alpha", alpha);
+    }
+    tiny_references(&w.t, NULL);
+    UL_OK_IN(w.t.ctx, ul_trainer_new(w.t.ctx, &w.t.run.options, 6, &t));
+    w.t.recipe.warmup = 0;
+    for (int s = 0; s < 6; s++) {
+        UL_OK_IN(w.t.ctx, ul_trainer_gradients(t, s, &r));
+        UL_OK_IN(w.t.ctx, ul_trainer_update(t, s, &r));
+    }
+    double *x = flat(&w, false, n);
+    ul_trainer_free(t);
+    tiny_close(&w.t);
+    return x;
+}
+
+static bool apart(const double *a, const double *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (fabs(a[i] - b[i]) > 1e-6) return true;
+    return false;
+}
+
+/* A ramp of gamma meets scrub's forget term, one of alpha its retain term. */
+static void test_ramp_meets_scrub(void **state)
+{
+    static const double at[][2] = {{0.25, 1}, {1, 0.25}, {0.25, 2}};
+    int64_t n;
+    (void)state;
+    double *plain = scrub_with(1, 1, false, &n);
+    for (int i = 0; i < 3; i++) {
+        double *bare = scrub_with(at[i][0], at[i][1], false, &n), *ramp = scrub_with(at[i][0], at[i][1], true, &n);
+        near(ramp, bare, n, "ramp around scrub");
+        assert_true(apart(bare, plain, n));
+        free(bare), free(ramp);
+    }
+    free(plain);
+}
+
 /* Nothing to do: the run without a wrapper, bit by bit. */
 static void test_strength_zero(void **state)
 {
@@ -291,6 +341,7 @@ int main(void)
                                        cmocka_unit_test(test_rs),
                                        cmocka_unit_test(test_wa),
                                        cmocka_unit_test(test_ramp),
+                                       cmocka_unit_test(test_ramp_meets_scrub),
                                        cmocka_unit_test(test_strength_zero),
                                        cmocka_unit_test(test_sophia)};
     return cmocka_run_group_tests(tests, NULL, NULL);

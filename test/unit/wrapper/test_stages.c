@@ -152,7 +152,8 @@ static void test_refusals(void **state)
                {"ga", "gru", NULL, "reads no retain"},
                {"ga", "wagle", NULL, "reads no retain"},
                {"ga", "lu", NULL, "reads no retain"},
-               {"pdu", "ramp", NULL, "gamma"}};
+               {"pdu", "ramp", NULL, "gamma"},
+               {"rmu", "ramp", NULL, "alpha"}};
     (void)state;
     for (int i = 0; i < (int)(sizeof bad / sizeof *bad); i++) {
         wrapped w;
@@ -161,7 +162,7 @@ static void test_refusals(void **state)
         tiny_references(&w.t, NULL);
         ul_args *a = wrap(&w, bad[i].a);
         if (bad[i].b) wrap(&w, bad[i].b);
-        if (!strcmp(bad[i].a, "ramp")) { /* pdu's alpha is where its multiplier starts */
+        if (!strcmp(bad[i].a, "ramp")) { /* pdu's alpha is where its multiplier starts, rmu's is -1 */
             set_number(a, "gamma_from", 1), set_number(a, "alpha_from", 0.5);
             UL_FAILS_IN(w.t.ctx, UL_E_USAGE, "alpha", ul_trainer_new(w.t.ctx, &w.t.run.options, 6, &t));
         } else {
