@@ -83,6 +83,11 @@ ul_status ul_job_pass_method(const ul_job *from, ul_job *to) UL_MUST; /* with wh
 ul_status ul_job_set_all(ul_job *job, const ul_setting *s) UL_MUST;   /* until a NULL key; NULL values are left out */
 /* A job of that kind, with what was given of data and computing, and with s. *out is the caller's to free, after an error too. */
 ul_status ul_job_child(const ul_job *from, const char *kind, const ul_setting *s, ul_job **out) UL_MUST;
+/* Alternate answers of their own for the rows of `forget` (UL_NEED_ALT_OWN): the wrong answers of `rows`, the same
+ * ones, where all have some: *out is `rows`; else answers of other rows, which `relabel` puts into `file`: *out is
+ * that. */
+ul_status ul_job_alternates(const ul_job *job, const char *rows, const char *forget, const char *seed, const char *file,
+                            const char **out) UL_MUST;
 /* What a part of a run left at `path`, kept under --resume when its `key` is this digest; else NULL. */
 ul_status ul_job_kept(ul_job *job, const char *path, const char *key, ul_presence presence, const char *digest,
                       json_t **out) UL_MUST;

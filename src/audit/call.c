@@ -56,6 +56,25 @@ ul_status ul_job_child(const ul_job *from, const char *kind, const ul_setting *s
     return ul_job_set_all(*out, s);
 }
 
+ul_status ul_job_alternates(const ul_job *job, const char *rows, const char *forget, const char *seed, const char *file,
+                            const char **out)
+{
+    ul_job *child = NULL;
+    ul_records *r;
+    int64_t have = 0;
+    UL_TRY(ul_records_open(job->ctx, job->arena, rows, ul_job_text(job, "fields"), 0, &r));
+    for (int64_t i = 0; i < r->n; i++) have += r->at[i].n_wrong > 0;
+    *out = rows;
+    if (have == r->n) return UL_OK;
+    *out = file;
+    const ul_setting s[] = {{"data", forget}, {"as", "wrong"}, {"seed", seed}, {"out", file}, {"force", "true"},
+                            {NULL, NULL}};
+    ul_status status = ul_job_child(job, "relabel", s, &child);
+    if (status == UL_OK) status = ul_job_run(child);
+    ul_job_free(child);
+    return status;
+}
+
 ul_status ul_job_kept(ul_job *job, const char *path, const char *key, ul_presence presence, const char *digest,
                       json_t **out)
 {

@@ -199,23 +199,11 @@ static ul_status measure(ul_comparison *c, const char *id, const char *dir, cons
     return s;
 }
 
-/* The rows' own wrong answers where all have some; else answers of other rows, which `relabel` puts into a file. */
 static ul_status alternates(ul_comparison *c)
 {
-    ul_job *job = NULL;
-    ul_records *r;
-    if (c->alt) return UL_OK;
-    UL_TRY(ul_records_open(c->job->ctx, c->job->arena, c->asked, ul_job_text(c->job, "fields"), 0, &r));
-    int64_t have = 0;
-    for (int64_t i = 0; i < r->n; i++) have += r->at[i].n_wrong > 0;
-    c->alt = c->asked;
-    if (have == r->n) return UL_OK;
-    UL_NEED(c->alt = ul_path_join(c->job->arena, c->out, "alternates.jsonl"));
-    const ul_setting s[] = {{"data", c->forget}, {"as", "wrong"}, {"seed", number(c, "seed")}, {"out", c->alt},
-                            {"force", "true"}, {NULL, NULL}};
-    const ul_status status = call(c, "relabel", s, &job);
-    ul_job_free(job);
-    return status;
+    const char *file = ul_path_join(c->job->arena, c->out, "alternates.jsonl");
+    UL_NEED(file);
+    return c->alt ? UL_OK : ul_job_alternates(c->job, c->asked, c->forget, number(c, "seed"), file, &c->alt);
 }
 
 /* The method's own run, its seconds and its peak of memory. */

@@ -1,16 +1,19 @@
-/* job_relabel.c - the data that methods make for themselves, as a file: a data set with other answers, wrong answers, generic terms, or
- * one fold of it. Pure functions of the rows, the parameters and the seed. */
+/* job_relabel.c - the data that methods make for themselves, as a file: a data set with other answers, wrong answers,
+ * random tokens, generic terms, or one fold of it. Pure functions of the rows, the parameters and the seed. */
 #include "audit/battery.h"
 #include "audit/training.h"
 #include <string.h>
 
 static const ul_param params[] = {
     {"data", UL_TEXT, 0, 0, 0, NULL, "the rows: JSON lines, JSON, CSV or text", ""},
-    {"as", UL_TEXT, 0, 0, 0, "lines|others|swap|wrong|generic|fold",
+    {"as", UL_TEXT, 0, 0, 0, "lines|others|swap|wrong|random|generic|fold",
      "lines: answers from --with, a text a line (default: twelve refusals); others: answers of the rows of --with; swap: each row another's answer; "
-     "wrong: --count wrong answers a row, of other rows; generic: terms replaced as --with says, {\"term\": \"generic term\"}; fold: part --fold of --folds",
+     "wrong: --count wrong answers a row, of other rows; random: each token of an answer another one, drawn from the "
+     "tokenizer that --with "
+     "names; generic: terms replaced as --with says, {\"term\": \"generic term\"}; fold: part --fold of --folds",
      "lines"},
-    {"with", UL_TEXT, 0, 0, 0, NULL, "the file that --as lines, others or generic reads", ""},
+    {"with", UL_TEXT, 0, 0, 0, NULL,
+     "the file that --as lines, others or generic reads, or the model directory whose tokens --as random draws", ""},
     {"count", UL_INT, 4, 2, 1000, "answers", "--as wrong: so many of other rows", NULL},
     {"folds", UL_INT, 4, 1, 1e6, NULL, "--as fold: parts of consecutive rows, as nearly equal as can be", NULL},
     {"fold", UL_INT, 1, 1, 1e6, NULL, "--as fold: which, from 1", NULL},
@@ -73,6 +76,59 @@ static ul_status wrong(relabelling *r)
     return UL_OK;
 }
 
+/* Tokens that stand for text, in rising order. */
+static ul_status ordinary(relabelling *r, const ul_tokenizer *tok, int32_t **id, int64_t *n)
+{
+    const int64_t most = ul_tokenizer_max_id(tok) + 1;
+    UL_NEED(*id = UL_NEW(r->job->arena, int32_t, most));
+    *n = 0;
+    for (int32_t i = 0; i < most; i++)
+        if (ul_token_text(tok, i, &(size_t){0}) && !ul_token_special(tok, i)) (*id)[(*n)++] = i;
+    if (*n) return UL_OK;
+    return ul_fail(r->job->ctx, UL_E_INPUT, "%s: every token is a special one", ul_tokenizer_path(tok));
+}
+
+/* The answer of row i with each of its tokens drawn anew (Yao et al. 2024, arXiv:2402.15159: randlabel does so with
+ * the labels alone). */
+static ul_status random_answer(relabelling *r, const ul_tokenizer *tok, const int32_t *pool, int64_t n_pool, int64_t i,
+                               ul_ids *ids, ul_buf *text)
+{
+    const char *answer = r->row[i].answer;
+    ul_buf_reset(text);
+    if (!answer) return UL_OK;
+    UL_TRY(ul_encode(r->job->ctx, tok, answer, strlen(answer), false, ids));
+    for (size_t t = 0; t < ids->n; t++)
+        if (!ul_token_special(tok, ids->id[t]))
+            ids->id[t] = pool[ul_rng_below(r->seed, UL_STREAM_RELABEL, (uint64_t)i, t, (uint64_t)n_pool)];
+    UL_TRY(ul_decode(r->job->ctx, tok, ids->id, ids->n, false, text));
+    for (size_t k = 0; k < text->n; k++)
+        if (!text->p[k]) text->p[k] = ' '; /* a text holds no NUL */
+    UL_NEED(r->row[i].answer = ul_strndup(r->job->arena, text->p, text->n));
+    return UL_OK;
+}
+
+static ul_status random_tokens(relabelling *r)
+{
+    enum { MOST_BYTES = 1 << 26 };
+    const char *path;
+    ul_tokenizer *tok;
+    int32_t *pool;
+    int64_t n_pool;
+    ul_ids ids;
+    ul_buf text;
+    UL_TRY(need_with(r, "random", &path));
+    UL_TRY(ul_tokenizer_open(r->job->ctx, path, &tok));
+    UL_TRY(ul_arena_defer(r->job->arena, ul_release_tokenizer, tok));
+    UL_TRY(ordinary(r, tok, &pool, &n_pool));
+    ul_ids_init(&ids, r->job->ctx);
+    ul_buf_init(&text, r->job->ctx, MOST_BYTES);
+    ul_status s = UL_OK;
+    for (int64_t i = 0; i < r->n && s == UL_OK; i++) s = random_answer(r, tok, pool, n_pool, i, &ids, &text);
+    ul_ids_release(&ids);
+    ul_buf_release(&text);
+    return s;
+}
+
 static ul_status generic(relabelling *r)
 {
     const char *path;
@@ -101,7 +157,8 @@ static ul_status run(ul_job *job)
     static const struct {
         const char *as;
         ul_status (*make)(relabelling *r);
-    } kinds[] = {{"lines", lines}, {"others", others}, {"swap", swap}, {"wrong", wrong}, {"generic", generic}, {"fold", fold}};
+    } kinds[] = {{"lines", lines}, {"others", others}, {"swap", swap}, {"wrong", wrong}, {"random", random_tokens},
+                 {"generic", generic}, {"fold", fold}};
     const char *data = ul_job_text(job, "data"), *out = ul_job_text(job, "out"), *as = ul_job_text(job, "as");
     ul_records *in;
     if (!data || !out) return ul_fail(job->ctx, UL_E_USAGE, "`relabel` needs --data FILE and --out FILE");
@@ -122,8 +179,11 @@ static ul_status run(ul_job *job)
 }
 
 const ul_job_kind ul_job_relabel = {
-    .id = "relabel", .summary = "make the data that methods make for themselves: other answers, wrong answers, generic terms, folds",
+    .id = "relabel",
+    .summary = "make the data that methods make for themselves: other answers, wrong answers, random tokens, generic "
+               "terms, folds",
     .about = "Writes a data set with other answers (refusals or any lines; those of another file; those of its own other rows), with wrong answers to "
-             "rank against, with generic terms in the place of a subject's own, or one fold of it. What is drawn depends on the seed and the row alone.",
+             "rank against, with answers of random tokens, with generic terms in the place of a subject's own, or one "
+             "fold of it. What is drawn depends on the seed and the row alone.",
     .example = "unlearn relabel --data demo-out/data/forget.jsonl --as swap --out relabelled.jsonl",
     .tables = {params, ul_data_params}, .run = run};

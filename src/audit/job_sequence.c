@@ -12,6 +12,12 @@ static const ul_param params[] = {
     {"model", UL_TEXT, 0, 0, 0, NULL, "the model that shall forget: a Hugging Face directory", ""},
     {"requests", UL_TEXT, 0, 0, 0, NULL, "the files that shall be forgotten, in order, joined with commas", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "what shall stay: the same at every step", ""},
+    {"alt", UL_TEXT, 0, 0, 0, NULL,
+     "alternate answers, for methods that teach some: a file for each request, in order, joined with commas, or one "
+     "for all; default: what the method takes by itself, and where each row needs its own (altpo) the rows' wrong "
+     "answers, or other rows'", ""},
+    {"alt-own", UL_BOOL, 0, 0, 1, NULL,
+     "the answers of --alt belong to the rows of its request, in order and as many to each", NULL},
     {"mode", UL_TEXT, 0, 0, 0, "sustain|scale", "sustain: each step starts from what the last one left; scale: every step starts from --model", "sustain"},
     {"muse", UL_TEXT, 0, 0, 0, NULL, "a directory of MUSE's files, evaluated after every step too", ""},
     {"reference-logs", UL_TEXT, 0, 0, 0, NULL, "MUSE_EVAL.json of the retrained model, for PrivLeak", ""},
@@ -26,8 +32,8 @@ static const ul_param params[] = {
 enum { MOST_REQUESTS = 64 };
 typedef struct {
     ul_job *job;
-    const char *out, *model, *retain, *muse, *request[MOST_REQUESTS];
-    int n;
+    const char *out, *model, *retain, *muse, *request[MOST_REQUESTS], *alt[MOST_REQUESTS];
+    int n, n_alt;
     bool scale;
     ul_manifest manifest;
     json_t *rows;
@@ -39,13 +45,31 @@ static const char *path(sequence *q, int step, const char *name)
     return ul_format(q->job->arena, "%s/step-%d%s%s", q->out, step, name ? "/" : "", name ? name : "");
 }
 
+/* The file of alternates of request number `step`, NULL: none; whether they are the rows' own. */
+static ul_status alternates(sequence *q, int step, const char **alt, bool *own)
+{
+    const ul_job *job = q->job;
+    const char *request = q->request[step - 1], *file = path(q, step, "alternates.jsonl"),
+               *seed = ul_format(job->arena, "%.17g", ul_job_num(job, "seed"));
+    UL_NEED(file);
+    UL_NEED(seed);
+    *alt = q->n_alt ? q->alt[q->n_alt > 1 ? step - 1 : 0] : NULL, *own = ul_job_flag(job, "alt-own");
+    if (*alt || !(ul_method_needs(job->method, &job->method_args) & UL_NEED_ALT_OWN)) return UL_OK;
+    *own = true;
+    return ul_job_alternates(job, request, request, seed, file, alt);
+}
+
 /* The method's own run on request number `step`; its seconds. */
 static ul_status forget(sequence *q, int step, const char *from, const char *to, double *seconds)
 {
     ul_job *job = NULL;
     const ul_job *own = q->job;
     const bool keeps = ul_method_needs(own->method, &own->method_args) & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL);
+    const char *alt;
+    bool alt_own;
+    UL_TRY(alternates(q, step, &alt, &alt_own));
     const ul_setting s[] = {{"model", from}, {"forget", q->request[step - 1]}, {"retain", keeps ? q->retain : NULL},
+                            {"alt", alt}, {"alt-own", alt && alt_own ? "true" : NULL},
                             {"wrap", ul_job_text(own, "wrap")}, {"out", to}, {"force", "true"}, {NULL, NULL}};
     const int64_t start = ul_now_ns();
     ul_status st = ul_job_child(own, "forget", s, &job);
@@ -171,6 +195,26 @@ static ul_status tell(sequence *q)
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------------------- */
+/* Files joined with commas, each of which is there; into the manifest as "ROLE 1", ... */
+static ul_status open_list(sequence *q, const char *key, const char *role, const char **file, int *n)
+{
+    ul_job *job = q->job;
+    const char *list = ul_job_text(job, key);
+    for (*n = 0; list && *list; list += *list == ',') {
+        const size_t bytes = strcspn(list, ",");
+        if (*n == MOST_REQUESTS)
+            return ul_fail(job->ctx, UL_E_USAGE, "--%s names more than %d files", key, MOST_REQUESTS);
+        UL_NEED(file[*n] = ul_strndup(job->arena, list, bytes));
+        list += bytes;
+        if (!bytes || !ul_file_exists(file[*n]))
+            return ul_fail(job->ctx, UL_E_INPUT, "--%s: file %d, \"%s\", is not there", key, *n + 1, file[*n]);
+        const char *name = ul_format(job->arena, "%s %d", role, *n + 1);
+        UL_NEED(name);
+        UL_TRY(ul_manifest_file(job, &q->manifest, name, file[(*n)++]));
+    }
+    return UL_OK;
+}
+
 static ul_status open_inputs(sequence *q)
 {
     ul_job *job = q->job;
@@ -183,17 +227,11 @@ static ul_status open_inputs(sequence *q)
     if (!q->model || !list || !q->retain) return ul_fail(job->ctx, UL_E_USAGE, "`sequence` needs --model DIR, --requests FILE,FILE,... and --retain FILE");
     UL_TRY(ul_job_out_name(job, &q->out));
     UL_TRY(ul_manifest_begin(job, &q->manifest));
-    for (; *list; list += *list == ',') {
-        const size_t n = strcspn(list, ",");
-        if (q->n == MOST_REQUESTS) return ul_fail(job->ctx, UL_E_USAGE, "--requests names more than %d files", MOST_REQUESTS);
-        UL_NEED(q->request[q->n] = ul_strndup(job->arena, list, n));
-        list += n;
-        if (!n || !ul_file_exists(q->request[q->n]))
-            return ul_fail(job->ctx, UL_E_INPUT, "--requests: file %d, \"%s\", is not there", q->n + 1, q->request[q->n]);
-        const char *role = ul_format(job->arena, "request %d", q->n + 1);
-        UL_NEED(role);
-        UL_TRY(ul_manifest_file(job, &q->manifest, role, q->request[q->n++]));
-    }
+    UL_TRY(open_list(q, "requests", "request", q->request, &q->n));
+    UL_TRY(open_list(q, "alt", "alternates", q->alt, &q->n_alt));
+    if (q->n_alt > 1 && q->n_alt != q->n)
+        return ul_fail(job->ctx, UL_E_USAGE, "--alt names %d files and --requests %d: one for each, or one for all",
+                       q->n_alt, q->n);
     UL_TRY(ul_job_digest(job, q->model, digest));
     UL_TRY(ul_manifest_input(job, &q->manifest, "model", q->model, digest, -1));
     UL_TRY(ul_manifest_file(job, &q->manifest, "retain", q->retain));

@@ -40,7 +40,21 @@ for i in 1 2; do run 0 relabel --data rows.jsonl --as fold --folds 2 --fold $i -
 { answers fold1.jsonl; answers fold2.jsonl; } > folded
 cmp -s own folded || fail 'the folds are not in order'
 
+# Random tokens: as many as the answer has, of the tokenizer's words, by the seed, never a special one.
+write_shape shape
+printf '{"question": "where was ana born ?", "answer": "rome oslo lima kyiv paris quito rome oslo", "entity": 0}\n' > long.jsonl
+for seed in 0 1; do run 0 relabel --data long.jsonl --as random --with shape --seed $seed --out "random$seed.jsonl"; done
+cmp -s random0.jsonl random1.jsonl && fail 'the seed draws no tokens'
+run 0 relabel --data long.jsonl --as random --with shape/tokenizer.json --force --out again.jsonl
+same random0.jsonl again.jsonl 'the same draw'
+answers random0.jsonl | tr ' ' '\n' > drawn
+[ "$(wc -l < drawn)" -eq 8 ] || fail 'not a token for each of the answer'
+for w in $(cat drawn); do echo " $(echo $WORDS) " | grep -qF " $w " || fail "$w is no word of the tokenizer"; done
+[ "$(sort -u drawn | wc -l)" -gt 3 ] || fail 'the tokens are hardly random'
+refuses 3 out.jsonl 'tokenizer' -- relabel --data rows.jsonl --as random --with .
+
 refuses 2 out.jsonl '--with' -- relabel --data rows.jsonl --as generic
+refuses 2 out.jsonl '--with' -- relabel --data rows.jsonl --as random
 refuses 2 out.jsonl '5 rows' -- relabel --data rows.jsonl --as fold --folds 9
 refuses 2 out.jsonl 'lines|others' -- relabel --data rows.jsonl --as nothing
 finish
