@@ -6,8 +6,9 @@
  *     + gate sum over modules BCE(s; 1 on forget tokens, 0 on retain tokens)
  *
  * Ren et al. 2025, "A General Framework to Enhance Fine-tuning-based LLM Unlearning" (GRUN), arXiv:2502.17823: rank 4,
- * lr 4e-3, behind blocks 16 and 30 of 32, counted from 0; ten epochs are ours. Models of few blocks have one, the last but one. W starts as
- * R and b as 0, so that training begins at the model itself; R is not held orthonormal (LoReFT does).
+ * lr 4e-3, behind blocks 16 and 30 of 32, counted from 0; ten epochs are ours. Models of few blocks have one, the last
+ * but one. W starts as R and b as 0, so that training begins at the model itself; R is not held orthonormal (LoReFT
+ * does).
  * The gradient:  u = R dL/dh';  dR = s (a dL/dh' - u h), dW = s u h, db = s u, d logit = s (1 - s) a u + BCE's;
  *   dL/dh = dL/dh' + s (W - R)^T u + g d logit, for the modules below.
  * Traps: the gate judges every token by its state alone, the first ones of a prompt among them, which all prompts

@@ -5,8 +5,9 @@
  * Zhong et al. 2026, "DUET", arXiv:2601.21283: the teacher is the model before the run behind an instruction to
  * forget, the student sees the documents alone; on retain it stays near the reference. Their target keeps the
  * teacher's top logits, how many was not to be had (`top`; 0, the whole distribution, is ours). The wording of their
- * instruction was not to be had: give your own; nor were rate and epochs: the usual ones. Trap: what the teacher does not suppress behind the instruction, the student does not
- * learn to: look at the teacher first (a small model that heeds no instruction teaches nothing). */
+ * instruction was not to be had: give your own; nor were rate and epochs: the usual ones. Trap: what the teacher does
+ * not suppress behind the instruction, the student does not learn to: look at the teacher first (a small model that
+ * heeds no instruction teaches nothing). */
 #include "method/method.h"
 
 static const ul_param params[] = {

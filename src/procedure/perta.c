@@ -70,7 +70,10 @@ static ul_status run(ul_work *w)
 }
 
 static const ul_runs runs[] = {
-    UL_RUNS_BUDGET, UL_RUNS_FISHER(UL_FORGET, "forget"), UL_RUNS_FISHER(UL_RETAIN, "retain"),
+    UL_RUNS_BUDGET,
+    {.what = "information of forget rows", .kind = UL_RUNS_GRADIENT, .most = "fisher_docs", .doubles = 1},
+    {.what = "information of retain rows", .kind = UL_RUNS_GRADIENT, .docs = UL_RETAIN, .most = "fisher_docs",
+     .doubles = 1},
     {.what = "learn", .kind = UL_RUNS_TRAIN, .copies = 2}, UL_RUNS_SEARCH, {0}};
 
 const ul_procedure ul_procedure_perta = {

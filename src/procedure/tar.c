@@ -99,7 +99,7 @@ static ul_status run(ul_work *w)
 
 /* An outer step: inner steps on forget rows, with a gradient of the loss after every few of them. */
 static const ul_runs runs[] = {
-    {.what = "safeguard", .kind = UL_RUNS_TRAIN, .loss_of = "loss"},
+    {.what = "safeguard", .kind = UL_RUNS_TRAIN, .loss_of = "safeguard"},
     {.what = "tamper", .kind = UL_RUNS_TRAIN, .loss_of = "loss", .steps = "outer", .times = "inner", .copies = 2},
     {0}};
 
