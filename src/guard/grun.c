@@ -32,7 +32,7 @@ static const ul_param params[] = {
 
 static const char *const recipe[] = {"lr", "4e-3", "epochs", "10", NULL};
 
-static const char *const small[] = {"lr", "4e-3", "epochs", "5", ".strength", "0.4", NULL};
+static const char *const small[] = {"lr", "4e-3", "epochs", "5", ".strength", "0.4", ".layer", "0", NULL};
 
 /* One array: R [r, C], W [r, C], b [r], g [C], g0. */
 typedef struct {

@@ -155,6 +155,7 @@ static void perta_by_gradients(void **state)
     measure("tv", "scale", 1, NULL, 0, &tv);
     memset(&x, 0, sizeof x);
     tiny_work_open(&w, p, &(tiny_how){.precision = UL_PRECISION_DOUBLE, .threads = 1, .micro = 3});
+    ul_args_default(p->method.params, &w.args);
     UL_OK_IN(w.t.ctx, ul_args_set(ul_ctx_arena(w.t.ctx), &w.args, "perta", "by", "grad"));
     set(&w, "scale", 1), set(&w, "eps", 0.01);
     x.n = flat(&w, false, x.before);
