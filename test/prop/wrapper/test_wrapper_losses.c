@@ -5,7 +5,7 @@
  * not. */
 #include "wrapper_test.h"
 
-enum { STEPS = 2, MOST = 40000 };
+enum { STEPS = 2, LATE = 4, MOST = 40000 }; /* late: scrub's forget term waits for the second epoch */
 
 typedef struct {
     const char *method, *wrapper; /* wrapper: NULL, none */
@@ -39,7 +39,7 @@ static void strengthen(const char *id, ul_args *a)
                {"budget", "limit", 1e-9}, {"gu", "rank", 2},         {"lu", "folds", 2},
                {"saliency", "batches", 2}, {"sure", "batches", 2},   {"wagle", "batches", 2},
                {"lat", "steps", 3},      {"lat", "eps", 0.2},        {"sam", "rho", 0.5},
-               {"rs", "sigma", 0.2}};
+               {"rs", "sigma", 0.2},     {"ramp", "gamma_to", 0.5}};
     for (size_t i = 0; i < sizeof set / sizeof *set; i++)
         if (!strcmp(set[i].id, id)) set_number(a, set[i].key, set[i].value);
 }
@@ -64,7 +64,7 @@ static int64_t run(const pair *p, const tiny_how *how, double *start, double *ou
     wrapped_open(&w, how, p->method, NULL);
     ul_arena *arena = ul_ctx_arena(w.t.ctx);
     arguments(p, &w.t.args);
-    w.t.recipe.steps = STEPS, w.t.recipe.batch = 4, w.t.recipe.warmup = 0;
+    w.t.recipe.steps = strcmp(p->method, "scrub") ? STEPS : LATE, w.t.recipe.batch = 4, w.t.recipe.warmup = 0;
     UL_OK_IN(w.t.ctx, ul_model_select(w.t.ctx, w.t.model,
                                       ul_method_train(arena, w.t.run.options.method, &w.t.args, w.t.model)));
     for (int64_t i = 0; i < TINY_FORGET; i++) key[i] = i;
