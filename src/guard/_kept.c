@@ -20,11 +20,7 @@ static ul_status load(ul_guard_kept *k, ul_arena *arena, int64_t *done)
     if (strcmp(text_in(in, "format"), FORMAT) || !ul_parse_int(text_in(in, "steps_done"), done) || *done < 0)
         return ul_fail(w->ctx, UL_E_INPUT, "%s: this is no state of a guard's fit (format \"%s\", steps done \"%s\")", k->path,
                        text_in(in, "format"), text_in(in, "steps_done"));
-    if (strcmp(text_in(in, "recipe"), w->recipe_digest))
-        return ul_fail(w->ctx, UL_E_USAGE,
-                       "%s: the checkpoint is of another recipe (%.16s..., this run's is %.16s...): resume with the flags, "
-                       "model and data it was started with, or take a new --out",
-                       k->path, text_in(in, "recipe"), w->recipe_digest);
+    UL_TRY(ul_checkpoint_same_recipe(w->ctx, k->path, text_in(in, "recipe"), w->recipe_digest));
     for (int i = 0; i < k->n; i++) {
         const ul_tensor *t;
         UL_TRY(ul_tensors_need(w->ctx, in, k->array[i].name, &t));
@@ -90,12 +86,9 @@ ul_status ul_guard_kept_save(ul_guard_kept *k, int64_t done)
 
 ul_status ul_guard_kept_step(ul_guard_kept *k, int64_t done, int64_t steps)
 {
-    enum { SECONDS = 300 }; /* about every five minutes */
     ul_work *w = k->work;
     const bool stop = ul_interrupted(w->ctx) && done < steps;
-    const bool due = w->save_every > 0 ? done % w->save_every == 0
-                                       : ul_now_ns() - k->saved_ns >= SECONDS * INT64_C(1000000000);
-    if (due || stop) UL_TRY(ul_guard_kept_save(k, done));
+    if (stop || ul_checkpoint_is_due(w->save_every, done, k->saved_ns)) UL_TRY(ul_guard_kept_save(k, done));
     if (!stop) return UL_OK;
     return ul_fail(w->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld of \"%s\"; %s", (long long)done,
                    (long long)steps, k->stage,

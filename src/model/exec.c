@@ -37,6 +37,9 @@ static void *gradient(const env *e, int slot)
     return ul_at(e->m, e->r->temp_at + s->gat);
 }
 
+/* Tokens, or scored rows, of a slot. */
+static int64_t tokens(const env *e, int slot) { return ul_slot_n(e->r, &e->b->slot[slot]); }
+
 /* The gradient of input k, or NULL where nobody wants it. */
 static void *wanted(const env *e, const ul_row *t, int k) { return t->want[k] ? gradient(e, t->in[k]) : NULL; }
 
@@ -61,7 +64,7 @@ static void outer(const env *e, int64_t m, int64_t n, const void *dy, int slot, 
 {
     const ul_batch *bt = e->pass->batch;
     const bool picked = e->b->slot[slot].picked;
-    e->be->k->gemm(e->be, &(ul_gemm){.m = m, .n = n, .k = ul_slot_n(e->r, &e->b->slot[slot]), .a = dy, .a_row = 1,
+    e->be->k->gemm(e->be, &(ul_gemm){.m = m, .n = n, .k = tokens(e, slot), .a = dy, .a_row = 1,
                                      .a_col = m, .b = value(e, slot), .b_row = n, .b_col = 1, .c = dw, .c_row = n,
                                      .add = true, .seg = picked ? NULL : bt->sample_start,
                                      .n_seg = bt->sample_start && !picked ? bt->n_sample : 0});
@@ -134,7 +137,7 @@ static ul_status forward(const env *e, const ul_row *t, bool again)
     const ul_kernels *k = be->k;
     const ul_arch *ar = &e->m->arch;
     const bool base = e->r->base;
-    const int64_t n = ul_slot_n(e->r, &e->b->slot[t->in[0]]);
+    const int64_t n = tokens(e, t->in[0]);
     const void *x = value(e, t->in[0]), *bias = t->bias ? ul_weight_p(t->bias, base) : NULL;
     void *y = value(e, t->out);
     const int64_t width = e->b->slot[t->in[0]].width;
@@ -166,7 +169,7 @@ static ul_status forward(const env *e, const ul_row *t, bool again)
 static void linear_bwd(const env *e, const ul_row *t, const void *dy)
 {
     const ul_weight *w = t->w;
-    const int64_t n = ul_slot_n(e->r, &e->b->slot[t->in[0]]);
+    const int64_t n = tokens(e, t->in[0]);
     void *dx = wanted(e, t, 0);
     if (trains(e, t->bias)) e->be->k->col_sum(e->be, n, w->rows, dy, t->bias->g);
     if (sees(e, UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD))
@@ -181,7 +184,7 @@ static void linear_bwd(const env *e, const ul_row *t, const void *dy)
 static void down_bwd(const env *e, const ul_row *t, void *dxa)
 {
     const ul_weight *w = t->w;
-    const int64_t n = ul_slot_n(e->r, &e->b->slot[t->in[0]]);
+    const int64_t n = tokens(e, t->in[0]);
     void *dx = wanted(e, t, 0);
     e->be->k->scale(e->be, n * w->r, w->s, dxa);
     if (w->ga) outer(e, w->r, w->cols, dxa, t->in[0], w->ga);
@@ -193,7 +196,7 @@ static void backward(const env *e, const ul_row *t)
     const ul_backend *be = e->be;
     const ul_kernels *k = be->k;
     const ul_arch *ar = &e->m->arch;
-    const int64_t n = ul_slot_n(e->r, &e->b->slot[t->in[0]]), width = e->b->slot[t->in[0]].width;
+    const int64_t n = tokens(e, t->in[0]), width = e->b->slot[t->in[0]].width;
     void *dy = gradient(e, t->out), *dx = wanted(e, t, 0);
     switch (t->op) {
     case UL_OP_NORM:

@@ -85,6 +85,21 @@ static const char *text_in(const json_t *meta, const char *key)
     return s ? s : "";
 }
 
+bool ul_checkpoint_is_due(int64_t every, int64_t done, int64_t saved_ns)
+{
+    static const int64_t after = 300 * (int64_t)1000000000; /* about every five minutes */
+    return every > 0 ? done % every == 0 : ul_now_ns() - saved_ns >= after;
+}
+
+ul_status ul_checkpoint_same_recipe(ul_ctx *ctx, const char *path, const char *found, const char *wanted)
+{
+    if (!strcmp(found, wanted)) return UL_OK;
+    return ul_fail(ctx, UL_E_USAGE,
+                   "%s: the checkpoint is of another recipe (%.16s..., this run's is %.16s...): "
+                   "resume with the flags, model and data it was started with, or take a new --out",
+                   path, found, wanted);
+}
+
 static ul_status load(ul_trainer *t, ul_arena *arena, const char *path, int64_t *next_step, const char *recipe_digest)
 {
     ul_tensors *in;
@@ -101,11 +116,7 @@ static ul_status load(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
                        path, (long long)t->steps, text_in(meta, "format"), text_in(meta, "steps_done"));
     if (!ul_parse_real(text_in(meta, "dual"), &dual))
         return ul_fail(t->ctx, UL_E_INPUT, "%s: the multiplier \"%s\" is no number", path, text_in(meta, "dual"));
-    if (strcmp(text_in(meta, "recipe"), recipe_digest))
-        return ul_fail(t->ctx, UL_E_USAGE,
-                       "%s: the checkpoint is of another recipe (%.16s..., this run's is %.16s...): "
-                       "resume with the flags, model and data it was started with, or take a new --out",
-                       path, text_in(meta, "recipe"), recipe_digest);
+    UL_TRY(ul_checkpoint_same_recipe(t->ctx, path, text_in(meta, "recipe"), recipe_digest));
     UL_TRY(parts(t, arena, &p, &n));
     const ul_tensor **from = UL_NEW(arena, const ul_tensor *, n);
     UL_NEED(from);

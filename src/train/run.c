@@ -3,8 +3,6 @@
 #include <math.h>
 #include <stdio.h>
 
-static const int64_t save_ns = 300 * (int64_t)1000000000; /* about every five minutes */
-
 typedef struct {
     ul_ctx *ctx;
     const ul_run *run;
@@ -55,7 +53,7 @@ static bool save_is_due(const loop *l)
 {
     const int64_t every = l->run->save_every;
     if (every < 0) return false;
-    return every > 0 ? l->done % every == 0 : ul_now_ns() - l->saved_ns >= save_ns;
+    return ul_checkpoint_is_due(every, l->done, l->saved_ns);
 }
 
 static ul_status begin(loop *l)

@@ -260,6 +260,10 @@ typedef struct {
 } ul_run;
 #define UL_LOG_NAME        "log.jsonl"
 #define UL_CHECKPOINT_NAME "checkpoint.safetensors"
+/* After `done` steps, the last state saved at saved_ns: is it time? every: steps, 0: about every five minutes. */
+bool ul_checkpoint_is_due(int64_t every, int64_t done, int64_t saved_ns);
+/* UL_E_USAGE where a checkpoint's recipe digest is not this run's. */
+ul_status ul_checkpoint_same_recipe(ul_ctx *ctx, const char *path, const char *found, const char *wanted) UL_MUST;
 /* Runs what is left of the steps. *steps_done counts from the start of the run; fewer than planned when the caller's
  * `interrupted` said so (the state is saved). A log line: step (from 1), loss, forget_loss, alt_loss, retain_loss,
  * grad_norm, lr, tokens, scored, kl (where measured), ms, time. last->stopped: a wrapper ended it, and it is complete. UL_E_CRITERION: as ul_trainer_gradients; the last good checkpoint stays. */

@@ -8,9 +8,8 @@
  *     direction.
  * A procedure that wants whole weights refuses adapters in one line that says so. */
 #include "method/method.h"
+#include "kill_test.h"
 #include "procedure_test.h"
-#include <signal.h>
-#include <sys/wait.h>
 
 typedef struct {
     const char *id, *family;
@@ -24,18 +23,6 @@ static const char *name_of(const cell *c)
     static char text[200];
     snprintf(text, sizeof text, "%s on %s%s", c->id, c->family, c->lora ? " with adapters" : "");
     return text;
-}
-
-/* A call of the callback that asks whether to stop ends the process: the kill of a run that has got so far. */
-typedef struct {
-    int calls, die_at;
-} watch;
-
-static bool asked(void *user)
-{
-    watch *w = user;
-    if (++w->calls == w->die_at) raise(SIGKILL);
-    return false;
 }
 
 /* ---- models that have learned the six people and the retain rows, one a family ------------------------------- */

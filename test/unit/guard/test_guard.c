@@ -2,8 +2,7 @@
  * threads or batches; what is generated greedily is what the scored distribution has on top; another model is refused;
  * a fit that was killed half way goes on to the same bits. */
 #include "guard_test.h"
-#include <signal.h>
-#include <sys/wait.h>
+#include "kill_test.h"
 
 /* What greedy generation gives for every prompt of a data set. */
 typedef struct {
@@ -95,18 +94,7 @@ static void every_guard(void **state)
 }
 
 /* ---- killed and resumed ---------------------------------------------------------------------------------------- */
-/* A call of the callback that asks whether to stop ends the process: the kill of a fit that has got so far. */
 enum { SAVED = 4 }; /* every so many steps */
-typedef struct {
-    int calls, die_at;
-} watch;
-
-static bool asked(void *user)
-{
-    watch *w = user;
-    if (++w->calls == w->die_at) raise(SIGKILL);
-    return false;
-}
 
 /* The scores of the forget answers through a guard made in `out`. */
 static int64_t made(const ul_guard_entry *e, const char *const *set, const char *out, watch *eye, bool resume,
