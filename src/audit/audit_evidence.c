@@ -1,7 +1,7 @@
 /* audit_evidence.c - from three models under the same attacks to recoveries with bounds (metrics.md 16.2 - 16.5).
  *
  *   rho_a = (K(a(U)) - K(a(R))) / (K(a(O)) - K(a(R)))    0: as if never trained, 1: as the original, under this attack
- *   s     = (E(O) - E(U)) / (E(O) - E(R))                E: what is expressed (said); the same of K1 is printed too
+ *   s     = (E(O) - E(U)) / (E(O) - E(R))                E: what is expressed (ul_expressed); that of K1 is printed too
  *   depth = mean over layers below the last of (K_l(U) - K_l(R)) / (K(O) - K(R)), layers where O and R differ; over the
  *           gap of the whole model, because how much a layer shows varies from one training to the next (half of the
  *           people read 0.75 over a layer's own)
@@ -53,9 +53,10 @@ static void collect_columns(ul_sampling *s, ul_table *t, const ul_evidence *e)
     t->blank_attacked = ul_sampling_add(s, UL_DRAW_PHANTOM, k->blank_attacked);
     if (anchor) return;
     t->first[R] = e->phantom ? t->phantom_before : ul_sampling_constant(e->chance);
-    t->last[R] = ul_sampling_constant(e->chance), t->said[R] = ul_sampling_constant(0);
+    t->last[R] = ul_sampling_constant(e->chance), t->said[R] = t->prob[R] = ul_sampling_constant(0);
     if (e->phantom) t->last[R] = ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[U]->phantom.last);
     if (e->phantom) t->said[R] = ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[U]->phantom.said);
+    if (e->phantom) t->prob[R] = ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[U]->phantom.prob);
     for (int i = 0; i < n_probe; i++) {
         const bool own = e->phantom && s->b[U]->probe[i].phantom;
         t->probe[R][i] = own ? ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[U]->probe[i].phantom) : t->first[R];
@@ -85,15 +86,36 @@ static ul_status silence(const ul_sampling *s, ul_arena *scratch, const ul_table
     return ul_sampling_bound(s, scratch, ul_difference(s, t->silent[U], t->silent[R]), 1, &e->silent_beyond, NULL);
 }
 
+const char *ul_expressed_name(ul_expressed by)
+{
+    static const char *const name[] = {[UL_EXPRESSED_SAID] = "what is said",
+                                       [UL_EXPRESSED_PROB] = "the answers' probability",
+                                       [UL_EXPRESSED_RANKED] = "what is ranked first"};
+    return name[by];
+}
+
+static const ul_quantity *expression(const ul_table *t, ul_expressed by)
+{
+    return by == UL_EXPRESSED_SAID ? t->said : by == UL_EXPRESSED_PROB ? t->prob : t->first;
+}
+
+static ul_ratio forgotten(const ul_sampling *s, const ul_quantity e[UL_N_OF])
+{
+    return ul_quotient(s, e[O], e[U], e[O], e[R]);
+}
+
 static ul_status surface(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e)
 {
     UL_TRY(ul_sampling_bound(s, scratch, ul_difference(s, t->first[O], ul_sampling_constant(0)), 1, &e->known, NULL));
     UL_TRY(ul_sampling_gate(s, scratch, ul_difference(s, t->first[O], t->first[R]), &e->gap, &e->surface_informative));
-    UL_TRY(ul_sampling_gate(s, scratch, ul_difference(s, t->said[O], t->said[R]), &e->told, &e->told_informative));
-    const ul_ratio said = ul_quotient(s, t->said[O], t->said[U], t->said[O], t->said[R]),
-                   ranked = ul_quotient(s, t->first[O], t->first[U], t->first[O], t->first[R]);
-    UL_TRY(ul_sampling_bound(s, scratch, said, 1, &e->s, NULL));
-    UL_TRY(ul_sampling_bound(s, scratch, ranked, 1, &e->s_first, NULL));
+    bool told = false;
+    for (int by = UL_EXPRESSED_SAID; by <= UL_EXPRESSED_RANKED && !told; by++) {
+        const ul_quantity *x = expression(t, by);
+        e->expressed = by;
+        UL_TRY(ul_sampling_gate(s, scratch, ul_difference(s, x[O], x[R]), &e->told, &told));
+    }
+    UL_TRY(ul_sampling_bound(s, scratch, forgotten(s, expression(t, e->expressed)), 1, &e->s, NULL));
+    UL_TRY(ul_sampling_bound(s, scratch, forgotten(s, t->first), 1, &e->s_first, NULL));
     int n;
     const ul_probe *probe = ul_probes_of(s->a, &n);
     for (int i = 0; i < n; i++) {
@@ -170,12 +192,11 @@ static ul_status told(const ul_sampling *s, ul_arena *scratch, const ul_table *t
 
 static ul_status recoveries(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e)
 {
-    const ul_quantity *e_of = e->told_informative ? t->said : t->first;
-    const ul_ratio forgotten = ul_quotient(s, e_of[O], e_of[U], e_of[O], e_of[R]);
+    const ul_ratio silent = forgotten(s, expression(t, e->expressed));
     double point_s, *rep_s = UL_NEW(scratch, double, s->n_rep), point, *rep = UL_NEW(scratch, double, s->n_rep);
     UL_NEED(rep_s);
     UL_NEED(rep);
-    ul_ratio_replicates(s, &forgotten, &point_s, rep_s);
+    ul_ratio_replicates(s, &silent, &point_s, rep_s);
     for (int i = 0; i < e->n_recovery; i++) {
         ul_recovery *x = &e->recovery[i];
         if (!x->ran) continue;
@@ -273,10 +294,11 @@ static ul_status collect(ul_sampling *s, ul_arena *scratch, ul_evidence *e)
     UL_TRY(ul_sampling_resample(s, scratch, &e->n_entity));
     UL_TRY(surface(s, scratch, t, e));
     UL_TRY(ul_control_measure(s, scratch, t, e));
-    if (!e->told_informative) e->s = e->s_first; /* the original knows but does not say */
     if (!ul_bound_finite(&e->s))
-        UL_NEED(e->not_measured = ul_format(s->a->arena, "what the original says and ranks first is too close to the "
-                                                         "anchor's: %.2f and %.2f more", e->told.value, e->gap.value));
+        UL_NEED(e->not_measured = ul_format(s->a->arena,
+                                            "in what it says, in the answers' probability and in what it ranks first the "
+                                            "original is too close to the anchor: it ranks %.2f more first",
+                                            e->gap.value));
     UL_TRY(ul_keep_measure(s, scratch, t, e));
     UL_TRY(gates(s, scratch, t, e));
     UL_TRY(sensitivity(s, scratch, t, e));

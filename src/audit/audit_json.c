@@ -224,7 +224,7 @@ static json_t *keeping(const ul_keeping *k)
 static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_battery *r)
 {
     json_t *j = json_pack(
-        "{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "anchor",
+        "{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "anchor",
         e->control   ? "retrained control"
         : e->phantom ? "phantoms"
                      : "chance",
@@ -240,7 +240,7 @@ static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_batt
         e->depth_informative ? bound(&e->depth) : json_null(), "sham", e->has_sham ? bound(&e->sham) : json_null(),
         "sensitivity", e->has_sensitivity ? bound(&e->sensitivity) : json_null(), "silent",
         e->has_silent ? bound(&e->silent) : json_null(), "over_refusal", e->has_silent ? bound(&e->over_refusal) : json_null(),
-        "s_from_expression", e->told_informative);
+        "s_of", ul_expressed_name(e->expressed));
     if (e->not_measured) json_object_set_new(j, "s_not_measured", json_string(e->not_measured));
     if (e->has_text) json_object_set_new(j, "texts", json_integer((json_int_t)e->n_text));
     json_object_set_new(j, "negative_control", negative(e));

@@ -274,7 +274,7 @@ static char *brought_back(const judge *j)
     if (!inverted && !inside && top && words) j->v->qualifiers |= UL_Q_SURFACE_ONLY;
     if (top)
         return ul_format(j->arena,
-                         "%s brings back %.2f of it (lower bound %.2f > %.2f at alpha / %d), %.2f more than it says",
+                         "%s brings back %.2f of it (lower bound %.2f > %.2f at alpha / %d), %.2f more than it shows",
                          top->id, top->rho.value, top->rho.lo_m, least, e->m, top->excess.value);
     if (inside)
         return ul_format(j->arena,
@@ -308,13 +308,17 @@ static ul_status withheld(judge *j, const char *cannot)
 /* The rules below "damaged". */
 static ul_status decide(judge *j)
 {
+    static const char *const still[] = {
+        [UL_EXPRESSED_SAID] = "it still says what the original said",
+        [UL_EXPRESSED_PROB] = "it still gives the answers the probability that the original gave them",
+        [UL_EXPRESSED_RANKED] = "it still ranks first what the original ranked first"};
     const ul_evidence *e = j->e;
     char *found = residue(j), *cannot = unable(j);
     UL_TRY(withheld(j, cannot));
     if (e->s.hi < rule(j, "not-forgotten"))
         return say(j, UL_NOT_FORGOTTEN,
-                   ul_format(j->arena, "it still says what the original said: s is %.2f (upper bound %.2f < %.2f)",
-                             e->s.value, e->s.hi, rule(j, "not-forgotten")));
+                   ul_format(j->arena, "%s: s is %.2f (upper bound %.2f < %.2f)", still[e->expressed], e->s.value,
+                             e->s.hi, rule(j, "not-forgotten")));
     j->v->not_removed = found ? found : cannot;
     if (!found && cannot)
         return say(j, UL_INCONCLUSIVE,

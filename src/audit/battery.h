@@ -351,6 +351,11 @@ ul_status ul_mia_compare(const ul_audit *a, const ul_mia *u, const ul_mia *o, co
  * answers are other rows' true ones; or, where the file wrote the wrong answers, what is said, beside the original. */
 typedef enum { UL_HELD_PHANTOMS, UL_HELD_CHANCE, UL_HELD_SAID } ul_held;
 const char *ul_held_name(ul_held held);
+/* What is counted as expressed by s, the first that tells the original from the anchor: words of the greedy answer (K5);
+ * probability of the answer (K4), which a model that loses its thread in a long one gives all the same; what is ranked
+ * first (K1). */
+typedef enum { UL_EXPRESSED_SAID, UL_EXPRESSED_PROB, UL_EXPRESSED_RANKED } ul_expressed;
+const char *ul_expressed_name(ul_expressed by);
 /* What a model knows of the phantoms beside retain rows: the share of p(true) - p(wrong); where it does not say retain
  * answers, how many more of these it ranks first. */
 typedef struct {
@@ -366,7 +371,8 @@ typedef struct {
     double chance;
     ul_bound known;      /* K_O(F) */
     ul_bound gap;        /* K_O - anchor */
-    ul_bound told;       /* expressed by O minus by the anchor */
+    ul_expressed expressed; /* what s is of */
+    ul_bound told;          /* that, of O minus of the anchor */
     ul_held held;
     ul_bound leak; /* K_R(F) - K_R(P), or - chance; said: the control's share of O's p(true) - p(wrong) */
     double prob[2], wrong[2]; /* of forget answers, where held is said: the original's, the control's */
@@ -379,7 +385,7 @@ typedef struct {
     ul_bound negative_bound;
     ul_null_recovery depth_negative, inverse_negative;
     ul_familiar familiar[2]; /* of the original, of the control */
-    ul_bound s, s_first; /* forgotten: of expression (rules), of K1 (printed) */
+    ul_bound s, s_first; /* forgotten: of what is expressed (rules), of K1 (printed) */
     const char *not_measured; /* why s is no number; NULL: it is one */
     ul_bound utility_first, utility_said; /* U over O, retain */
     bool first_unmeasured;  /* the original ranks too few of the retain answers first to measure it */
@@ -395,7 +401,7 @@ typedef struct {
     bool avoided_informative;
     ul_bound depth, depth_excess; /* knowledge below the last layer, by the own head, over the whole gap */
     int depth_layer[UL_MAX_DEPTH], depth_layers; /* from 0; those where original and control differ */
-    bool surface_informative, told_informative, said_informative, depth_informative, inverse_informative;
+    bool surface_informative, said_informative, depth_informative, inverse_informative;
     ul_bound sham; /* rise of the phantoms (or of the control) when other phantoms (or half of F) are taught */
     bool has_sham;
     ul_bound sensitivity; /* of a spike-in; has_sensitivity */

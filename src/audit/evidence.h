@@ -67,8 +67,8 @@ typedef struct {
 } ul_stand_in;
 typedef struct {
     /* of the forget set; in the control's place the anchor's */
-    ul_quantity first[UL_N_OF], last[UL_N_OF], said[UL_N_OF];
-    ul_quantity prob[UL_N_OF], wrong[UL_N_OF], extraction[UL_N_OF]; /* the same, of the control itself */
+    ul_quantity first[UL_N_OF], last[UL_N_OF], said[UL_N_OF], prob[UL_N_OF];
+    ul_quantity wrong[UL_N_OF], extraction[UL_N_OF];            /* the same, of the control itself */
     ul_quantity control_first, control_phantom, phantom_before;     /* nothing where there is none */
     ul_quantity control_w1, phantom_w1, phantom_extraction;         /* the control's: under W1, and of phantoms */
     ul_quantity keep_first[UL_N_OF], keep_said[UL_N_OF], keep_prob[UL_N_OF], keep_wrong[UL_N_OF];

@@ -253,7 +253,8 @@ static void held(ul_out *o, const json_t *m)
 
 static void gates(ul_out *o, const json_t *m)
 {
-    ul_page_interval(o, "<p class=\"dim\">Forgotten, of what is said: s ", ul_page_in(m, "evidence", "s"), "");
+    ul_out_printf(o, "<p class=\"dim\">Forgotten, of %s: ", ul_page_text(ul_page_in(m, "evidence", NULL), "s_of"));
+    ul_page_interval(o, "s ", ul_page_in(m, "evidence", "s"), "");
     unmeasured(o, m);
     ul_out_printf(o, "; ");
     ul_page_interval(o, "of what is ranked first: ", ul_page_in(m, "evidence", "s_K1"), ". ");

@@ -89,6 +89,33 @@ static void held_against_what_is_said(void **state)
     assert_int_equal(e.held, UL_HELD_CHANCE);
 }
 
+/* s is of what is said; of the answers' probability where nobody says them (an original that loses its thread in long
+ * answers); of ranking where that tells nothing either. One that gives a fifth of the probability
+ * and ranks every answer first has forgotten something. */
+static void what_s_is_of(void **state)
+{
+    static ul_evidence e;
+    const ul_audit a = audit(true);
+    ul_battery o = battery(PEOPLE, PEOPLE), never = battery(0, PEOPLE), hides = o;
+    (void)state;
+    judged(&a, &never, &o, &never, &e);
+    assert_int_equal(e.expressed, UL_EXPRESSED_SAID);
+    assert_true(e.s.value == 1 && e.told.value == 1);
+    hides.forget.said = o.forget.said = never.forget.said;
+    hides.forget.prob = knows(PEOPLE, 6).prob;
+    for (int i = 0; i < ROWS; i++) hides.forget.prob[i] = 0.1;
+    ul_verdict v = judged(&a, &hides, &o, &never, &e);
+    assert_int_equal(e.expressed, UL_EXPRESSED_PROB);
+    assert_true(fabs(e.s.value - (0.5 - 0.1) / (0.5 - 0.014)) < 1e-12 && e.s_first.value == 0);
+    assert_int_not_equal(v.id, UL_NOT_FORGOTTEN);
+    v = judged(&a, &o, &o, &never, &e);
+    assert_int_equal(v.id, UL_NOT_FORGOTTEN);
+    assert_non_null(strstr(v.clause, "it still gives the answers the probability that the original gave them: s is 0.00"));
+    hides.forget.prob = o.forget.prob = never.forget.prob;
+    judged(&a, &hides, &o, &never, &e);
+    assert_true(e.expressed == UL_EXPRESSED_RANKED && e.s.value == 0 && e.told.value == e.gap.value);
+}
+
 static void a_damaged_control(void **state)
 {
     static ul_evidence e;
@@ -342,6 +369,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held_against_what_is_said),   cmocka_unit_test(a_damaged_control),
+        cmocka_unit_test(what_s_is_of),
         cmocka_unit_test(taught_phantoms),             cmocka_unit_test(a_control_that_does_not_say),
         cmocka_unit_test(utility_that_cannot_be_measured), cmocka_unit_test(the_negative_control),
         cmocka_unit_test(neighbours),                  cmocka_unit_test(plain_text)};

@@ -96,6 +96,7 @@ static json_t *model(const char *name, const char *verdict, double s, double rho
                         json_pack("{s:s, s:b, s:i, s:s, s:o}", "of", "a second <control>", "passed", rho < 0.1,
                                   "failed", rho < 0.1 ? 0 : 2, "widest", "w1", "reads", bound(0.02)));
     json_object_set_new(e, "control_continues", bound(0.08));
+    json_object_set_new(e, "s_of", json_string("the answers' probability"));
     json_object_set_new(e, "neighbours", json_pack("{s:i, s:o, s:n, s:o}", "rows", 40, "K1", bound(0.9), "said",
                                                    "refusals_beyond", bound(0.03)));
     json_object_set_new(j, "withheld", json_string("\"removed\" cannot be had: 3 < 10"));
@@ -139,7 +140,7 @@ static void written(void **state)
                              *const always[] = {"suppressed", "removed", "damaged", "What comes back", "Relearning", "How deep it sits",
                                                 "Quantisation ladder", "Membership", "What it says", "What it cost", "Forgetting against usefulness",
                                                 "(Pareto)", "declared intention", "Make it again", "&lt;script&gt;", "Under each attack",
-                                                "cannot be had: 3 &lt; 10", "Was the measuring sound?",
+                                                "cannot be had: 3 &lt; 10", "Was the measuring sound?", "Forgotten, of the answers' probability: s ",
                                                 "a second &lt;control&gt;", "2 of them do not come back empty",
                                                 "every attack comes back empty", "Does the control know, and not say?",
                                                 "3 were not asked", "duplicate (stands &lt;twice&gt;): 3, not asked.",

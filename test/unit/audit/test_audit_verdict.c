@@ -55,7 +55,7 @@ static ul_evidence removed(void)
                      .sham = at(-0.05, 0, 0.05),
                      .has_sham = true,
                      .surface_informative = true,
-                     .told_informative = true,
+                     .expressed = UL_EXPRESSED_SAID,
                      .said_informative = true,
                      .depth_informative = true,
                      .inverse_informative = true,
