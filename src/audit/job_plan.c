@@ -21,12 +21,12 @@ static const ul_param params[] = {
 static ul_status run(ul_job *job)
 {
     ul_training t = {.job = job, .dry = true};
-    if (job->guard) return ul_fail(job->ctx, UL_E_USAGE, "`plan` is of a model that is trained; %s changes no weights of it", job->method_id);
     UL_TRY(ul_training_wrappers(&t));
     UL_TRY(ul_training_model(&t));
     t.needs = ul_method_needs(job->method, &job->method_args);
     UL_TRY(ul_training_records(&t, "forget", "forget", &t.forget, &t.forget_docs));
-    if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) || t.retain_text) UL_TRY(ul_training_records(&t, "retain", "retain", &t.retain, &t.retain_docs));
+    if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) || t.retain_text)
+        UL_TRY(ul_training_records(&t, "retain", "retain", &t.retain, &t.retain_docs));
     UL_TRY(ul_training_recipe(&t));
     if (t.needs & UL_NEED_ALT) UL_TRY(ul_training_alternates(&t));
     return ul_training_plan(&t, ul_job_int(job, "look"), false);
@@ -34,7 +34,11 @@ static ul_status run(ul_job *job)
 
 const ul_job_kind ul_job_plan = {
     .id = "plan", .summary = "memory of a run, to the byte, before it runs",
-    .about = "Packs the data as the run would and adds up what the planner will ask for: weights, gradients, optimizer state, activations of "
-             "the largest micro-batch, head, work space; then the caches that the run reads, on the disk.",
-    .example = "unlearn plan --model demo-out/target --forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl --method npo",
-    .tables = {params, ul_recipe_params, ul_data_params, ul_lora_params, ul_compute_params}, .takes_method = true, .run = run};
+    .about = "Packs the data as the run would and adds up what the planner will ask for: weights, gradients, optimizer "
+             "state, activations of the largest micro-batch, head, work space; then the caches that the run reads, on "
+             "the disk. Of a procedure or a guard also the passes that it runs, in their order.",
+    .example = "unlearn plan --model demo-out/target --forget demo-out/data/forget.jsonl "
+               "--retain demo-out/data/retain.jsonl --method npo",
+    .tables = {params, ul_recipe_params, ul_data_params, ul_lora_params, ul_compute_params},
+    .takes_method = true,
+    .run = run};

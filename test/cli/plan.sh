@@ -33,15 +33,21 @@ run 0 $plan --method graddiff --train 'layers 1' --epochs 5 --steps 0 --json
 grep -q '"blocks": 1' said || fail 'no states below the lowest block that moves'
 [ "$(total)" -lt "$whole" ] || fail "a pass that starts in the middle holds $(total) bytes, the whole one $whole"
 
-# Every method has a plan, with adapters and wrappers too.
-for m in $("$UL" methods | awk 'NR > 1 && NF > 3 { print $1 } /^$/ { exit }'); do
-    run 0 $forget --method "$m" $(alternates "$m") --out "m-$m" --print-plan
-    [ ! -e "m-$m" ] || fail "$m: --print-plan wrote"
-done
-# Procedures and guards tell of every pass in its order, of what is kept, bytes and time; the parts add up.
 ids() {
     "$UL" methods --json | awk -F '"' -v kind="$1" '$2 == "id" { id = $4 } $2 == "kind" && $4 == kind { print id }'
 }
+# Every method of the registry has a plan, of both commands: the same bytes, and nothing is written.
+for m in $(ids loss) $(ids procedure) $(ids guard); do
+    alt=$(alternates "$m")
+    run 0 $forget --method "$m" $alt --out "m-$m" --print-plan --json
+    told=$(total)
+    run 0 $plan --method "$m" $alt --out "m-$m" --json
+    [ -n "$told" ] && [ "$(total)" = "$told" ] || fail "$m: plan says $(total) bytes, forget --print-plan $told"
+    [ ! -e "m-$m" ] || fail "$m: a plan wrote"
+done
+run 0 $plan --method grun
+says 'guard: no weight of the model moves' '1. module: training, 4 steps of 2 samples' 'total'
+# Procedures and guards tell of every pass in its order, of what is kept, bytes and time; the parts add up.
 [ -n "$(ids guard)" ] || fail 'no guards are listed'
 for m in $(ids procedure) $(ids guard); do
     run 0 $forget --method "$m" --out "t-$m" --print-plan
