@@ -25,9 +25,14 @@ const ul_param ul_benchmark_params[] = {
      ""},
     {0}};
 
-bool ul_benchmark_asked(const ul_job *job)
+static const ul_benchmark_kind *const kinds[] = {&ul_benchmark_choices, &ul_benchmark_muse, &ul_benchmark_rwku};
+enum { N_KIND = sizeof kinds / sizeof *kinds };
+
+const char *ul_benchmark_asked(const ul_job *job)
 {
-    return ul_job_text(job, "choices") || ul_job_text(job, "muse") || ul_job_text(job, "rwku");
+    for (int i = 0; i < N_KIND; i++)
+        if (ul_job_text(job, kinds[i]->flag)) return kinds[i]->flag;
+    return NULL;
 }
 
 ul_status ul_benchmark_input(ul_benchmark *b, const char *role, const char *path, const char *digest, int64_t n)
@@ -118,6 +123,10 @@ void ul_benchmark_mean(const double *x, int64_t n, double *mean, double *error)
 ul_status ul_benchmark_result(ul_benchmark *b, const char *name, double value, double error, int64_t n,
                               const char *better, json_t *rows)
 {
+    if (!ul_benchmark_wants(b, name)) {
+        json_decref(rows);
+        return UL_OK;
+    }
     json_t *log = json_pack("{s:f, s:f, s:I}", "agg_value", value, "stderr", error, "n", (json_int_t)n);
     const bool ok = log && (!rows || json_object_set(log, "value_by_index", rows) == 0) &&
                     json_object_set(b->all, name, log) == 0 &&
@@ -142,18 +151,10 @@ static ul_status write(ul_benchmark *b, const char *out, const char *stem)
     return UL_OK;
 }
 
-static const struct {
-    const char *flag, *prefix, *stem; /* of the passes' names, of the logs' */
-    ul_status (*run)(ul_benchmark *b), (*results)(ul_benchmark *b);
-} kinds[] = {{"choices", "choices/", "CHOICES", ul_benchmark_choices, ul_benchmark_choices_results},
-             {"muse", "muse/", "MUSE", ul_benchmark_muse, ul_benchmark_muse_results},
-             {"rwku", "rwku/", "RWKU", ul_benchmark_rwku, ul_benchmark_rwku_results}};
-enum { N_KIND = sizeof kinds / sizeof *kinds };
-
 static bool has_kind(const ul_data_columns *columns, int n, int kind)
 {
     for (int i = 0; i < n; i++)
-        if (!strncmp(columns[i].data, kinds[kind].prefix, strlen(kinds[kind].prefix))) return true;
+        if (!strncmp(columns[i].data, kinds[kind]->prefix, strlen(kinds[kind]->prefix))) return true;
     return false;
 }
 
@@ -164,7 +165,7 @@ bool ul_benchmark_made(const ul_data_columns *columns, int n)
     return false;
 }
 
-static ul_status begin(ul_benchmark *b, ul_job *job, ul_manifest *m, const char *match, const char *out)
+static ul_status begin(ul_benchmark *b, ul_job *job, ul_manifest *m, const char *match)
 {
     *b = (ul_benchmark){.job = job,
                         .ctx = job->ctx,
@@ -176,8 +177,15 @@ static ul_status begin(ul_benchmark *b, ul_job *job, ul_manifest *m, const char 
                         .summary = json_object()};
     UL_TRY(ul_json_own(job->arena, b->all));
     UL_TRY(ul_json_own(job->arena, b->summary));
-    if (out) UL_TRY(ul_dir_make(job->ctx, out));
     return ul_buf_printf(&job->text, "%-44s %9s  %10s  %6s  %s\n", "result", "value", "std. error", "n", "better");
+}
+
+/* Before anything is written or asked of the model. */
+static ul_status choose(ul_benchmark *b, const ul_data_columns *pass, int n, const char *out)
+{
+    for (int i = 0; i < N_KIND; i++) UL_TRY(kinds[i]->offer(b, pass, n));
+    UL_TRY(ul_benchmark_choose(b));
+    return out ? ul_dir_make(b->ctx, out) : UL_OK;
 }
 
 /* Results of every benchmark that has columns, logs, and the job's own result; `origin`: what made the columns. */
@@ -188,8 +196,8 @@ static ul_status finish(ul_benchmark *b, const char *from, json_t *origin, const
     UL_TRY(ul_json_own(job->arena, results));
     for (int i = 0; i < N_KIND; i++) {
         if (!has_kind(b->columns, b->n_columns, i)) continue;
-        UL_TRY(kinds[i].results(b));
-        if (out) UL_TRY(write(b, out, kinds[i].stem));
+        UL_TRY(kinds[i]->results(b));
+        if (out && json_object_size(b->all)) UL_TRY(write(b, out, kinds[i]->stem));
         json_object_clear(b->all);
         if (json_object_update(results, b->summary))
             return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
@@ -211,7 +219,7 @@ static ul_status finish(ul_benchmark *b, const char *from, json_t *origin, const
 ul_status ul_benchmark_run(ul_job *job, const ul_eval_options *o, ul_manifest *m, const ul_backend *be, const char *out)
 {
     ul_benchmark b;
-    UL_TRY(begin(&b, job, m, ul_job_text(job, "match"), out));
+    UL_TRY(begin(&b, job, m, ul_job_text(job, "match")));
     b.o = *o;
     b.o.tpl = (ul_template){.user_start = "",
                             .user_end = "",
@@ -221,7 +229,10 @@ ul_status ul_benchmark_run(ul_job *job, const ul_eval_options *o, ul_manifest *m
                             .hide_pad = o->tpl.hide_pad,
                             .pad_id = o->tpl.pad_id};
     for (int i = 0; i < N_KIND; i++)
-        if (ul_job_text(job, kinds[i].flag)) UL_TRY(kinds[i].run(&b));
+        if (ul_job_text(job, kinds[i]->flag)) UL_TRY(kinds[i]->plan(&b));
+    UL_TRY(choose(&b, b.planned, b.n_planned, out));
+    for (int i = 0; i < N_KIND; i++)
+        if (ul_job_text(job, kinds[i]->flag)) UL_TRY(kinds[i]->run(&b));
     return finish(&b, "model", NULL, be, out);
 }
 
@@ -231,7 +242,8 @@ ul_status ul_benchmark_again(ul_job *job, const ul_data_columns *columns, int n,
     ul_benchmark b;
     const char *match = ul_job_given(job, "match") ? ul_job_text(job, "match")
                                                    : json_string_value(json_object_get(origin, "match"));
-    UL_TRY(begin(&b, job, m, match, out));
+    UL_TRY(begin(&b, job, m, match));
     for (int i = 0; i < n; i++) UL_TRY(ul_benchmark_keep(&b, columns[i].data, columns[i].key, columns[i].columns));
+    UL_TRY(choose(&b, b.columns, b.n_columns, out));
     return finish(&b, "columns", origin, NULL, out);
 }

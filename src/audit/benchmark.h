@@ -5,9 +5,9 @@
 #include "audit/audit.h"
 
 extern const ul_param ul_benchmark_params[];
-bool ul_benchmark_asked(const ul_job *job);
+const char *ul_benchmark_asked(const ul_job *job); /* the flag; NULL: none */
 /* Runs what was asked; writes STEM_EVAL.json, STEM_SUMMARY.json, columns.sqlite and the manifest where `out` is not
- * NULL; sets the job's result. */
+ * NULL; sets the job's result. --metrics: only what it names. */
 ul_status ul_benchmark_run(ul_job *job, const ul_eval_options *o, ul_manifest *m, const ul_backend *be,
                            const char *out) UL_MUST;
 /* The same results from the columns of such a run, which `origin` tells of; no model. */
@@ -31,15 +31,31 @@ typedef struct {
     int64_t rows;          /* at most so many of a file; 0: all */
     bool stem;             /* ROUGE over stems (--match open-unlearning) */
     json_t *all, *summary; /* log of rows; name -> number */
-    ul_data_columns *columns;
-    int n_columns;
+    ul_data_columns *columns, *planned; /* planned: the passes that the files give, nothing in them */
+    int n_columns, n_planned;
+    const char *list; /* --metrics; NULL: every result */
+    struct ul_offer *offer;
+    int n_offer;
 } ul_benchmark;
-ul_status ul_benchmark_choices(ul_benchmark *b) UL_MUST; /* multiple_choice.c */
-ul_status ul_benchmark_muse(ul_benchmark *b) UL_MUST;    /* muse.c */
-ul_status ul_benchmark_rwku(ul_benchmark *b) UL_MUST;    /* rwku.c */
-ul_status ul_benchmark_choices_results(ul_benchmark *b) UL_MUST;
-ul_status ul_benchmark_muse_results(ul_benchmark *b) UL_MUST;
-ul_status ul_benchmark_rwku_results(ul_benchmark *b) UL_MUST;
+typedef struct {
+    const char *flag, *prefix, *stem;     /* of the passes' names, of the logs' */
+    ul_status (*plan)(ul_benchmark *b);    /* ul_benchmark_plan for every pass that the files give */
+    ul_status (*offer)(ul_benchmark *b, const ul_data_columns *pass, int n); /* what they give, of all benchmarks */
+    ul_status (*run)(ul_benchmark *b);     /* those that ul_benchmark_runs */
+    ul_status (*results)(ul_benchmark *b); /* from b->columns */
+} ul_benchmark_kind;
+extern const ul_benchmark_kind ul_benchmark_choices; /* multiple_choice.c */
+extern const ul_benchmark_kind ul_benchmark_muse;    /* muse.c */
+extern const ul_benchmark_kind ul_benchmark_rwku;    /* rwku.c */
+
+/* ---- what --metrics asks for (benchmark_asked.c) ----------------------------------------------------------------- */
+ul_status ul_benchmark_plan(ul_benchmark *b, const char *data, const char *field) UL_MUST;
+/* A result of a pass; `metric`, `group`: names that take it along with others, or NULL. */
+ul_status ul_benchmark_offer(ul_benchmark *b, const ul_data_columns *pass, const char *name, const char *metric,
+                             const char *group) UL_MUST;
+ul_status ul_benchmark_choose(ul_benchmark *b) UL_MUST; /* UL_E_USAGE: a name that nothing answers to */
+bool ul_benchmark_runs(const ul_benchmark *b, const char *data, const char *field); /* field NULL: any of the data */
+bool ul_benchmark_wants(const ul_benchmark *b, const char *name);
 
 /* ---- for them -------------------------------------------------------------------------------------------------- */
 /* A file in the manifest under this role; a second one of the same role is "ROLE 2". */
@@ -57,7 +73,7 @@ const ul_columns *ul_benchmark_columns(const ul_benchmark *b, const char *data, 
 ul_status ul_benchmark_has(ul_benchmark *b, const char *data, const ul_columns *c, unsigned columns,
                            bool lists) UL_MUST;
 /* A line of the table, an entry of the summary, and the log {"agg_value", "value_by_index": rows}; takes `rows` (may
- * be NULL). */
+ * be NULL). Nothing of a result that is not asked for. */
 ul_status ul_benchmark_result(ul_benchmark *b, const char *name, double value, double error, int64_t n,
                               const char *better, json_t *rows) UL_MUST;
 void ul_benchmark_mean(const double *x, int64_t n, double *mean, double *error); /* error: sample deviation / sqrt(n) */

@@ -21,8 +21,11 @@ static const ul_param params[] = {
      "again from its rows",
      ""},
     {"columns", UL_TEXT, 0, 0, 0, NULL, "no model: the columns.sqlite of an evaluation, every metric computed again from its columns", ""},
-    {"metrics", UL_TEXT, 0, 0, 0, NULL, "results (forget_Q_A_Prob) or metrics (rouge) to compute, joined with commas; all: also "
-     "mia_gradnorm, which takes a gradient a row; default: everything but that", ""},
+    {"metrics", UL_TEXT, 0, 0, 0, NULL,
+     "results (forget_Q_A_Prob) or metrics (rouge) to compute, joined with commas, of a benchmark too "
+     "(forget_knowmem_ROUGE, acc_calibrated); all: also mia_gradnorm, which takes a gradient a row; default: "
+     "everything but that",
+     ""},
     {"reference-logs", UL_TEXT, 0, 0, 0, NULL, "TOFU_EVAL.json of the retrained control, for forget quality and privleak", ""},
     {"original-logs", UL_TEXT, 0, 0, 0, NULL,
      "TOFU_EVAL.json of the model before it forgot, for utility beside its, and the final aggregate", ""},
@@ -426,18 +429,21 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
     ul_manifest m;
     ul_backend *be;
     json_t *origin;
-    const char *out = ul_job_text(job, "out");
-    if (!ul_job_text(job, "tofu") && !ul_job_text(job, "forget") && !ul_job_text(job, "retain") && !ul_benchmark_asked(job))
+    static const char *const not_with[] = {"tofu", "forget", "retain", "reference-model", "control", "original",
+                                           "original-logs", "samples", "leak-k", NULL};
+    const char *out = ul_job_text(job, "out"), *benchmark = ul_benchmark_asked(job);
+    if (!ul_job_text(job, "tofu") && !ul_job_text(job, "forget") && !ul_job_text(job, "retain") && !benchmark)
         return ul_fail(job->ctx, UL_E_USAGE, "`eval` needs --tofu DIR, or --forget FILE and --retain FILE (or --muse DIR, --rwku DIR, "
                        "--choices FILES)");
+    if (benchmark) UL_TRY(refuse(job, benchmark, not_with));
     if (out) UL_TRY(ul_job_out_name(job, &out));
-    UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
+    if (!benchmark) UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
     UL_TRY(ul_evaluation_leak(e, ul_job_text(job, "leak-k")));
     UL_TRY(ul_manifest_begin(job, &m));
     UL_TRY(ul_job_backend(job, &be));
     UL_TRY(open_model(job, e, be, &m));
     UL_TRY(options(job, e));
-    if (ul_benchmark_asked(job)) return ul_benchmark_run(job, &e->o, &m, be, out);
+    if (benchmark) return ul_benchmark_run(job, &e->o, &m, be, out);
     UL_TRY(open_data(job, e, &m));
     UL_TRY(ul_manifest_seal(job, &m));
     if (out) UL_TRY(ul_dir_make(job->ctx, out));
@@ -451,6 +457,7 @@ static ul_status run_columns(ul_job *job, ul_evaluation *e)
     static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model",
                                            "control", "original", "samples", "rows", "entity-rows", "muse", "rwku",
                                            "choices", NULL};
+    static const char *const not_of_benchmarks[] = {"original-logs", "leak-k", NULL};
     const char *path = ul_job_text(job, "columns"), *out = ul_job_text(job, "out");
     ul_manifest m;
     json_t *origin;
@@ -458,12 +465,15 @@ static ul_status run_columns(ul_job *job, ul_evaluation *e)
     int n;
     UL_TRY(refuse(job, "columns", not_with));
     if (out) UL_TRY(ul_job_out_name(job, &out));
-    UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
-    UL_TRY(ul_evaluation_leak(e, ul_job_text(job, "leak-k")));
     UL_TRY(ul_columns_load(job->ctx, job->arena, path, &columns, &n, &origin));
     UL_TRY(ul_manifest_begin(job, &m));
     UL_TRY(ul_manifest_file(job, &m, "columns", path));
-    if (ul_benchmark_made(columns, n)) return ul_benchmark_again(job, columns, n, origin, &m, out);
+    if (ul_benchmark_made(columns, n)) {
+        UL_TRY(refuse(job, "columns", not_of_benchmarks));
+        return ul_benchmark_again(job, columns, n, origin, &m, out);
+    }
+    UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
+    UL_TRY(ul_evaluation_leak(e, ul_job_text(job, "leak-k")));
     if (n > UL_MAX_COLUMNS)
         return ul_fail(job->ctx, UL_E_INPUT, "%s: %d passes, an evaluation has at most %d", path, n, UL_MAX_COLUMNS);
     e->n_columns = n;

@@ -185,6 +185,20 @@ static const char *subject_of(ul_arena *arena, const char *path)
 }
 
 /* ---- scores ---------------------------------------------------------------------------------------------------- */
+static const char *const formats[] = {"letters", "cloze"}; /* how a question is asked: the pass's field */
+
+/* What stands before "_acc" in the results of a file. */
+static const char *name_of(ul_arena *arena, const char *path)
+{
+    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    return ul_strndup(arena, base, strcspn(base, "."));
+}
+
+static const char *data_of(ul_arena *arena, const char *name)
+{
+    return name ? ul_format(arena, "%s%s", PREFIX, name) : NULL;
+}
+
 /* Tokens of every option, its text, and beside each the letter of the right one. */
 static ul_status ask_all(ul_benchmark *b, const char *name, const ul_question *q, int64_t n, const char *before,
                          bool cloze)
@@ -229,9 +243,9 @@ static ul_status ask_all(ul_benchmark *b, const char *name, const ul_question *q
         }
     }
     c.text = option, c.ground_truth = right;
-    const char *data = ul_format(b->arena, "%s%s", PREFIX, name);
+    const char *data = data_of(b->arena, name);
     UL_NEED(data);
-    return ul_benchmark_keep(b, data, cloze ? "cloze" : "letters", &c);
+    return ul_benchmark_keep(b, data, formats[cloze], &c);
 }
 
 static ul_status one_file(ul_benchmark *b, const char *path, const char *shots)
@@ -252,12 +266,12 @@ static ul_status one_file(ul_benchmark *b, const char *path, const char *shots)
     }
     if (b->rows && b->rows < n) n = b->rows;
     const char *subject = ul_job_text(b->job, "subject") ? ul_job_text(b->job, "subject") : subject_of(b->arena, path);
-    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
-               *name = ul_strndup(b->arena, base, strcspn(base, "."));
+    const char *name = name_of(b->arena, path), *data = data_of(b->arena, name);
     UL_NEED(subject);
-    UL_NEED(name);
+    UL_NEED(data);
     for (int cloze = 0; cloze < 1 + ul_job_flag(b->job, "cloze"); cloze++) {
         const char *before;
+        if (!ul_benchmark_runs(b, data, formats[cloze])) continue;
         UL_TRY(preamble(b->arena, subject, shot, n_shot, cloze, &before));
         UL_TRY(ask_all(b, name, q, n, before, cloze));
     }
@@ -274,15 +288,28 @@ static const char *next_of(ul_arena *arena, const char **list)
     return s;
 }
 
-ul_status ul_benchmark_choices(ul_benchmark *b)
+static ul_status plan(ul_benchmark *b)
+{
+    const char *files = ul_job_text(b->job, "choices"), *path;
+    while ((path = next_of(b->arena, &files))) {
+        const char *data = data_of(b->arena, name_of(b->arena, path));
+        UL_NEED(data);
+        for (int cloze = 0; cloze < 1 + ul_job_flag(b->job, "cloze"); cloze++)
+            UL_TRY(ul_benchmark_plan(b, data, formats[cloze]));
+    }
+    return UL_OK;
+}
+
+static ul_status run(ul_benchmark *b)
 {
     const char *files = ul_job_text(b->job, "choices"), *shots = ul_job_text(b->job, "shots"), *path;
     for (int n = 0; (path = next_of(b->arena, &files)); n++) {
-        const char *shot = next_of(b->arena, &shots);
+        const char *shot = next_of(b->arena, &shots), *data = data_of(b->arena, name_of(b->arena, path));
+        UL_NEED(data);
         if (!shot && ul_job_text(b->job, "shots"))
             return ul_fail(b->ctx, UL_E_USAGE,
                            "--shots names %d files, --choices more: one file of examples for each", n);
-        UL_TRY(one_file(b, path, shot));
+        if (ul_benchmark_runs(b, data, NULL)) UL_TRY(one_file(b, path, shot));
     }
     return UL_OK;
 }
@@ -350,6 +377,36 @@ typedef struct {
     ul_buf hit;
 } pool;
 enum { ACC, CALIBRATED, CLOZE, CLOZE_NORM, POOLS };
+static const char *const accuracies[POOLS] = {"acc", "acc_calibrated", "cloze_acc", "cloze_acc_norm"};
+
+/* -1: a pass of another benchmark. */
+static int format_of(const ul_data_columns *pass)
+{
+    if (strncmp(pass->data, PREFIX, strlen(PREFIX))) return -1;
+    return !strcmp(pass->key, formats[0]) ? 0 : !strcmp(pass->key, formats[1]) ? 1 : -1;
+}
+
+static int files_of(const ul_data_columns *pass, int n, int format)
+{
+    int files = 0;
+    for (int i = 0; i < n; i++) files += format_of(&pass[i]) == format;
+    return files;
+}
+
+/* Two of each pass, and the same over the questions of all files. */
+static ul_status offer(ul_benchmark *b, const ul_data_columns *pass, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const int cloze = format_of(&pass[i]);
+        for (int k = cloze ? CLOZE : ACC; cloze >= 0 && k <= (cloze ? CLOZE_NORM : CALIBRATED); k++) {
+            const char *of = pass[i].data + strlen(PREFIX), *acc = accuracies[k];
+            UL_TRY(ul_benchmark_offer(b, &pass[i], ul_format(b->arena, "%s_%s", of, acc), "choice_accuracy", acc));
+            if (files_of(pass, n, cloze) > 1)
+                UL_TRY(ul_benchmark_offer(b, &pass[i], ul_format(b->arena, "all_%s", acc), "choice_accuracy", acc));
+        }
+    }
+    return UL_OK;
+}
 
 static ul_status tell(ul_benchmark *b, pool *p, const char *file, const double *hit, int64_t n, json_t *rows)
 {
@@ -394,23 +451,26 @@ static ul_status pooled(ul_benchmark *b, const pool *p)
     return ul_benchmark_result(b, name, mean, error, n, p->better, NULL);
 }
 
-ul_status ul_benchmark_choices_results(ul_benchmark *b)
+static ul_status results(ul_benchmark *b)
 {
-    pool pools[POOLS] = {{.name = "acc", .better = "chance when forgotten"},
-                         {.name = "acc_calibrated", .better = "chance when forgotten"},
-                         {.name = "cloze_acc", .better = "chance when forgotten"},
-                         {.name = "cloze_acc_norm", .better = "chance when forgotten"}};
+    pool pools[POOLS];
     ul_status s = UL_OK;
-    int files = 0;
-    for (int i = 0; i < POOLS; i++) ul_buf_init(&pools[i].hit, b->ctx, SIZE_MAX);
+    for (int i = 0; i < POOLS; i++) {
+        pools[i] = (pool){.name = accuracies[i], .better = "chance when forgotten"};
+        ul_buf_init(&pools[i].hit, b->ctx, SIZE_MAX);
+    }
     for (int i = 0; s == UL_OK && i < b->n_columns; i++) {
         const ul_data_columns *d = &b->columns[i];
-        const bool cloze = !strcmp(d->key, "cloze");
-        if (strncmp(d->data, PREFIX, strlen(PREFIX)) || (!cloze && strcmp(d->key, "letters"))) continue;
-        s = format_results(b, d->data + strlen(PREFIX), d->columns, cloze, pools);
-        files += !cloze;
+        const int cloze = format_of(d);
+        if (cloze < 0) continue;
+        if (ul_benchmark_runs(b, d->data, d->key))
+            s = format_results(b, d->data + strlen(PREFIX), d->columns, cloze, pools);
     }
-    for (int i = 0; s == UL_OK && files > 1 && i < POOLS; i++) s = pooled(b, &pools[i]);
+    for (int i = 0; s == UL_OK && i < POOLS; i++)
+        if (files_of(b->columns, b->n_columns, i >= CLOZE) > 1) s = pooled(b, &pools[i]);
     for (int i = 0; i < POOLS; i++) ul_buf_release(&pools[i].hit);
     return s;
 }
+
+const ul_benchmark_kind ul_benchmark_choices = {.flag = "choices", .prefix = PREFIX, .stem = "CHOICES", .plan = plan,
+                                                .offer = offer, .run = run, .results = results};

@@ -23,12 +23,13 @@
 enum { VERBMEM_TOKENS = 128, KNOWMEM_TOKENS = 32 };
 
 /* The first of the files that is there. */
-static const char *find(ul_benchmark *b, const char *dir, const char *a, const char *other)
+static const char *find(ul_benchmark *b, const char *dir, const char *const file[2])
 {
-    const char *path = ul_format(b->arena, "%s/%s", dir, a);
-    if (path && ul_file_exists(path)) return path;
-    path = other ? ul_format(b->arena, "%s/%s", dir, other) : NULL;
-    return path && ul_file_exists(path) ? path : NULL;
+    for (int i = 0; i < 2 && file[i]; i++) {
+        const char *path = ul_format(b->arena, "%s/%s", dir, file[i]);
+        if (path && ul_file_exists(path)) return path;
+    }
+    return NULL;
 }
 
 /* What was said and what it is compared with. */
@@ -123,45 +124,76 @@ static ul_status verbmem(ul_benchmark *b, const char *path)
 }
 
 /* ---- PrivLeak -------------------------------------------------------------------------------------------------- */
+static const char *const leak[2] = {"muse/forget_privleak", "muse/holdout_privleak"};
+
 static ul_status privleak(ul_benchmark *b, const char *forget, const char *holdout)
 {
     const char *const path[2] = {forget, holdout}, *const role[2] = {"forget", "holdout"};
-    static const char *const data[2] = {"muse/forget_privleak", "muse/holdout_privleak"};
     for (int i = 0; i < 2; i++) {
         ul_records *set;
         ul_columns c;
         UL_TRY(ul_benchmark_records(b, ul_format(b->arena, "privleak %s", role[i]), path[i], &set));
         UL_TRY(ul_columns_score(b->ctx, b->arena, &b->o, set, UL_WHICH_ANSWER, role[i], &c));
-        UL_TRY(ul_benchmark_keep(b, data[i], "text", &c));
+        UL_TRY(ul_benchmark_keep(b, leak[i], "text", &c));
     }
     return UL_OK;
 }
 
-ul_status ul_benchmark_muse(ul_benchmark *b)
+/* Passes that say something, each there when its file is; and the two of privleak, there when both are. */
+static const struct {
+    const char *data, *name, *better, *file[2], *examples[2];
+} said[] = {{"muse/forget_verbmem", "forget_verbmem_ROUGE", "the retrained model's",
+             {"verbmem/forget.json", "verbmem/forget.jsonl"}, {NULL}},
+            {"muse/forget_knowmem", "forget_knowmem_ROUGE", "the retrained model's",
+             {"knowmem/forget_qa.json"}, {"knowmem/forget_qa_icl.json"}},
+            {"muse/retain_knowmem", "retain_knowmem_ROUGE", "higher",
+             {"knowmem/retain_qa.json", "knowmem/retain2_qa.json"},
+             {"knowmem/retain_qa_icl.json", "knowmem/retain2_qa_icl.json"}}};
+static const char *const leak_file[2][2] = {{"privleak/forget.json", "privleak/forget.jsonl"},
+                                            {"privleak/holdout.json", "privleak/holdout.jsonl"}};
+enum { N_SAID = sizeof said / sizeof *said };
+
+static ul_status plan(ul_benchmark *b)
 {
     const char *dir = ul_job_text(b->job, "muse");
-    static const struct {
-        const char *data, *name, *file, *other, *icl, *other_icl;
-    } know[] = {{"muse/forget_knowmem", "forget_knowmem_ROUGE", "knowmem/forget_qa.json", NULL,
-                 "knowmem/forget_qa_icl.json", NULL},
-                {"muse/retain_knowmem", "retain_knowmem_ROUGE", "knowmem/retain_qa.json", "knowmem/retain2_qa.json",
-                 "knowmem/retain_qa_icl.json", "knowmem/retain2_qa_icl.json"}};
-    const char *path = find(b, dir, "verbmem/forget.json", "verbmem/forget.jsonl"), *holdout;
-    if (path) UL_TRY(verbmem(b, path));
-    for (size_t i = 0; i < 2; i++) {
-        if (!(path = find(b, dir, know[i].file, know[i].other))) continue;
-        UL_TRY(knowmem(b, know[i].data, know[i].name, path, find(b, dir, know[i].icl, know[i].other_icl)));
-    }
-    path = find(b, dir, "privleak/forget.json", "privleak/forget.jsonl");
-    holdout = find(b, dir, "privleak/holdout.json", "privleak/holdout.jsonl");
-    if (path && holdout) UL_TRY(privleak(b, path, holdout));
-    for (int i = 0; i < b->n_columns; i++)
-        if (!strncmp(b->columns[i].data, "muse/", 5)) return UL_OK;
+    const int before = b->n_planned;
+    for (int i = 0; i < N_SAID; i++)
+        if (find(b, dir, said[i].file)) UL_TRY(ul_benchmark_plan(b, said[i].data, "answer"));
+    if (find(b, dir, leak_file[0]) && find(b, dir, leak_file[1]))
+        for (int i = 0; i < 2; i++) UL_TRY(ul_benchmark_plan(b, leak[i], "text"));
+    if (b->n_planned > before) return UL_OK;
     return ul_fail(
         b->ctx, UL_E_INPUT,
         "%s: none of MUSE's files in it (knowmem/forget_qa.json, verbmem/forget.json, privleak/forget.json "
         "and holdout.json, ...)",
         dir);
+}
+
+static ul_status offer(ul_benchmark *b, const ul_data_columns *pass, int n)
+{
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < N_SAID; k++)
+            if (!strcmp(pass[i].data, said[k].data))
+                UL_TRY(ul_benchmark_offer(b, &pass[i], said[k].name, "rouge", NULL));
+        for (int k = 0; k < 2; k++) {
+            if (strcmp(pass[i].data, leak[k])) continue;
+            UL_TRY(ul_benchmark_offer(b, &pass[i], "mia_min_k", NULL, NULL));
+            UL_TRY(ul_benchmark_offer(b, &pass[i], "privleak", NULL, NULL));
+        }
+    }
+    return UL_OK;
+}
+
+static ul_status run(ul_benchmark *b)
+{
+    const char *dir = ul_job_text(b->job, "muse"), *path, *holdout;
+    for (int i = 0; i < N_SAID; i++) {
+        if (!(path = find(b, dir, said[i].file)) || !ul_benchmark_runs(b, said[i].data, NULL)) continue;
+        if (!said[i].examples[0]) UL_TRY(verbmem(b, path));
+        else UL_TRY(knowmem(b, said[i].data, said[i].name, path, find(b, dir, said[i].examples)));
+    }
+    path = find(b, dir, leak_file[0]), holdout = find(b, dir, leak_file[1]);
+    return path && holdout && ul_benchmark_runs(b, leak[0], NULL) ? privleak(b, path, holdout) : UL_OK;
 }
 
 /* ---- results, from columns ------------------------------------------------------------------------------------- */
@@ -207,7 +239,7 @@ static ul_status control_auc(ul_benchmark *b, double *out)
 static ul_status leak_results(ul_benchmark *b, const ul_columns *forget, const ul_columns *holdout)
 {
     const int64_t n = forget->n_row + holdout->n_row;
-    const ul_metric *min_k, *leak;
+    const ul_metric *min_k, *privleak;
     ul_args args;
     ul_input in[2] = {{"forget", forget, NAN}, {"holdout", holdout, NAN}};
     ul_result r, value;
@@ -218,30 +250,28 @@ static ul_status leak_results(ul_benchmark *b, const ul_columns *forget, const u
     UL_TRY(ul_metric_compute(b->arena, min_k, &args, in, 2, &r));
     UL_TRY(ul_benchmark_result(b, "mia_min_k", r.agg_value, 0, n, "the retrained model's", NULL));
     UL_TRY(control_auc(b, &reference));
-    UL_TRY(ul_metric_find(b->ctx, "privleak", &leak));
+    UL_TRY(ul_metric_find(b->ctx, "privleak", &privleak));
     in[0] = (ul_input){"forget", NULL, r.agg_value};
     in[1] = (ul_input){"retain", NULL, reference};
-    UL_TRY(ul_metric_compute(b->arena, leak, NULL, in, isnan(reference) ? 1 : 2, &value));
+    UL_TRY(ul_metric_compute(b->arena, privleak, NULL, in, isnan(reference) ? 1 : 2, &value));
     return ul_benchmark_result(b, "privleak", value.agg_value, 0, n, "closer to 0", NULL);
 }
 
-ul_status ul_benchmark_muse_results(ul_benchmark *b)
+static ul_status results(ul_benchmark *b)
 {
-    static const struct {
-        const char *data, *name, *better;
-    } said[] = {{"muse/forget_verbmem", "forget_verbmem_ROUGE", "the retrained model's"},
-                {"muse/forget_knowmem", "forget_knowmem_ROUGE", "the retrained model's"},
-                {"muse/retain_knowmem", "retain_knowmem_ROUGE", "higher"}};
-    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+    for (int i = 0; i < N_SAID; i++) {
         const ul_columns *c = ul_benchmark_columns(b, said[i].data, "answer");
-        if (!c) continue;
+        if (!c || !ul_benchmark_wants(b, said[i].name)) continue;
         UL_TRY(ul_benchmark_has(b, said[i].data, c, UL_COL_GROUND_TRUTH | UL_COL_GENERATION, false));
         UL_TRY(rouge(b, said[i].name, said[i].better, c));
     }
-    const ul_columns *forget = ul_benchmark_columns(b, "muse/forget_privleak", "text"),
-                     *holdout = ul_benchmark_columns(b, "muse/holdout_privleak", "text");
-    if (!forget || !holdout) return UL_OK;
-    UL_TRY(ul_benchmark_has(b, "muse/forget_privleak", forget, UL_COL_LOGP, false));
-    UL_TRY(ul_benchmark_has(b, "muse/holdout_privleak", holdout, UL_COL_LOGP, false));
+    const ul_columns *forget = ul_benchmark_columns(b, leak[0], "text"),
+                     *holdout = ul_benchmark_columns(b, leak[1], "text");
+    if (!forget || !holdout || !ul_benchmark_runs(b, leak[0], NULL)) return UL_OK;
+    UL_TRY(ul_benchmark_has(b, leak[0], forget, UL_COL_LOGP, false));
+    UL_TRY(ul_benchmark_has(b, leak[1], holdout, UL_COL_LOGP, false));
     return leak_results(b, forget, holdout);
 }
+
+const ul_benchmark_kind ul_benchmark_muse = {.flag = "muse", .prefix = "muse/", .stem = "MUSE", .plan = plan,
+                                             .offer = offer, .run = run, .results = results};

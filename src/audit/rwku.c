@@ -23,55 +23,56 @@ static const char *prompt_of(ul_arena *arena, bool blank, const char *type, cons
     return ul_format(arena, "%s%s%s\n%s", task, examples ? "" : "Question: ", query, affirmative ? "" : "Answer:");
 }
 
-static ul_status read_rows(ul_benchmark *b, const char *path, const ul_rows *rows, int64_t n, const char **query,
-                           const char **answer, const char **type)
+/* The rows of a file, at most b->rows of them. */
+typedef struct {
+    const ul_rows *rows;
+    const char **query, **answer, **type;
+    int64_t n;
+} level;
+
+static ul_status read_level(ul_benchmark *b, const char *path, level *l)
 {
+    ul_rows *rows;
+    UL_TRY(ul_rows_open(b->ctx, b->arena, path, &rows));
+    const int64_t n = b->rows && b->rows < rows->n ? b->rows : rows->n;
+    *l = (level){rows, UL_NEW(b->arena, const char *, n), UL_NEW(b->arena, const char *, n),
+                 UL_NEW(b->arena, const char *, n), n};
+    if (!l->query || !l->answer || !l->type) return UL_E_RESOURCE;
     for (int64_t i = 0; i < n; i++) {
         const json_t *row = json_array_get(rows->all, (size_t)i);
-        query[i] = json_string_value(json_object_get(row, "query"));
-        answer[i] = json_string_value(json_object_get(row, "answer"));
-        type[i] = json_string_value(json_object_get(row, "type"));
-        if (!type[i]) type[i] = "";
-        if (!query[i] || !answer[i])
+        l->query[i] = json_string_value(json_object_get(row, "query"));
+        l->answer[i] = json_string_value(json_object_get(row, "answer"));
+        l->type[i] = json_string_value(json_object_get(row, "type"));
+        if (!l->type[i]) l->type[i] = "";
+        if (!l->query[i] || !l->answer[i])
             return ul_fail(b->ctx, UL_E_INPUT, "%s:%lld: RWKU's rows have \"query\" and \"answer\"; there is no %s",
-                           path, (long long)rows->line[i], query[i] ? "answer" : "query");
+                           path, (long long)rows->line[i], l->query[i] ? "answer" : "query");
     }
     return UL_OK;
+}
+
+static bool first_of_type(const level *l, int64_t i)
+{
+    for (int64_t k = 0; k < i; k++)
+        if (!strcmp(l->type[k], l->type[i])) return false;
+    return true;
 }
 
 /* One pass a type, in order of appearance, each row with its place in the file: so the types are told later. */
-static ul_status keep_by_type(ul_benchmark *b, const char *data, const char *const *type, const char *const *answer,
-                              const char *const *said, int64_t n)
+static ul_status keep_by_type(ul_benchmark *b, const char *data, const level *l, const char *const *said)
 {
-    for (int64_t i = 0; i < n; i++) {
-        int64_t k = 0, m = 0;
-        while (strcmp(type[k], type[i])) k++;
-        if (k < i) continue; /* seen before */
-        const char **truth = UL_NEW(b->arena, const char *, n), **text = UL_NEW(b->arena, const char *, n);
-        int64_t *place = UL_NEW(b->arena, int64_t, n);
+    for (int64_t i = 0; i < l->n; i++) {
+        int64_t m = 0;
+        if (!first_of_type(l, i)) continue;
+        const char **truth = UL_NEW(b->arena, const char *, l->n), **text = UL_NEW(b->arena, const char *, l->n);
+        int64_t *place = UL_NEW(b->arena, int64_t, l->n);
         if (!truth || !text || !place) return UL_E_RESOURCE;
-        for (k = i; k < n; k++)
-            if (!strcmp(type[k], type[i])) truth[m] = answer[k], text[m] = said[k], place[m++] = k;
+        for (int64_t k = i; k < l->n; k++)
+            if (!strcmp(l->type[k], l->type[i])) truth[m] = l->answer[k], text[m] = said[k], place[m++] = k;
         const ul_columns c = {.name = data, .n_row = m, .index = place, .ground_truth = truth, .generation = text};
-        UL_TRY(ul_benchmark_keep(b, data, type[i], &c));
+        UL_TRY(ul_benchmark_keep(b, data, l->type[i], &c));
     }
     return UL_OK;
-}
-
-static ul_status level(ul_benchmark *b, const char *data, const char *name, const char *path, bool blank)
-{
-    static const char *const stops[] = {"\n", NULL};
-    ul_rows *rows;
-    UL_TRY(ul_rows_open(b->ctx, b->arena, path, &rows));
-    UL_TRY(ul_benchmark_input(b, name, path, rows->digest, rows->n));
-    const int64_t n = b->rows && b->rows < rows->n ? b->rows : rows->n;
-    const char **query = UL_NEW(b->arena, const char *, n), **answer = UL_NEW(b->arena, const char *, n);
-    const char **type = UL_NEW(b->arena, const char *, n), **prompt = UL_NEW(b->arena, const char *, n), *const * said;
-    if (!query || !answer || !type || !prompt) return UL_E_RESOURCE;
-    UL_TRY(read_rows(b, path, rows, n, query, answer, type));
-    for (int64_t i = 0; i < n; i++) UL_NEED(prompt[i] = prompt_of(b->arena, blank, type[i], query[i]));
-    UL_TRY(ul_benchmark_generate(b, name, prompt, n, TOKENS, stops, &said));
-    return keep_by_type(b, data, type, answer, said, n);
 }
 
 static const struct {
@@ -90,22 +91,87 @@ static const char *name_of(int set)
     return sets[set].data + strlen("rwku/");
 }
 
-ul_status ul_benchmark_rwku(ul_benchmark *b)
+static ul_status ask(ul_benchmark *b, int set, const char *path)
 {
-    const char *dir = ul_job_text(b->job, "rwku");
-    int n = 0;
-    for (int i = 0; i < N_SET; i++)
-        for (int kind = 0; kind < 2; kind++) {
-            const char *path = ul_format(b->arena, "%s/%s.%s", dir, name_of(i), kind ? "jsonl" : "json");
-            UL_NEED(path);
-            if (!ul_file_exists(path)) continue;
-            UL_TRY(level(b, sets[i].data, name_of(i), path, sets[i].blank));
-            n++;
-            break;
+    static const char *const stops[] = {"\n", NULL};
+    level l;
+    UL_TRY(read_level(b, path, &l));
+    UL_TRY(ul_benchmark_input(b, name_of(set), path, l.rows->digest, l.rows->n));
+    const char **prompt = UL_NEW(b->arena, const char *, l.n), *const * said;
+    UL_NEED(prompt);
+    for (int64_t i = 0; i < l.n; i++)
+        UL_NEED(prompt[i] = prompt_of(b->arena, sets[set].blank, l.type[i], l.query[i]));
+    UL_TRY(ul_benchmark_generate(b, name_of(set), prompt, l.n, TOKENS, stops, &said));
+    return keep_by_type(b, sets[set].data, &l, said);
+}
+
+/* *out NULL: the file is not there. */
+static ul_status file_of(ul_benchmark *b, int set, const char **out)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        UL_NEED(*out = ul_format(b->arena, "%s/%s.%s", ul_job_text(b->job, "rwku"), name_of(set),
+                                 kind ? "jsonl" : "json"));
+        if (ul_file_exists(*out)) return UL_OK;
+    }
+    *out = NULL;
+    return UL_OK;
+}
+
+static const char *title_of(ul_benchmark *b, int set, const char *type)
+{
+    char *title = ul_format(b->arena, "%s_%s", name_of(set), type);
+    for (char *p = title; p && *p; p++)
+        if (*p == ' ') *p = '_';
+    return title;
+}
+
+static ul_status plan(ul_benchmark *b)
+{
+    const int before = b->n_planned;
+    for (int i = 0; i < N_SET; i++) {
+        const char *path;
+        level l;
+        UL_TRY(file_of(b, i, &path));
+        if (!path) continue;
+        UL_TRY(read_level(b, path, &l));
+        for (int64_t r = 0; r < l.n; r++)
+            if (first_of_type(&l, r)) UL_TRY(ul_benchmark_plan(b, sets[i].data, l.type[r]));
+    }
+    return b->n_planned > before
+               ? UL_OK
+               : ul_fail(b->ctx, UL_E_INPUT,
+                         "%s: none of RWKU's files in it (forget_level1.json, ..., neighbor_level2.json)",
+                         ul_job_text(b->job, "rwku"));
+}
+
+/* How many types of a set have a result of their own; 0 where there is only one. */
+static int types_of(const ul_data_columns *pass, int n, int set)
+{
+    int types = 0;
+    for (int i = 0; i < n; i++) types += !strcmp(pass[i].data, sets[set].data) && pass[i].key[0];
+    return types > 1 ? types : 0;
+}
+
+static ul_status offer(ul_benchmark *b, const ul_data_columns *pass, int n)
+{
+    for (int set = 0; set < N_SET; set++)
+        for (int i = 0; i < n; i++) {
+            if (strcmp(pass[i].data, sets[set].data)) continue;
+            UL_TRY(ul_benchmark_offer(b, &pass[i], name_of(set), "rouge", NULL));
+            if (pass[i].key[0] && types_of(pass, n, set))
+                UL_TRY(ul_benchmark_offer(b, &pass[i], title_of(b, set, pass[i].key), "rouge", NULL));
         }
-    return n ? UL_OK
-             : ul_fail(b->ctx, UL_E_INPUT,
-                       "%s: none of RWKU's files in it (forget_level1.json, ..., neighbor_level2.json)", dir);
+    return UL_OK;
+}
+
+static ul_status run(ul_benchmark *b)
+{
+    for (int i = 0; i < N_SET; i++) {
+        const char *path;
+        UL_TRY(file_of(b, i, &path));
+        if (path && ul_benchmark_runs(b, sets[i].data, NULL)) UL_TRY(ask(b, i, path));
+    }
+    return UL_OK;
 }
 
 /* ---- results, from columns ------------------------------------------------------------------------------------- */
@@ -146,19 +212,15 @@ static ul_status in_order(ul_benchmark *b, const char *data, row **out, int64_t 
 static ul_status by_type(ul_benchmark *b, int set, const row *all, int64_t n)
 {
     double *part = UL_NEW(b->arena, double, n), mean, error;
-    int types = 0;
     UL_NEED(part);
-    for (int i = 0; i < b->n_columns; i++) types += !strcmp(b->columns[i].data, sets[set].data) && b->columns[i].key[0];
-    for (int i = 0; types > 1 && i < b->n_columns; i++) {
+    for (int i = 0; types_of(b->columns, b->n_columns, set) && i < b->n_columns; i++) {
         const char *type = b->columns[i].key;
         int64_t m = 0;
         if (strcmp(b->columns[i].data, sets[set].data) || !type[0]) continue;
         for (int64_t k = 0; k < n; k++)
             if (!strcmp(all[k].type, type)) part[m++] = all[k].recall;
-        char *title = ul_format(b->arena, "%s_%s", name_of(set), type);
+        const char *title = title_of(b, set, type);
         UL_NEED(title);
-        for (char *p = title; *p; p++)
-            if (*p == ' ') *p = '_';
         ul_benchmark_mean(part, m, &mean, &error);
         UL_TRY(ul_benchmark_result(b, title, mean, error, m, sets[set].better, NULL));
     }
@@ -190,8 +252,12 @@ static ul_status set_results(ul_benchmark *b, int set)
     return by_type(b, set, all, n);
 }
 
-ul_status ul_benchmark_rwku_results(ul_benchmark *b)
+static ul_status results(ul_benchmark *b)
 {
-    for (int i = 0; i < N_SET; i++) UL_TRY(set_results(b, i));
+    for (int i = 0; i < N_SET; i++)
+        if (ul_benchmark_runs(b, sets[i].data, NULL)) UL_TRY(set_results(b, i));
     return UL_OK;
 }
+
+const ul_benchmark_kind ul_benchmark_rwku = {.flag = "rwku", .prefix = "rwku/", .stem = "RWKU", .plan = plan,
+                                             .offer = offer, .run = run, .results = results};

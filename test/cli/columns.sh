@@ -138,6 +138,43 @@ says '"privleak": 0.0'
 refuses 2 x --columns --muse -- eval --columns bench/columns.sqlite --muse muse
 mv hidden model
 
+# --metrics: those and no other, with the numbers of the whole run; what gives none of them is not asked.
+names() { grep -o '"[^"]*":' "$1" | tr -d '":' | sort | tr '\n' ' '; }
+bench='eval --model model --choices towns.jsonl,towns.jsonl --cloze --muse muse --rwku rwku --quiet'
+# shellcheck disable=SC2086
+only() { # WANTED STEM LIST
+    rm -rf only
+    run 0 $bench --metrics "$3" --out only
+    [ "$(names only/"$2"_SUMMARY.json)" = "$1 " ] || fail "--metrics $3 gives $(names only/"$2"_SUMMARY.json)"
+    for n in $1; do
+        [ "$(agg "only/$2_SUMMARY.json" "$n")" = "$(agg "bench/$2_SUMMARY.json" "$n")" ] || fail "$n is another number"
+    done
+    rm -rf only2
+    run 0 eval --columns bench/columns.sqlite --metrics "$3" --quiet --out only2
+    same "only/$2_EVAL.json" "only2/$2_EVAL.json" "--metrics $3 from columns"
+}
+only 'forget_verbmem_ROUGE privleak' MUSE privleak,forget_verbmem_ROUGE
+[ "$(find only -name '*_EVAL.json')" = only/MUSE_EVAL.json ] || fail 'logs of benchmarks that nothing is asked of'
+for role in choices forget_level3 forget_knowmem_ROUGE; do
+    if grep -q "\"$role\": {" only/manifest.json; then fail "asked for nothing of $role and read it"; fi
+done
+run 0 eval --columns only/columns.sqlite
+for text in forget_verbmem_ROUGE mia_min_k privleak; do says $text; done
+if grep -q 'knowmem\|_acc\|forget_level' said; then fail 'passes that give nothing named were run'; fi
+only 'all_acc_calibrated towns_acc_calibrated' CHOICES acc_calibrated
+only 'all_cloze_acc' CHOICES all_cloze_acc
+only 'forget_level3_a_a neighbor_level2' RWKU neighbor_level2,forget_level3_a_a
+only 'forget_level3 forget_level3_a_a forget_level3_b neighbor_level2' RWKU rouge
+[ "$(names only/MUSE_SUMMARY.json)" = 'forget_knowmem_ROUGE forget_verbmem_ROUGE retain_knowmem_ROUGE ' ] || fail rouge
+# shellcheck disable=SC2086
+refuses 2 x --metrics '"forget_knowmem_ROGUE"' 'did you mean "forget_knowmem_ROUGE"?' -- \
+    $bench --metrics privleak,forget_knowmem_ROGUE
+refuses 2 x --metrics '"forget_Q_A_Prob"' 'it gives towns_acc, choice_accuracy, acc' -- \
+    eval --model model --choices towns.jsonl --metrics forget_Q_A_Prob
+refuses 2 x --metrics 'did you mean "forget_level3"?' -- eval --columns bench/columns.sqlite --metrics forget_levl3
+refuses 2 x --muse --tofu -- eval --model model --muse muse --tofu tofu
+refuses 2 x --columns --leak-k -- eval --columns bench/columns.sqlite --leak-k 2
+
 # A run that wrote no perturbed answers has no columns of them.
 sed 's/, "perturbed_answer.*\], /, /; s/"paraphrased_answer": "[^"]*", //' forget.jsonl > plain.jsonl
 run 0 eval --model model --forget plain.jsonl --metrics probability,exact_memorization --quiet --out some
