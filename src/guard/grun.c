@@ -220,19 +220,6 @@ static ul_status steps(ul_guard_fit *f, training *t, int n_module, ul_trainer *t
     return UL_OK;
 }
 
-/* The last matrix of the block's mlp. */
-static const ul_weight *last_matrix(ul_model *m, int block)
-{
-    const ul_shape *s = ul_model_shape(m);
-    ul_weight *w;
-    const int n = ul_model_weights(m, &w);
-    for (int i = 0; i < n; i++)
-        if (w[i].layer == block && !w[i].is_bias && !w[i].is_norm && w[i].rows == s->C && w[i].cols == s->F &&
-            strstr(w[i].name, "mlp"))
-            return &w[i];
-    return NULL;
-}
-
 /* The model's passes and the loss are the trainer's; the modules' gradients are ours. */
 static ul_status train(ul_guard_fit *f, training *t, int n_module, const ul_method *method, const ul_args *args)
 {
@@ -240,16 +227,13 @@ static ul_status train(ul_guard_fit *f, training *t, int n_module, const ul_meth
     const unsigned needs = ul_method_needs(method, args);
     const ul_docs *const docs[UL_N_SIDE] = {w->forget, NULL, w->retain};
     const ul_observer observer = {.fn = no_gradient, .when = UL_OBSERVE_INSTEAD};
-    const ul_weight *below = last_matrix(w->model, t[0].m.layer);
+    const ul_weight *below = ul_model_role(w->model, t[0].m.layer, UL_ROLE_DOWN, false);
     ul_hook hook[UL_GUARD_HOOKS];
     ul_recipe sgd = *w->recipe; /* nothing of the model moves: no moments */
     ul_reference *ref[UL_N_SIDE] = {NULL};
     ul_pairing pairing;
     ul_trainer *trainer;
     const char *dir;
-    if (!below)
-        return ul_fail(w->ctx, UL_E_USAGE, "grun: block %d of this family has no mlp that ends in one matrix",
-                       t[0].m.layer + 1);
     sgd.optim = UL_SGD, sgd.momentum = 0;
     for (int k = 0; k < n_module; k++) {
         t[k].batch = sgd.batch;

@@ -139,6 +139,17 @@ static void place_weight(ul_model *m, const entry *e, ul_weight *w)
     if (e->n->id == W_EMBED && m->arch.s.tied) m->top[W_HEAD] = w;
 }
 
+static ul_weight_role role_of(int id)
+{
+    switch (id) {
+    case W_Q: case W_K: case W_V: case W_O: case B_Q: case B_K: case B_V: case B_O: return UL_ROLE_ATTN;
+    case W_G: case B_G: return UL_ROLE_GATE;
+    case W_U: case B_U: return UL_ROLE_UP;
+    case W_D: case B_D: return UL_ROLE_DOWN;
+    default: return UL_ROLE_NONE;
+    }
+}
+
 static ul_status make(ul_model *m, const entry *e, int n)
 {
     UL_NEED(m->weight = UL_NEW(m->arena, ul_weight, n));
@@ -148,8 +159,9 @@ static ul_status make(ul_model *m, const entry *e, int n)
     for (int i = 0; i < n; i++) {
         const ul_name *x = e[i].n;
         ul_weight *w = &m->weight[i];
-        *w = (ul_weight){.name = e[i].name, .module = e[i].module, .layer = e[i].layer, .rows = dim(&m->arch.s, x->rows),
-                         .cols = dim(&m->arch.s, x->cols), .is_norm = x->flags & UL_IS_NORM, .is_bias = x->flags & UL_IS_BIAS,
+        *w = (ul_weight){.name = e[i].name, .module = e[i].module, .layer = e[i].layer, .role = role_of(x->id),
+                         .rows = dim(&m->arch.s, x->rows), .cols = dim(&m->arch.s, x->cols),
+                         .is_norm = x->flags & UL_IS_NORM, .is_bias = x->flags & UL_IS_BIAS,
                          .is_embedding = x->flags & UL_IS_EMBED, .is_head = x->flags & UL_IS_HEAD};
         if (x->id == W_EMBED && m->arch.s.tied) w->is_head = true;
         place_weight(m, &e[i], w);
@@ -354,6 +366,15 @@ int64_t ul_model_parameters(ul_model *m)
     int64_t n = 0;
     for (int i = ul_model_weights(m, &w); i-- > 0;) n += w[i].rows * w[i].cols;
     return n;
+}
+
+ul_weight *ul_model_role(ul_model *m, int layer, ul_weight_role role, bool bias)
+{
+    for (int i = 0; i < m->n_weight; i++) {
+        ul_weight *w = &m->weight[i];
+        if (w->layer == layer && w->role == role && w->is_bias == bias) return w;
+    }
+    return NULL;
 }
 
 /* ---- panels ----------------------------------------------------------------------------------------------------- */

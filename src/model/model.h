@@ -12,6 +12,9 @@
 typedef struct ul_model ul_model;
 
 /* ---- weights ---------------------------------------------------------------------------------------------------- */
+/* What a weight is in its block, whatever the family calls it. A bias has its matrix's role; norms have none. */
+typedef enum { UL_ROLE_NONE, UL_ROLE_ATTN, UL_ROLE_GATE, UL_ROLE_UP, UL_ROLE_DOWN } ul_weight_role;
+static inline bool ul_role_is_mlp(ul_weight_role r) { return r >= UL_ROLE_GATE; }
 /* A weight as the program sees it: [rows, cols] = [out, in] (vectors: [1, n]), in `real` (f32 masters, or double). The
  * file may hold it transposed, stacked with others or in another type; layout.c goes both ways. */
 typedef struct {
@@ -19,6 +22,7 @@ typedef struct {
                            share the tensor's name (gpt2's c_attn holds q, k and v)                                    */
     const char *module; /* "model.layers.0.mlp.up_proj": what LoRA's targets match                                     */
     int layer;          /* block, from 0; -1 before the blocks, n_layer after them                                     */
+    ul_weight_role role;
     int64_t rows, cols;
     void *p;            /* [rows, cols]                                                                                */
     void *g;            /* [rows, cols] gradient, NULL when frozen                                                     */
@@ -68,6 +72,10 @@ ul_backend *ul_model_backend(const ul_model *m);
 const char *ul_model_dir(const ul_model *m);
 int ul_model_weights(ul_model *m, ul_weight **out);         /* returns the count */
 int64_t ul_model_parameters(ul_model *m);                    /* entries of all of them */
+/* The first matrix of this role in block `layer` (bias: its bias); NULL where there is none. */
+ul_weight *ul_model_role(ul_model *m, int layer, ul_weight_role role, bool bias);
+/* Its module's name below the block's: "mlp.down_proj"; what "layers 3 NAME" selects. NULL outside of the blocks. */
+const char *ul_weight_path(const ul_weight *w);
 int ul_model_trainables(ul_model *m, ul_trainable **out);   /* after ul_model_select / ul_lora_* */
 /* Writes OUT as a complete model directory: config and side files of the input carried over unchanged, weights in the
  * input's dtype (round to nearest even), same shards. Adapters are not written here (ul_lora_save), unless merged. */

@@ -16,25 +16,26 @@ static bool in_ranges(const ranges *r, int layer)
     return false;
 }
 
+const char *ul_weight_path(const ul_weight *w)
+{
+    char digits[16];
+    const char *rest = w->module;
+    const size_t n = (size_t)snprintf(digits, sizeof digits, "%d", w->layer);
+    while (w->layer >= 0 && (rest = strchr(rest, '.')))
+        if (!strncmp(++rest, digits, n) && rest[n] == '.') return rest + n + 1;
+    return NULL;
+}
+
 /* "mlp", "attn", "norms", "mlp.down_proj", "down_proj" of a tensor within its block. */
 static bool is_part(const ul_matrix *x, const char *word)
 {
-    char digits[16];
-    const int layer = x->part[0]->layer;
+    const ul_weight *first = x->part[0];
+    const char *rest = ul_weight_path(first);
     if (!*word) return true;
-    if (!strcmp(word, "norms")) return x->part[0]->is_norm;
-    /* the path below the layer's number */
-    size_t n = 0;
-    for (int v = layer, d = 0; d == 0 || v; d++, v /= 10) digits[n++] = (char)('0' + v % 10);
-    const char *rest = x->module;
-    while ((rest = strchr(rest, '.'))) {
-        rest++;
-        size_t k = 0;
-        while (k < n && rest[k] == digits[n - 1 - k]) k++;
-        if (k == n && rest[n] == '.') break;
-    }
+    if (!strcmp(word, "norms")) return first->is_norm;
+    if (!strcmp(word, "mlp") && ul_role_is_mlp(first->role)) return true;
+    if (!strcmp(word, "attn") && first->role == UL_ROLE_ATTN) return true;
     if (!rest) return false;
-    rest += n + 1;
     if (!strncmp(rest, "self_attn", 9) && !strncmp(word, "attn", 4)) rest += 5;
     const size_t w = strlen(word), r = strlen(rest);
     if (!strncmp(rest, word, w) && (rest[w] == 0 || rest[w] == '.')) return true;

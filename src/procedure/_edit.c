@@ -8,22 +8,17 @@ enum { FACTS_AT_ONCE = 32, SWEEP_TOKENS = 4096 };
 /* ---- the matrix ------------------------------------------------------------------------------------------------- */
 bool ul_is_edited(const ul_weight *w, int layer)
 {
-    const char *end = strrchr(w->module ? w->module : "", '.');
-    return w->layer == layer && w->rows > 1 && strstr(w->module, "mlp") && end && (!strcmp(end, ".down_proj") || !strcmp(end, ".c_proj"));
+    return w->layer == layer && w->role == UL_ROLE_DOWN && !w->is_bias;
 }
 
 ul_status ul_edit_weight(ul_work *w, int layer, ul_weight **out)
 {
-    ul_weight *all;
-    const int n = ul_model_weights(w->model, &all), n_layer = ul_model_shape(w->model)->n_layer;
+    const int n_layer = ul_model_shape(w->model)->n_layer;
     UL_TRY(ul_work_whole(w));
     if (layer < 0 || layer >= n_layer)
         return ul_fail(w->ctx, UL_E_USAGE, "--%s: there is no block %d; the model has blocks 0 to %d", w->id, layer, n_layer - 1);
-    for (int i = 0; i < n; i++) {
-        *out = &all[i];
-        if (ul_is_edited(&all[i], layer)) return UL_OK;
-    }
-    return ul_fail(w->ctx, UL_E_USAGE, "block %d of this family has no mlp.down_proj or mlp.c_proj to edit", layer);
+    *out = ul_model_role(w->model, layer, UL_ROLE_DOWN, false);
+    return UL_OK;
 }
 
 void ul_edit_add(const ul_work *w, ul_weight *weight, const double *delta)

@@ -168,15 +168,10 @@ static void turn(const ul_work *w, projected *p, double rate)
 
 static ul_status open_block(ul_work *w, int layer, projected *p)
 {
-    ul_weight *all;
-    const int n = ul_model_weights(w->model, &all);
-    *p = (projected){.layer = layer, .C = ul_model_shape(w->model)->C, .dims = (int32_t)ul_num(w->args, "dims")};
-    for (int i = 0; i < n; i++) {
-        if (all[i].layer != layer || !(strstr(all[i].name, "mlp.down_proj") || strstr(all[i].name, "mlp.c_proj"))) continue;
-        if (all[i].is_bias) p->bias = &all[i];
-        else p->w = &all[i], p->F = (int32_t)all[i].cols;
-    }
-    if (!p->w) return ul_fail(w->ctx, UL_E_USAGE, "mrp: block %d has no mlp.down_proj or mlp.c_proj", layer);
+    *p = (projected){.layer = layer, .C = ul_model_shape(w->model)->C, .dims = (int32_t)ul_num(w->args, "dims"),
+                     .w = ul_model_role(w->model, layer, UL_ROLE_DOWN, false),
+                     .bias = ul_model_role(w->model, layer, UL_ROLE_DOWN, true)};
+    p->F = (int32_t)p->w->cols;
     if (p->dims >= p->C) return ul_fail(w->ctx, UL_E_USAGE, "mrp.dims is %d, the states have %d dimensions", p->dims, p->C);
     const size_t esize = ul_model_backend(w->model)->k->esize;
     double **const array[] = {&p->w0, &p->b0, &p->q, &p->dq, &p->qw, &p->qg, &p->moment[0], &p->moment[1]};

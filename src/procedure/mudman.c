@@ -96,16 +96,12 @@ static const ul_wrapper wrapper = {.title = "MUDMAN", .begin = begin, .part = pa
 
 static ul_status select_gates(ul_work *w)
 {
-    ul_weight *weight;
-    const int n = ul_model_weights(w->model, &weight);
+    const ul_weight *gate = ul_model_role(w->model, 0, UL_ROLE_GATE, false);
     if (strcmp(w->recipe->train, "auto")) return ul_model_select(w->ctx, w->model, w->recipe->train);
-    for (int i = 0; i < n; i++)
-        if (strstr(weight[i].module, "mlp.gate_proj")) {
-            const char *spec = ul_format(w->arena, "layers 0-%d mlp.gate_proj", ul_model_shape(w->model)->n_layer - 1);
-            UL_NEED(spec);
-            return ul_model_select(w->ctx, w->model, spec);
-        }
-    return ul_work_select_mlp(w);
+    if (!gate) return ul_work_select_mlp(w);
+    const char *spec = ul_format(w->arena, "layers 0-%d %s", ul_model_shape(w->model)->n_layer - 1, ul_weight_path(gate));
+    UL_NEED(spec);
+    return ul_model_select(w->ctx, w->model, spec);
 }
 
 static ul_status run(ul_work *w)

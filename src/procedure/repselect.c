@@ -26,20 +26,18 @@ static const ul_param params[] = {
     UL_PARAM_SCALE(0.05, "step along the collapsed gradient, where kl is 0"),
     UL_PARAM_KL(0.01), UL_PARAM_KL_DOCS, {0}};
 
-/* The names of the mlps' matrices, joined: what the adversary is put on. "mlp." stays in front: GPT-2's attention has a c_proj
- * too. */
+/* The mlps' matrices, joined: what the adversary is put on. By their whole path: GPT-2's attention has a c_proj too. */
 static ul_status targets(ul_work *w, const char **out)
 {
     ul_weight *weight;
     const int n = ul_model_weights(w->model, &weight);
     *out = "";
     for (int i = 0; i < n; i++) {
-        const char *name = strstr(weight[i].module, "mlp.");
-        if (weight[i].layer != 0 || weight[i].is_bias || weight[i].is_norm || !name || strstr(*out, name)) continue;
+        const char *name = ul_weight_path(&weight[i]);
+        if (weight[i].layer != 0 || weight[i].is_bias || !ul_role_is_mlp(weight[i].role) || strstr(*out, name)) continue;
         UL_NEED(*out = ul_format(w->arena, "%s%s%s", *out, **out ? "," : "", name));
     }
-    if (**out) return UL_OK;
-    return ul_fail(w->ctx, UL_E_USAGE, "%s: the model has no module called \"mlp\" to put the adversary on", w->id);
+    return UL_OK;
 }
 
 /* The model with the adversary merged into its weights. */

@@ -69,13 +69,10 @@ const char *ul_method_train(ul_arena *arena, const ul_method *m, const ul_args *
 {
     const bool few = ul_model_shape(model)->n_layer < UL_FEW_BLOCKS;
     const int last = last_block(m, args, model), n = !m || (few && m->trains_down > 1) ? 0 : m->trains_down;
-    const char *name = "mlp.c_proj";
-    ul_weight *w;
     if (last < 0 || (!n && ul_method_blocks(m, args, model) < 0)) return "all";
     if (!n) return ul_format(arena, few ? "embedding,layers 0-%d" : "layers 0-%d", last);
-    for (int i = ul_model_weights(model, &w); i-- > 0;)
-        if (strstr(w[i].name, "mlp.down_proj")) name = "mlp.down_proj";
-    return ul_format(arena, "layers %d-%d %s", last < n ? 0 : last - n + 1, last, name);
+    return ul_format(arena, "layers %d-%d %s", last < n ? 0 : last - n + 1, last,
+                     ul_weight_path(ul_model_role(model, last, UL_ROLE_DOWN, false)));
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ typedef struct {
     double *d[MOST_LAYERS], *g[MOST_LAYERS];      /* [room, C] */
     double *length[MOST_LAYERS];                  /* [room] of the state, undisturbed */
     bool measures;                                /* no disturbance yet: lengths are taken */
+    bool rises;                                   /* gradients are taken                   */
     ul_hook hook[MOST_LAYERS];
 } attack;
 
@@ -89,7 +90,9 @@ static ul_status disturb(void *user, int layer, const ul_batch *b, void *x)
     const int k = index_of(a, layer);
     for (int32_t d = 0; d < b->n_doc; d++) {
         const int64_t first = place(a, b, d), n = b->doc_start[d + 1] - b->doc_start[d];
-        if (first < 0) return ul_fail(a->w->ctx, UL_E_INTERNAL, "lat has room for %lld tokens, and a step has more", (long long)a->room);
+        if (first < 0)
+            return ul_fail(a->w->ctx, UL_E_INTERNAL, "lat has room for %lld tokens, and a step has more",
+                           (long long)a->room);
         for (int64_t t = 0; t < n; t++) {
             const int64_t from = (b->doc_start[d] + t) * a->C, to = (first + t) * a->C;
             double square = 0;
@@ -104,23 +107,22 @@ static ul_status disturb(void *user, int layer, const ul_batch *b, void *x)
     return UL_OK;
 }
 
-/* The last matrix of a block's mlp: what comes back to it is the gradient of the state behind the block. */
-static bool is_last(const ul_weight *w)
-{
-    const char *end = strrchr(w->module ? w->module : "", '.');
-    return w->rows > 1 && strstr(w->module, "mlp") && end && (!strcmp(end, ".down_proj") || !strcmp(end, ".c_proj"));
-}
-
-static void see(void *user, const ul_weight *w, const ul_batch *b, const void *x, const void *dy)
+/* What comes back to the place of the disturbance. */
+static void see(void *user, int layer, const ul_batch *b, void *dx)
 {
     attack *a = user;
-    const int k = index_of(a, w->layer);
-    (void)x;
-    if (k < 0 || !is_last(w)) return;
-    for (int32_t d = 0; d < b->n_doc; d++) {
-        const int64_t first = place(a, b, d) * a->C, from = b->doc_start[d] * a->C, n = (b->doc_start[d + 1] - b->doc_start[d]) * a->C;
-        for (int64_t i = 0; i < n; i++) a->g[k][first + i] = ul_array_at(a->w, dy, from + i);
+    const int k = index_of(a, layer);
+    for (int32_t d = 0; d < b->n_doc && a->rises; d++) {
+        const int64_t first = place(a, b, d) * a->C, from = b->doc_start[d] * a->C;
+        const int64_t n = (b->doc_start[d + 1] - b->doc_start[d]) * a->C;
+        for (int64_t i = 0; i < n; i++) a->g[k][first + i] = ul_array_at(a->w, dx, from + i);
     }
+}
+
+/* During the ascent the weights' gradients are not asked for. */
+static void no_gradient(void *user, const ul_weight *w, const ul_batch *b, const void *x, const void *dy)
+{
+    (void)user, (void)w, (void)b, (void)x, (void)dy;
 }
 
 /* Up along the gradient, and back into the ball. */
@@ -151,7 +153,8 @@ static ul_status begin(ul_wrap *w)
     UL_TRY(read_layers(w, a));
     if (w->off) return UL_OK;
     if (!p || w->o->hook || w->o->observer)
-        return ul_fail(w->ctx, UL_E_INTERNAL, "lat disturbs the passes of a run over pairs, without other hooks, and this run is another");
+        return ul_fail(w->ctx, UL_E_INTERNAL,
+                       "lat disturbs the passes of a run over pairs, without other hooks, and this run is another");
     int32_t longest = p->forget->longest, alt = p->alt ? p->alt->longest : 0;
     if (p->retain && p->retain->longest > longest) longest = p->retain->longest;
     for (int64_t i = 0; i < p->forget->n; i++)
@@ -164,18 +167,19 @@ static ul_status begin(ul_wrap *w)
         UL_NEED(a->d[k] = UL_NEW(w->arena, double, a->room * a->C));
         UL_NEED(a->g[k] = UL_NEW(w->arena, double, a->room * a->C));
         UL_NEED(a->length[k] = UL_NEW(w->arena, double, a->room));
-        a->hook[k] = (ul_hook){.layer = a->layer[k], .slot = UL_SLOT_OUT, .mode = UL_HOOK_ADD, .fn = disturb, .user = a};
+        a->hook[k] = (ul_hook){a->layer[k], UL_SLOT_OUT, UL_HOOK_ADD, disturb, a, see};
     }
     return UL_OK;
 }
 
 static ul_status find(ul_wrap *w, attack *a)
 {
-    const ul_observer eye = {.fn = see, .user = a, .when = UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD};
+    static const ul_observer blind = {.fn = no_gradient, .when = UL_OBSERVE_INSTEAD};
     const int steps = (int)ul_num(w->args, "steps");
     a->used = 0;
     for (int32_t i = 0; i < 2 * ul_wrap_samples(w); i++) a->first[i] = -1;
-    ul_wrap_passes(w, a->hook, a->n_layer, &eye);
+    ul_wrap_passes(w, a->hook, a->n_layer, &blind);
+    a->rises = true;
     for (int s = 0; s < steps; s++) {
         ul_step_result unused = {0};
         a->measures = s == 0;
@@ -186,7 +190,7 @@ static ul_status find(ul_wrap *w, attack *a)
         UL_TRY(ul_wrap_gradient(w, w->step, ul_wrap_sides(w, false), &unused));
         for (int k = 0; k < a->n_layer; k++) ascend(a, k);
     }
-    a->measures = false;
+    a->measures = a->rises = false;
     ul_model_grad_zero(w->o->model);
     return UL_OK;
 }
@@ -204,7 +208,8 @@ static ul_status part(ul_wrap *w, ul_step_result *r)
 const ul_wrapper ul_wrapper_lat = {
     .title = "Latent adversarial training",
     .paper = "arXiv:2407.15549",
-    .note = "Takes the forget gradient under the worst small disturbance of hidden states. As many more passes as it has steps.",
+    .note = "Takes the forget gradient under the worst small disturbance of hidden states. As many more passes as it has "
+            "steps.",
     .params = params,
     .small = UL_VALUES(".eps", "0.01", ".absolute", "false"),
     .begin = begin,

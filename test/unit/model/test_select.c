@@ -8,7 +8,8 @@ static int chosen(ul_ctx *ctx, ul_model *m, const char *spec, const char *const 
     const int n = ul_model_trainables(m, &t);
     for (int i = 0; names && names[i]; i++) {
         if (i >= n) fail_msg("\"%s\": %d tensors, \"%s\" is missing", spec, n, names[i]);
-        if (strcmp(t[i].name, names[i])) fail_msg("\"%s\": tensor %d is \"%s\", not \"%s\"", spec, i, t[i].name, names[i]);
+        if (strcmp(t[i].name, names[i]))
+            fail_msg("\"%s\": tensor %d is \"%s\", not \"%s\"", spec, i, t[i].name, names[i]);
     }
     return n;
 }
@@ -19,9 +20,12 @@ static void words(void **state)
         "model.layers.1.mlp.down_proj.bias", "model.layers.1.mlp.down_proj.weight", "model.layers.1.mlp.gate_proj.bias",
         "model.layers.1.mlp.gate_proj.weight", "model.layers.1.mlp.up_proj.bias", "model.layers.1.mlp.up_proj.weight",
         "model.layers.2.mlp.down_proj.bias", NULL};
-    static const char *const down[] = {"model.layers.0.mlp.down_proj.bias", "model.layers.0.mlp.down_proj.weight", NULL};
-    static const char *const norms[] = {"model.layers.0.input_layernorm.weight", "model.layers.0.post_attention_layernorm.weight", NULL};
-    static const char *const some[] = {"lm_head.weight", "model.embed_tokens.weight", "model.layers.2.self_attn.q_proj.weight", NULL};
+    static const char *const down[] = {"model.layers.0.mlp.down_proj.bias", "model.layers.0.mlp.down_proj.weight",
+                                       NULL};
+    static const char *const norms[] = {"model.layers.0.input_layernorm.weight",
+                                        "model.layers.0.post_attention_layernorm.weight", NULL};
+    static const char *const some[] = {"lm_head.weight", "model.embed_tokens.weight",
+                                       "model.layers.2.self_attn.q_proj.weight", NULL};
     (void)state;
     ul_ctx *ctx = ul_test_ctx();
     ul_model *m = tiny_model(ctx, UL_PRECISION_F32, "llama", false);
@@ -45,6 +49,38 @@ static void words(void **state)
     UL_FAILS_IN(ctx, UL_E_USAGE, "has no adapter", ul_model_select(ctx, m, "lora"));
     ul_model_free(m);
     ul_ctx_free(ctx);
+}
+
+/* Every family's blocks have the parts that methods ask for, whatever they are called. */
+static void roles(void **state)
+{
+    (void)state;
+    for (const char *const *f = ul_families(); *f; f++) {
+        ul_ctx *ctx = ul_test_ctx();
+        ul_model *m = tiny_model(ctx, UL_PRECISION_F32, ul_family_types(*f)[0], true);
+        const ul_shape *s = ul_model_shape(m);
+        ul_weight *w = NULL;
+        for (int l = 0; l < s->n_layer; l++) {
+            const ul_weight *down = ul_model_role(m, l, UL_ROLE_DOWN, false);
+            const ul_weight *up = ul_model_role(m, l, UL_ROLE_UP, false);
+            const ul_weight *bias = ul_model_role(m, l, UL_ROLE_DOWN, true);
+            assert_true(down && down->layer == l && down->rows == s->C && down->cols == s->F);
+            assert_true(up && up->layer == l && up->rows == s->F && up->cols == s->C);
+            assert_true(!bias || !strcmp(bias->module, down->module));
+            const char *spec = ul_format(ul_ctx_arena(ctx), "layers %d %s", l, ul_weight_path(down));
+            assert_int_equal(chosen(ctx, m, spec, NULL), 1 + (bias != NULL));
+        }
+        assert_null(ul_model_role(m, s->n_layer, UL_ROLE_DOWN, false));
+        const int mlp = chosen(ctx, m, "layers 0-2 mlp", NULL), attn = chosen(ctx, m, "layers 0-2 attn", NULL);
+        for (int i = 0, n = ul_model_weights(m, &w); i < n; i++)
+            if (w[i].layer >= 0 && w[i].layer < s->n_layer)
+                w[i].module = ul_format(ul_ctx_arena(ctx), "part.%d.fc", w[i].layer);
+        for (int i = 0; i < m->n_matrix; i++) m->matrix[i].module = m->matrix[i].part[0]->module;
+        assert_int_equal(chosen(ctx, m, "layers 0-2 mlp", NULL), mlp);
+        assert_int_equal(chosen(ctx, m, "layers 0-2 attn", NULL), attn);
+        ul_model_free(m);
+        ul_ctx_free(ctx);
+    }
 }
 
 /* As transformers' Trainer groups them: no decay for norms and biases. */
@@ -102,6 +138,7 @@ static void tied_chains(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(words), cmocka_unit_test(decay), cmocka_unit_test(tied_chains)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(words), cmocka_unit_test(roles), cmocka_unit_test(decay),
+                                       cmocka_unit_test(tied_chains)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* test_lat.c - latent adversarial training: one step of the ascent against central differences of the loss by every coordinate of the
- * hidden states, and the gradient under it against a run with that very disturbance; more steps do no less; no radius, no wrapper. */
+/* test_lat.c - latent adversarial training, in every family and whatever the tensors are called: one step of the ascent
+ * against central differences of the loss by every coordinate of the hidden states, and the gradient under it against a
+ * run with that very disturbance; more steps do no less; no radius, no wrapper. */
 #include "wrapper_test.h"
 
 enum { C = 32, BATCH = 2, MOST_TOKENS = 64 };
@@ -48,15 +49,24 @@ static double loss_of(wrapped *w, ul_trainer *t)
     return r.loss;
 }
 
-static void test_differences(void **state)
+/* Calls every module of the blocks something that no family does. */
+static void rename_all(ul_model *m)
+{
+    ul_weight *w;
+    for (int i = ul_model_weights(m, &w); i-- > 0;)
+        if (w[i].layer >= 0 && w[i].layer < ul_model_shape(m)->n_layer) w[i].module = "some.part";
+}
+
+static void differences(const char *family)
 {
     static bump u, found;
+    tiny_how how = in_double;
+    how.family = family;
     const ul_hook hook = {.layer = 0, .slot = UL_SLOT_OUT, .mode = UL_HOOK_ADD, .fn = add, .user = &u};
     wrapped w, l;
     ul_args *lat;
     int64_t n;
-    (void)state;
-    wrapped_open(&w, &in_double, "ga", NULL);
+    wrapped_open(&w, &how, "ga", NULL);
     ul_trainer *t = open_with(&w, NULL, &hook);
     memset(&u, 0, sizeof u);
     const double plain = loss_of(&w, t);
@@ -78,19 +88,31 @@ static void test_differences(void **state)
     const double there = loss_of(&w, t);
     double *want = flat(&w, true, &n);
     ul_trainer_free(t);
-    wrapped_open(&l, &in_double, "ga", NULL);
-    t = open_with(&l, &lat, NULL);
-    const double got = loss_of(&l, t);
-    double *g = flat(&l, true, &n);
-    assert_true(there > plain + 0.01);
-    if (fabs(got - there) > 1e-6 * fabs(there)) fail_msg("the loss under lat is %.12g, should be %.12g (undisturbed %.12g)", got, there, plain);
-    double most = 0;
-    for (int64_t i = 0; i < n; i++) most = fmax(most, fabs(want[i]));
-    for (int64_t i = 0; i < n; i++)
-        if (fabs(g[i] - want[i]) > 1e-6 * most) fail_msg("[%lld] is %.12g, should be %.12g", (long long)i, g[i], want[i]);
-    ul_trainer_free(t);
-    free(g), free(want);
-    tiny_close(&w.t), tiny_close(&l.t);
+    for (int renamed = 0; renamed < 2; renamed++) {
+        wrapped_open(&l, &how, "ga", NULL);
+        if (renamed) rename_all(l.t.model);
+        t = open_with(&l, &lat, NULL);
+        const double got = loss_of(&l, t);
+        double *g = flat(&l, true, &n), most = 0;
+        if (there < plain + 0.01) fail_msg("%s: the worst disturbance found by differences does nothing", family);
+        if (fabs(got - there) > 1e-6 * fabs(there))
+            fail_msg("%s: the loss under lat is %.12g, should be %.12g (undisturbed %.12g)", family, got, there, plain);
+        for (int64_t i = 0; i < n; i++) most = fmax(most, fabs(want[i]));
+        for (int64_t i = 0; i < n; i++)
+            if (fabs(g[i] - want[i]) > 1e-6 * most)
+                fail_msg("%s: [%lld] is %.12g, should be %.12g", family, (long long)i, g[i], want[i]);
+        ul_trainer_free(t);
+        free(g);
+        tiny_close(&l.t);
+    }
+    free(want);
+    tiny_close(&w.t);
+}
+
+static void test_differences(void **state)
+{
+    (void)state;
+    for (const char *const *f = ul_families(); *f; f++) differences(ul_family_types(*f)[0]);
 }
 
 static double loss_at(const char *key, double value, const char *layers)
