@@ -1,12 +1,14 @@
 /* audit_gates.c - what must hold before there can be a verdict: phantoms that nobody was taught, a control that does
  * not know the forget set (said or unsaid) and knows what stays, something that can be seen to be forgotten, a utility
- * that can be measured. The first that does not hold is said in words; the verdict is "inconclusive". */
+ * that can be measured. The first that does not hold is said in words; the verdict is "inconclusive". A second control
+ * (--twin) is held to what is asked of the control, beside the same original. */
 #include "audit/battery.h"
 
 typedef struct {
     ul_arena *arena;
     const ul_evidence *e;
     const ul_args *rule;
+    const char *who; /* is judged as a control */
 } judge;
 
 static double rule(const judge *j, const char *key)
@@ -31,15 +33,16 @@ static char *leaking(const judge *j)
     if (!e->control || !(e->leak.lo > most)) return NULL;
     if (said)
         return ul_format(j->arena,
-                         "the control knows the forget set: it gives its answers a probability of %.2f (wrong ones "
+                         "%s knows the forget set: it gives its answers a probability of %.2f (wrong ones "
                          "%.2f), the original %.2f (%.2f); that is %.2f of what the original knows (lower bound %.2f, "
                          "allowed %.2f). %s",
-                         e->prob[1], e->wrong[1], e->prob[0], e->wrong[0], e->leak.value, e->leak.lo, most, after);
+                         j->who, e->prob[1], e->wrong[1], e->prob[0], e->wrong[0], e->leak.value, e->leak.lo, most,
+                         after);
     return ul_format(j->arena,
-                     "the control knows the forget set: it ranks %.2f more of its answers first than %s (lower bound "
-                     "%.2f, allowed %.2f). %s",
-                     e->leak.value, e->held == UL_HELD_PHANTOMS ? "of answers nobody taught it" : "chance", e->leak.lo,
-                     most, after);
+                     "%s knows the forget set: it ranks %.2f more of its answers first than %s (lower bound %.2f, "
+                     "allowed %.2f). %s",
+                     j->who, e->leak.value, e->held == UL_HELD_PHANTOMS ? "of answers nobody taught it" : "chance",
+                     e->leak.lo, most, after);
 }
 
 /* A control that was made to forget itself knows, and does not say. */
@@ -61,11 +64,10 @@ static char *quiet(const judge *j)
         const double most = sign[i].below ? -rule(j, sign[i].key) : rule(j, sign[i].key);
         if (!m->ran || !(sign[i].below ? m->x.hi < most : m->x.lo > most)) continue;
         return ul_format(j->arena,
-                         "the control knows the forget set and does not say it: %s %.2f (%s bound %.2f, allowed %.2f, "
-                         "--%s). A control must never have seen the forget set; one that saw it and was made to forget "
-                         "is none",
-                         sign[i].sign, m->x.value, sign[i].below ? "upper" : "lower", sign[i].below ? m->x.hi : m->x.lo,
-                         most, sign[i].key);
+                         "%s knows the forget set and does not say it: %s %.2f (%s bound %.2f, allowed %.2f, --%s). A "
+                         "control must never have seen the forget set; one that saw it and was made to forget is none",
+                         j->who, sign[i].sign, m->x.value, sign[i].below ? "upper" : "lower",
+                         sign[i].below ? m->x.hi : m->x.lo, most, sign[i].key);
     }
     return NULL;
 }
@@ -73,15 +75,15 @@ static char *quiet(const judge *j)
 /* Phantoms that were taught are no measure of what a control should not know. */
 static char *known_phantoms(const judge *j)
 {
-    static const char *const who[] = {"original", "control"};
+    const char *const who[] = {"the original", j->who};
     for (int i = 0; i < 2; i++) {
         const ul_familiar *f = &j->e->familiar[i];
         const double most = rule(j, f->ranked ? "informative" : "phantom-said");
         if (!f->ran || (f->ranked ? !(f->x.hi < most) : !(f->x.lo > most))) continue;
         return ul_format(j->arena,
-                         f->ranked ? "the %s knows the phantoms: it ranks %.2f more of the retain answers first (upper "
+                         f->ranked ? "%s knows the phantoms: it ranks %.2f more of the retain answers first (upper "
                                      "bound %.2f, wanted %.2f). Phantoms are rows that no model was ever taught"
-                                   : "the %s knows the phantoms: what it gives their answers, p(true) - p(wrong), is "
+                                   : "%s knows the phantoms: what it gives their answers, p(true) - p(wrong), is "
                                      "%.2f of what it gives retain answers (lower bound %.2f, allowed %.2f). Phantoms "
                                      "are rows that no model was ever taught",
                          who[i], f->x.value, f->ranked ? f->x.hi : f->x.lo, most);
@@ -99,9 +101,9 @@ static char *broken(const judge *j)
     const ul_bound *x = ranks ? &e->control_first : &e->control_said;
     if (!e->control || !(ranks || (e->has_control_said && x->hi < least))) return NULL;
     return ul_format(j->arena,
-                     "the control itself is damaged: of the retain answers that the original %s it %s %.2f (upper "
-                     "bound %.2f < %.2f). A control must know what stays as the original does",
-                     ranks ? "ranks first" : "says", ranks ? "ranks first" : "says", x->value, x->hi, least);
+                     "%s itself is damaged: of the retain answers that the original %s it %s %.2f (upper bound %.2f "
+                     "< %.2f). A control must know what stays as the original does",
+                     j->who, ranks ? "ranks first" : "says", ranks ? "ranks first" : "says", x->value, x->hi, least);
 }
 
 /* What can be lost of what was to stay is measured by what the original ranks first of it, or says. */
@@ -129,10 +131,16 @@ static char *uninformative(const judge *j)
                      (long long)e->n_entity);
 }
 
+bool ul_gate_control(ul_arena *arena, const ul_evidence *e, const ul_args *rules, const char *who, char **why)
+{
+    const judge j = {arena, e, rules, who};
+    return (*why = known_phantoms(&j)) || (*why = leaking(&j)) || (*why = quiet(&j)) || (*why = broken(&j));
+}
+
 bool ul_gate_closed(ul_arena *arena, const ul_evidence *e, const ul_args *rules, char **why)
 {
-    const judge j = {arena, e, rules};
-    if ((*why = known_phantoms(&j)) || (*why = leaking(&j)) || (*why = quiet(&j)) || (*why = broken(&j))) return true;
+    const judge j = {arena, e, rules, "the control"};
+    if (ul_gate_control(arena, e, rules, j.who, why)) return true;
     if (e->n_entity < 2) {
         *why = ul_format(arena,
                          "the forget set is about %lld person or thing: no interval can be computed (field \"entity\" "

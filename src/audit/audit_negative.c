@@ -1,9 +1,9 @@
 /* audit_negative.c - the negative control: a model of which every attack must find nothing (metrics.md 16.2, gate 3).
  *
  *   rho = (K(a(X)) - K(a(Y))) / (K(a(O)) - K(a(Y)))      Y the anchor; X never knew it either, so rho should be 0
- * The best X there is:  a second control, trained with another seed (--twin); else the control itself, its people drawn
- * a second time by themselves; without a control the phantoms of one half beside those of the other, as if they had
- * been forgotten; without phantoms there is none, and that is said.
+ * The best X there is:  a second control, trained with another seed (--twin; refused where it is no control itself,
+ * audit_gates.c); else the control, its people drawn a second time by themselves; without a control the phantoms of one
+ * half beside those of the other, as if they had been forgotten; without phantoms there is none, and that is said.
  *
  * It is passed when the interval of every recovery that counts holds 0 and lies within --negative of it. A probe that
  * does not pass cannot tell less than its own noise: what counts as residue there is --residue or --negative-widen

@@ -441,6 +441,8 @@ typedef struct {
 const char *ul_verdict_name(ul_verdict_id id);
 /* True when there can be no verdict; *why: the gate that is closed, in words. */
 bool ul_gate_closed(ul_arena *arena, const ul_evidence *e, const ul_args *rules, char **why);
+/* The same of the control alone, which *why calls `who`: it knows what it should not, or not what it should. */
+bool ul_gate_control(ul_arena *arena, const ul_evidence *e, const ul_args *rules, const char *who, char **why);
 /* UL_E_CRITERION: a number that is not finite. */
 ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, const ul_args *rule,
                             ul_verdict *out) UL_MUST;

@@ -1,6 +1,6 @@
-/* course.c - one original, one control and many models under the same attacks. What is served is asked, what is attacked are weights:
- * a model behind a guard answers through it, and its attacks are those of its weights, which another model may share (the original's,
- * when nothing but the guard was added); then they are not run again. */
+/* course.c - one original, one control and many models under the same attacks. What is served is asked, what is attacked
+ * are weights: a model behind a guard answers through it, and its attacks are those of its weights, which another model
+ * may share (the original's, when nothing but the guard was added); then they are not run again. */
 #include "audit/audit_kept.h"
 #include "audit/course.h"
 #include <string.h>
@@ -293,6 +293,17 @@ ul_status ul_course_attack(ul_course *c, const char *role, const char *dir, cons
     return s;
 }
 
+/* A second control that knows the forget set would raise what counts as residue until nothing is found. */
+static ul_status never_taught(const ul_course *c, const ul_battery *twin)
+{
+    ul_evidence *e = UL_NEW(c->job->arena, ul_evidence, 1);
+    char *why;
+    UL_NEED(e);
+    UL_TRY(ul_evidence_collect(&c->audit, twin, c->o, twin, e));
+    if (!ul_gate_control(c->job->arena, e, c->audit.rule, "the second control", &why)) return UL_OK;
+    return ul_fail(c->job->ctx, UL_E_INPUT, "--twin %s: %s", c->twin, why);
+}
+
 ul_status ul_course_begin(ul_course *c)
 {
     ul_job *job = c->job;
@@ -312,6 +323,7 @@ ul_status ul_course_begin(ul_course *c)
     if (c->control) UL_TRY(ul_course_attack(c, "control", c->control, NULL, &c->r));
     if (!c->twin) return UL_OK;
     UL_TRY(ul_course_attack(c, "twin", c->twin, NULL, &twin));
+    UL_TRY(never_taught(c, twin));
     a->twin = twin;
     return UL_OK;
 }

@@ -38,10 +38,10 @@ refuses 3 d '--holdout taught.jsonl: 9 of its 29' -- $common $original --holdout
 # What was not measured is no number: a control that is the original leaves no gap to measure on.
 # shellcheck disable=SC2086
 run 0 $common $original --control $original --out e
-says 's - (not measured: what the original says' 'inv - '
+says 's - (not measured: in what it says' 'inv - '
 if grep -i '\bnan\b' said e/report.md e/report.html; then fail "a number that is none"; fi
 for f in e/report.md e/report.html; do
-    if ! grep -q 's – (not measured: what the original says' $f; then fail "$f: s is a number"; fi
+    if ! grep -q 's – (not measured: in what it says' $f; then fail "$f: s is a number"; fi
 done
 # Forget rows that cannot show forgetting are told and not asked; too many of them are refused.
 answer=$(sed -n '1s/.*"answer": "\([^"]*\)".*/\1/p' forget.jsonl)
