@@ -8,7 +8,7 @@
  *   gate          the original frozen, a low-rank adapter of one matrix      suppressed
  *   noised        the original with noise                                   damaged
  *   npo-weak      70 small steps of NPO (more where all is still said)      suppressed
- *   npo-strong    200 larger steps: the truth is avoided                     suppressed (for that), never removed
+ *   npo-strong    300 larger steps: the truth is avoided                     suppressed (for that), never removed
  *
  * The thresholds are those of every audit; nothing is tuned here. */
 #include "audit/audit_data.h"
