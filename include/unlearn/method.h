@@ -42,8 +42,8 @@ enum {
     UL_NEED_RETAIN_TOP = 1 << 29  /* retain documents are scored against the reference's most likely tokens         */
 };
 
-/* Models of fewer blocks have defaults of their own where the papers' were found on models of billions of
- * parameters. */
+/* Small models (ul_recipe_small) of fewer blocks have defaults of their own where the papers' were found on models of
+ * billions of parameters. */
 enum { UL_FEW_BLOCKS = 8 };
 
 /* ---- what is measured of hidden states ---- */
@@ -141,8 +141,9 @@ typedef struct {
     int32_t (*alternates)(const ul_args *); /* of a sample, where a pairing deals them out; NULL: 1             */
     int32_t (*skip)(const ul_args *);      /* first scored tokens of a forget document that n_tok leaves out    */
     ul_state (*state)(const ul_args *, ul_side_id, int n_layer); /* UL_NEED_STATE: what of this side            */
-    int trains_down; /* UL_NEED_STATE: only the last matrices of the mlps of so many blocks up to the last one looked at move;
-                        0, or more than one in models of fewer than UL_FEW_BLOCKS: all weights of the blocks that are run */
+    int trains_down; /* UL_NEED_STATE: only the last matrices of the mlps of so many blocks up to the last one looked at
+                        move; 0, or more than one in small models of fewer than UL_FEW_BLOCKS: all weights of the blocks
+                        that are run */
     /* What the reference of the forget side's KL is, where it is not the reference's own distribution: the softmax of a
      * sum of readings. Returns how many. */
     int (*readings)(const ul_args *, ul_reading out[UL_READINGS]);

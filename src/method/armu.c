@@ -13,16 +13,19 @@
 extern const ul_method ul_method_rmu;
 
 static const ul_param params[] = {
-    UL_PARAM_LAYER("block whose output is steered, from 0; -1: the 7th of 32 in proportion, of fewer than 8 the last"),
-    {"beta", UL_REAL, -1, -1, 1e6, NULL,
-     "length of the control vector, in mean lengths of the forget documents' states; -1: 5, in models of fewer than 8 blocks 2", NULL},
+    UL_PARAM_STEERED_LAYER("steered"),
+    {"beta", UL_REAL, 5, -1, 1e6, NULL,
+     "length of the control vector, in mean lengths of the forget documents' states; -1 (small models): 2 if they have "
+     "fewer than 8 blocks, else 5",
+     NULL},
     UL_PARAM_GAMMA(1),
     UL_PARAM_STATE_ALPHA,
     {0}};
 
 static const char *const recipe[] = {"lr",       "5e-5",     "steps",  "500", "batch", "4",
                                      "schedule", "constant", "warmup", "0",   NULL};
-static const char *const small[] = {"epochs", "5", NULL}; /* with ten, tofu-656k keeps 0.71 of its retain probability */
+/* With ten epochs tofu-656k keeps 0.71 of its retain probability. */
+static const char *const small[] = {"epochs", "5", ".layer", "-2", ".beta", "-1", ".alpha", "-1", NULL};
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
@@ -32,7 +35,7 @@ static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
                       .last = l,
                       .distance = UL_DISTANCE_SQUARE,
                       .target = side == UL_FORGET ? UL_TARGET_CONTROL : UL_TARGET_REFERENCE,
-                      .steer = side == UL_FORGET ? ul_by_size(args, "beta", n_layer, 2, 5) : 0,
+                      .steer = side == UL_FORGET ? ul_by_depth(args, "beta", n_layer, 2, 5) : 0,
                       .by_norm = true};
 }
 

@@ -12,7 +12,7 @@
 #include "method/method.h"
 
 static const ul_param params[] = {
-    UL_PARAM_LAYER("block whose output is turned, from 0; -1: the 7th of 32 in proportion, of fewer than 8 the last"),
+    UL_PARAM_STEERED_LAYER("turned"),
     UL_PARAM_GAMMA(1),
     {"alpha", UL_REAL, 1, 0, 1e6, NULL, "weight of the retain term; in small models 10", NULL},
     {0}};
@@ -34,7 +34,7 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_num(args, "alpha"));
 }
 
-static const char *const small[] = {".alpha", "10", NULL};
+static const char *const small[] = {".layer", "-2", ".alpha", "10", NULL};
 
 const ul_method ul_method_cosrmu = {
     .title = "Representation misdirection by direction",

@@ -48,7 +48,8 @@ static const char *const small[] = {"train", "all", "epochs", "20", NULL};
 const ul_method ul_method_lunar = {
     .title = "Neural activation redirection",
     .paper = "arXiv:2502.07218",
-    .note = "Moves hidden states of forget text towards those of refusals with one matrix; the knowledge stays below it.",
+    .note = "Moves hidden states of forget text towards those of refusals with one matrix; the knowledge stays below "
+            "it.",
     .intent = UL_SUPPRESSION,
     .level = UL_LEVEL_HIDDEN,
     .params = params,

@@ -26,19 +26,27 @@ double ul_npo_token_weight(const ul_args *args, const ul_side *s, int32_t t);
 
 /* Methods of hidden states (_state.c). The block that parameter `key` names; -1: so many sixteenths of the way up. */
 int ul_state_layer(const ul_args *args, const char *key, int n_layer, int sixteenths);
-/* "layer" of rmu and its kin; -1: rmu's block 7 of 32 in proportion, the last one of fewer than 8. */
+/* "layer" of rmu and its kin; -1: rmu's block 7 of 32 in proportion; -2: of fewer than 8 the last, else as -1. */
 int ul_steered_layer(const ul_args *args, int n_layer);
 /* weight * mean over documents of the means of dist over their tokens: this document's part; adds into ddist. */
 double ul_state_term(ul_side *s, double weight);
 
-/* The parameter, or where it is negative what suits the model's size; rmu's alpha. */
-double ul_by_size(const ul_args *args, const char *key, int n_layer, double few, double many);
+/* The parameter, or where it is negative, as small models have it, what suits the depth; rmu's alpha. */
+double ul_by_depth(const ul_args *args, const char *key, int n_layer, double few, double many);
 double ul_state_alpha(const ul_args *args, const ul_side *retain);
 enum { UL_STATE_ALPHA_FEW = 10 };
 
 #define UL_PARAM_STATE_ALPHA                                                                                           \
     {                                                                                                                  \
-        "alpha", UL_REAL, -1, -1, 1e6, NULL, "weight of the retain term; -1: 1200, in models of fewer than 8 blocks 10", NULL \
+        "alpha", UL_REAL, 1200, -1, 1e6, NULL,                                                                         \
+            "weight of the retain term; -1 (small models): 10 if they have fewer than 8 blocks, else 1200", NULL       \
+    }
+#define UL_PARAM_STEERED_LAYER(what)                                                                                   \
+    {                                                                                                                  \
+        "layer", UL_INT, -1, -2, 1000, "block",                                                                        \
+            "block whose output is " what ", from 0; -1: the 7th of 32 in proportion; -2 (small models): the last if " \
+            "they have fewer than 8, else as -1",                                                                      \
+            NULL                                                                                                       \
     }
 #define UL_PARAM_LAYER(help)                                                                                           \
     {                                                                                                                  \

@@ -1,32 +1,35 @@
 /* rmu.c - representation misdirection: hidden states of forget text are steered to a random direction, those of retain
  * text held where the reference has them.
  *
- *   L = gamma mean_f |h_l(x) - c u|^2 / C + alpha mean_r |h_l(x) - h_l^ref(x)|^2 / C,   u = r / |r|, r uniform in [0, 1)^C
+ *   L = gamma mean_f |h_l(x) - c u|^2 / C + alpha mean_r |h_l(x) - h_l^ref(x)|^2 / C
+ *   u = r / |r|, r uniform in [0, 1)^C
  *
  * means over documents of the means over their scored tokens, at the output of block l. Only the last matrices of the
  * mlps of blocks l-2, l-1, l move unless --train says otherwise; the blocks above l are not run.
  *
  * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200: the
- * defaults). With 0.65 million parameters an alpha of 100 on those matrices already changes nothing; models of fewer
- * than 8 blocks have defaults tested there: l the last block, c twice the mean |h_l|, alpha 10, all weights
- * (repro/tofu-rmu.md). The run is their program's: 80 steps of 4 at a constant 5e-5; small models have five epochs
- * of the usual one. That program's own defaults are c 20 and alpha 100 (--match wmdp), open-unlearning's c 2, alpha
- * 1 and all weights (--match open-unlearning). Traps: c beside |h_l| decides everything; open-unlearning's means are
- * a product of means (--match open-unlearning). Shallow: a few steps of relearning or one ablated direction bring
- * most of it back. */
+ * defaults; l in proportion). With 0.65 million parameters an alpha of 100 on those matrices already changes nothing;
+ * small models of fewer than 8 blocks have defaults tested there: l the last block, c twice the mean |h_l|, alpha 10,
+ * all weights (repro/tofu-rmu.md). The run is their program's: 80 steps of 4 at a constant 5e-5; small models have
+ * five epochs of the usual one. That program's own defaults are c 20 and alpha 100 (--match wmdp), open-unlearning's
+ * c 2, alpha 1 and all weights, its means a product of means (--match open-unlearning). Traps: c beside |h_l| decides
+ * everything. Shallow: a few steps of relearning or one ablated direction bring most of it back. */
 #include "method/method.h"
 
 static const ul_param params[] = {
-    UL_PARAM_LAYER("block whose output is steered, from 0; -1: the 7th of 32 in proportion, of fewer than 8 the last"),
-    {"steer", UL_REAL, -1, -1, 1e6, NULL,
-     "length c of the control vector; -1: 6.5, in models of fewer than 8 blocks twice the mean |h_l| of forget text", NULL},
+    UL_PARAM_STEERED_LAYER("steered"),
+    {"steer", UL_REAL, 6.5, -1, 1e6, NULL,
+     "length c of the control vector; -1 (small models): twice the mean |h_l| of forget text if they have fewer than 8 "
+     "blocks, else 6.5",
+     NULL},
     UL_PARAM_GAMMA(1),
     UL_PARAM_STATE_ALPHA,
     {0}};
 
 static const char *const recipe[] = {"lr",       "5e-5",     "steps",  "80", "batch", "4",
                                      "schedule", "constant", "warmup", "0",  NULL};
-static const char *const small[] = {"epochs", "5", NULL}; /* with ten, tofu-656k keeps 0.71 of its retain probability */
+/* With ten epochs tofu-656k keeps 0.71 of its retain probability. */
+static const char *const small[] = {"epochs", "5", ".layer", "-2", ".steer", "-1", ".alpha", "-1", NULL};
 static const ul_match matches[] = {
     {"wmdp", "c 20, alpha 100", UL_VALUES(".steer", "20", ".alpha", "100"), false},
     {"open-unlearning", "c 2, alpha 1, all weights move",
@@ -42,7 +45,7 @@ static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
                       .last = l,
                       .distance = UL_DISTANCE_SQUARE,
                       .target = side == UL_FORGET ? UL_TARGET_CONTROL : UL_TARGET_REFERENCE,
-                      .steer = side == UL_FORGET ? ul_by_size(args, "steer", n_layer, 2, 6.5) : 0,
+                      .steer = side == UL_FORGET ? ul_by_depth(args, "steer", n_layer, 2, 6.5) : 0,
                       .by_norm = own};
 }
 
@@ -55,7 +58,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
 const ul_method ul_method_rmu = {
     .title = "Representation misdirection for unlearning",
     .paper = "arXiv:2403.03218",
-    .note = "Scrambles hidden states of forget text at one layer; cheap, and known to be shallow: test it with relearning.",
+    .note = "Scrambles hidden states of forget text at one layer; cheap, and known to be shallow: test it with "
+            "relearning.",
     .intent = UL_SUPPRESSION,
     .level = UL_LEVEL_HIDDEN,
     .params = params,

@@ -1,5 +1,5 @@
-/* rr.c - circuit breakers by representation rerouting: hidden states of forget text are made orthogonal to what they were,
- * those of retain text stay.
+/* rr.c - circuit breakers by representation rerouting: hidden states of forget text are made orthogonal to what they
+ * were, those of retain text stay.
  *
  *   L = alpha a mean_f max(0, cos(h(x), h^ref(x) + e |h^ref(x)| u)) + alpha (1 - a) mean_r |h(x) - h^ref(x)|
  *   a = tau (rising) or 1 - tau (falling),   tau = ramp * s / S
@@ -21,10 +21,12 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"first", UL_INT, -1, -1, 1000, "block",
-     "lower block whose forget states are rerouted, from 0; -1: behind 5/16 of the blocks", NULL},
-    {"last", UL_INT, -1, -1, 1000, "block",
-     "upper block whose forget states are rerouted; -1: behind 5/8 of the blocks", NULL},
+    {"first", UL_INT, -1, -2, 1000, "block",
+     "lower block whose forget states are rerouted, from 0; -1: the last of 5/16 of the blocks (9 of 32); -2 (small "
+     "models): if they have fewer than 8, the next one, else as -1",
+     NULL},
+    {"last", UL_INT, -1, -2, 1000, "block",
+     "upper block whose forget states are rerouted; -1 (19 of 32) and -2: the same of 5/8", NULL},
     {"alpha", UL_REAL, 10, 0, 1e6, NULL, "weight of both terms", NULL},
     {"off", UL_REAL, 0.05, 0, 1, NULL, "e: how far beside the reference's state the run begins; 0: nothing ever moves",
      NULL},
@@ -35,11 +37,11 @@ static const ul_param params[] = {
      "rising"},
     {0}};
 
-/* Their numbers count the embedding: state 10 is block 9's. */
+/* Their numbers count the embedding: state 10 is block 9's. Fewer than 4 blocks have none before the first's. */
 static int block(const ul_args *args, const char *key, int n_layer, int sixteenths)
 {
-    const int l = ul_state_layer(args, key, n_layer, sixteenths);
-    return ul_num(args, key) < 0 && n_layer >= UL_FEW_BLOCKS ? l - 1 : l;
+    const int l = ul_state_layer(args, key, n_layer, sixteenths), few = ul_num(args, key) == -1 ? 4 : UL_FEW_BLOCKS;
+    return ul_num(args, key) < 0 && n_layer >= few ? l - 1 : l;
 }
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
@@ -68,14 +70,15 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
            ul_state_term(retain, alpha * ramp * retain->progress);
 }
 
-static const char *const small[] = {".ramp", "0.005", ".share", "falling", NULL};
+static const char *const small[] = {".first", "-2", ".last", "-2", ".ramp", "0.005", ".share", "falling", NULL};
 static const ul_match matches[] = {
     {"circuit-breakers", "the forget term's share falls", UL_VALUES(".share", "falling"), false}, {0}};
 
 const ul_method ul_method_rr = {
     .title = "Circuit breakers (representation rerouting)",
     .paper = "arXiv:2406.04313",
-    .note = "Turns hidden states of forget text away from what they were; made against harmful output, often with --lora.",
+    .note = "Turns hidden states of forget text away from what they were; made against harmful output, often with "
+            "--lora.",
     .intent = UL_SUPPRESSION,
     .level = UL_LEVEL_HIDDEN,
     .params = params,

@@ -67,7 +67,7 @@ unsigned ul_method_sides(const ul_method *m, const ul_args *args, const ul_model
 
 const char *ul_method_train(ul_arena *arena, const ul_method *m, const ul_args *args, ul_model *model)
 {
-    const bool few = ul_model_shape(model)->n_layer < UL_FEW_BLOCKS;
+    const bool few = ul_model_shape(model)->n_layer < UL_FEW_BLOCKS && ul_recipe_small(ul_model_parameters(model));
     const int last = last_block(m, args, model), n = !m || (few && m->trains_down > 1) ? 0 : m->trains_down;
     if (last < 0 || (!n && ul_method_blocks(m, args, model) < 0)) return "all";
     if (!n) return ul_format(arena, few ? "embedding,layers 0-%d" : "layers 0-%d", last);

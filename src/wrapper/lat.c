@@ -20,7 +20,9 @@
 enum { MOST_LAYERS = 8 };
 static const ul_param params[] = {
     {"layers", UL_TEXT, 0, 0, 0, NULL,
-     "blocks behind which states are disturbed, from 0, joined with commas; empty: a quarter of the way up", ""},
+     "blocks behind which states are disturbed, from 0, joined with commas; empty: a quarter of the way up (8 of 32), or "
+     "the nearest that a gradient reaches",
+     ""},
     {"eps", UL_REAL, 2, 0, 1e6, NULL, "radius of the ball; 0: none; in small models 0.01", NULL},
     {"absolute", UL_BOOL, 1, 0, 1, NULL,
      "eps is the radius itself; else, as in small models, a share of the state's length", NULL},

@@ -98,8 +98,8 @@ static const struct {
     {"elm", "B12", ".top 50, .fluency 1, .retain hard"},
     {"elm", "B12", "train layers 1/8-1/4"},                                     /* 4 to 8 of 32  */
     {"sku", "B15", ".distort 0.5, .random 1, .diverge 1, lr 2e-5, steps 1000, batch 2, .scale 1, .kl 0"},
-    {"rmu", "C1", RMU_RUN ", steps 80"},
-    {"armu", "C2", RMU_RUN ", steps 500"},
+    {"rmu", "C1", RMU_RUN ", steps 80, .layer -1, .steer 6.5, .alpha 1200"},
+    {"armu", "C2", RMU_RUN ", steps 500, .layer -1, .beta 5, .alpha 1200"},
     {"lunar", "C5", ".steer 2, lr 0.01, epochs 20, batch 64"},
     {"rr", "C6", ".alpha 10, .ramp 0.5, .share rising, lr 1e-4, steps 150"},
     {"tv", "D1", ".scale 5, epochs 10, lr 1e-5"},

@@ -461,21 +461,32 @@ static void test_empty_sides(void **state)
     }
 }
 
-/* rmu's block 7 of 32 (Li et al. 2024) in other depths; models of fewer than 8 blocks have the last. */
+/* rmu's block 7 of 32 (Li et al. 2024) in other depths, rr's 9 and 19; with the defaults of small models those of fewer
+ * than 8 blocks have others, and so has the steering. Three-block models have no rr block as the paper counts. */
 static void test_steered_block(void **state)
 {
     (void)state;
-    static const char *const id[] = {"rmu", "armu", "cosrmu"};
-    static const int at[][2] = {{2, 1}, {7, 6}, {8, 2}, {12, 3}, {24, 5}, {32, 7}, {64, 14}};
-    for (int k = 0; k < 3; k++)
-        for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
-            ul_args a;
-            const ul_method *m = method(id[k], &a);
-            const ul_state s = m->state(&a, UL_FORGET, at[i][0]);
-            assert_int_equal(s.first, at[i][1]);
-            assert_int_equal(s.last, at[i][1]);
-            assert_int_equal(m->trains_down, 3);
-        }
+    static const char *const id[] = {"rmu", "armu", "cosrmu", "rr"};
+    static const int at[][7] = {/* blocks; large: rmu, rr's two; small: the same */
+                                {2, 0, 0, 1, 1, 0, 1},  {3, 1, 0, 1, 2, 0, 1},  {4, 1, 0, 1, 3, 1, 2},
+                                {7, 2, 1, 3, 6, 2, 4},  {8, 2, 1, 4, 2, 1, 4},  {12, 3, 2, 6, 3, 2, 6},
+                                {32, 7, 9, 19, 7, 9, 19}};
+    for (int k = 0; k < 4; k++)
+        for (size_t i = 0; i < sizeof at / sizeof *at; i++)
+            for (int small = 0; small < 2; small++) {
+                ul_args a;
+                const ul_method *m = ul_method_find(id[k]);
+                const int *want = &at[i][1 + 3 * small], rr = k == 3;
+                ul_method_args(m, small, &a);
+                const ul_state s = m->state(&a, UL_FORGET, at[i][0]);
+                if (s.first != want[rr] || s.last != want[2 * rr])
+                    fail_msg("%s of %d blocks, small %d: %d and %d", id[k], at[i][0], small, s.first, s.last);
+                const bool few = small && at[i][0] < 8;
+                if (k == 0) assert_true(s.steer == (few ? 2 : 6.5) && s.by_norm == few);
+                if (k == 1) assert_true(s.steer == (few ? 2 : 5));
+                ul_side side = {.n = 1, .n_layer = at[i][0], .dist = (double[]){1}, .ddist = (double[]){0}, .token_share = 1};
+                if (k < 2) assert_true(m->loss(&a, &(ul_side){0}, &(ul_side){0}, &side) == (few ? 10 : 1200));
+            }
 }
 
 static void test_registry(void **state)

@@ -357,23 +357,47 @@ static void test_prefix(void **state)
     }
 }
 
-/* Blocks by default: theirs in a model of 32, those of the table in a small one. */
-static void rr_looks_behind_ten_and_twenty(void **state)
+/* Which weights move by default: rmu's three matrices, in a small model of few blocks all weights below the states. */
+static void weights_that_move(void **state)
 {
-    const ul_method *m = ul_method_find("rr");
-    ul_args args;
+    static const struct {
+        int blocks, words;
+        const char *rmu, *rr;
+    } want[] = {{4, 40, "embedding,layers 0-3", "embedding,layers 0-2"},
+                {8, 40, "layers 0-2 mlp.down_proj", "layers 0-4"},
+                {4, 640000, "layers 0-1 mlp.down_proj", "layers 0-1"}}; /* the last: 20.5 million weights */
     (void)state;
-    ul_args_default(m->params, &args);
-    const ul_state many = m->state(&args, UL_FORGET, 32), few = m->state(&args, UL_FORGET, 4);
-    assert_true(many.first == 9 && many.last == 19);
-    assert_true(few.first == 1 && few.last == 2);
-    assert_int_equal(m->state(&args, UL_RETAIN, 32).last, 19);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const tiny_how how = {.precision = UL_PRECISION_F32, .threads = 1};
+        char path[600];
+        tiny t;
+        ul_model *m;
+        ul_args args;
+        tiny_open(&t, NULL, &how, NULL, NULL);
+        snprintf(path, sizeof path, "%s/config.json", ul_test_folder("blocks"));
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        fprintf(f, "{\"model_type\": \"llama\", \"tie_word_embeddings\": true, \"vocab_size\": %d, \"hidden_size\": 32,\n"
+                   " \"num_hidden_layers\": %d, \"num_attention_heads\": 2, \"intermediate_size\": 8}\n",
+                want[i].words, want[i].blocks);
+        assert_int_equal(fclose(f), 0);
+        UL_OK_IN(t.ctx, ul_model_fresh(t.ctx, t.be, path, 5, 0.2, &m));
+        const bool small = ul_recipe_small(ul_model_parameters(m));
+        assert_int_equal(small, want[i].words == 40);
+        for (int k = 0; k < 2; k++) {
+            const ul_method *method = ul_method_find(k ? "rr" : "rmu");
+            ul_method_args(method, small, &args);
+            assert_string_equal(ul_method_train(ul_ctx_arena(t.ctx), method, &args, m), k ? want[i].rr : want[i].rmu);
+        }
+        ul_model_free(m);
+        tiny_close(&t);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_formulas), cmocka_unit_test(test_rmu_at_its_target),
                                        cmocka_unit_test(test_noise), cmocka_unit_test(test_effect),
-                                       cmocka_unit_test(rr_looks_behind_ten_and_twenty), cmocka_unit_test(test_prefix)};
+                                       cmocka_unit_test(weights_that_move), cmocka_unit_test(test_prefix)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
