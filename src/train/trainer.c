@@ -405,13 +405,19 @@ ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out)
     if (steps < 1 || steps > t->steps) steps = t->steps;
     for (int i = 0; i < t->n_train; i++)
         out->optimizer += (size_t)t->train[i].n * real * ((t->m[i] != NULL) + (t->v[i] != NULL));
+    ul_meter meter;
+    ul_progress_begin(t->ctx, &meter, "plan", "steps", steps);
     for (int64_t step = 0; step < steps; step++) {
         ul_sample *s;
+        ul_progress_step(&meter, step, 0, NULL);
         ul_arena_reset(t->step);
         UL_TRY(ul_trainer_draw(t, step, &s));
         for (int32_t first = 0, k; first < entries(t); first += k) {
             ul_batch *b;
             ul_bytes_plan p;
+            if (ul_interrupted(t->ctx))
+                return ul_fail(t->ctx, UL_E_CRITERION, "interrupted after %lld of %lld steps of the plan",
+                               (long long)step, (long long)steps);
             const ul_mark mark = ul_arena_mark(t->step);
             k = cut(t, s + first, entries(t) - first);
             UL_TRY(ul_trainer_pack(t, s + first, k, &b));

@@ -86,4 +86,20 @@ says FILA
 run 0 $forget --method npo --wrap lat,gru --out w --print-plan
 says 'wrapped in lat, gru' wrappers
 refuses 2 - 'no method "npq"' -- $forget --method npq --out x --print-plan
+# A plan of very many steps can be stopped, and says how far it was.
+"$UL" plan --model model --forget forget.jsonl --retain retain.jsonl --method npo --steps 1000000000 > said 2>&1 &
+pid=$!
+sleep 0.5
+kill -INT $pid
+waited=0
+while kill -0 $pid 2> /dev/null && [ $waited -lt 100 ]; do
+    sleep 0.1
+    waited=$((waited + 1))
+done
+[ $waited -lt 100 ] || fail 'a plan does not heed SIGINT'
+kill -9 $pid 2> /dev/null || true
+code=0
+wait $pid || code=$?
+[ $code -eq 1 ] || fail "an interrupted plan: exit status $code"
+says 'unlearn: interrupted after' 'of 1000000000 steps of the plan'
 finish
