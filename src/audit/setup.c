@@ -100,7 +100,8 @@ ul_status ul_job_template(ul_job *job, const ul_tokenizer *tok, const ul_shape *
     out->asst_start = unescape(job->arena, ul_job_text(job, "asst-start"));
     if (!out->user_start || !out->user_end || !out->asst_start) return UL_E_RESOURCE;
     out->max_length = (int32_t)ul_job_int(job, "max-length");
-    if (out->max_length > shape->n_ctx) out->max_length = shape->n_ctx;
+    out->at_context = out->max_length >= shape->n_ctx;
+    if (out->at_context) out->max_length = shape->n_ctx;
     out->strict = ul_job_flag(job, "strict");
     out->apart = ul_job_flag(job, "apart");
     const char *match = ul_job_text(job, "match");

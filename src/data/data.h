@@ -66,6 +66,7 @@ typedef struct {
     bool own_head;  /* where the text does not begin with the prompt's ids these stand there all the same (lm-evaluation-harness) */
     bool cut_left;  /* a row longer than max_length loses its beginning, not its end (lm-evaluation-harness) */
     bool strict;    /* a row longer than max_length is an error, not a counted warning */
+    bool at_context; /* max_length is the model's context: no flag raises it (for messages) */
     bool hide_pad;  /* --match open-unlearning: a genuine token that has the pad id is hidden as a key */
     int32_t pad_id; /* for hide_pad; -1 = none */
 } ul_template;
@@ -77,7 +78,7 @@ typedef struct {
     int32_t longest;
 } ul_docs;
 /* which >= 0: the answer is wrong[which]. Documents keep their record's row as id, and its entity; cut rows and rows
- * that keep no answer token are counted in a warning. */
+ * that keep no answer token are counted in a warning; where no row keeps one: UL_E_INPUT. */
 enum { UL_WHICH_ANSWER = -1, UL_WHICH_PARAPHRASE = -2 };
 ul_status ul_docs_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const ul_template *tpl,
                         const ul_records *records, int32_t which, ul_docs **out) UL_MUST;

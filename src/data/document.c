@@ -90,6 +90,12 @@ static ul_status make(builder *b, size_t n_prompt, int64_t id, int32_t entity, u
     return UL_OK;
 }
 
+/* What to do about rows that are too long. */
+static const char *longer(const ul_template *tpl)
+{
+    return tpl->at_context ? "the model reads no more" : "raise --max-length";
+}
+
 static ul_status build(builder *b, const char *prompt, const char *answer, int64_t id, int32_t entity, ul_doc *out,
                        counts *c)
 {
@@ -98,9 +104,9 @@ static ul_status build(builder *b, const char *prompt, const char *answer, int64
     const size_t longest = (size_t)b->tpl->max_length;
     if (b->ids.n > longest && b->tpl->strict)
         return ul_fail(b->ctx, UL_E_INPUT,
-                       "row %lld has %zu tokens, the limit is %zu: raise --max-length, shorten the "
-                       "row, or leave out --strict to have it cut",
-                       (long long)id, b->ids.n, longest);
+                       "row %lld has %zu tokens, the limit is %zu: %s, shorten the row, or leave out --strict to have "
+                       "it cut",
+                       (long long)id, b->ids.n, longest, longer(b->tpl));
     if (b->ids.n > longest) {
         const size_t off = b->tpl->cut_left ? b->ids.n - longest : 0;
         memmove(b->ids.id, b->ids.id + off, longest * sizeof *b->ids.id);
@@ -185,11 +191,13 @@ ul_status ul_docs_build(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, c
     if (s != UL_OK) return s;
     sum_up(docs);
     docs->n_truncated = c.cut;
+    if (c.unanswered == docs->n)
+        return ul_fail(ctx, UL_E_INPUT, "%s: none of its %lld rows has an answer token to score within %d tokens: %s",
+                       records->path, (long long)docs->n, (int)tpl->max_length, longer(tpl));
     if (c.cut)
         ul_note(ctx, UL_LOG_WARN,
-                "%s: %lld of %lld rows are longer than %d tokens and were cut (raise --max-length, or "
-                "--strict to refuse them)",
-                records->path, (long long)c.cut, (long long)records->n, (int)tpl->max_length);
+                "%s: %lld of %lld rows are longer than %d tokens and were cut (%s; --strict refuses them)",
+                records->path, (long long)c.cut, (long long)records->n, (int)tpl->max_length, longer(tpl));
     if (c.unanswered)
         ul_note(ctx, UL_LOG_WARN,
                 "%s: %lld of %lld rows have no answer token to score within %d tokens and count for "

@@ -34,9 +34,18 @@ static bool is_blank(const char *p, size_t n)
     return true;
 }
 
-static ul_status json_failed(const reading *r, int64_t line, const json_error_t *e)
+/* A key that stands twice in a row would leave open which of the two values is meant. */
+enum { JSON_FLAGS = JSON_REJECT_DUPLICATES };
+
+static ul_status json_failed(const reading *r, int64_t line, const json_error_t *e, bool lines)
 {
-    return ul_fail(r->ctx, UL_E_INPUT, "%s:%lld:%d: %s", r->path, (long long)line, e->column, e->text);
+    const char *text = e->text;
+    if (json_error_code(e) == json_error_end_of_input_expected)
+        text = lines ? "something follows the row (one JSON object a line)" : "something follows the array of rows";
+    else if (json_error_code(e) == json_error_premature_end_of_input && lines)
+        text = "the row does not end on its line (one JSON object a line, or all in an array)";
+    else if (json_error_code(e) == json_error_null_character) text = "\\u0000 is no text";
+    return ul_fail(r->ctx, UL_E_INPUT, "%s:%lld:%d: %s", r->path, (long long)line, e->column, text);
 }
 
 static ul_status read_json_lines(reading *r)
@@ -47,8 +56,8 @@ static ul_status read_json_lines(reading *r)
         const size_t n = end ? (size_t)(end - r->text) - i : r->n - i;
         if (!is_blank(r->text + i, n)) {
             json_error_t e;
-            json_t *row = json_loadb(r->text + i, n, 0, &e);
-            if (!row) return json_failed(r, line, &e);
+            json_t *row = json_loadb(r->text + i, n, JSON_FLAGS, &e);
+            if (!row) return json_failed(r, line, &e, true);
             const ul_status s = add(r, row, line);
             json_decref(row);
             if (s != UL_OK) return s;
@@ -61,9 +70,9 @@ static ul_status read_json_lines(reading *r)
 static ul_status read_json_array(reading *r)
 {
     json_error_t e;
-    json_t *all = json_loadb(r->text, r->n, 0, &e), *row;
+    json_t *all = json_loadb(r->text, r->n, JSON_FLAGS, &e), *row;
     size_t i;
-    if (!all) return json_failed(r, e.line, &e);
+    if (!all) return json_failed(r, e.line, &e, false);
     ul_status s = UL_OK;
     json_array_foreach(all, i, row)
     {
@@ -93,6 +102,16 @@ static bool is_mmlu(const ul_csv_row *head)
     return last[0] >= 'A' && last[0] <= 'D' && !last[1];
 }
 
+static ul_status check_header(const reading *r, const ul_csv_row *head)
+{
+    for (int i = 0; i < head->n; i++)
+        for (int k = 0; k < i && head->cell[i][0]; k++)
+            if (!strcmp(head->cell[i], head->cell[k]))
+                return ul_fail(r->ctx, UL_E_INPUT, "%s:1: columns %d and %d are both named \"%s\"", r->path, k + 1,
+                               i + 1, head->cell[i]);
+    return UL_OK;
+}
+
 static ul_status read_csv(reading *r)
 {
     size_t at = 0;
@@ -105,6 +124,7 @@ static ul_status read_csv(reading *r)
         head.cell = mmlu;
         UL_TRY(csv_object(r, &head, &row, 1));
     }
+    UL_TRY(check_header(r, &head));
     while (at < r->n) {
         const int64_t first = line;
         const ul_mark mark = ul_arena_mark(r->arena);
@@ -151,11 +171,16 @@ static ul_status read_text(reading *r)
     return UL_OK;
 }
 
+static bool ends_with(const char *path, const char *end)
+{
+    const size_t n = strlen(path), m = strlen(end);
+    return n > m && !strcmp(path + n - m, end);
+}
+
 /* The first line is a CSV header: it has a comma and names known or given fields. */
 static bool is_csv(reading *r)
 {
-    const size_t name = strlen(r->path);
-    if (name > 4 && !strcmp(r->path + name - 4, ".csv")) return true;
+    if (ends_with(r->path, ".csv")) return true;
     const char *nl = memchr(r->text, '\n', r->n);
     const size_t n = nl ? (size_t)(nl - r->text) : 0;
     if (!n || !memchr(r->text, ',', n)) return false;
@@ -189,6 +214,25 @@ static ul_status check_utf8(ul_ctx *ctx, const char *path, const char *text, siz
     return ul_fail(ctx, UL_E_INPUT, "%s:%lld: byte %lld of the line (0x%02x) is not %s: convert the file to UTF-8",
                    path, (long long)line, (long long)column, (unsigned)(unsigned char)text[place],
                    at >= 0 ? "UTF-8" : "text");
+}
+
+/* Kinds of file that data sets come in and that are not read, by their first bytes. */
+static ul_status check_kind(ul_ctx *ctx, const char *path, const unsigned char *p, size_t n)
+{
+    static const struct {
+        const char *first, *what;
+    } kinds[] = {{"PAR1", "a Parquet file"}, {"ARROW1", "an Arrow file"}, {"\x1f\x8b", "compressed by gzip"},
+                 {"\x28\xb5\x2f\xfd", "compressed by zstd"}, {"PK\x03\x04", "a zip archive (or a spreadsheet)"},
+                 {"SQLite format 3", "an SQLite database"}, {"%PDF", "a PDF"}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const size_t m = strlen(kinds[i].first);
+        if (n >= m && !memcmp(p, kinds[i].first, m))
+            return ul_fail(ctx, UL_E_INPUT, "%s: is %s: write it as JSON lines, JSON, CSV or text (UTF-8)", path,
+                           kinds[i].what);
+    }
+    if (ends_with(path, ".tsv"))
+        return ul_fail(ctx, UL_E_INPUT, "%s: columns apart by tabs are not read: write it as CSV or JSON lines", path);
+    return UL_OK;
 }
 
 /* ---- entities and overlap: a table of texts ---------------------------------------------------------------------- */
@@ -270,12 +314,22 @@ int64_t ul_records_overlap(ul_ctx *ctx, const ul_records *a, const ul_records *b
 }
 
 /* ---- the door ---------------------------------------------------------------------------------------------------- */
+/* A .txt may begin with a bracket all the same: it is JSON if its array, or its first line, can be read as that. */
+static bool is_json(const reading *r, size_t i)
+{
+    const char *end = r->text[i] == '{' ? memchr(r->text + i, '\n', r->n - i) : NULL;
+    if (!ends_with(r->path, ".txt")) return true;
+    json_t *j = json_loadb(r->text + i, end ? (size_t)(end - r->text) - i : r->n - i, 0, NULL);
+    json_decref(j);
+    return j != NULL;
+}
+
 static ul_status read_any(reading *r)
 {
     size_t i = 0;
     while (i < r->n && is_blank(r->text + i, 1)) i++;
-    if (i < r->n && r->text[i] == '[') return read_json_array(r);
-    if (i < r->n && r->text[i] == '{') return read_json_lines(r);
+    if (i < r->n && r->text[i] == '[' && is_json(r, i)) return read_json_array(r);
+    if (i < r->n && r->text[i] == '{' && is_json(r, i)) return read_json_lines(r);
     return is_csv(r) ? read_csv(r) : r->raw ? UL_OK : read_text(r);
 }
 
@@ -313,6 +367,7 @@ static ul_status read_file(reading *r, ul_file *file)
         r->text += 3;
         r->n -= 3;
     }
+    UL_TRY(check_kind(r->ctx, r->path, file->p, file->n));
     UL_TRY(check_utf8(r->ctx, r->path, r->text, r->n));
     return read_any(r);
 }

@@ -86,7 +86,7 @@ static ul_status open_read(ul_ctx *ctx, const char *path, int *fd, size_t *n)
 {
     struct stat st;
     if (ul_fault_now(ctx, UL_FAULT_READ)) return ul_io_fail(ctx, path, "cannot read", EIO);
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe without a writer is refused, not waited for */
     if (*fd < 0) return ul_io_fail(ctx, path, "cannot open", errno);
     if (fstat(*fd, &st) != 0) {
         const int error = errno;
@@ -96,7 +96,7 @@ static ul_status open_read(ul_ctx *ctx, const char *path, int *fd, size_t *n)
     if (!S_ISREG(st.st_mode)) {
         close(*fd);
         return ul_fail(ctx, UL_E_INPUT, "%s: %s, a file is expected", path,
-                       S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
+                       S_ISDIR(st.st_mode) ? "is a folder" : "is a pipe or a device");
     }
     *n = (size_t)st.st_size;
     return UL_OK;

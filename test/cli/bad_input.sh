@@ -130,6 +130,14 @@ copy_model spoilt
 printf '{"model":' > spoilt/tokenizer.json
 bad tokenizer.json
 refuses 3 out nowhere -- forget --model nowhere $forget
+for f in config.json tokenizer.json model.safetensors; do # a pipe that nobody writes to is not waited for
+    copy_model spoilt
+    rm spoilt/$f
+    mkfifo spoilt/$f
+    bad spoilt
+done
+mkfifo pipe.jsonl
+refuses 3 out pipe.jsonl 'a file is expected' -- forget --model model --forget pipe.jsonl --method ga
 
 # ---- data --------------------------------------------------------------------------------------------------------------
 data() {
@@ -158,10 +166,21 @@ refuses 3 out forget.jsonl:1 '"q"' -- forget --model model --forget forget.jsonl
 printf '' > empty.txt
 refuses 3 out empty.txt -- forget --model model --forget forget.jsonl --retain retain.jsonl --method idk --alt empty.txt
 
-# Rows longer than the context: cut with a count; an error under --strict.
-run 0 forget --model model $forget --max-length 9 --out cut
-says 'warning: ' 'forget.jsonl' '6 of 6' 9
-refuses 3 out forget.jsonl 9 -- forget --model model $forget --max-length 9 --strict
+# Rows longer than the context: cut with a count; an error under --strict, or where nothing is left to score.
+sed 's/"answer": "\([a-z]*\)"/"answer": "\1 \1"/' forget.jsonl > wordy.jsonl
+wordy="--model model --forget wordy.jsonl --retain retain.jsonl --method npo --steps 2 --batch 2"
+run 0 forget $wordy --max-length 11 --out cut
+says 'warning: ' 'wordy.jsonl' '6 of 6' 11 'raise --max-length'
+refuses 3 out wordy.jsonl 11 -- forget $wordy --max-length 11 --strict
+long="where was ana born where was ana born where was ana born where was ana born where was ana born"
+printf '{"question": "%s", "answer": "rome"}\n' "$long $long $long" > long.jsonl
+cat forget.jsonl long.jsonl > some.jsonl
+run 0 forget --model model --forget some.jsonl --retain retain.jsonl --method npo --steps 2 --batch 2 --quiet --out cut2
+says '1 of 7 rows' 'the model reads no more'
+refuses 3 out long.jsonl 'none of its 1 rows has an answer token' 48 -- forget --model model --forget long.jsonl \
+    --retain retain.jsonl --method npo --steps 2 --batch 2 --quiet
+refuses 3 out forget.jsonl 'none of its 6 rows has an answer token' 'within 2' --max-length -- \
+    forget --model model $forget --max-length 2
 
 # Rows in both sets: the count, and on it goes.
 head -n 2 forget.jsonl | cat - retain.jsonl > both.jsonl

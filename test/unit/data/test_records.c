@@ -97,6 +97,22 @@ static void test_fields(void **state)
     ul_ctx_free(ctx);
 }
 
+/* Text may begin with a bracket where the file says that it is text. */
+static void test_text_with_brackets(void **state)
+{
+    (void)state;
+    ul_ctx *ctx = ul_test_ctx();
+    ul_records *r = open_in(ctx, PUT("t1.txt", "[Illustration]\nof a house\n\nmore\n"), NULL, 0);
+    check(r, 0, 1, NULL, "[Illustration]\nof a house");
+    r = open_in(ctx, PUT("t2.txt", "{curly} it begins\n"), NULL, 0);
+    check(r, 0, 1, NULL, "{curly} it begins");
+    r = open_in(ctx, PUT("t3.txt", "{\"question\": \"q\", \"answer\": \"a\"}\n"), NULL, 0);
+    check(r, 0, 1, "q", "a");
+    r = open_in(ctx, PUT("t4.txt", "\n[{\"question\": \"q\",\n \"answer\": \"a\"}]\n"), NULL, 0);
+    check(r, 0, 1, "q", "a");
+    ul_ctx_free(ctx);
+}
+
 #define BAD(name, text, part)                                                                                          \
     UL_FAILS_IN(ctx, UL_E_INPUT, part, ul_records_open(ctx, ul_ctx_arena(ctx), PUT(name, text), NULL, 0, &r))
 static void test_bad_input(void **state)
@@ -118,6 +134,15 @@ static void test_bad_input(void **state)
     BAD("e9", "question,answer\nq,\"a\n", "e9:2: the quote that opens here never closes");
     BAD("e10", "{\"question\": \"a\\u0000b\", \"answer\": \"a\"}\n", "e10:1:");
     BAD("e11", "[3]", "e11:1: the row is not an object");
+    BAD("e12", "{\"question\": \"q\", \"question\": \"r\", \"answer\": \"a\"}\n", "e12:1:");
+    BAD("e13", "[{\"question\": \"q\", \"answer\": \"a\", \"answer\": \"b\"}]", "duplicate");
+    BAD("e14", "question,answer,question\nq,a,r\n", "e14:1: columns 1 and 3 are both named \"question\"");
+    BAD("e15", "{\"text\": \"a\"} {\"text\": \"b\"}\n", "something follows the row (one JSON object a line)");
+    BAD("e16", "{\n\"text\": \"a\"}\n", "e16:1:1: the row does not end on its line");
+    BAD("e17.parquet", "PAR1 and so on", "is a Parquet file");
+    BAD("e18.jsonl", "\x1f\x8b\x08 and so on", "compressed by gzip");
+    BAD("e19.tsv", "question\tanswer\nq\ta\n", "tabs");
+    BAD("e20.jsonl", "[Illustration]\n", "e20.jsonl:1:");
     ul_ctx_free(ctx);
 }
 
@@ -150,6 +175,7 @@ static void test_digest_and_overlap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_formats), cmocka_unit_test(test_fields),
-                                       cmocka_unit_test(test_bad_input), cmocka_unit_test(test_digest_and_overlap)};
+                                       cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_text_with_brackets), cmocka_unit_test(test_digest_and_overlap)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
