@@ -249,8 +249,9 @@ ul_status ul_evaluation_original(ul_evaluation *e, const char *path) UL_MUST; /*
 /* Only these: names of results or ids of metrics, joined with commas, and what they are computed from; "all": also what needs
  * gradients. NULL: all that needs forward passes only. A named result that cannot be had is UL_E_USAGE when it runs. */
 ul_status ul_evaluation_ask(ul_evaluation *e, const char *list) UL_MUST;
-/* "2,16": forget_leak_at_2 and forget_leak_at_16 too; after ul_evaluation_ask. */
-ul_status ul_evaluation_leak(ul_evaluation *e, const char *list) UL_MUST;
+/* "2,16": forget_leak_at_2 and forget_leak_at_16 too; after ul_evaluation_ask. samples: that a row will have; -1: to be
+ * seen. */
+ul_status ul_evaluation_leak(ul_evaluation *e, const char *list, int64_t samples) UL_MUST;
 const ul_result_spec *ul_evaluation_spec(const ul_evaluation *e, const char *name); /* of a result; NULL: none of that name */
 unsigned ul_evaluation_needs(const ul_evaluation *e); /* every column that a wanted result reads */
 /* Fills result[]; JSON (either may be NULL): all = open-unlearning's log, summary = name -> aggregate. */

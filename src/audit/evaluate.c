@@ -233,7 +233,7 @@ ul_status ul_evaluation_ask(ul_evaluation *e, const char *list)
     return UL_OK;
 }
 
-ul_status ul_evaluation_leak(ul_evaluation *e, const char *list)
+ul_status ul_evaluation_leak(ul_evaluation *e, const char *list, int64_t samples)
 {
     int n;
     const ul_result_spec *spec = ul_tofu_results(&n);
@@ -243,6 +243,9 @@ ul_status ul_evaluation_leak(ul_evaluation *e, const char *list)
         UL_NEED(text);
         if (!ul_parse_int(text, &k) || k < 1 || k > 1000000)
             return ul_fail(e->ctx, UL_E_USAGE, "--leak-k takes numbers of samples, 1 or more, joined with commas: not \"%s\"", text);
+        if (samples >= 0 && k > samples)
+            return ul_fail(e->ctx, UL_E_USAGE, "--leak-k %s: --samples %lld are too few, it takes at least %s", text,
+                           (long long)samples, text);
         if (e->n_leak == UL_MAX_LEAK)
             return ul_fail(e->ctx, UL_E_USAGE, "--leak-k takes at most %d numbers", UL_MAX_LEAK);
         UL_TRY(ul_leak_result(e->arena, k, &e->leak[e->n_leak]));
@@ -295,11 +298,28 @@ static ul_status run_one(ul_evaluation *e, const ul_result_spec *spec, const ul_
     return UL_OK;
 }
 
+/* What was named and cannot be had for want of data is said before anything is computed. */
+static ul_status check_named(ul_evaluation *e, const ul_result_spec *specs, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const ul_metric *metric;
+        if (!e->wanted[i] || !e->named[i]) continue;
+        UL_TRY(ul_metric_find(e->ctx, specs[i].metric, &metric));
+        for (const ul_source *f = specs[i].from; f->role; f++) {
+            const char *lack = f->data ? lacking_of(e, f, needs_of(metric, f->role)) : NULL;
+            if (!lack) continue;
+            return ul_fail(e->ctx, UL_E_USAGE, "--metrics %s: there is no %s to compute it from", specs[i].name, lack);
+        }
+    }
+    return UL_OK;
+}
+
 ul_status ul_evaluation_run(ul_evaluation *e, json_t *all, json_t *summary)
 {
     int n;
     const ul_result_spec *specs = ul_tofu_results(&n);
     if (!e->asked) UL_TRY(ul_evaluation_ask(e, NULL));
+    UL_TRY(check_named(e, specs, n));
     for (int i = 0; i < n; i++) {
         const ul_metric *metric;
         if (!e->wanted[i]) continue;

@@ -141,7 +141,7 @@ static ul_status interval_of(ul_evaluation *e, const ul_result_spec *spec, const
 
 static const char *number_text(double x, char out[24])
 {
-    snprintf(out, 24, fabs(x) < 1e-3 && x != 0 ? "%.1e" : "%.4f", x);
+    snprintf(out, 24, (fabs(x) < 1e-3 && x != 0) || fabs(x) >= 1e7 ? "%.1e" : "%.4f", x);
     return out;
 }
 
@@ -438,7 +438,7 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
     if (benchmark) UL_TRY(refuse(job, benchmark, not_with));
     if (out) UL_TRY(ul_job_out_name(job, &out));
     if (!benchmark) UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
-    UL_TRY(ul_evaluation_leak(e, ul_job_text(job, "leak-k")));
+    UL_TRY(ul_evaluation_leak(e, ul_job_text(job, "leak-k"), ul_job_int(job, "samples")));
     UL_TRY(ul_manifest_begin(job, &m));
     UL_TRY(ul_job_backend(job, &be));
     UL_TRY(open_model(job, e, be, &m));
@@ -473,7 +473,7 @@ static ul_status run_columns(ul_job *job, ul_evaluation *e)
         return ul_benchmark_again(job, columns, n, origin, &m, out);
     }
     UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));
-    UL_TRY(ul_evaluation_leak(e, ul_job_text(job, "leak-k")));
+    UL_TRY(ul_evaluation_leak(e, ul_job_text(job, "leak-k"), -1));
     if (n > UL_MAX_COLUMNS)
         return ul_fail(job->ctx, UL_E_INPUT, "%s: %d passes, an evaluation has at most %d", path, n, UL_MAX_COLUMNS);
     e->n_columns = n;

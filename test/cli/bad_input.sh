@@ -199,6 +199,14 @@ diverged() { # TEXT ARGS...
     [ "$(grep -c 'warning: the model has diverged' said)" = 1 ] || fail 'told more than once'
     grep -q '"diverged"' worse/manifest.json || fail 'the manifest does not say that the model has diverged'
 }
+# ... which can be evaluated: what it has lost is told, and its perplexity does not end the evaluation.
+destroyed() {
+    run 0 forget --model model $forget --lr 100 --quiet --out destroyed
+    run 0 eval --model destroyed --forget forget.jsonl --retain retain.jsonl --out lost
+    grep -q '^forget_perplexity *1\.8e+308 ' said || fail 'the perplexity of a destroyed model'
+    grep -q '^retain_Q_A_Prob *0\.0000 ' said || fail 'the probabilities of a destroyed model'
+}
+destroyed
 diverged '--retain FILE' --method ga --lr 10 --schedule constant --steps 20
 diverged --graddiff.gamma --method graddiff --retain retain.jsonl --lr 10 --schedule constant --steps 20
 diverged --tv.scale --method tv --tv.scale 1000 --lr 0.5 --steps 5

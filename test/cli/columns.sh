@@ -83,6 +83,8 @@ pairs=$(tr -d '\n ' < leak/TOFU_EVAL.json | sed 's/.*"forget_sample_ROUGE":{//; 
 run 0 eval --logs leak/TOFU_EVAL.json
 grep -q "^forget_leak_at_2  *$(echo "$pairs" | awk '{printf "%.4f", $1}')" said || fail 'leak@2 from the log'
 refuses 2 x '5 samples are too few for k = 6' -- eval --columns e/columns.sqlite --leak-k 6
+refuses 2 x '--leak-k 8' '--samples 4' 'at least 8' -- eval --model model --forget forget.jsonl --samples 4 --leak-k 8
+refuses 2 x '--leak-k 2' '--samples 0' -- eval --model model --forget forget.jsonl --leak-k 2
 refuses 2 x '--leak-k' '"0"' -- eval --columns e/columns.sqlite --leak-k 2,0
 mv hidden model
 refuses 2 x '--leak-k' '--samples' -- eval --model model --forget forget.jsonl --leak-k 2

@@ -2,6 +2,7 @@
  * TV-1 .. TV-13, TV-18, TV-23, TV-24, TV-28 (the others: test_protocol_vectors.c). Inputs and expected values are read from the file; inputs that the file
  * names only in words are written here. */
 #include "unit/metric/vectors.h"
+#include <float.h>
 
 static void tv_1_stems(void **state)
 {
@@ -336,6 +337,9 @@ static void tv_13_repetition_and_perplexity(void **state)
     near(compute(w, "perplexity", NULL, &(ul_input){"data", &one, 0}, 1).agg_value, want[0], "perplexity");
     near(compute(w, "perplexity", NULL, &(ul_input){"data", &docs, 0}, 1).agg_value, want[1], "token-weighted");
     near(compute(w, "perplexity", "weight=row", &(ul_input){"data", &docs, 0}, 1).agg_value, want[2], "row-weighted");
+    const double destroyed[1] = {-8e4};
+    const ul_columns beyond = {.n_row = 1, .token = (const int64_t[2]){0, 1}, .logp = destroyed};
+    assert_true(compute(w, "perplexity", NULL, &(ul_input){"data", &beyond, 0}, 1).agg_value == DBL_MAX);
 }
 
 static void tv_28_contrastive_accuracy(void **state)
