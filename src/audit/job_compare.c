@@ -28,7 +28,7 @@ static const ul_param params[] = {
     {"relearn-lr", UL_REAL, 0, 0, 100, NULL, "its learning rate; 0: half of what the size of the model suggests", NULL},
     {"rows", UL_INT, 0, 0, 1e9, "rows", "evaluate on the first rows of every set only; 0: all", NULL},
     {"max-new", UL_INT, 200, 1, 1 << 20, "tokens", "longest generation", NULL},
-    {"seed", UL_INT, 0, 0, 9007199254740992.0, NULL, "decides the order of samples, pairs and noise", NULL},
+    {"seed", UL_INT, 0, 0, 9007199254740991.0, NULL, "decides the order of samples, pairs and noise", NULL},
     {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: table.md, table.json and a folder a method", ""},
     {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced", NULL},
     {"resume", UL_BOOL, 0, 0, 1, NULL, "keep the rows that --out holds already, of the same comparison", NULL},
@@ -151,6 +151,9 @@ static ul_status method_at(ul_comparison *c, int i, ul_catalogue_entry *out, boo
     if (!*more) return UL_OK;
     const char *id = ul_strndup(c->job->arena, list, strcspn(list, ","));
     UL_NEED(id);
+    for (const char *before = ul_job_text(c->job, "methods"); before < list; before += strcspn(before, ",") + 1)
+        if (strcspn(before, ",") == strlen(id) && !strncmp(before, id, strlen(id)))
+            return ul_fail(c->job->ctx, UL_E_USAGE, "--methods names %s twice", id);
     return ul_catalogue_find(id, out) ? UL_OK : ul_catalogue_unknown(c->job->ctx, "--methods", id, false);
 }
 

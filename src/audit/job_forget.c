@@ -70,7 +70,11 @@ static ul_status run(ul_job *job)
             ul_note(job->ctx, UL_LOG_WARN, "%lld of the %lld forget rows stand in the retain set too: the run will both forget and keep them",
                    (long long)both, (long long)t.forget->n);
     }
-    if ((t.needs & UL_NEED_ALT) && ul_job_text(job, "alt")) UL_TRY(ul_manifest_file(job, &t.manifest, "alt", ul_job_text(job, "alt")));
+    if ((t.needs & UL_NEED_ALT) && ul_job_text(job, "alt"))
+        UL_TRY(ul_manifest_file(job, &t.manifest, "alt", ul_job_text(job, "alt")));
+    else if (ul_job_text(job, "alt"))
+        ul_note(job->ctx, UL_LOG_WARN, "the method %s teaches no alternate answers; --alt is left unread",
+                job->method_id);
     UL_TRY(ul_training_recipe(&t));
     if (t.finished) return ul_training_finished(&t);
     if (t.needs & UL_NEED_ALT) UL_TRY(ul_training_alternates(&t));

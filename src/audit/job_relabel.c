@@ -17,7 +17,7 @@ static const ul_param params[] = {
     {"count", UL_INT, 4, 2, 1000, "answers", "--as wrong: so many of other rows", NULL},
     {"folds", UL_INT, 4, 1, 1e6, NULL, "--as fold: parts of consecutive rows, as nearly equal as can be", NULL},
     {"fold", UL_INT, 1, 1, 1e6, NULL, "--as fold: which, from 1", NULL},
-    {"seed", UL_INT, 0, 0, 9007199254740992.0, NULL, "of what is drawn", NULL},
+    {"seed", UL_INT, 0, 0, 9007199254740991.0, NULL, "of what is drawn", NULL},
     {"out", UL_TEXT, 0, 0, 0, NULL, "the JSON lines to write", ""},
     {"force", UL_BOOL, 0, 0, 1, NULL, "replace a file that is there", NULL},
     {0}};
@@ -162,6 +162,11 @@ static ul_status run(ul_job *job)
     const char *data = ul_job_text(job, "data"), *out = ul_job_text(job, "out"), *as = ul_job_text(job, "as");
     ul_records *in;
     if (!data || !out) return ul_fail(job->ctx, UL_E_USAGE, "`relabel` needs --data FILE and --out FILE");
+    const char *const read[] = {data, ul_job_text(job, "with")};
+    for (int i = 0; i < 2; i++)
+        if (read[i] && ul_path_same(read[i], out))
+            return ul_fail(job->ctx, UL_E_USAGE, "--out %s is a file that is read; it is never written over (another "
+                           "--out)", out);
     if (ul_file_exists(out) && !ul_job_flag(job, "force"))
         return ul_fail(job->ctx, UL_E_USAGE, "%s is there already; nothing was overwritten (another --out, or --force)", out);
     UL_TRY(ul_records_open(job->ctx, job->arena, data, ul_job_text(job, "fields"), (int32_t)ul_job_int(job, "entity-rows"), &in));

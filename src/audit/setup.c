@@ -114,9 +114,14 @@ ul_status ul_job_out_name(ul_job *job, const char **out)
 {
     const char *dir = ul_job_text(job, "out");
     if (!dir) return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --out DIR", job->kind->id);
-    const char *model = ul_job_text(job, "model");
-    if (model && ul_path_same(dir, model))
-        return ul_fail(job->ctx, UL_E_USAGE, "--out %s is the model that is read; it is never written over (another --out)", dir);
+    static const char *const read[] = {"model",   "control", "original", "reference-model",
+                                       "adapter", "guard",   "twin",     NULL};
+    for (const char *const *key = read; *key; key++) {
+        const char *path = ul_job_text(job, *key);
+        if (path && ul_path_same(dir, path))
+            return ul_fail(job->ctx, UL_E_USAGE, "--out %s is the %s that is read; it is never written over (another "
+                           "--out)", dir, *key);
+    }
     bool empty;
     UL_TRY(ul_dir_is_empty(job->ctx, dir, &empty));
     if (!empty && !ul_job_flag(job, "force") && !ul_job_flag(job, "resume"))

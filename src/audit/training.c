@@ -25,9 +25,30 @@ static ul_status check_blocks(const ul_job *job, const ul_model *model)
     return UL_OK;
 }
 
+/* Flags of what this run does not do would be left unread without a word. */
+static ul_status check_flags(const ul_job *job)
+{
+    static const struct {
+        const char *key, *optimizers;
+    } flags[] = {{"beta1", "adamw sophia"},  {"beta2", "adamw"},       {"eps", "adamw"},
+                 {"momentum", "sgd"},        {"sophia-beta2", "sophia"}, {"sophia-rho", "sophia"},
+                 {"sophia-batch", "sophia"}, {"sophia-every", "sophia"}};
+    const char *optimizer = ul_job_text(job, "optimizer");
+    for (const ul_param *p = ul_lora_params + 1; p->key && !ul_job_text(job, "lora"); p++)
+        if (ul_job_given(job, p->key))
+            return ul_fail(job->ctx, UL_E_USAGE, "--%s is of the adapters that --lora trains, and --lora was not given "
+                           "(--lora all-linear)", p->key);
+    for (size_t i = 0; optimizer && i < sizeof flags / sizeof *flags; i++)
+        if (ul_job_given(job, flags[i].key) && !strstr(flags[i].optimizers, optimizer))
+            return ul_fail(job->ctx, UL_E_USAGE, "--%s is of --optimizer %s, and the optimizer is %s", flags[i].key,
+                           flags[i].optimizers, optimizer);
+    return UL_OK;
+}
+
 ul_status ul_training_model(ul_training *t)
 {
     ul_job *job = t->job;
+    UL_TRY(check_flags(job));
     t->dir = ul_job_text(job, "model");
     if (!t->dir) return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --model DIR (a Hugging Face directory)", job->kind->id);
     UL_TRY(ul_job_match_known(job));

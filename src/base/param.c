@@ -94,6 +94,7 @@ ul_status ul_args_set(ul_arena *arena, ul_args *a, const char *owner, const char
     if (i < 0) return unknown_key(arena, a, owner, key);
     const ul_param *p = &a->params[i];
     const char *dot = owner ? "." : "";
+    const int digits = p->type == UL_INT ? 16 : 6; /* whole numbers in full */
     if (!owner) owner = "--";
     double x = 0;
     int64_t n = 0;
@@ -118,8 +119,8 @@ ul_status ul_args_set(ul_arena *arena, ul_args *a, const char *owner, const char
             return ul_fail(ctx, UL_E_USAGE, "%s%s%s is a number, not \"%s\"", owner, dot, key, value);
     }
     if (p->type != UL_BOOL && !(x >= p->lo && x <= p->hi))
-        return ul_fail(ctx, UL_E_USAGE, "%s%s%s = %s is out of its bounds, %g to %g; its default%s is %g (%s)", owner,
-                       dot, key, value, p->lo, p->hi,
+        return ul_fail(ctx, UL_E_USAGE, "%s%s%s = %s is out of its bounds, %.*g to %.*g; its default%s is %g (%s)",
+                       owner, dot, key, value, digits, p->lo, digits, p->hi,
                        *dot ? ", the paper's where there is one," : "", p->dflt, p->help);
     a->num[i] = x;
     return UL_OK;
@@ -136,7 +137,13 @@ void ul_args_values(ul_args *a, const char *const *list)
     }
 }
 
-/* Damerau (1964) and Levenshtein (1966), restricted: insert, delete, replace, swap of neighbours, each counts 1. */
+static int lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
+/* Damerau (1964) and Levenshtein (1966), restricted: insert, delete, replace, swap of neighbours, each counts 1; small
+ * and capital letters are alike. */
 static int distance(const char *a, const char *b)
 {
     enum { MAX = 63 };
@@ -148,7 +155,7 @@ static int distance(const char *a, const char *b)
         int *row = d[i % 3], *up = d[(i + 2) % 3], *up2 = d[(i + 1) % 3];
         row[0] = i;
         for (int j = 1; j <= m; j++) {
-            int best = up[j - 1] + (a[i - 1] != b[j - 1]);
+            int best = up[j - 1] + (lower(a[i - 1]) != lower(b[j - 1]));
             if (up[j] + 1 < best) best = up[j] + 1;
             if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && up2[j - 2] + 1 < best)

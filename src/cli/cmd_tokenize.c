@@ -8,7 +8,7 @@ static const ul_param params[] = {
     {"decode", UL_BOOL, 0, 0, 1, NULL, "the argument is ids, separated by spaces or commas", NULL},
     {0}};
 
-static ul_status parse_ids(ul_cli *cli, const char *text, ul_ids *out)
+static ul_status parse_ids(ul_cli *cli, const ul_tokenizer *t, const char *text, ul_ids *out)
 {
     char *copy = ul_strdup(cli->arena, text);
     UL_NEED(copy);
@@ -19,6 +19,9 @@ static ul_status parse_ids(ul_cli *cli, const char *text, ul_ids *out)
         int64_t id;
         if (n && (!ul_parse_int(p, &id) || id < 0 || id > INT32_MAX))
             return ul_fail(cli->ctx, UL_E_USAGE, "\"%s\" is not a token id", p);
+        if (n && !ul_token_text(t, (int32_t)id, &(size_t){0}))
+            return ul_fail(cli->ctx, UL_E_USAGE, "there is no token %s; the largest id is %lld", p,
+                           (long long)ul_tokenizer_max_id(t));
         if (n) UL_TRY(ul_ids_add(out, (int32_t)id, 0));
         p += n + (end != 0);
     }
@@ -53,7 +56,7 @@ static ul_status with_tokenizer(ul_cli *cli, const ul_tokenizer *t, ul_ids *ids,
         UL_TRY(ul_encode(cli->ctx, t, cli->word[0], strlen(cli->word[0]), !ul_cli_flag(cli, "plain"), ids));
         return show(cli, t, ids);
     }
-    UL_TRY(parse_ids(cli, cli->word[0], ids));
+    UL_TRY(parse_ids(cli, t, cli->word[0], ids));
     UL_TRY(ul_decode(cli->ctx, t, ids->id, ids->n, ul_cli_flag(cli, "plain"), text));
     if (!cli->json) return puts(text->p ? text->p : ""), UL_OK;
     json_t *j = json_pack("{s:s#}", "text", text->p ? text->p : "", (int)text->n);

@@ -101,20 +101,23 @@ static const ul_param *find_in_cmd(const void *params, const char *key)
     return find_param(params, key);
 }
 
+static bool is_common(const char *a)
+{
+    static const char *const all[] = {"--json",  "--json=true",  "--json=false",
+                                      "--quiet", "--quiet=true", "--quiet=false", NULL};
+    for (const char *const *s = all; *s; s++)
+        if (!strcmp(a, *s)) return true;
+    return false;
+}
+
 static bool take_common(ul_cli *cli, int argc, char **argv, bool *help)
 {
     *help = false;
     for (int i = 0; i < argc; i++) {
-        if (!strcmp(argv[i], "--json")) cli->json = true;
-        if (!strcmp(argv[i], "--quiet")) cli->quiet = true;
+        if (is_common(argv[i])) *(argv[i][2] == 'j' ? &cli->json : &cli->quiet) = !strstr(argv[i], "=false");
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) *help = true;
     }
     return *help;
-}
-
-static bool is_common(const char *a)
-{
-    return !strcmp(a, "--json") || !strcmp(a, "--quiet");
 }
 
 static ul_status run_job(ul_cli *cli, const ul_job_kind *kind, int argc, char **argv)

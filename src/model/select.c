@@ -132,6 +132,9 @@ static ul_status parse_layers(ul_ctx *ctx, ul_model *m, const char **s)
             ++*s;
             UL_TRY(parse_number(ctx, m, s, &r.to[r.n]));
         }
+        if (r.to[r.n] < r.from[r.n])
+            return ul_fail(ctx, UL_E_USAGE, "which weights move: \"layers %d-%d\" is none; the lower one comes first",
+                           (int)r.from[r.n], (int)r.to[r.n]);
         r.n++;
     } while (**s == ',' && isdigit((unsigned char)*skip(*s, " ,")));
     *s = skip(*s, " ");

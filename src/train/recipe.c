@@ -26,7 +26,7 @@ double ul_recipe_lr_for(int64_t n_parameters)
 }
 
 const ul_param ul_recipe_params[] = {
-    {"seed", UL_INT, 0, 0, 9007199254740992.0, NULL, "decides the order of samples, pairs and fresh weights", NULL},
+    {"seed", UL_INT, 0, 0, 9007199254740991.0, NULL, "decides the order of samples, pairs and fresh weights", NULL},
     {"epochs", UL_REAL, 10, 0.001, 100000, NULL, "passes over the forget (or training) rows; see steps", NULL},
     {"steps", UL_INT, 0, 0, 1e9, NULL, "optimizer steps; 0: as epochs say", NULL},
     {"batch", UL_INT, 32, 1, 1 << 20, "samples", "samples of a step (a forget row with its retain row and alternate)",
@@ -37,7 +37,7 @@ const ul_param ul_recipe_params[] = {
      "peak learning rate; 0: by the size of the model, 2e-3 up to 20 million parameters, "
      "1e-5 above",
      NULL},
-    {"beta1", UL_REAL, 0.9, 0, 0.999999, NULL, "adamw: decay of the first moment", NULL},
+    {"beta1", UL_REAL, 0.9, 0, 0.999999, NULL, "adamw, sophia: decay of the first moment", NULL},
     {"beta2", UL_REAL, 0.999, 0, 0.99999999, NULL, "adamw: decay of the second moment", NULL},
     {"eps", UL_REAL, 1e-8, 0, 1, NULL, "adamw: added to the root of the second moment", NULL},
     {"weight-decay", UL_REAL, 0.01, 0, 10, NULL, "decoupled decay of matrices (never of norms and biases)", NULL},

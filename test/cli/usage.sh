@@ -38,6 +38,8 @@ refuses 2 - --lr '"nan"' -- forget --lr=nan
 refuses 2 - --lr '-1' '0 to 100' -- forget --lr -1
 refuses 2 - --steps '"1.5"' -- forget --steps=1.5
 refuses 2 - --batch '0' '1 to' -- forget --batch 0
+refuses 2 - --batch '1 to 1048576' -- forget --batch 9999999
+refuses 2 - --seed '0 to 9007199254740991' -- forget --seed 9007199254740993
 refuses 2 - --beta1 '1' '0.999999' -- forget --beta1 1
 refuses 2 - npo.beta '"x"' -- forget --npo.beta x
 refuses 2 - npo.beta '-1' '1e-06 to 100' "the paper's" 'is 0.1' -- forget --npo.beta -1
@@ -46,6 +48,23 @@ refuses 2 - --steps value -- forget --steps
 refuses 2 - --stats '"maybe"' -- inspect model --stats=maybe
 refuses 2 - --split forget10 -- eval --model model --tofu . --split forgotten
 refuses 2 o '"9"' 'layers 0 to 1' -- forget $data --method npo --train 'layers 9'
+
+refuses 2 o 'layers 1-0' 'lower one comes first' -- forget $data --method npo --train 'layers 1-0'
+refuses 2 - '"NPO"' '"npo"' -- forget $data --method NPO
+
+# What would be left unread: flags of adapters and of other optimizers, alternates; a name twice; files that are read.
+refuses 2 o --lora-r '--lora all-linear' -- forget $data --method npo --lora-r 4
+refuses 2 o --lora-merge '--lora all-linear' -- train --model model --data all.jsonl --lora-merge
+refuses 2 o '--momentum' sgd adamw -- forget $data --method npo --momentum 0.9
+refuses 2 o '--beta2' adamw sophia -- forget $data --method npo --optimizer sophia --beta2 0.9
+run 0 forget $data --method npo --alt nowhere --steps 2 --quiet --out alt
+says 'warning: the method npo teaches no alternate answers; --alt is left unread'
+refuses 2 o 'npo twice' -- compare $data --methods npo,tv,npo
+refuses 2 - 'a file that is read' -- relabel --data forget.jsonl --as wrong --force --out ./forget.jsonl
+refuses 2 - 'the control that is read' -- eval $data --control alt --force --out alt
+refuses 2 - 'no token 64' 'largest id is' -- tokenize --model model --decode '5 64'
+run 0 inspect model --json=true --quiet=false
+says '"tensors"'
 
 # SOUL is an optimizer: listed as one, and who takes it for a method is led there.
 refuses 2 o 'soul is an optimizer' '--optimizer sophia' -- forget $data --method soul

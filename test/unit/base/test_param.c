@@ -83,6 +83,7 @@ static void nearest(void **state)
     assert_string_equal(ul_nearest("grad_dif", names), "graddiff");
     assert_string_equal(ul_nearest("--microbatch", names), "--micro-batch");
     assert_string_equal(ul_nearest("npo", names), "npo");
+    assert_string_equal(ul_nearest("NPO", names), "npo");
     assert_null(ul_nearest("rmu", names));
     assert_null(ul_nearest("completely", names));
     char longer[300];
