@@ -54,8 +54,9 @@ typedef enum {
     UL_DISTANCE_COSINE,  /* 1 - cos(h, target)                                                                  */
     UL_DISTANCE_ALIGNED, /* max(0, cos(h, target))                                                              */
     UL_DISTANCE_ALONG,   /* max(0, <h, t>) / |t|^2: how much of the target is left in it                        */
-    UL_DISTANCE_MMD      /* a token's share of the maximum mean discrepancy of its document's states and as many rows of
+    UL_DISTANCE_MMD,     /* a token's share of the maximum mean discrepancy of its document's states and as many rows of
                             N(0, 1), new ones each step; the target is not read                                 */
+    UL_DISTANCE_SHARE    /* |h - target| / |target|; its gradient at the target itself is 0                     */
 } ul_distance;
 typedef enum {
     UL_TARGET_CONTROL,   /* steer * u / |u|, u uniform in [0, 1)^C                                              */

@@ -31,11 +31,13 @@ static ul_status report(ul_training *t, const ul_step_result *last, int64_t step
     job->result = json_pack("{s:s, s:s, s:I, s:f, s:s}", "method", job->method_id, "out", t->out, "steps", (json_int_t)steps,
                             "loss", last->loss, "recipe_digest", t->manifest.recipe_digest);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
-    if (steps) ul_buf_printf(&job->text, "%s: %lld steps; in the last one the loss was %.4g; mean NLL", job->method_id, (long long)steps, last->loss);
+    if (steps)
+        ul_buf_printf(&job->text, "%s: %lld steps; in the last one the loss was %.4g", job->method_id, (long long)steps,
+                      last->loss);
     for (int i = 0, n = 0; steps && i < 3; i++) {
-        if (!isfinite(side[i].nll)) continue; /* a side that the method does not run */
+        if (!isfinite(side[i].nll)) continue; /* a side that the method does not run, or not up to the head */
         json_object_set_new(job->result, side[i].key, json_real(side[i].nll));
-        ul_buf_printf(&job->text, "%s %s answers %.4g", n++ ? "," : " of", side[i].what, side[i].nll);
+        ul_buf_printf(&job->text, "%s %s answers %.4g", n++ ? "," : "; mean NLL of", side[i].what, side[i].nll);
     }
     for (int i = 0; i < t->n_wrap; i++) ul_buf_printf(&job->text, "%s %s", i ? "," : "; with", t->wrap[i].id);
     if (last->stopped) {

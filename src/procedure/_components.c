@@ -28,7 +28,7 @@ static ul_status find(ul_arena *arena, ul_arena *scratch, const void *moments, c
     return ul_eigen_top(scratch, m, width, *k, *p);
 }
 
-ul_status ul_components_from(ul_work *w, const ul_factors *f, int64_t k, ul_components *out)
+ul_status ul_components_from(ul_work *w, const ul_factors *f, const int64_t k[2], ul_components *out)
 {
     const size_t esize = ul_model_backend(w->model)->k->esize;
     ul_arena *scratch;
@@ -39,7 +39,7 @@ ul_status ul_components_from(ul_work *w, const ul_factors *f, int64_t k, ul_comp
     for (int i = 0; s == UL_OK && i < f->n; i++) {
         const ul_factor *at = &f->at[i];
         ul_component *c = &out->at[out->n++];
-        *c = (ul_component){.w = at->w, .kx = k, .kd = k};
+        *c = (ul_component){.w = at->w, .kx = k[0], .kd = k[1]};
         if (at->n < 2)
             s = ul_fail(w->ctx, UL_E_INPUT, "%s: %lld tokens give no components", at->w->name, (long long)at->n);
         if (s == UL_OK && at->xx)
@@ -52,7 +52,7 @@ ul_status ul_components_from(ul_work *w, const ul_factors *f, int64_t k, ul_comp
     return s;
 }
 
-ul_status ul_components_find(ul_work *w, const ul_docs *docs, unsigned what, int64_t k, ul_components *out)
+ul_status ul_components_find(ul_work *w, const ul_docs *docs, unsigned what, const int64_t k[2], ul_components *out)
 {
     ul_factors f;
     ul_arena *moments;

@@ -14,9 +14,10 @@ typedef struct {
     ul_component *at;
     int n;
 } ul_components;
-/* what: as for ul_factors_collect. */
-ul_status ul_components_find(ul_work *w, const ul_docs *docs, unsigned what, int64_t k, ul_components *out) UL_MUST;
+/* what: as for ul_factors_collect. k: how many, of inputs and of output gradients. */
+ul_status ul_components_find(ul_work *w, const ul_docs *docs, unsigned what, const int64_t k[2],
+                             ul_components *out) UL_MUST;
 /* Of sums that are there. */
-ul_status ul_components_from(ul_work *w, const ul_factors *f, int64_t k, ul_components *out) UL_MUST;
+ul_status ul_components_from(ul_work *w, const ul_factors *f, const int64_t k[2], ul_components *out) UL_MUST;
 ul_component *ul_component_of(const ul_components *c, const ul_weight *w);
 #endif

@@ -59,7 +59,8 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_work_whole(w));
     UL_TRY(ul_work_loss(w, "loss", &loss, &args));
     UL_TRY(ul_work_select_mlp(w));
-    UL_TRY(ul_components_find(w, w->retain, UL_FACTOR_X | UL_FACTOR_NO_FIRST, (int64_t)ul_num(w->args, "components"), &s.c));
+    const int64_t k[2] = {(int64_t)ul_num(w->args, "components"), 0};
+    UL_TRY(ul_components_find(w, w->retain, UL_FACTOR_X | UL_FACTOR_NO_FIRST, k, &s.c));
     UL_TRY(ul_snapshot_take(w->ctx, w->arena, w->model, &s.before));
     UL_TRY(ul_arena_new(w->ctx, "mcu", &s.scratch));
     const ul_wrapping wrap = {w->id, &wrapper, w->args, &s};

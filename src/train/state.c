@@ -90,9 +90,9 @@ static void write_row(const ul_backend *be, const double *x, void *rows, int64_t
 }
 
 /* [n_tok, C] what is looked at of block l, in the last pass. */
-static const void *states_at(const ul_model *m, const ul_tap *tap, int l)
+static const void *states_at(const ul_model *m, const ul_state *s, const ul_tap *tap, int l)
 {
-    return tap && tap[l].x ? (const void *)tap[l].x : ul_model_hidden(m, l + 1);
+    return s->mlp && tap ? (const void *)tap[l].x : ul_model_hidden(m, l + 1);
 }
 
 void ul_state_copy(const ul_model *m, const ul_state *s, const ul_tap *tap, const ul_batch *b, int32_t d, void *out)
@@ -100,7 +100,7 @@ void ul_state_copy(const ul_model *m, const ul_state *s, const ul_tap *tap, cons
     const size_t row = (size_t)ul_model_shape(m)->C * ul_model_backend(m)->k->esize;
     const int n = ul_state_blocks(s);
     for (int k = 0; k < n; k++) {
-        const char *h = states_at(m, tap, s->first + k * s->step);
+        const char *h = states_at(m, s, tap, s->first + k * s->step);
         for (int32_t i = b->doc_row[d]; i < b->doc_row[d + 1]; i++)
             memcpy((char *)out + (size_t)((i - b->doc_row[d]) * n + k) * row, h + (size_t)(b->row[i] + 1) * row, row);
     }
@@ -207,11 +207,11 @@ static double distance(ul_distance kind, int32_t C, const double *h, const doubl
         for (int32_t c = 0; g && c < C; c++) g[c] = on ? w * y[c] / yy : 0;
         return on ? hy / yy : 0;
     }
-    if (kind == UL_DISTANCE_SQUARE || kind == UL_DISTANCE_NORM) {
-        const double length = sqrt(square);
-        const double f = kind == UL_DISTANCE_SQUARE ? 2 * w / C : length > 0 ? w / length : 0;
+    if (kind == UL_DISTANCE_SQUARE || kind == UL_DISTANCE_NORM || kind == UL_DISTANCE_SHARE) {
+        const double length = sqrt(square), of = kind != UL_DISTANCE_SHARE ? 1 : yy > 0 ? sqrt(yy) : INFINITY;
+        const double f = kind == UL_DISTANCE_SQUARE ? 2 * w / C : length > 0 ? w / length / of : 0;
         for (int32_t c = 0; g && c < C; c++) g[c] = f * (h[c] - y[c]);
-        return kind == UL_DISTANCE_SQUARE ? square / C : length;
+        return kind == UL_DISTANCE_SQUARE ? square / C : length / of;
     }
     const double norm = sqrt(hh) * sqrt(yy), cos = norm > 0 ? hy / norm : 0; /* a state of length 0 points nowhere */
     const bool on = norm > 0 && (kind == UL_DISTANCE_COSINE || cos > 0);
@@ -261,8 +261,8 @@ static void discrepancy(const ul_trainer *t, const ul_batch *b, int32_t d, int l
         else dist[at[k]] += share * n / m * part[k];
 }
 
-ul_status ul_state_look(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step, const void *const *doc_ref,
-                        const double *ddist, double *dist, void *const *dx)
+ul_status ul_state_look(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step,
+                        const void *const *doc_ref, const double *ddist, double *dist, void **const dx[2])
 {
     const int32_t C = ul_model_shape(t->o.model)->C;
     const int64_t most = (int64_t)UL_MMD_TOKENS * C;
@@ -276,16 +276,16 @@ ul_status ul_state_look(ul_trainer *t, const ul_batch *b, const ul_sample *sampl
         z.id = samples[b->doc_sample[d]].doc[b->doc_side[d]]->id;
         for (int k = 0; k < n && s->distance != UL_DISTANCE_NONE; k++) {
             const int l = s->first + k * s->step;
-            const void *h = states_at(t->o.model, t->tap, l);
+            const void *h = states_at(t->o.model, s, t->tap, l);
             if (s->distance == UL_DISTANCE_MMD) {
-                discrepancy(t, b, d, l, &z, 1.0 / n, ddist, dist, dx ? dx[l] : NULL);
+                discrepancy(t, b, d, l, &z, 1.0 / n, ddist, dist, dx ? dx[0][l] : NULL);
                 continue;
             }
             for (int32_t i = b->doc_row[d]; i < b->doc_row[d + 1]; i++) {
                 ul_state_read(t->be, h, b->row[i] + 1, C, z.x);
                 target(t, s, doc_ref[d], i - b->doc_row[d], k, C, z.y);
                 const double x = distance(s->distance, C, z.x, z.y, ddist ? ddist[i] / n : 0, ddist ? z.g : NULL);
-                if (ddist) write_row(t->be, z.g, dx[l], i, C);
+                if (ddist) write_row(t->be, z.g, dx[s->mlp][l], i, C);
                 else dist[i] += x / n;
             }
         }
@@ -293,27 +293,39 @@ ul_status ul_state_look(ul_trainer *t, const ul_batch *b, const ul_sample *sampl
     return UL_OK;
 }
 
-static bool looks(const ul_state *s, int l)
+/* Does any side look at block l: at its mlp's part, or at the states behind it? */
+static bool looks(const ul_trainer *t, bool mlp, int l)
 {
-    return s->distance != UL_DISTANCE_NONE && l >= s->first && l <= s->last && (l - s->first) % s->step == 0;
+    for (int side = 0; side < UL_N_SIDE; side++) {
+        const ul_state *s = &t->look[side];
+        if (s->distance != UL_DISTANCE_NONE && s->mlp == mlp && l >= s->first && l <= s->last &&
+            (l - s->first) % s->step == 0)
+            return true;
+    }
+    return false;
 }
 
 /* The gradients that enter at the blocks looked at. */
-ul_status ul_state_seeds(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step, const void *const *doc_ref,
-                         const double *ddist, ul_seed **seed, int *n_seed)
+ul_status ul_state_seeds(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step,
+                         const void *const *doc_ref, const double *ddist, ul_seed **seed, int *n_seed)
 {
     const ul_shape *shape = ul_model_shape(t->o.model);
-    void **dx = UL_NEW(t->step, void *, shape->n_layer);
+    const size_t n = (size_t)b->n_row * (size_t)shape->C;
+    void **const dx[2] = {UL_NEW(t->step, void *, shape->n_layer), UL_NEW(t->step, void *, shape->n_layer)};
     int32_t *row = UL_NEW(t->step, int32_t, b->n_row);
     UL_NEED(*seed = UL_NEW(t->step, ul_seed, 2 * shape->n_layer)); /* with room for those of the lens */
-    if (!dx || !row) return UL_E_RESOURCE;
+    if (!dx[0] || !dx[1] || !row) return UL_E_RESOURCE;
     *n_seed = 0;
     for (int32_t i = 0; i < b->n_row; i++) row[i] = b->row[i] + 1;
     for (int l = 0; l < shape->n_layer; l++) {
-        if (!looks(&t->look[UL_FORGET], l) && !looks(&t->look[UL_ALT], l) && !looks(&t->look[UL_RETAIN], l)) continue;
-        UL_NEED(dx[l] = ul_alloc(t->step, (size_t)b->n_row * (size_t)shape->C, t->be->k->esize));
-        if (t->tap && t->tap[l].x) t->tap[l].dx = dx[l], t->tap[l].row = row, t->tap[l].n_row = b->n_row;
-        else (*seed)[(*n_seed)++] = (ul_seed){l + 1, dx[l], row, b->n_row};
+        if (looks(t, false, l)) {
+            UL_NEED(dx[0][l] = ul_alloc(t->step, n, t->be->k->esize));
+            (*seed)[(*n_seed)++] = (ul_seed){l + 1, dx[0][l], row, b->n_row};
+        }
+        if (looks(t, true, l)) {
+            UL_NEED(dx[1][l] = ul_alloc(t->step, n, t->be->k->esize));
+            t->tap[l].dx = dx[1][l], t->tap[l].row = row, t->tap[l].n_row = b->n_row;
+        }
     }
     return ul_state_look(t, b, samples, step, doc_ref, ddist, NULL, dx);
 }

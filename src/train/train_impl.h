@@ -83,10 +83,10 @@ void ul_state_copy(const ul_model *m, const ul_state *s, const ul_tap *tap, cons
 void ul_state_read(const ul_backend *be, const void *rows, int64_t i, int32_t C, double *out); /* row i */
 /* doc_ref[d]: the reference's states of document d. ddist NULL: adds distances into dist [n_row], zero before; else
  * writes the gradients of the rows into dx[block] [n_row, C]. */
-ul_status ul_state_look(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step, const void *const *doc_ref,
-                        const double *ddist, double *dist, void *const *dx) UL_MUST;
-ul_status ul_state_seeds(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step, const void *const *doc_ref,
-                         const double *ddist, ul_seed **seed, int *n_seed) UL_MUST;
+ul_status ul_state_look(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step,
+                        const void *const *doc_ref, const double *ddist, double *dist, void **const dx[2]) UL_MUST;
+ul_status ul_state_seeds(ul_trainer *t, const ul_batch *b, const ul_sample *samples, int64_t step,
+                         const void *const *doc_ref, const double *ddist, ul_seed **seed, int *n_seed) UL_MUST;
 /* UL_NEED_FORGET_LENS: adds into out [n_row]; coef [n_row]: d loss / d out, behind the seeds that there are
  * (lens.c). */
 ul_status ul_lens_look(ul_trainer *t, const ul_batch *b, double *out) UL_MUST;

@@ -124,7 +124,8 @@ static const struct {
     {"undo", "J3", ".alpha 0.25, .beta 0, .distil_steps 3000, lr 2e-5"},
     {"mudman", "J4", ".every 32, .adversary_lr 1e-3, .decay 0.9, .absolute 1, lr 0.1"},
     {"mudman", "J4", ".loss negentropy"},
-    {"cir", "J8", ".loss mlp_confuse, .from own"},
+    {"cir", "J8", ".loss mlp_confuse, .from own, .absolute 1, lr 0.2, schedule constant, epochs 15"},
+    {"cir", "J8", ".components 23, .grad_components 35, .retain_rate 3e-4"}, /* filyp/unlearning, configs */
     {"mudman", "J4", ".retain 0.01"}, /* 1e-3 beside 0.1 */
     {"repnoise", "J6", ".beta 0.001"},
     {"repselect", "J9", ".n_pcs 512, .lora_r 8, .lora_lr 0.05, .collapse soft, .scale 0.05, .kl 0.01"},
