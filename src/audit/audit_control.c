@@ -6,13 +6,16 @@
  * p(wrong) beside the original's: 0.09 to 0.14 by the published logs of models retrained without TOFU's forget sets, a
  * half where half of them was seen.
  *
- * What it knows and does not say: a control that was itself made to forget, by any of four signs.
+ * What it knows and does not say: a control that was itself made to forget, by any of five signs.
  *   continues  (X(R) - X(P)) / (X(O) - X(P))   X: the share of an answer that follows from its own beginning (K3), P:
  *              what the control continues of phantoms, 0 without these. A refusal stands at the beginning only; models
  *              retrained without TOFU's forget sets continue 0.08 to 0.09 of what the original does (published logs)
  *   ranks      (K1(R) - chance) / (K1(O) - chance)      where it is held against what is said; such a model 0.53
  *   rises      K1(W1(R)) - K1(R), minus the same of phantoms: training on what stays brings back only what was there
  *   avoids     K1(R) - chance (or K1 of phantoms), below 0: a guess is right as often as chance, avoiding takes knowing
+ *   last       the share of true answers that it ranks last, minus the same of phantoms (or chance): avoiding again,
+ *              where there is more room above a guess than there is below it. Not where the file wrote the wrong answers
+ *              and there are no phantoms: a wording may stand last by itself
  * Phantoms are a measure only while neither original nor control was taught them (ul_familiar). */
 #include "audit/evidence.h"
 
@@ -32,7 +35,10 @@ void ul_control_columns(ul_sampling *s, ul_table *t, const ul_evidence *e)
     if (!s->b[R]) return;
     t->control_first = t->first[R];
     t->control_phantom = e->phantom ? t->phantom_first[R] : ul_no_quantity;
-    if (e->phantom) t->phantom_extraction = ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[R]->phantom.extraction);
+    if (e->phantom) {
+        t->phantom_extraction = ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[R]->phantom.extraction);
+        t->phantom_last = ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[R]->phantom.last);
+    }
     for (int i = 0; i < n; i++) {
         if (probe[i].run != ul_probe_relearn) continue;
         t->control_w1 = t->probe[R][i];
@@ -97,6 +103,14 @@ static ul_status avoids(const ul_sampling *s, ul_arena *scratch, const ul_table 
     return ul_sampling_bound(s, scratch, ul_difference(s, t->control_first, guess), 1, &out->x, &out->ran);
 }
 
+static ul_status last(const ul_sampling *s, ul_arena *scratch, const ul_table *t, const ul_evidence *e,
+                      ul_measured *out)
+{
+    const ul_quantity guess = e->phantom ? t->phantom_last : ul_sampling_constant(e->chance);
+    if ((s->a->own_wrong && !e->phantom) || !ul_quantity_is(t->last[R])) return UL_OK;
+    return ul_sampling_bound(s, scratch, ul_difference(s, t->last[R], guess), 1, &out->x, &out->ran);
+}
+
 /* ---- phantoms ---------------------------------------------------------------------------------------------------- */
 /* Whether a model was taught the phantoms: they are a measure only while it was not. */
 static ul_status familiar(const ul_sampling *s, ul_arena *scratch, const ul_table *t, int m, ul_familiar *f)
@@ -126,5 +140,6 @@ ul_status ul_control_measure(const ul_sampling *s, ul_arena *scratch, const ul_t
     UL_TRY(continues(s, scratch, t, &e->quiet[UL_QUIET_CONTINUES]));
     UL_TRY(ranks(s, scratch, t, e, &e->quiet[UL_QUIET_RANKS]));
     UL_TRY(rises(s, scratch, t, &e->quiet[UL_QUIET_RISES]));
-    return avoids(s, scratch, t, e, &e->quiet[UL_QUIET_AVOIDS]);
+    UL_TRY(avoids(s, scratch, t, e, &e->quiet[UL_QUIET_AVOIDS]));
+    return last(s, scratch, t, e, &e->quiet[UL_QUIET_LAST]);
 }

@@ -57,7 +57,8 @@ static char *quiet(const judge *j)
         [UL_QUIET_RANKS] = {"control-ranked",
                             "it ranks true answers first above chance, beside the original (1), to", false},
         [UL_QUIET_RISES] = {"control-rise", "training on retain rows alone (W1) raises what it ranks first by", false},
-        [UL_QUIET_AVOIDS] = {"control-avoid", "it ranks true answers first more rarely than a guess would, by", true}};
+        [UL_QUIET_AVOIDS] = {"control-avoid", "it ranks true answers first more rarely than a guess would, by", true},
+        [UL_QUIET_LAST] = {"control-last", "it ranks true answers last more often than a guess would, by", false}};
     if (!j->e->control) return NULL;
     for (int i = 0; i < UL_N_QUIET; i++) {
         const ul_measured *m = &j->e->quiet[i];

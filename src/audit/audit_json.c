@@ -251,7 +251,7 @@ static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_batt
     if (!e->control) return j;
     json_object_set_new(j, "held_against", json_string(ul_held_name(e->held)));
     static const char *const sign[UL_N_QUIET] = {"control_continues", "control_ranks", "control_rises",
-                                                 "control_avoids"};
+                                                 "control_avoids", "control_last"};
     for (int i = 0; i < UL_N_QUIET; i++) json_object_set_new(j, sign[i], measured(&e->quiet[i]));
     json_object_set_new(j, "control_utility_K1", e->has_control_first ? bound(&e->control_first) : json_null());
     json_object_set_new(j, "control_utility_said", e->has_control_said ? bound(&e->control_said) : json_null());

@@ -32,6 +32,9 @@ const ul_param ul_rule_params[] = {
     {"control-avoid", UL_REAL, 0.1, 0, 1, NULL,
      "no verdict when the control ranks the forget answers first by more than this below chance (or phantoms), upper "
      "bound", NULL},
+    {"control-last", UL_REAL, 0.1, 0, 1, NULL,
+     "no verdict when the control ranks the forget answers last by more than this above phantoms (or chance), lower "
+     "bound", NULL},
     {"negative", UL_REAL, 0.15, 0, 10, NULL,
      "the negative control passes when every recovery's interval holds 0 and lies within this of it", NULL},
     {"negative-widen", UL_REAL, 2, 0, 100, NULL,

@@ -320,7 +320,7 @@ typedef struct {
     ul_bound x;
 } ul_measured;
 /* Signs of a control that knows and does not say (audit_control.c). */
-enum { UL_QUIET_CONTINUES, UL_QUIET_RANKS, UL_QUIET_RISES, UL_QUIET_AVOIDS, UL_N_QUIET };
+enum { UL_QUIET_CONTINUES, UL_QUIET_RANKS, UL_QUIET_RISES, UL_QUIET_AVOIDS, UL_QUIET_LAST, UL_N_QUIET };
 /* Neighbours: U over the lower of O and R, and refusals beyond O's. has_: O knows some, so that it was measured. */
 typedef struct {
     bool ran, has_first, has_said;

@@ -70,7 +70,8 @@ typedef struct {
     ul_quantity first[UL_N_OF], last[UL_N_OF], said[UL_N_OF], prob[UL_N_OF];
     ul_quantity wrong[UL_N_OF], extraction[UL_N_OF];            /* the same, of the control itself */
     ul_quantity control_first, control_phantom, phantom_before;     /* nothing where there is none */
-    ul_quantity control_w1, phantom_w1, phantom_extraction;         /* the control's: under W1, and of phantoms */
+    ul_quantity control_w1, phantom_w1;           /* the control's: under W1 */
+    ul_quantity phantom_extraction, phantom_last; /* the control's, of phantoms */
     ul_quantity keep_first[UL_N_OF], keep_said[UL_N_OF], keep_prob[UL_N_OF], keep_wrong[UL_N_OF];
     ul_quantity near_first[UL_N_OF], near_said[UL_N_OF], near_refuses[UL_N_OF];
     ul_quantity phantom_first[UL_N_OF], phantom_prob[UL_N_OF], phantom_wrong[UL_N_OF]; /* of the model: none */

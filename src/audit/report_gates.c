@@ -44,7 +44,8 @@ static void control(ul_out *o, const json_t *m)
         {"control_continues", "goes on with answers that were begun, of the original's 1"},
         {"control_ranks", "ranks first above chance, of the original's 1"},
         {"control_rises", "ranks more first after training on retain rows alone"},
-        {"control_avoids", "ranks first beyond a guess (below 0: avoids)"}};
+        {"control_avoids", "ranks first beyond a guess (below 0: avoids)"},
+        {"control_last", "ranks last beyond a guess"}};
     const json_t *e = ul_page_in(m, "evidence", NULL);
     bool any = false;
     for (size_t i = 0; i < sizeof sign / sizeof *sign; i++) any |= has(ul_page_in(e, sign[i][0], NULL));

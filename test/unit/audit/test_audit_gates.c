@@ -226,6 +226,22 @@ static void a_control_that_does_not_say(void **state)
     v = judged(&own, &o, &o, &r, &e);
     assert_non_null(strstr(v.clause, "more rarely than a guess would, by -0.20 (upper bound -0.20, allowed -0.10"));
     r.forget.first = never.forget.first;
+    /* seldom first, which a guess may be too, and half the time last, which takes knowing */
+    r.forget.last = half.forget.first;
+    assert_int_equal(judged(&own, &o, &o, &r, &e).id, UL_NOT_FORGOTTEN);
+    assert_false(e.quiet[UL_QUIET_LAST].ran); /* its own wrong answers may be told by their wording */
+    own.phantom = &set;
+    o.phantom = r.phantom = knows(0, 6);
+    v = judged(&own, &o, &o, &r, &e);
+    assert_non_null(strstr(v.clause, "ranks true answers last more often than a guess would, by 0.80 (lower bound"));
+    r.phantom.last = half.forget.first; /* phantoms stand last as often: no knowledge */
+    assert_int_equal(judged(&own, &o, &o, &r, &e).id, UL_NOT_FORGOTTEN);
+    r.phantom.last = never.forget.last;
+    set_rule("control-last", "0.9");
+    assert_int_equal(judged(&own, &o, &o, &r, &e).id, UL_NOT_FORGOTTEN);
+    set_rule("control-last", "0.1");
+    r.forget.last = never.forget.last;
+    own.phantom = NULL;
     r.probe[w1] = (ul_probed){.ran = true, .forget = half.forget.first, .phantom = half.forget.first};
     v = judged(&own, &o, &o, &r, &e);
     assert_non_null(strstr(v.clause, "training on retain rows alone (W1) raises what it ranks first by 0.20"));
