@@ -118,19 +118,23 @@ static ul_status check_resume(ul_training *t)
     return UL_OK;
 }
 
-/* OUT is made only now that every input has been read; room for the model and one checkpoint is asked for before the
- * run. */
+/* OUT is made only now that every input has been read; room for the model with its side files, the manifest and one
+ * checkpoint is asked for before the run. */
 static ul_status begin_out(ul_training *t, int64_t parameters)
 {
+    enum { NOTES = 16384 }; /* the manifest, and the log of a short run */
     ul_job *job = t->job;
     ul_trainable *w;
     const size_t real = t->be->k->esize;
-    uint64_t bytes = t->lora && !ul_job_flag(job, "lora-merge") ? 0 : (uint64_t)parameters * ul_dtype_size(ul_model_shape(t->model)->dtype);
+    const bool whole = !job->guard && (!t->lora || ul_job_flag(job, "lora-merge"));
+    uint64_t bytes = whole ? (uint64_t)parameters * ul_dtype_size(ul_model_shape(t->model)->dtype) : 0;
     const int n = ul_model_trainables(t->model, &w);
     const int arrays = ul_job_int(job, "save-every") < 0 ? 0 : t->recipe.optim == UL_SGD ? 2 : 3;
     for (int i = 0; i < n; i++) bytes += (uint64_t)w[i].n * real * (uint64_t)arrays;
+    uint64_t side = 0;
+    if (whole) UL_TRY(ul_dir_carry_bytes(job->ctx, t->dir, NULL, &side));
     UL_TRY(ul_dir_make(job->ctx, t->out));
-    return ul_dir_need_space(job->ctx, t->out, bytes);
+    return ul_dir_need_space(job->ctx, t->out, bytes + side + NOTES);
 }
 
 ul_status ul_training_recipe(ul_training *t)

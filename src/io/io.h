@@ -38,6 +38,8 @@ ul_status ul_dir_list(ul_ctx *ctx, ul_arena *arena, const char *path, char ***na
 /* Copy the side files of a model (tokenizer, configs, vocabularies, chat templates, licence) as they are; never weights
  * nor weight indexes. `skip`: names to leave out, ends with NULL; may be NULL. */
 ul_status ul_dir_carry(ul_ctx *ctx, const char *from, const char *to, const char *const *skip) UL_MUST;
+/* The room that it will take. */
+ul_status ul_dir_carry_bytes(ul_ctx *ctx, const char *from, const char *const *skip, uint64_t *bytes) UL_MUST;
 
 /* The place of the first byte that is not valid UTF-8, or -1. */
 int64_t ul_utf8_invalid(const void *bytes, size_t n);

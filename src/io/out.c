@@ -228,7 +228,9 @@ static bool is_listed(const char *name, const char *const *list)
     return false;
 }
 
-static ul_status carry(ul_ctx *ctx, ul_arena *tmp, const char *from, const char *to, const char *const *skip)
+/* bytes: what the copies will take, in whole blocks of 4096, is added there instead of copying. */
+static ul_status carry(ul_ctx *ctx, ul_arena *tmp, const char *from, const char *to, const char *const *skip,
+                       uint64_t *bytes)
 {
     char **names;
     int64_t n;
@@ -241,7 +243,8 @@ static ul_status carry(ul_ctx *ctx, ul_arena *tmp, const char *from, const char 
         if (!source || !copy) return UL_E_RESOURCE;
         if (ul_file_exists(source)) {
             UL_TRY(ul_file_map(ctx, tmp, source, &f));
-            UL_TRY(ul_file_save(ctx, copy, f.p, f.n));
+            if (bytes) *bytes += (f.n + 4095) / 4096 * 4096;
+            else UL_TRY(ul_file_save(ctx, copy, f.p, f.n));
         }
         ul_arena_rewind(tmp, m);
     }
@@ -252,7 +255,17 @@ ul_status ul_dir_carry(ul_ctx *ctx, const char *from, const char *to, const char
 {
     ul_arena *tmp;
     UL_TRY(ul_arena_new(ctx, "side files", &tmp));
-    const ul_status st = carry(ctx, tmp, from, to, skip);
+    const ul_status st = carry(ctx, tmp, from, to, skip, NULL);
+    ul_arena_free(tmp);
+    return st;
+}
+
+ul_status ul_dir_carry_bytes(ul_ctx *ctx, const char *from, const char *const *skip, uint64_t *bytes)
+{
+    ul_arena *tmp;
+    *bytes = 0;
+    UL_TRY(ul_arena_new(ctx, "side files", &tmp));
+    const ul_status st = carry(ctx, tmp, from, "", skip, bytes);
     ul_arena_free(tmp);
     return st;
 }

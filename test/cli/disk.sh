@@ -41,6 +41,10 @@ find disk -type f > files
 dd if=/dev/zero of=disk/fill bs=1k count=44 2> /dev/null
 "$1" forget $2 --save-every -1 --out disk/out2 > said2 2>&1 || echo $? > status2
 find disk -type f > files2
+umount disk
+mount -t tmpfs -o size=110k none disk
+"$1" forget $2 --out disk/out3 > said3 2>&1 || echo $? > status3
+find disk -type f > files3
 END
 if unshare -rm true 2> /dev/null && unshare -rm sh on_disk "$UL" "$forget --quiet" 2> mount-error; then
     [ "$(cat status)" -eq 4 ] || fail "a disk of 64 KiB: exit status $(cat status)"
@@ -50,6 +54,10 @@ if unshare -rm true 2> /dev/null && unshare -rm sh on_disk "$UL" "$forget --quie
     [ "$(cat status2)" -eq 4 ] || fail "a disk with 20 KiB left: exit status $(cat status2)"
     says 'no space left'
     ! grep -q 'out2/' files2 || fail "left behind: $(cat files2)"
+    cp said3 said # room for the weights and the state, not for the tokenizer and the manifest too
+    [ "$(cat status3)" -eq 4 ] || fail "a disk of 110 KiB: exit status $(cat status3)"
+    says 'disk/out3: no space left' ' will be wanted'
+    [ ! -s files3 ] || fail "left behind: $(cat files3)"
 else
     printf 'disk: no file system can be mounted here; full files were tested, a full disk was not\n'
 fi
