@@ -250,7 +250,7 @@ static ul_status tell(trial *c, const ul_audited *x)
     if (e->not_measured)
         ul_buf_printf(b, "- (not measured: %s)", e->not_measured);
     else
-        ul_buf_printf(b, "%.2f [%.2f, %.2f]", e->s.value, e->s.lo, e->s.hi);
+        ul_buf_printf(b, "%.2f [%.2f, %.2f] of %s", e->s.value, e->s.lo, e->s.hi, ul_expressed_name(e->expressed));
     value(b, "   inv ", &e->inverse);
     value(b, "   utility ", e->first_unmeasured ? &(ul_bound){NAN, NAN, NAN, NAN, NAN} : &e->utility_first);
     value(b, " (ranking) ", &e->utility_said);

@@ -114,7 +114,9 @@ static void tiles(ul_out *o, const json_t *m)
 {
     const json_t *top = strongest(m);
     ul_out_printf(o, "<div class=\"tiles\">\n");
-    tile(o, ul_page_in(m, "evidence", "s"), true, "of what the original said is still said");
+    char left[64];
+    snprintf(left, sizeof left, "is left of %s", ul_page_text(ul_page_in(m, "evidence", NULL), "s_of"));
+    tile(o, ul_page_in(m, "evidence", "s"), true, left);
     if (top) {
         tile_begin(o, ul_page_num(ul_page_in(top, "rho", NULL), "value", NULL));
         ul_out_printf(o, "comes back, ");
@@ -439,7 +441,7 @@ static void md_model(ul_out *o, const json_t *m)
     ul_page_interval(o, "| true answer avoided | ", ul_page_in(m, "evidence", "avoided"), " | | | |\n");
     ul_page_interval(o, "\ns ", ul_page_in(m, "evidence", "s"), "");
     unmeasured(o, m);
-    ul_out_printf(o, ", ");
+    ul_out_printf(o, " (of %s), ", ul_page_text(ul_page_in(m, "evidence", NULL), "s_of"));
     ul_page_interval(o, "utility: ranks ", ul_page_in(m, "evidence", "utility_K1"), ", ");
     ul_page_interval(o, "says ", ul_page_in(m, "evidence", "utility_said"), ", ");
     plain_text(o, m, "plain text ", "\n\n");
