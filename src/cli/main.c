@@ -179,23 +179,30 @@ static ul_status run_cmd(ul_cli *cli, const ul_cmd *cmd, int argc, char **argv)
     return cmd->run(cli);
 }
 
+static bool is_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
+}
+
 static ul_status run(ul_cli *cli, int argc, char **argv)
 {
+    const bool asked = argc > 1 && is_help(argv[1]); /* `unlearn help VERB` is `unlearn VERB --help` */
+    const char *verb = argv[asked && argc > 2 ? 2 : argc > 1];
     bool help;
-    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+    if (argc < 2 || is_help(verb)) {
         ul_help_program(argc < 2 ? stderr : stdout);
         return argc < 2 ? UL_E_USAGE : UL_OK;
     }
-    const ul_job_kind *kind = ul_job_kind_find(argv[1]);
+    const ul_job_kind *kind = ul_job_kind_find(verb);
     const ul_cmd *cmd = NULL;
     for (const ul_cmd *const *c = ul_cmds(); *c; c++)
-        if (!strcmp((*c)->id, argv[1])) cmd = *c;
+        if (!strcmp((*c)->id, verb)) cmd = *c;
     if (!kind && !cmd) {
-        const char *near = ul_help_nearest_verb(argv[1]);
-        return ul_fail(cli->ctx, UL_E_USAGE, "there is no verb \"%s\"%s%s%s (`unlearn --help` lists them)", argv[1],
+        const char *near = ul_help_nearest_verb(verb);
+        return ul_fail(cli->ctx, UL_E_USAGE, "there is no verb \"%s\"%s%s%s (`unlearn --help` lists them)", verb,
                        near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
-    if (take_common(cli, argc - 2, argv + 2, &help)) {
+    if (take_common(cli, argc - 2, argv + 2, &help) || asked) {
         if (kind) ul_help_job(stdout, kind);
         else ul_help_cmd(stdout, cmd);
         return UL_OK;
@@ -216,10 +223,14 @@ int main(int argc, char **argv)
         return UL_E_RESOURCE;
     }
     cli.arena = ul_ctx_arena(cli.ctx);
-    const ul_status s = run(&cli, argc, argv);
+    ul_status s = run(&cli, argc, argv);
     ul_screen_clear();
     if (s != UL_OK && *ul_error_text(cli.ctx)) fprintf(stderr, "unlearn: %s\n", ul_error_text(cli.ctx));
+    if ((fflush(stdout) || ferror(stdout)) && s == UL_OK) {
+        if (!*ul_error_text(cli.ctx))
+            fputs("unlearn: standard output cannot be written (a full disk, or closed?)\n", stderr);
+        s = UL_E_RESOURCE;
+    }
     ul_ctx_free(cli.ctx);
-    if (fflush(stdout) && s == UL_OK) return UL_E_RESOURCE;
     return (int)s;
 }

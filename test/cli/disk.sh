@@ -29,6 +29,12 @@ if [ -c /dev/full ]; then
     code=0
     "$UL" inspect model --json > /dev/full 2> said || code=$?
     [ $code -eq 4 ] || fail "standard output is full: exit status $code"
+    for c in 'methods' "eval --model model --forget forget.jsonl --quiet"; do
+        code=0
+        "$UL" $c > /dev/full 2> said || code=$?
+        [ $code -eq 4 ] || fail "$c: standard output is full: exit status $code"
+        says 'unlearn: standard output cannot be written'
+    done
 fi
 
 # A disk of 64 KiB, where one may be mounted: there is room neither for the state of the run nor, with --save-every -1, a second time.

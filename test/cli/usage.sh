@@ -8,6 +8,11 @@ run 2
 says 'usage: unlearn VERB' forget demo eval
 run 0 --help
 says 'usage: unlearn VERB' 'exit codes'
+run 0 help forget
+cp said help
+run 0 forget --help
+same said help '`unlearn help forget` and `unlearn forget --help`'
+refuses 2 - '"forgt"' '"forget"' -- help forgt
 run 0 --version
 says 'unlearn '
 
