@@ -20,7 +20,9 @@ static const ul_param params[] = {
 static ul_status prompts(ul_job *job, ul_guard_file *guard, const ul_tokenizer *tok, ul_guarded *io, ul_docs **out)
 {
     const char *text = ul_job_text(job, "prompt"), *data = ul_job_text(job, "data");
-    if (!text == !data) return ul_fail(job->ctx, UL_E_USAGE, "`generate` needs --prompt TEXT or --data FILE");
+    if (!text == !data)
+        return ul_fail(job->ctx, UL_E_USAGE, "`generate` needs --prompt TEXT or --data FILE%s",
+                       text ? ", not both" : "");
     ul_records *records;
     if (data) UL_TRY(ul_records_open(job->ctx, job->arena, data, ul_job_text(job, "fields"), 0, &records));
     else {

@@ -79,7 +79,13 @@ ul_status ul_training_records(ul_training *t, const char *key, const char *role,
         return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --%s FILE (JSON lines, JSON, CSV or text)", job->kind->id, key);
     UL_TRY(ul_records_open(job->ctx, job->arena, path, ul_job_text(job, "fields"), (int32_t)ul_job_int(job, "entity-rows"), records));
     UL_TRY(ul_manifest_input(job, &t->manifest, role, path, (*records)->digest, (*records)->n));
-    return ul_docs_build(job->ctx, job->arena, t->tok, &t->tpl, *records, UL_WHICH_ANSWER, docs);
+    UL_TRY(ul_docs_build(job->ctx, job->arena, t->tok, &t->tpl, *records, UL_WHICH_ANSWER, docs));
+    int64_t prompts = 0;
+    for (int64_t i = 0; i < (*records)->n; i++) prompts += (*records)->at[i].prompt != NULL;
+    ul_note(job->ctx, UL_LOG_INFO, "%s: %lld rows (%s), %lld tokens, %lld of them scored", path, (long long)(*docs)->n,
+            !prompts ? "plain text" : prompts == (*docs)->n ? "prompt and answer" : "some with a prompt",
+            (long long)(*docs)->n_tok, (long long)(*docs)->n_labelled);
+    return UL_OK;
 }
 
 /* What a run that has not ended may have left in OUT. */

@@ -129,7 +129,8 @@ bad tokenizer.json
 copy_model spoilt
 printf '{"model":' > spoilt/tokenizer.json
 bad tokenizer.json
-refuses 3 out nowhere -- forget --model nowhere $forget
+refuses 3 out nowhere 'no such directory' -- forget --model nowhere $forget
+refuses 3 out forget.jsonl 'is a file' -- forget --model forget.jsonl $forget
 for f in config.json tokenizer.json model.safetensors; do # a pipe that nobody writes to is not waited for
     copy_model spoilt
     rm spoilt/$f
@@ -187,6 +188,7 @@ head -n 2 forget.jsonl | cat - retain.jsonl > both.jsonl
 run 0 forget --model model --forget forget.jsonl --retain both.jsonl --method npo --steps 1 --batch 2 --out both
 says 'warning: 2 of the 6 forget rows'
 run 0 forget --model model $forget --out apart
+says 'forget.jsonl: 6 rows (prompt and answer), 72 tokens, 12 of them scored'
 grep -q diverged apart/manifest.json && fail 'a run at its defaults counts as diverged'
 if grep -q warning said; then fail 'a warning without a reason'; fi
 

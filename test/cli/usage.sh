@@ -32,6 +32,7 @@ refuses 2 - --forget -- forget --model model --method npo --out o
 refuses 2 - --out -- forget $data --method npo
 refuses 2 - --tofu -- eval --model model
 refuses 2 - --prompt -- generate --model model
+refuses 2 - 'not both' -- generate --model model --prompt x --data forget.jsonl
 refuses 2 - PATH -- inspect
 refuses 2 - '"more"' -- inspect model more
 refuses 2 - '"word"' -- forget word
