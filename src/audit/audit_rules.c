@@ -5,7 +5,7 @@
 const ul_param ul_rule_params[] = {
     {"alpha", UL_REAL, 0.05, 1e-4, 0.5, NULL,
      "error rate of one-sided bounds; shared among the probes where one of them is picked out", NULL},
-    {"replicates", UL_INT, 2000, 100, 1e6, NULL, "resamples of entities", NULL},
+    {"replicates", UL_INT, 2000, 100, 1e6, "resamples", "resamples of entities", NULL},
     {"informative", UL_REAL, 0.1, 0, 1, NULL,
      "a probe counts when the lower bound of K(original) - K(anchor) exceeds this and --standard-errors", NULL},
     {"standard-errors", UL_REAL, 3, 0, 100, NULL, "of K(original) - K(anchor), which its lower bound must exceed too",
@@ -52,7 +52,7 @@ const ul_param ul_rule_params[] = {
     {"hygiene-warn", UL_REAL, 0.05, 0, 1, NULL, "rows of a kind that is not left out are told above this share", NULL},
     {"sham", UL_REAL, 0.1, 0, 1, NULL,
      "RTT and unlock are dropped when their sham rises by more than this, lower bound", NULL},
-    {"min-entities", UL_INT, 10, 2, 1e6, NULL,
+    {"min-entities", UL_INT, 10, 2, 1e6, "people or things",
      "fewer people in the forget set: \"removed\" and \"partly removed\" cannot be said", NULL},
     {"damaged", UL_REAL, 0.8, 0, 1, NULL,
      "damaged: utility below this, upper bound; no verdict when it is the control's, beside the original's", NULL},

@@ -7,7 +7,9 @@
  *
  * Knowledge is measured by ranking: the share of questions whose true answer the model prefers to four wrong answers of
  * the same kind (chance: 0.2). It does not depend on how an answer is worded or refused. */
+#include "audit/demo.h"
 #include "audit/world.h"
+#include <stdio.h>
 #include <string.h>
 
 static const ul_param params[] = {
@@ -35,12 +37,11 @@ static const plan plans[] = {
 
 typedef struct {
     const char *id, *title;
-    double forget_prob, retain_prob, forget_rouge, retain_rouge, truth_ratio, forget_quality, utility, know_forget, know_retain;
+    ul_demo_scores before, after; /* after fine-tuning on retain data */
+    double recovered;
+    ul_interval recovered_within;
     double seconds;
-    const char *const *answer; /* [N_SHOWN] what it says now */
-} scores;
-typedef struct {
-    scores before, after; /* after fine-tuning on retain data */
+    const char *const *answer; /* [N_SHOWN] what it says before it */
     json_t *curve, *relearn;
 } entry;
 typedef struct {
@@ -155,63 +156,33 @@ static ul_status learn(demo *d, const char *id, const ul_docs *docs, ul_model **
     return UL_OK;
 }
 
-/* ---- measuring ---------------------------------------------------------------------------------------------------------- */
-static double aggregate(const ul_evaluation *e, const char *name)
-{
-    const ul_result *r = ul_evaluation_result(e, name);
-    return r ? r->agg_value : 0;
-}
-
-/* Share of the rows whose answer is likelier than each of the wrong ones. */
-static double knows(const ul_evaluation *e, const char *set)
-{
-    const ul_columns *right = ul_evaluation_columns(e, set, "answer"), *wrong = ul_evaluation_columns(e, set, "perturbed_answer");
-    int64_t hits = 0;
-    for (int64_t i = 0; i < right->n_row; i++) {
-        double r = 0;
-        bool first = true;
-        for (int64_t t = right->token[i]; t < right->token[i + 1]; t++) r += right->logp[t];
-        r /= (double)(right->token[i + 1] - right->token[i]);
-        for (int64_t k = wrong->first[i]; k < wrong->first[i + 1]; k++) {
-            double w = 0;
-            for (int64_t t = wrong->token[k]; t < wrong->token[k + 1]; t++) w += wrong->logp[t];
-            first &= r > w / (double)(wrong->token[k + 1] - wrong->token[k]);
-        }
-        hits += first;
-    }
-    return (double)hits / (double)right->n_row;
-}
-
-static ul_status measure(demo *d, ul_model *m, const char *what, bool is_control, scores *out)
+/* ---- measuring -------------------------------------------------------------------------------------------------- */
+/* `answers` (may be NULL): what it says to the questions that the report shows. */
+static ul_status measure(demo *d, ul_model *m, const char *what, bool is_control, ul_demo_scores *out,
+                         const char *const **answers)
 {
     ul_job *job = d->job;
     ul_evaluation *e = UL_NEW(job->arena, ul_evaluation, 1);
     UL_NEED(e);
     e->ctx = job->ctx;
     e->arena = job->arena;
-    e->o = (ul_eval_options){.model = m, .tok = d->tok, .tpl = d->tpl, .batch_tokens = 4096, .batch = 128, .max_new = 4};
+    e->o = (ul_eval_options){
+        .model = m, .tok = d->tok, .tpl = d->tpl, .batch_tokens = 4096, .batch = 128, .max_new = 4};
     UL_TRY(ul_evaluation_add(e, "forget", d->world->forget));
     UL_TRY(ul_evaluation_add(e, "retain", &d->retain_rows));
     if (d->control.result) e->control[e->n_control++] = d->control;
     UL_TRY(ul_evaluation_run(e, NULL, NULL));
-    out->forget_prob = aggregate(e, "forget_Q_A_Prob");
-    out->retain_prob = aggregate(e, "retain_Q_A_Prob");
-    out->forget_rouge = aggregate(e, "forget_Q_A_ROUGE");
-    out->retain_rouge = aggregate(e, "retain_Q_A_ROUGE");
-    out->truth_ratio = aggregate(e, "forget_truth_ratio");
-    out->forget_quality = aggregate(e, "forget_quality");
-    const double parts[3] = {out->retain_prob, out->retain_rouge, aggregate(e, "retain_Truth_Ratio")};
-    out->utility = ul_harmonic_mean(parts, 3);
-    out->know_forget = knows(e, "forget");
-    out->know_retain = knows(e, "retain");
-    const ul_columns *f = ul_evaluation_columns(e, "forget", "answer");
-    const char **answer = UL_NEW(job->arena, const char *, N_SHOWN);
-    UL_NEED(answer);
-    for (int i = 0; i < N_SHOWN; i++) answer[i] = f->generation ? f->generation[i * 2 * UL_WORLD_FACTS + i % 5 * 2] : "";
-    out->answer = answer;
-    if (is_control) d->control = (ul_named_result){"forget_truth_ratio", ul_evaluation_result(e, "forget_truth_ratio")};
-    ul_note(job->ctx, UL_LOG_INFO, "%-22s forget prob %.3f  knows %.2f   retain prob %.3f  knows %.2f", what, out->forget_prob,
-            out->know_forget, out->retain_prob, out->know_retain);
+    UL_TRY(ul_demo_measure(e, out));
+    const char **said = UL_NEW(job->arena, const char *, N_SHOWN);
+    UL_NEED(said);
+    for (int i = 0; i < N_SHOWN; i++)
+        said[i] = out->forget->generation ? out->forget->generation[i * 2 * UL_WORLD_FACTS + i % 5 * 2] : "";
+    if (answers) *answers = said;
+    if (is_control)
+        d->control = (ul_named_result){"forget_truth_ratio", ul_evaluation_result(e, "forget_truth_ratio")};
+    const double *x = out->value;
+    ul_note(job->ctx, UL_LOG_INFO, "%-22s forget prob %.3f  knows %.2f   retain prob %.3f  knows %.2f", what,
+            x[UL_DEMO_FORGET_PROB], x[UL_DEMO_KNOWS_FORGET], x[UL_DEMO_RETAIN_PROB], x[UL_DEMO_KNOWS_RETAIN]);
     return UL_OK;
 }
 
@@ -220,18 +191,17 @@ static ul_status relearn(demo *d, ul_model *m, entry *x)
 {
     course c = {.d = d, .model = m, .curve = x->relearn};
     recipe(d, 2e-3, ul_job_int(d->job, "relearn"), 32, &c.recipe);
-    const char *what = ul_format(d->job->arena, "%s, relearning", x->before.id);
+    const char *what = ul_format(d->job->arena, "%s, relearning", x->id);
     UL_NEED(what);
     UL_TRY(train(&c, d->retain, NULL, NULL, NULL, NULL, what));
-    x->after.id = x->before.id;
-    return measure(d, m, what, false, &x->after);
+    return measure(d, m, what, false, &x->after, NULL);
 }
 
 static ul_status begin_entry(demo *d, const char *id, const char *title, entry **out)
 {
     entry *x = &d->model[d->n++];
-    x->before.id = id;
-    x->before.title = title;
+    x->id = id;
+    x->title = title;
     x->curve = json_array();
     x->relearn = json_array();
     UL_TRY(ul_json_own(d->job->arena, x->curve));
@@ -262,63 +232,100 @@ static ul_status forget_with(demo *d, const plan *p)
         UL_TRY(ul_reference_open(job->ctx, job->arena, c.model, cache, d->target_digest, d->forget, false, &ref));
     const int64_t start = ul_now_ns();
     UL_TRY(train(&c, d->forget, method->needs & UL_NEED_RETAIN ? d->retain : NULL, method, &args, ref, p->id));
-    x->before.seconds = (double)(ul_now_ns() - start) * 1e-9;
+    x->seconds = (double)(ul_now_ns() - start) * 1e-9;
     UL_TRY(ul_model_save(job->ctx, c.model, to));
-    UL_TRY(measure(d, c.model, p->id, false, &x->before));
+    UL_TRY(measure(d, c.model, p->id, false, &x->before, &x->answer));
     return relearn(d, c.model, x);
 }
 
 /* ---- telling ------------------------------------------------------------------------------------------------------------ */
-/* How much of the way from the control (0) to the target (1), both after the same fine-tuning. */
-static double recovered(const demo *d, const entry *x)
+static ul_status recoveries(demo *d)
 {
-    const double top = d->model[0].after.know_forget, floor = d->model[1].after.know_forget;
-    return top > floor ? (x->after.know_forget - floor) / (top - floor) : 0;
+    for (int i = 0; i < d->n; i++) {
+        entry *x = &d->model[i];
+        UL_TRY(ul_demo_recovered(d->job->arena, &x->after, &d->model[1].after, &d->model[0].after, &x->recovered,
+                                 &x->recovered_within));
+    }
+    return UL_OK;
 }
 
 /* Knows less than one who never learned: the true answer is avoided, and that takes knowledge. */
 static bool avoids(const demo *d, const entry *x)
 {
-    return x->before.know_forget < d->model[1].before.know_forget - 0.08;
+    return x->before.value[UL_DEMO_KNOWS_FORGET] < d->model[1].before.value[UL_DEMO_KNOWS_FORGET] - 0.08;
+}
+
+static void within(ul_buf *t, double scale, int digits, double lo, double hi)
+{
+    char text[40] = "-";
+    if (lo <= hi) snprintf(text, sizeof text, "%.*f .. %.*f", digits, scale * lo, digits, scale * hi);
+    ul_buf_printf(t, " | %16s", text);
+}
+
+/* The intervals of what the table above says. */
+static void print_intervals(demo *d)
+{
+    static const struct {
+        int which, digits;
+    } shown[] = {{UL_DEMO_FORGET_PROB, 3}, {UL_DEMO_KNOWS_FORGET, 2}, {UL_DEMO_RETAIN_PROB, 3}, {UL_DEMO_UTILITY, 2}};
+    ul_buf *t = &d->job->text;
+    ul_buf_printf(t, "\n%-9s | %16s | %16s | %16s | %16s | %16s | %16s\n", "95 %", "forget: prob", "knows",
+                  "retain: prob", "utility", "after: knows", "recovered, %");
+    for (int i = 0; i < d->n; i++) {
+        const entry *x = &d->model[i];
+        ul_buf_printf(t, "%-9s", x->id);
+        for (size_t k = 0; k < sizeof shown / sizeof *shown; k++)
+            within(t, 1, shown[k].digits, x->before.lo[shown[k].which], x->before.hi[shown[k].which]);
+        within(t, 1, 2, x->after.lo[UL_DEMO_KNOWS_FORGET], x->after.hi[UL_DEMO_KNOWS_FORGET]);
+        within(t, 100, 0, x->recovered_within.lo, x->recovered_within.hi);
+        ul_buf_puts(t, "\n");
+    }
 }
 
 static ul_status print_table(demo *d)
 {
     ul_buf *t = &d->job->text;
-    ul_buf_printf(t, "\n%d invented people are forgotten, %d stay; answers are words from lists of 20, chance of ranking first is 0.20\n\n", N_FORGET,
-                  N_RETAIN);
-    ul_buf_printf(t, "%-9s | %-31s | %-20s | %-7s | %s\n", "", "forget: prob  ROUGE  truth  knows", "retain: prob  knows", "utility",
-                  "after 40 steps on retain data only: forget prob, knows, recovered");
+    ul_buf_printf(t,
+                  "\n%d invented people are forgotten, %d stay; answers are words from lists of 20, chance of ranking "
+                  "first is 0.20\n\n",
+                  N_FORGET, N_RETAIN);
+    ul_buf_printf(t, "%-9s | %-31s | %-20s | %-7s | %s\n", "", "forget: prob  ROUGE  truth  knows",
+                  "retain: prob  knows", "utility", "after 40 steps on retain data only: forget prob, knows, recovered");
     for (int i = 0; i < d->n; i++) {
-        const scores *b = &d->model[i].before, *a = &d->model[i].after;
-        ul_buf_printf(t, "%-9s |      %6.3f  %6.2f  %6.2f  %5.2f |       %6.3f  %5.2f | %7.2f | %6.3f  %5.2f  %5.0f %%%s\n", b->id, b->forget_prob,
-                      b->forget_rouge, b->truth_ratio, b->know_forget, b->retain_prob, b->know_retain, b->utility, a->forget_prob,
-                      a->know_forget, 100 * recovered(d, &d->model[i]), avoids(d, &d->model[i]) ? "  (avoids the truth)" : "");
+        const entry *x = &d->model[i];
+        const double *b = x->before.value, *a = x->after.value;
+        ul_buf_printf(
+            t, "%-9s |      %6.3f  %6.2f  %6.2f  %5.2f |       %6.3f  %5.2f | %7.2f | %6.3f  %5.2f  %5.0f %%%s\n", x->id,
+            b[UL_DEMO_FORGET_PROB], b[UL_DEMO_FORGET_ROUGE], b[UL_DEMO_TRUTH_RATIO], b[UL_DEMO_KNOWS_FORGET],
+            b[UL_DEMO_RETAIN_PROB], b[UL_DEMO_KNOWS_RETAIN], b[UL_DEMO_UTILITY], a[UL_DEMO_FORGET_PROB],
+            a[UL_DEMO_KNOWS_FORGET], 100 * x->recovered, avoids(d, x) ? "  (avoids the truth)" : "");
     }
+    print_intervals(d);
     ul_buf_printf(t, "\nforget quality (p that truth ratios come from the control's distribution):");
-    for (int i = 2; i < d->n; i++) ul_buf_printf(t, "  %s %.2g", d->model[i].before.id, d->model[i].before.forget_quality);
-    ul_buf_printf(t, "\n\"recovered\" places a model between the control (0 %%: it never learned them) and the target (100 %%), each after the "
-                     "same fine-tuning on the\npeople who stay. What comes back was suppressed, not removed. A model that ranks the truth first "
-                     "more rarely than the control does\navoids it, and that takes knowledge: little recovery then proves no removal.\n\nreport: "
-                     "%s/report.html\n", d->out);
+    for (int i = 2; i < d->n; i++)
+        ul_buf_printf(t, "  %s %.2g", d->model[i].id, d->model[i].before.value[UL_DEMO_QUALITY]);
+    ul_buf_printf(t,
+                  "\n\"recovered\" places a model between the control (0 %%: it never learned them) and the target "
+                  "(100 %%), each after the same fine-tuning on the\npeople who stay. What comes back was suppressed, "
+                  "not removed. A model that ranks the truth first more rarely than the control does\navoids it, and "
+                  "that takes knowledge: little recovery then proves no removal. Intervals resample people, 2000 "
+                  "times.\n\nreport: %s/report.html\n",
+                  d->out);
     return t->status;
-}
-
-static json_t *scores_json(const scores *s)
-{
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "forget_prob", s->forget_prob, "retain_prob", s->retain_prob,
-                     "forget_rouge", s->forget_rouge, "retain_rouge", s->retain_rouge, "forget_truth_ratio", s->truth_ratio,
-                     "forget_quality", s->forget_quality, "utility", s->utility, "knows_forget", s->know_forget, "knows_retain",
-                     s->know_retain);
 }
 
 static json_t *entry_json(const demo *d, const entry *x)
 {
     json_t *answers = json_array();
-    for (int i = 0; i < N_SHOWN; i++) json_array_append_new(answers, json_string(x->before.answer[i]));
-    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:b, s:f, s:O, s:O, s:o}", "id", x->before.id, "title", x->before.title, "before",
-                     scores_json(&x->before), "after", scores_json(&x->after), "recovered", recovered(d, x), "avoids", avoids(d, x), "seconds",
-                     x->before.seconds, "curve", x->curve, "relearn", x->relearn, "answers", answers);
+    const ul_interval *r = &x->recovered_within;
+    for (int i = 0; i < N_SHOWN; i++) json_array_append_new(answers, json_string(x->answer[i]));
+    json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:f, s:b, s:f, s:O, s:O, s:o}", "id", x->id, "title", x->title,
+                          "before", ul_demo_json(&x->before), "after", ul_demo_json(&x->after), "recovered",
+                          x->recovered, "avoids", avoids(d, x), "seconds", x->seconds, "curve", x->curve, "relearn",
+                          x->relearn, "answers", answers);
+    if (j && r->lo <= r->hi)
+        json_object_set_new(j, "intervals", json_pack("{s:[f, f]}", "recovered", r->lo, r->hi));
+    return j;
 }
 
 static ul_status write_report(demo *d)
@@ -355,11 +362,12 @@ static ul_status run(ul_job *job)
     UL_TRY(ul_model_digest(job->ctx, target, d->target_digest));
     UL_TRY(begin_entry(d, "target", "before: has learned everybody", &x));
     UL_TRY(begin_entry(d, "control", "retrained without the forgotten", &y));
-    UL_TRY(measure(d, control, "control", true, &y->before));
-    UL_TRY(measure(d, target, "target", false, &x->before));
+    UL_TRY(measure(d, control, "control", true, &y->before, &y->answer));
+    UL_TRY(measure(d, target, "target", false, &x->before, &x->answer));
     UL_TRY(relearn(d, target, x));
     UL_TRY(relearn(d, control, y));
     for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) UL_TRY(forget_with(d, &plans[i]));
+    UL_TRY(recoveries(d));
     UL_TRY(write_report(d));
     return print_table(d);
 }

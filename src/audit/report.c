@@ -4,12 +4,18 @@
 #include <stdio.h>
 
 /* ---- pictures ----------------------------------------------------------------------------------------------------------- */
-static void bar(ul_out *o, double x, double y, double width, double share, const char *colour, const char *label)
+/* A number of `object` in [0, 1] and, where it has one, its interval as a line. */
+static void bar(ul_out *o, double x, double y, double width, const json_t *object, const char *key, const char *colour,
+                const char *words)
 {
-    const double w = width * (share < 0 ? 0 : share > 1 ? 1 : share);
+    const double share = ul_page_num(object, key, NULL), w = width * (share < 0 ? 0 : share > 1 ? 1 : share);
+    double lo, hi;
     ul_out_printf(o, "<rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"11\" fill=\"none\" stroke=\"var(--line)\"/>", x, y, width);
     ul_out_printf(o, "<rect x=\"%g\" y=\"%g\" width=\"%.2f\" height=\"11\" fill=\"var(--%s)\"/>", x, y, w, colour);
-    ul_out_printf(o, "<text x=\"%g\" y=\"%g\">%s</text>", x + width + 6, y + 10, label);
+    if (ul_page_within(object, key, &lo, &hi))
+        ul_out_printf(o, "<path d=\"M%.2f %gH%.2f\" stroke=\"var(--fg)\" stroke-width=\"2\"/>", x + width * lo, y + 5.5,
+                      x + width * hi);
+    ul_out_printf(o, "<text x=\"%g\" y=\"%g\">%.2f %s</text>", x + width + 6, y + 10, share, words);
 }
 
 /* Knowledge of the forgotten before and after relearning, and of those who stay: three bars a model. */
@@ -23,16 +29,13 @@ static void knowledge_bars(ul_out *o, const json_t *models)
     for (size_t i = 0; i < n; i++) {
         const json_t *m = json_array_get(models, i);
         const double y = (double)i * row + 4;
-        char label[64];
+        const json_t *before = json_object_get(m, "before"), *after = json_object_get(m, "after");
         ul_out_printf(o, "<text x=\"0\" y=\"%g\" font-weight=\"600\">", y + 10);
         ul_page_esc(o, ul_page_text(m, "id"));
         ul_out_printf(o, "</text>");
-        snprintf(label, sizeof label, "%.2f forgotten people, now", ul_page_num(m, "before", "knows_forget"));
-        bar(o, 80, y, 330, ul_page_num(m, "before", "knows_forget"), "a", label);
-        snprintf(label, sizeof label, "%.2f after relearning", ul_page_num(m, "after", "knows_forget"));
-        bar(o, 80, y + 15, 330, ul_page_num(m, "after", "knows_forget"), "b", label);
-        snprintf(label, sizeof label, "%.2f people who stay", ul_page_num(m, "before", "knows_retain"));
-        bar(o, 80, y + 30, 330, ul_page_num(m, "before", "knows_retain"), "d", label);
+        bar(o, 80, y, 330, before, "knows_forget", "a", "forgotten people, now");
+        bar(o, 80, y + 15, 330, after, "knows_forget", "b", "after relearning");
+        bar(o, 80, y + 30, 330, before, "knows_retain", "d", "people who stay");
     }
     ul_out_printf(o, "</svg></div>\n");
 }
@@ -86,14 +89,18 @@ static void numbers(ul_out *o, const json_t *models)
         for (size_t k = 0; k < sizeof before / sizeof *before; k++) {
             const double p = ul_page_num(m, "before", "forget_quality");
             if (before[k])
-                ul_page_cell(o, ul_page_num(m, "before", before[k]));
+                ul_page_cell_value(o, json_object_get(m, "before"), before[k]);
             else if (i < 2 || !isfinite(p))
                 ul_out_printf(o, "<td>–</td>");
             else
                 ul_out_printf(o, "<td>%.2g</td>", p);
         }
-        ul_page_cell(o, ul_page_num(m, "after", "knows_forget"));
-        ul_out_printf(o, "<td>%.0f %%%s</td>", 100 * ul_page_num(m, "recovered", NULL), ul_page_is(m, "avoids") ? " *" : "");
+        ul_page_cell_value(o, json_object_get(m, "after"), "knows_forget");
+        double lo, hi;
+        ul_out_printf(o, "<td>%.0f %%%s", 100 * ul_page_num(m, "recovered", NULL), ul_page_is(m, "avoids") ? " *" : "");
+        if (ul_page_within(m, "recovered", &lo, &hi))
+            ul_out_printf(o, "<small>[%.0f, %.0f]</small>", 100 * lo, 100 * hi);
+        ul_out_printf(o, "</td>");
     }
     ul_page_table_end(o);
 }
@@ -160,8 +167,10 @@ ul_status ul_report_html(ul_ctx *ctx, const json_t *report, const char *path)
     ul_out_printf(o, "</section>\n<section><h2>The numbers</h2>\n");
     numbers(o, models);
     ul_out_printf(o, "<p class=\"dim\">Recovered: 0 %% is the control, 100 %% the target, both after the same fine-tuning. * ranks the truth first more "
-                     "rarely than the control does: it avoids it, which takes knowledge, so little recovery proves no removal. Forget quality: p-value that the truth ratios come from the control's distribution (two-sample KS). Utility: "
-                     "harmonic mean of retain probability, ROUGE and truth ratio.</p></section>\n");
+                     "rarely than the control does: it avoids it, which takes knowledge, so little recovery proves no "
+                     "removal. Forget quality: p-value that the truth ratios come from the control's distribution "
+                     "(two-sample KS). Utility: harmonic mean of retain probability, ROUGE and truth ratio. In "
+                     "brackets, and as lines in the bars: 95 %% intervals, people resampled 2000 times.</p></section>\n");
     ul_out_printf(o, "<section><h2>What they say now</h2>\n");
     answers(o, report);
     ul_out_printf(o, "</section>\n<section><h2>The runs</h2>\n");
