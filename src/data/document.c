@@ -111,6 +111,7 @@ static ul_status build(builder *b, const char *prompt, const char *answer, int64
         const size_t off = b->tpl->cut_left ? b->ids.n - longest : 0;
         memmove(b->ids.id, b->ids.id + off, longest * sizeof *b->ids.id);
         b->head.n -= off < b->head.n ? off : b->head.n;
+        if (b->tpl->hide_pad && b->head.n > longest) b->head.n = longest; /* the peer cuts the prompt alone too */
         b->ids.n = longest;
         c->cut++;
     }

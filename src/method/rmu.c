@@ -4,7 +4,8 @@
  *   L = gamma mean_f |h_l(x) - c u|^2 / C + alpha mean_r |h_l(x) - h_l^ref(x)|^2 / C
  *   u = r / |r|, r uniform in [0, 1)^C
  *
- * means over documents of the means over their scored tokens, at the output of block l. Only the last matrices of the
+ * means over documents of the means over their scored tokens, at the output of block l; retain nll or kl (open-unlearning's
+ * retain_loss_type) puts the head's loss of the retain text in place of the second term. Only the last matrices of the
  * mlps of blocks l-2, l-1, l move unless --train says otherwise; the blocks above l are not run.
  *
  * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200: the
@@ -15,6 +16,7 @@
  * c 2, alpha 1 and all weights, its means a product of means (--match open-unlearning). Traps: c beside |h_l| decides
  * everything. Shallow: a few steps of relearning or one ablated direction bring most of it back. */
 #include "method/method.h"
+#include <string.h>
 
 static const ul_param params[] = {
     UL_PARAM_STEERED_LAYER("steered"),
@@ -24,6 +26,8 @@ static const ul_param params[] = {
      NULL},
     UL_PARAM_GAMMA(1),
     UL_PARAM_STATE_ALPHA,
+    {"retain", UL_TEXT, 0, 0, 0, "state|nll|kl",
+     "retain term: state = the reference's hidden states; nll, kl = as in graddiff (alpha -1: 1)", "state"},
     {0}};
 
 static const char *const recipe[] = {"lr",       "5e-5",     "steps",  "80", "batch", "4",
@@ -36,11 +40,23 @@ static const ul_match matches[] = {
      UL_VALUES(".steer", "2", ".alpha", "1", "train", "all"), true},
     {0}};
 
+static bool by_state(const ul_args *args)
+{
+    const char *retain = ul_txt(args, "retain"); /* armu has none */
+    return !retain || !strcmp(retain, "state");
+}
+
+static unsigned needs_of(const ul_args *args)
+{
+    const unsigned base = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE;
+    return by_state(args) ? base | UL_NEED_RETAIN_STATE : ul_retain_needs(args, base | UL_NEED_STATE_AND_HEAD);
+}
+
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
     const int l = ul_steered_layer(args, n_layer);
     const bool own = ul_num(args, "steer") < 0 && n_layer < UL_FEW_BLOCKS;
-    if (side == UL_ALT) return (ul_state){0};
+    if (side == UL_ALT || (side == UL_RETAIN && !by_state(args))) return (ul_state){0};
     return (ul_state){.first = l,
                       .last = l,
                       .distance = UL_DISTANCE_SQUARE,
@@ -51,8 +67,11 @@ static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
+    const double alpha = ul_num(args, "alpha");
+    const double steered = ul_state_term(forget, ul_num(args, "gamma"));
     (void)alt;
-    return ul_state_term(forget, ul_num(args, "gamma")) + ul_state_term(retain, ul_state_alpha(args, retain));
+    if (by_state(args)) return steered + ul_state_term(retain, ul_state_alpha(args, retain));
+    return steered + (alpha < 0 ? 1 : alpha) * ul_retain_loss(args, retain, alpha < 0 ? 1 : alpha);
 }
 
 const ul_method ul_method_rmu = {
@@ -64,6 +83,7 @@ const ul_method ul_method_rmu = {
     .level = UL_LEVEL_HIDDEN,
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE | UL_NEED_RETAIN_STATE,
+    .needs_of = needs_of,
     .state = state,
     .trains_down = 3,
     .loss = loss,

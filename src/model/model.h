@@ -44,7 +44,9 @@ typedef struct {
     const char *name; /* tensor name; adapters: PEFT's name with ".lora_A.weight" / ".lora_B.weight" */
     int64_t n, cols; /* rows of `cols` entries, one an output; a vector is one row */
     void *p, *g;
+    int layer;   /* as ul_weight's */
     bool decays; /* false for norms and biases */
+    bool still;  /* its gradient counts in the clip norm, the optimizer leaves it */
 } ul_trainable;
 
 typedef struct {

@@ -193,14 +193,16 @@ static ul_status list_matrix(ul_model *m, ul_matrix *x)
         const char *name = x->saved ? ul_peft_name(m->grad_arena, x) : x->name;
         UL_NEED(name);
         t[m->n_trainable++] = (ul_trainable){.name = name, .n = x->rows * x->cols, .cols = x->cols, .p = x->p, .g = x->g,
-                                             .decays = !w->is_norm && !w->is_bias};
+                                             .layer = w->layer, .decays = !w->is_norm && !w->is_bias};
     }
     if (!w->ga) return UL_OK;
     const char *a = ul_format(m->grad_arena, "%s.lora_A.weight", x->peft), *b = ul_format(m->grad_arena, "%s.lora_B.weight", x->peft);
     UL_NEED(a);
     UL_NEED(b);
-    t[m->n_trainable++] = (ul_trainable){.name = a, .n = w->r * x->cols, .cols = x->cols, .p = w->a, .g = w->ga, .decays = true};
-    t[m->n_trainable++] = (ul_trainable){.name = b, .n = x->rows * w->r, .cols = w->r, .p = w->b, .g = w->gb, .decays = true};
+    t[m->n_trainable++] = (ul_trainable){.name = a, .n = w->r * x->cols, .cols = x->cols, .p = w->a, .g = w->ga,
+                                         .layer = w->layer, .decays = true};
+    t[m->n_trainable++] = (ul_trainable){.name = b, .n = x->rows * w->r, .cols = w->r, .p = w->b, .g = w->gb,
+                                         .layer = w->layer, .decays = true};
     return UL_OK;
 }
 

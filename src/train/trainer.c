@@ -362,6 +362,12 @@ static double decay_masked(ul_trainer *t, int i, double lr, double decay)
     return 0;
 }
 
+/* Weights above the last block that runs have no gradient, so they do not decay either: torch skips them. */
+static bool moves(const ul_trainer *t, const ul_trainable *w)
+{
+    return !w->still && (t->blocks < 0 || w->layer < t->blocks);
+}
+
 static void move(ul_trainer *t, int i, int64_t step, double lr)
 {
     const ul_kernels *k = t->be->k;
@@ -387,7 +393,7 @@ ul_status ul_trainer_update(ul_trainer *t, int64_t step, ul_step_result *out)
     t->dual = out->dual;
     for (int i = 0; i < t->n_train; i++) {
         if (scale < 1) t->be->k->scale(t->be, t->train[i].n, scale, t->train[i].g);
-        move(t, i, step, out->lr);
+        if (moves(t, &t->train[i])) move(t, i, step, out->lr);
     }
     return ul_wraps_after(t, out);
 }

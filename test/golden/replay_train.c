@@ -53,8 +53,7 @@ static ul_status set_hyper(replay *r, const char *key, const json_t *value)
         if (!strcmp(key, other[i][0])) mine = other[i][1];
     /* what the record's optimizer says again, what has one choice */
     if (!strcmp(key, "trainable_params_regex") || (retain && !strcmp(text, "EMBED_DIFF"))) return UL_OK;
-    if ((!strcmp(key, "primal_dual") && json_is_true(value)) || (!strcmp(key, "dual_update_upon") && !strcmp(text, "step")))
-        return UL_OK;
+    if (!strcmp(key, "primal_dual") || !strcmp(key, "dual_update_upon") || !strcmp(key, "loss_names")) return UL_OK;
     for (int i = 0; r->args.params && r->args.params[i].key; i++) {
         if (strcmp(r->args.params[i].key, mine)) continue;
         if (!strcmp(mine, "layer") && text)
@@ -70,6 +69,17 @@ static ul_status set_hyper(replay *r, const char *key, const json_t *value)
         return UL_OK;
     }
     return unsupported(r, "%s has a hyperparameter %s", json_string_value(json_object_get(r->golden, "trainer")), key);
+}
+
+/* PDU's multiplier stays unless it is told to move by steps, at once: epochs end nowhere in a record. */
+static void still_dual(replay *r)
+{
+    const json_t *hyper = json_object_get(r->golden, "hyper"), *upon = json_object_get(hyper, "dual_update_upon");
+    const json_t *warmup = json_object_get(hyper, "dual_warmup_epochs");
+    const bool steps = !upon || !strcmp(json_string_value(upon), "step");
+    const bool still = !json_is_true(json_object_get(hyper, "primal_dual")) || !steps || json_number_value(warmup) > 0;
+    for (int i = 0; still && r->args.params && r->args.params[i].key; i++)
+        if (!strcmp(r->args.params[i].key, "dual_step")) r->args.num[i] = 0;
 }
 
 static ul_status read_method(replay *r)
@@ -90,6 +100,7 @@ static ul_status read_method(replay *r)
     if (!r->method) return unsupported(r, "method %s", map[i].id);
     ul_args_default(r->method->params, &r->args);
     json_object_foreach(json_object_get(r->golden, "hyper"), key, value) UL_TRY(set_hyper(r, key, value));
+    still_dual(r);
     r->needs = ul_method_needs(r->method, &r->args);
     return UL_OK;
 }
@@ -109,9 +120,10 @@ static ul_status read_optimizer(replay *r)
     ul_args defaults;
     ul_args_default(ul_recipe_params, &defaults);
     ul_recipe_from_args(&defaults, 1, &r->recipe);
-    r->recipe.schedule = !schedule || !strcmp(schedule, "constant") ? UL_CONSTANT
-                         : !strcmp(schedule, "linear")              ? UL_LINEAR
-                                                                    : UL_COSINE;
+    const bool constant = !schedule || !strcmp(schedule, "constant"); /* the peer's has no warm-up */
+    r->recipe.schedule = constant || !strcmp(schedule, "constant_with_warmup") ? UL_CONSTANT
+                         : !strcmp(schedule, "linear")                         ? UL_LINEAR
+                                                                               : UL_COSINE;
     if (r->recipe.schedule == UL_COSINE && strcmp(schedule, "cosine")) return unsupported(r, "schedule %s", schedule);
     r->batch = (int32_t)json_integer_value(json_object_get(r->golden, "batch"));
     r->accum = accum ? (int32_t)json_integer_value(accum) : 1;
@@ -123,7 +135,7 @@ static ul_status read_optimizer(replay *r)
     r->recipe.beta1 = number(o, "beta1");
     r->recipe.beta2 = number(o, "beta2");
     r->recipe.eps = number(o, "eps");
-    r->recipe.warmup = number(o, "warmup_steps");
+    r->recipe.warmup = constant ? 0 : number(o, "warmup_steps");
     r->recipe.clip = number(o, "max_grad_norm");
     r->recipe.weight_decay = 0;
     json_array_foreach(json_object_get(o, "groups"), i, group)
@@ -267,6 +279,7 @@ static ul_status check_tokens(replay *r)
                              .user_end = json_string_value(json_object_get(t, "user_end_tag")),
                              .asst_start = json_string_value(json_object_get(t, "asst_start_tag")),
                              .max_length = (int32_t)json_integer_value(json_object_get(r->golden, "max_length")),
+                             .hide_pad = true,
                              .pad_id = -1};
     ul_replay_path(r->dir, json_string_value(where), path, sizeof path);
     UL_TRY(ul_tokenizer_open(r->ctx, path, &tok));
@@ -303,43 +316,27 @@ static bool is_in(const json_t *list, const char *name, bool tied)
     return false;
 }
 
-/* The weights of the optimizer's groups, as ul_model_select takes them; "all" where they are. */
-static ul_status spec_of(replay *r, ul_model *m, const char **out)
+/* The weights of the optimizer's groups move, those of a group with a decay decay. The others have a gradient, which is
+ * recorded and counts in the clip norm. */
+static ul_status choose(replay *r, ul_model *m)
 {
     const json_t *groups = json_object_get(json_object_get(r->golden, "optimizer"), "groups"), *group;
     ul_trainable *t;
     size_t i;
-    char *list = ul_format(r->arena, "%s", "");
+    int used = 0;
     UL_TRY(ul_model_select(r->ctx, m, "all"));
-    const int n = ul_model_trainables(m, &t);
-    int used = 0;
-    for (int k = 0; k < n; k++) json_array_foreach(groups, i, group)
-        {
-            if (!is_in(json_object_get(group, "parameters"), t[k].name, ul_model_shape(m)->tied)) continue;
-            UL_NEED(list = ul_format(r->arena, "%s%s%s", list, used++ ? "," : "", t[k].name));
-            break;
-        }
-    *out = used == n ? "all" : list;
-    return UL_OK;
-}
-
-/* The weights of the optimizer's groups move; those of a group with a decay decay. */
-static ul_status choose(replay *r, ul_model *m, const char *spec)
-{
-    const json_t *groups = json_object_get(json_object_get(r->golden, "optimizer"), "groups"), *group;
-    ul_trainable *t;
-    size_t i;
-    UL_TRY(ul_model_select(r->ctx, m, spec));
-    const int n = ul_model_trainables(m, &t);
-    int used = 0;
-    for (int k = 0; k < n; k++) json_array_foreach(groups, i, group)
+    for (int k = ul_model_trainables(m, &t); k-- > 0;) {
+        t[k].still = true;
+        json_array_foreach(groups, i, group)
         {
             if (!is_in(json_object_get(group, "parameters"), t[k].name, ul_model_shape(m)->tied)) continue;
             t[k].decays = number(group, "weight_decay") != 0;
+            t[k].still = false;
             used++;
             break;
         }
-    return used == n ? UL_OK : unsupported(r, "an optimizer that moves %d of %d weights", used, n);
+    }
+    return used ? UL_OK : unsupported(r, "an optimizer that moves no weight of the model");
 }
 
 static void compare(replay *r, const char *key, const char *name, double have, double want)
@@ -408,26 +405,13 @@ static ul_status compare_step(replay *r, ul_trainer *t, int64_t step, const char
     return UL_OK;
 }
 
-/* Gradients of step 0 of every weight, where fewer move afterwards. */
-static ul_status all_gradients(replay *r, const ul_trainer_options *o)
-{
-    ul_trainer *t;
-    ul_step_result res;
-    UL_TRY(ul_model_select(r->ctx, o->model, "all"));
-    UL_TRY(ul_trainer_new(r->ctx, o, r->steps, &t));
-    ul_status s = ul_trainer_gradients(t, 0, &res);
-    if (s == UL_OK) s = compare_tensors(r, o->model, "grad");
-    ul_trainer_free(t);
-    return s;
-}
-
-static ul_status run_steps(replay *r, ul_trainer *t, ul_model *m, const char *losses, bool all, bool grad)
+static ul_status run_steps(replay *r, ul_trainer *t, ul_model *m, const char *losses, bool all)
 {
     for (int64_t step = 0; step < r->steps; step++) {
         ul_step_result res;
         UL_TRY(ul_trainer_gradients(t, step, &res));
         UL_TRY(compare_step(r, t, step, losses, &res));
-        if (grad && step == 0) UL_TRY(compare_tensors(r, m, "grad"));
+        if (all && step == 0) UL_TRY(compare_tensors(r, m, "grad"));
         UL_TRY(ul_trainer_update(t, step, &res));
     }
     return all ? compare_tensors(r, m, "weight") : UL_OK;
@@ -445,14 +429,12 @@ static ul_status run(replay *r, ul_precision precision)
     ul_status s = open_model(r, be, "model", &m);
     if (s == UL_OK && refs) s = open_model(r, be, "reference", &ref);
     double *control = NULL;
-    const char *spec = NULL;
     const ul_tensor *vector;
     if (s == UL_OK && (r->needs & UL_NEED_STATE)) {
         s = ul_tensors_need(r->ctx, r->ts, "control_vec", &vector);
         control = UL_NEW(r->arena, double, ul_model_shape(m)->C);
         if (s == UL_OK) s = ul_tensor_f64(r->ctx, vector, 0, ul_model_shape(m)->C, control);
     }
-    if (s == UL_OK) s = spec_of(r, m, &spec);
     const ul_trainer_options o = {.model = m,
                                   .method = r->method,
                                   .args = &r->args,
@@ -463,11 +445,9 @@ static ul_status run(replay *r, ul_precision precision)
                                   .reference = ref,
                                   .control = control,
                                   .pad_id = 0};
-    const bool few = s == UL_OK && strcmp(spec, "all");
-    if (s == UL_OK && all && few) s = all_gradients(r, &o);
-    if (s == UL_OK) s = choose(r, m, spec);
+    if (s == UL_OK) s = choose(r, m);
     if (s == UL_OK) s = ul_trainer_new(r->ctx, &o, r->steps, &t);
-    if (s == UL_OK) s = run_steps(r, t, m, all ? "loss" : "loss_f32", all, all && !few);
+    if (s == UL_OK) s = run_steps(r, t, m, all ? "loss" : "loss_f32", all);
     ul_trainer_free(t);
     ul_model_free(ref);
     ul_model_free(m);

@@ -70,6 +70,14 @@ static void test_length(void **state)
     UL_OK_IN(f.ctx, ul_doc_build(f.ctx, f.arena, f.tok, &t, "who is Ann", "a baker", 0, 0, &d, &cut));
     same(&d, 10, (const int32_t[]){BOS, QUESTION, COLON, WHO, IS, ANN, ANSWER, COLON, A, EOS}, 8);
     assert_true(cut);
+    t.max_length = 6; /* the prompt alone is longer: the EOS behind it is scored as the peer does, or not */
+    UL_OK_IN(f.ctx, ul_doc_build(f.ctx, f.arena, f.tok, &t, "who is Ann", "a baker", 0, 0, &d, &cut));
+    same(&d, 7, (const int32_t[]){BOS, QUESTION, COLON, WHO, IS, ANN, EOS}, 7);
+    t.hide_pad = true;
+    UL_OK_IN(f.ctx, ul_doc_build(f.ctx, f.arena, f.tok, &t, "who is Ann", "a baker", 0, 0, &d, &cut));
+    same(&d, 7, (const int32_t[]){BOS, QUESTION, COLON, WHO, IS, ANN, EOS}, 6);
+    t.hide_pad = false;
+    t.max_length = 9;
     t.strict = true;
     UL_FAILS_IN(f.ctx, UL_E_INPUT, "has 10 tokens, the limit is 9",
                 ul_doc_build(f.ctx, f.arena, f.tok, &t, "who is Ann", "a baker", 0, 0, &d, &cut));

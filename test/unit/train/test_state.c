@@ -318,6 +318,74 @@ static void test_rmu_at_its_target(void **state)
     tiny_close(&t);
 }
 
+/* The retain term by the head, as graddiff's: rmu without it and graddiff without ascent add up. */
+static void test_rmu_retain_by_head(void **state)
+{
+    (void)state;
+    static const char *const kind[] = {"nll", "kl"};
+    for (int k = 0; k < 2; k++) {
+        tiny t;
+        open_method(&t, "graddiff");
+        set(&t, "gamma", 0);
+        UL_OK_IN(t.ctx, ul_args_set(ul_ctx_arena(t.ctx), &t.args, "graddiff", "retain", kind[k]));
+        tiny_references(&t, NULL);
+        const double retain = loss_of(&t, 1);
+        tiny_close(&t);
+        open_method(&t, "rmu");
+        UL_OK_IN(t.ctx, ul_args_set(ul_ctx_arena(t.ctx), &t.args, "rmu", "retain", kind[k]));
+        set(&t, "steer", 6.5);
+        set(&t, "alpha", 0);
+        at_block_0(&t);
+        const double steered = loss_of(&t, 1);
+        set(&t, "alpha", 3);
+        const double both = loss_of(&t, 1);
+        set(&t, "alpha", -1);
+        const double at_default = loss_of(&t, 1);
+        tiny_close(&t);
+        assert_true(fabs(both - steered - 3 * retain) <= 1e-12 * both && steered > 0);
+        assert_true(fabs(at_default - steered - retain) <= 1e-12 * both && (k || retain > 1));
+    }
+}
+
+static uint64_t sum_of(const ul_trainable *w)
+{
+    uint64_t h = 0, bits;
+    for (int64_t i = 0; i < w->n; i++) memcpy(&bits, (double *)w->p + i, 8), h = 31 * h + bits;
+    return h;
+}
+
+/* Blocks that the loss does not reach keep every bit, decay or not; so does what is held still, and it counts in the norm. */
+static void test_what_stays(void **state)
+{
+    (void)state;
+    tiny t;
+    ul_trainer *tr;
+    ul_trainable *w;
+    ul_step_result r, held;
+    uint64_t before[64];
+    open_method(&t, "rmu");
+    at_block_0(&t);
+    t.recipe.weight_decay = 0.1;
+    UL_OK_IN(t.ctx, ul_model_select(t.ctx, t.model, "all"));
+    const int n = ul_model_trainables(t.model, &w);
+    assert_in_range(n, 4, 64);
+    for (int k = 0; k < n; k++) before[k] = sum_of(&w[k]);
+    UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, t.recipe.steps, &tr));
+    UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 0, &r));
+    int still = -1;
+    for (int k = 0; k < n && still < 0; k++)
+        if (strstr(w[k].name, "layers.0.mlp.down_proj") || strstr(w[k].name, "h.0.mlp.c_proj.weight")) still = k;
+    assert_true(still >= 0);
+    w[still].still = true;
+    UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 0, &held));
+    assert_true(held.grad_norm == r.grad_norm);
+    UL_OK_IN(t.ctx, ul_trainer_update(tr, 3, &held));
+    for (int k = 0; k < n; k++)
+        assert_int_equal(sum_of(&w[k]) == before[k], k == still || w[k].layer > 0);
+    ul_trainer_free(tr);
+    tiny_close(&t);
+}
+
 /* A pass from a cached prefix holds the states of the whole pass, in memory and on disk. */
 static void test_prefix(void **state)
 {
@@ -397,6 +465,7 @@ static void weights_that_move(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_formulas), cmocka_unit_test(test_rmu_at_its_target),
+                                       cmocka_unit_test(test_rmu_retain_by_head), cmocka_unit_test(test_what_stays),
                                        cmocka_unit_test(test_noise), cmocka_unit_test(test_effect),
                                        cmocka_unit_test(weights_that_move), cmocka_unit_test(test_prefix)};
     return cmocka_run_group_tests(tests, NULL, NULL);
