@@ -153,7 +153,11 @@ static ul_status set_up(trial *t)
     for (int i = 0; i < t->n; i++) UL_TRY(ul_course_same_words(c, "model", t->dir[i]));
     for (int i = 0; i < t->n; i++) { /* before the original is attacked */
         ul_guard_file *g;
-        if (t->guard[i]) UL_TRY(ul_guard_read(job->ctx, job->arena, t->guard[i], &g));
+        char digest[65];
+        if (!t->guard[i]) continue;
+        UL_TRY(ul_guard_read(job->ctx, job->arena, t->guard[i], &g));
+        UL_TRY(ul_job_digest(job, t->dir[i], digest));
+        UL_TRY(ul_guard_check(g, t->dir[i], digest));
     }
     c->audit.o.batch_tokens = (int32_t)ul_job_int(job, "batch-tokens");
     return UL_OK;

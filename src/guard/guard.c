@@ -195,11 +195,16 @@ ul_status ul_guard_read(ul_ctx *ctx, ul_arena *arena, const char *path, ul_guard
     return UL_OK;
 }
 
+ul_status ul_guard_check(const ul_guard_file *g, const char *dir, const char *model_digest)
+{
+    if (!strcmp(g->model_digest, model_digest)) return UL_OK;
+    return ul_fail(g->ctx, UL_E_INPUT, "%s: this guard was made for the model of digest %.16s..., %s has %.16s...: make one "
+                   "for it with `unlearn forget --method %s`", g->path, g->model_digest, dir, model_digest, g->id);
+}
+
 ul_status ul_guard_around(ul_guard_file *g, ul_model *model, const ul_tokenizer *tok, const char *model_digest)
 {
-    if (strcmp(g->model_digest, model_digest))
-        return ul_fail(g->ctx, UL_E_INPUT, "%s: this guard was made for the model of digest %.16s..., %s has %.16s...: make one for it with "
-                       "`unlearn forget --method %s`", g->path, g->model_digest, ul_model_dir(model), model_digest, g->id);
+    UL_TRY(ul_guard_check(g, ul_model_dir(model), model_digest));
     g->model = model, g->tok = tok;
     return g->guard->open ? g->guard->open(g) : UL_OK;
 }

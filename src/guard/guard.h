@@ -70,7 +70,9 @@ const ul_guard_entry *ul_guards(int *n);
 ul_status ul_guard_make(ul_guard_fit *f, const ul_guard *guard) UL_MUST;
 /* `path`: guard.json, or the folder that holds it. UL_E_INPUT: no such kind (with the nearest), damaged, weights of another digest. */
 ul_status ul_guard_read(ul_ctx *ctx, ul_arena *arena, const char *path, ul_guard_file **out) UL_MUST;
-/* Puts it around a model; UL_E_INPUT when it was made for another one: both digests are named. */
+/* UL_E_INPUT when it was made for another model than that of `dir`: both digests are named. */
+ul_status ul_guard_check(const ul_guard_file *g, const char *dir, const char *model_digest) UL_MUST;
+/* Puts it around a model, checked. */
 ul_status ul_guard_around(ul_guard_file *g, ul_model *model, const ul_tokenizer *tok, const char *model_digest) UL_MUST;
 ul_status ul_guard_prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io) UL_MUST;
 /* The digest of the tensors of a file or model directory, in the arena. */

@@ -271,6 +271,28 @@ static ul_status open_modules_to_save(peft *p)
     return UL_OK;
 }
 
+/* Members that are read by hand. Missing and null are alike. */
+static ul_status check_types(ul_ctx *ctx, const json_t *config, const char *where)
+{
+    static const struct {
+        const char *key, *what;
+        bool text, array, object;
+    } members[] = {{"target_modules", "a string or an array", true, true, false},
+                   {"exclude_modules", "a string or an array", true, true, false},
+                   {"modules_to_save", "an array", false, true, false},
+                   {"rank_pattern", "an object", false, false, true},
+                   {"alpha_pattern", "an object", false, false, true}};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        const json_t *v = json_object_get(config, members[i].key);
+        if (!v || json_is_null(v) || (members[i].text && json_is_string(v)) || (members[i].array && json_is_array(v)) ||
+            (members[i].object && json_is_object(v)))
+            continue;
+        return ul_fail(ctx, UL_E_INPUT, "%s: \"%s\" is of another type, %s is expected", where, members[i].key,
+                       members[i].what);
+    }
+    return UL_OK;
+}
+
 static ul_status open_adapter(peft *p, const char *dir)
 {
     ul_ctx *ctx = p->ctx;
@@ -282,6 +304,7 @@ static ul_status open_adapter(peft *p, const char *dir)
     UL_TRY(ul_json_load(ctx, p->m->lora_arena, config, &p->config));
     p->where = config;
     UL_TRY(no_unknown_kind(ctx, p->config, config));
+    UL_TRY(check_types(ctx, p->config, config));
     UL_TRY(ul_json_int(ctx, p->config, config, "r", UL_REQUIRED, 1, 1 << 20, &p->r));
     UL_TRY(ul_json_real(ctx, p->config, config, "lora_alpha", UL_REQUIRED, &p->alpha));
     UL_TRY(ul_json_bool(ctx, p->config, config, "use_rslora", UL_OPTIONAL, &p->rslora));
@@ -312,7 +335,8 @@ ul_status ul_lora_open(ul_ctx *ctx, ul_model *m, const char *dir)
     UL_TRY(ul_lora_none_yet(ctx, m));
     if (m->flags & UL_OPEN_NO_WEIGHTS) return ul_fail(ctx, UL_E_INTERNAL, "%s was opened without weights", m->dir);
     UL_TRY(ul_arena_new(ctx, "adapter files", &p.arena));
-    const ul_status status = open_adapter(&p, dir);
+    ul_status status = open_adapter(&p, dir);
+    if (status == UL_E_USAGE) status = UL_E_INPUT; /* an expression of the file's, not of the caller's */
     if (status != UL_OK) ul_lora_drop(m);
     else m->peft = p.config;
     ul_arena_free(p.arena);

@@ -25,6 +25,19 @@ done
 run 0 forget $data --method memit --lora all-linear --lora-r 1 --out low
 awk "BEGIN { exit !($(held) > 0 && $(held) < 0.999) }" || fail "memit: an adapter of rank 1 holds $(held)"
 
+# Adapters that were spoilt: the member of adapter_config.json.
+spoilt() { # sed script, TEXT...
+    rm -rf spoilt
+    cp -r low spoilt
+    sed "$1" low/adapter_config.json > spoilt/adapter_config.json
+    shift
+    refuses 3 - spoilt/adapter_config.json "$@" -- generate --model model --adapter spoilt --prompt ana
+}
+spoilt 's/"rank_pattern": {}/"rank_pattern": 5/' rank_pattern 'an object'
+spoilt 's/"modules_to_save": null/"modules_to_save": 5/' modules_to_save 'an array'
+spoilt 's/"bias": "none"/"bias": "none", "exclude_modules": 5/' exclude_modules 'a string or an array'
+spoilt 's/"bias": "none"/"bias": "none", "exclude_modules": "("/' 'regular expression "("'
+
 # Merged.
 run 0 forget $data --method memit --lora all-linear --lora-r 64 --lora-merge --out merged
 run 0 eval --model merged --forget forget.jsonl --json --quiet

@@ -66,6 +66,7 @@ run 0 train --fresh --model shape --data all.jsonl --steps 2 --batch 8 --lr 0.02
 refuses 2 out --retain -- forget --model model --forget forget.jsonl --method filter
 refuses 2 out --lora filter -- forget --model model $data --method filter --lora all-linear
 refuses 3 - "made for the model of digest" "unlearn forget --method filter" -- generate --model other --prompt "where was ana born ?" --guard guard
+refuses 3 out "made for the model of digest" -- $audit --model other --guard guard # before anybody is attacked
 refuses 3 - nowhere -- generate --model model --prompt x --guard nowhere
 sed 's/"filter"/"fliter"/' guard/guard.json > odd.json
 refuses 3 - fliter 'did you mean "filter"' -- eval --model model $data --guard odd.json
