@@ -30,7 +30,7 @@ ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned fl
     if (!dir) return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --model DIR (a Hugging Face directory)", job->kind->id);
     if (!ul_dir_exists(dir))
         return ul_fail(job->ctx, UL_E_INPUT, "%s: %s (a model is a Hugging Face directory: config.json, "
-                       "*.safetensors, tokenizer.json)", dir, ul_file_exists(dir) ? "is a file" : "no such directory");
+                       "*.safetensors, tokenizer.json)", dir, ul_file_exists(dir) ? "is a file" : "no such directory, or none that may be read");
     UL_TRY(ul_model_open(job->ctx, be, dir, flags, m));
     UL_TRY(ul_arena_defer(job->arena, ul_release_model, *m));
     if (tok) {

@@ -170,13 +170,12 @@ ul_status ul_file_read_text(ul_ctx *ctx, ul_arena *arena, const char *path, size
 static ul_status dir_make_one(ul_ctx *ctx, const char *path)
 {
     if (ul_fault_now(ctx, UL_FAULT_WRITE)) return ul_io_fail_write(ctx, path, 0, ENOSPC);
-    if (mkdir(path, 0777) == 0 || errno == EEXIST || errno == EISDIR) {
-        if (ul_dir_exists(path)) return UL_OK;
+    const int error = mkdir(path, 0777) == 0 ? 0 : errno; /* looking whether it is there sets errno anew */
+    if (ul_dir_exists(path)) return UL_OK;                /* e.g. "/" on a read-only disk */
+    if (!error || error == EEXIST || error == EISDIR)
         return ul_fail(ctx, UL_E_INPUT, "%s: a folder is wanted here, there is a file of this name; choose another",
                        path);
-    }
-    if (ul_dir_exists(path)) return UL_OK; /* e.g. "/" on a read-only disk */
-    return ul_io_fail(ctx, path, "cannot make the folder", errno);
+    return ul_io_fail(ctx, path, "cannot make the folder", error);
 }
 
 static ul_status dir_make(ul_ctx *ctx, ul_arena *tmp, const char *path)

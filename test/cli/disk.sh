@@ -51,6 +51,8 @@ umount disk
 mount -t tmpfs -o size=110k none disk
 "$1" forget $2 --out disk/out3 > said3 2>&1 || echo $? > status3
 find disk -type f > files3
+mount -o remount,ro disk
+"$1" forget $2 --out disk/out4 > said4 2>&1 || echo $? > status4
 END
 if unshare -rm true 2> /dev/null && unshare -rm sh on_disk "$UL" "$forget --quiet" 2> mount-error; then
     [ "$(cat status)" -eq 4 ] || fail "a disk of 64 KiB: exit status $(cat status)"
@@ -64,6 +66,9 @@ if unshare -rm true 2> /dev/null && unshare -rm sh on_disk "$UL" "$forget --quie
     [ "$(cat status3)" -eq 4 ] || fail "a disk of 110 KiB: exit status $(cat status3)"
     says 'disk/out3: no space left' ' will be wanted'
     [ ! -s files3 ] || fail "left behind: $(cat files3)"
+    cp said4 said
+    [ "$(cat status4)" -eq 4 ] || fail "a disk that is only read: exit status $(cat status4)"
+    says 'disk/out4: cannot make the folder: Read-only file system'
 else
     printf 'disk: no file system can be mounted here; full files were tested, a full disk was not\n'
 fi
