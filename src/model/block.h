@@ -67,6 +67,7 @@ typedef struct {
     ul_act_kind act;
     bool qkv_bias, o_bias, mlp_bias;
     double attn_scale;
+    bool scale_by_layer; /* block l divides it by l + 1 */
     ul_rope_kind rope;
     double rope_factor, rope_low, rope_high, rope_original;
     ul_dtype dtype; /* of a fresh model's file */
@@ -136,7 +137,8 @@ typedef struct {
     void *p, *base, *g, *g2; /* base: what p was before an adapter's modules_to_save replaced it */
     ul_weight **part;
     int n_part;
-    bool saved; /* one of modules_to_save */
+    bool saved;   /* one of modules_to_save, or a bias that goes with the adapter */
+    bool wrapped; /* a saved bias of an adapted layer: PEFT has it in <module>.base_layer */
     const char *peft;    /* "base_model.model.<module>" */
 } ul_matrix;
 

@@ -81,7 +81,7 @@ void ul_lora_drop(ul_model *m)
     for (int i = 0; i < m->n_matrix; i++) {
         ul_matrix *x = &m->matrix[i];
         if (x->base) x->p = x->base;
-        x->base = NULL, x->saved = false;
+        x->base = NULL, x->saved = x->wrapped = false;
         for (int k = 0; k < x->n_part; k++) {
             ul_weight *w = x->part[k];
             if (w->base) w->p = w->base;

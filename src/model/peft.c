@@ -152,7 +152,8 @@ static ul_status no_unknown_kind(ul_ctx *ctx, const json_t *c, const char *where
     UL_TRY(ul_json_text(ctx, c, where, "peft_type", UL_REQUIRED, &type));
     UL_TRY(ul_json_text(ctx, c, where, "bias", UL_OPTIONAL, &bias));
     if (strcmp(type, "LORA")) return ul_fail(ctx, UL_E_INPUT, "%s: peft_type \"%s\" is unsupported (supported: LORA)", where, type);
-    if (strcmp(bias, "none")) return ul_fail(ctx, UL_E_INPUT, "%s: bias \"%s\" is unsupported (supported: none)", where, bias);
+    if (strcmp(bias, "none") && strcmp(bias, "all") && strcmp(bias, "lora_only"))
+        return ul_fail(ctx, UL_E_INPUT, "%s: bias \"%s\" is unsupported (supported: none, all, lora_only)", where, bias);
     for (int i = 0; off[i]; i++)
         if (json_is_true(json_object_get(c, off[i]))) return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: %s", where, off[i]);
     for (int i = 0; null[i]; i++) {
@@ -245,6 +246,23 @@ static ul_status open_saved(peft *p, ul_matrix *x)
     return UL_OK;
 }
 
+/* "all" biases, or with "lora_only" those of adapted layers, move with the adapter and lie in its file. */
+static ul_status open_biases(peft *p)
+{
+    const char *bias = "none";
+    UL_TRY(ul_json_text(p->ctx, p->config, p->where, "bias", UL_OPTIONAL, &bias));
+    for (int i = 0; strcmp(bias, "none") && i < p->m->n_matrix; i++) {
+        ul_matrix *x = &p->m->matrix[i];
+        bool adapted = false;
+        if (!x->part[0]->is_bias) continue;
+        UL_TRY(ul_peft_targets(p->ctx, p->config, p->where, x->module, &adapted));
+        if (!adapted && strcmp(bias, "all")) continue;
+        x->wrapped = adapted;
+        UL_TRY(open_saved(p, x));
+    }
+    return UL_OK;
+}
+
 static ul_status open_modules_to_save(peft *p)
 {
     const json_t *list = json_object_get(p->config, "modules_to_save");
@@ -254,7 +272,7 @@ static ul_status open_modules_to_save(peft *p)
         if (!end) return ul_fail(p->ctx, UL_E_INPUT, "%s: modules_to_save[%zu] is no text", p->where, i);
         for (int k = 0; k < p->m->n_matrix; k++) {
             ul_matrix *x = &p->m->matrix[k];
-            if (!ends_with(x->module, end, false)) continue;
+            if (!ends_with(x->module, end, false) || x->saved) continue;
             if (x->part[0]->is_embedding && x->part[0]->is_head)
                 return ul_fail(p->ctx, UL_E_INPUT, "%s: unsupported: modules_to_save has \"%s\", which is tied to the output", p->where, end);
             UL_TRY(open_saved(p, x));
@@ -321,6 +339,7 @@ static ul_status open_adapter(peft *p, const char *dir)
         UL_TRY(open_matrix(p, x));
         n++;
     }
+    UL_TRY(open_biases(p));
     UL_TRY(open_modules_to_save(p));
     if (!n) return ul_fail(ctx, UL_E_INPUT, "%s: target_modules names no linear layer of %s", config, p->m->dir);
     if (p->used != p->ts->n)
@@ -346,7 +365,7 @@ ul_status ul_lora_open(ul_ctx *ctx, ul_model *m, const char *dir)
 /* ---- save ------------------------------------------------------------------------------------------------------- */
 const char *ul_peft_name(ul_arena *arena, const ul_matrix *x)
 {
-    return ul_format(arena, "%s.%s", x->peft, x->part[0]->is_bias ? "bias" : "weight");
+    return ul_format(arena, "%s%s.%s", x->peft, x->wrapped ? ".base_layer" : "", x->part[0]->is_bias ? "bias" : "weight");
 }
 
 static ul_status add_tensor(ul_ctx *ctx, ul_model *m, ul_arena *arena, ul_tensor *t, const char *name, const ul_matrix *shape, const void *p)

@@ -171,7 +171,8 @@ static named look_up(ul_model *m, const char *name, bool gradient)
         const bool tied = w->is_embedding && w->is_head && !m->head_matrix &&
                           (!strcmp(name, "lm_head.weight") || (!strncmp(name, x->module, strlen(x->module)) &&
                                                                !strcmp(name + strlen(x->module), ".weight")));
-        if (!strcmp(name, x->name) || tied || (x->saved && ends_peft(name, x, w->is_bias ? ".bias" : ".weight")))
+        const char *end = w->is_bias ? x->wrapped ? ".base_layer.bias" : ".bias" : ".weight";
+        if (!strcmp(name, x->name) || tied || (x->saved && ends_peft(name, x, end)))
             return (named){gradient ? x->g : x->p, x->rows, x->cols, true, x->transposed};
         if (w->r && ends_peft(name, x, ".lora_A.weight")) return (named){gradient ? w->ga : w->a, w->r, x->cols, true, false};
         if (w->r && ends_peft(name, x, ".lora_B.weight")) return (named){gradient ? w->gb : w->b, x->rows, w->r, true, false};

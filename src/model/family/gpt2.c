@@ -49,7 +49,7 @@ static ul_status size(ul_ctx *ctx, const json_t *c, const char *where, const cha
 static ul_status config(ul_ctx *ctx, const json_t *c, const char *where, ul_arch *out)
 {
     ul_shape *s = &out->s;
-    bool scale = true, by_layer = false, cross = false;
+    bool scale = true, cross = false;
     UL_TRY(size(ctx, c, where, "n_layer", 12, &s->n_layer));
     UL_TRY(size(ctx, c, where, "n_embd", 768, &s->C));
     UL_TRY(size(ctx, c, where, "n_head", 12, &s->H));
@@ -61,10 +61,9 @@ static ul_status config(ul_ctx *ctx, const json_t *c, const char *where, ul_arch
     UL_TRY(ul_json_real(ctx, c, where, "layer_norm_epsilon", UL_OPTIONAL, &s->eps));
     UL_TRY(ul_json_bool(ctx, c, where, "tie_word_embeddings", UL_OPTIONAL, &s->tied));
     UL_TRY(ul_json_bool(ctx, c, where, "scale_attn_weights", UL_OPTIONAL, &scale));
-    UL_TRY(ul_json_bool(ctx, c, where, "scale_attn_by_inverse_layer_idx", UL_OPTIONAL, &by_layer));
+    UL_TRY(ul_json_bool(ctx, c, where, "scale_attn_by_inverse_layer_idx", UL_OPTIONAL, &out->scale_by_layer));
     UL_TRY(ul_json_bool(ctx, c, where, "add_cross_attention", UL_OPTIONAL, &cross));
-    if (by_layer || cross)
-        return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: %s", where, cross ? "add_cross_attention" : "scale_attn_by_inverse_layer_idx");
+    if (cross) return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: add_cross_attention", where);
     out->norm = UL_LAYERNORM;
     out->attn_scale = scale ? 1 / sqrt((double)s->D) : 1;
     return ul_config_act(ctx, c, where, "activation_function", "gelu_new", &out->act);

@@ -92,6 +92,76 @@ static void save_open_merge(void **state)
         }
 }
 
+/* An adapter of PEFT's with biases in its file: they take the place of the model's, move, and come out as they came in. */
+static void check_bias(const char *type, const char *target, const char *kind)
+{
+    ul_ctx *ctx = ul_test_ctx();
+    ul_arena *a = ul_ctx_arena(ctx);
+    const ul_lora l = {.r = 2, .alpha = 4, .targets = target, .seed = 3};
+    const bool all = !strcmp(kind, "all");
+    ul_model *m = with(ctx, type, &l), *again = tiny_model(ctx, UL_PRECISION_F32, type, true);
+    const char *dir = ul_test_folder("biased"), *out = ul_test_folder("biased-again");
+    const char *file = ul_path_join(a, dir, "adapter_model.safetensors");
+    const char *config = ul_path_join(a, dir, "adapter_config.json");
+    UL_OK_IN(ctx, ul_lora_save(ctx, m, dir));
+    ul_tensors *ts;
+    UL_OK_IN(ctx, ul_tensors_open(ctx, a, file, &ts));
+    ul_tensor *t = UL_NEW(a, ul_tensor, ts->n + m->n_matrix);
+    int64_t n = 0, n_bias = 0;
+    for (; n < ts->n; n++) t[n] = ts->at[n], t[n].dtype = UL_DT_F32;
+    for (int64_t i = 0; i < n; i++) {
+        float *x = ul_alloc(a, (size_t)ul_tensor_count(&t[i]), sizeof *x);
+        UL_OK_IN(ctx, ul_tensor_f32(ctx, &ts->at[i], 0, ul_tensor_count(&t[i]), x));
+        t[i].data = x, t[i].bytes = (size_t)ul_tensor_count(&t[i]) * sizeof *x;
+    }
+    for (int i = 0; i < m->n_matrix; i++) {
+        ul_matrix *x = &m->matrix[i];
+        const bool adapted = strstr(x->module, target) != NULL;
+        if (!x->part[0]->is_bias || (!adapted && !all)) continue;
+        float *b = ul_alloc(a, (size_t)x->cols, sizeof *b);
+        for (int64_t k = 0; k < x->cols; k++) {
+            b[k] = (float)ul_rng_normal(8, UL_STREAM_TEST, (uint64_t)i, (uint64_t)k);
+            ul_real_set(m->be, x->p, k, b[k]);
+        }
+        t[n++] = (ul_tensor){.name = ul_format(a, "%s%s.bias", x->peft, adapted ? ".base_layer" : ""), .dtype = UL_DT_F32,
+                             .n_dim = 1, .dim = {x->cols}, .data = b, .bytes = (size_t)x->cols * sizeof *b};
+        n_bias++;
+    }
+    json_t *c;
+    UL_OK_IN(ctx, ul_json_load(ctx, a, config, &c));
+    json_object_set_new(c, "bias", json_string(kind));
+    UL_OK_IN(ctx, ul_json_save(ctx, config, c));
+    json_t *metadata = json_pack("{s:s}", "format", "pt");
+    UL_OK_IN(ctx, ul_json_own(a, metadata));
+    UL_OK_IN(ctx, ul_tensors_write(ctx, file, t, n, metadata, NULL, NULL));
+    const double base = forward_sum(ctx, again, 0);
+    UL_OK_IN(ctx, ul_lora_open(ctx, again, dir));
+    assert_true(n_bias >= 3 && again->n_trainable == m->n_trainable + n_bias);
+    const double have = forward_sum(ctx, again, 0), want = forward_sum(ctx, m, 0);
+    assert_true(fabs(have - want) < 1e-4 * fabs(want) && fabs(have - base) > 1e-3);
+    assert_true(forward_sum(ctx, again, UL_PASS_BASE) == base);
+    UL_OK_IN(ctx, ul_lora_save(ctx, again, out));
+    ul_file x, y;
+    UL_OK_IN(ctx, ul_file_map(ctx, a, file, &x));
+    UL_OK_IN(ctx, ul_file_map(ctx, a, ul_path_join(a, out, "adapter_model.safetensors"), &y));
+    assert_int_equal(x.n, y.n);
+    assert_memory_equal(x.p, y.p, x.n);
+    UL_OK_IN(ctx, ul_lora_merge(ctx, again));
+    assert_true(fabs(forward_sum(ctx, again, 0) - have) < 1e-4 * fabs(have));
+    ul_model_free(m);
+    ul_model_free(again);
+    ul_ctx_free(ctx);
+}
+
+static void biases(void **state)
+{
+    (void)state;
+    check_bias("llama", "q_proj", "lora_only");
+    check_bias("llama", "up_proj", "all");
+    check_bias("gpt2", "c_attn", "lora_only");
+    check_bias("gpt2", "c_attn", "all");
+}
+
 /* Other people's adapters come out as they came in. */
 static void peft_round_trip(void **state)
 {
@@ -130,6 +200,7 @@ static void peft_round_trip(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(targets), cmocka_unit_test(save_open_merge), cmocka_unit_test(peft_round_trip)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(targets), cmocka_unit_test(save_open_merge), cmocka_unit_test(biases),
+                                       cmocka_unit_test(peft_round_trip)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
