@@ -67,8 +67,8 @@ typedef struct {
     bool cut_left;  /* a row longer than max_length loses its beginning, not its end (lm-evaluation-harness) */
     bool strict;    /* a row longer than max_length is an error, not a counted warning */
     bool at_context; /* max_length is the model's context: no flag raises it (for messages) */
-    bool hide_pad;  /* --match open-unlearning: a genuine token that has the pad id is hidden as a key; where a prompt alone
-                       is too long, the EOS behind what is left of it is scored */
+    bool hide_pad;  /* --match open-unlearning: a genuine token that has the pad id is hidden as a key;
+                       where a prompt alone is too long, the EOS behind what is left of it is scored */
     int32_t pad_id; /* for hide_pad; -1 = none */
 } ul_template;
 extern const ul_template ul_template_tofu; /* "Question: ", "\n", "Answer: ", 512, joint, EOS */

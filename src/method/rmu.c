@@ -4,9 +4,9 @@
  *   L = gamma mean_f |h_l(x) - c u|^2 / C + alpha mean_r |h_l(x) - h_l^ref(x)|^2 / C
  *   u = r / |r|, r uniform in [0, 1)^C
  *
- * means over documents of the means over their scored tokens, at the output of block l; retain nll or kl (open-unlearning's
- * retain_loss_type) puts the head's loss of the retain text in place of the second term. Only the last matrices of the
- * mlps of blocks l-2, l-1, l move unless --train says otherwise; the blocks above l are not run.
+ * means over documents of the means over their scored tokens, at the output of block l; retain nll or kl (retain_loss_type
+ * of open-unlearning) puts the head's loss of the retain text in place of the second term. Only the last
+ * matrices of the mlps of blocks l-2, l-1, l move unless --train says otherwise; the blocks above l are not run.
  *
  * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200: the
  * defaults; l in proportion). With 0.65 million parameters an alpha of 100 on those matrices already changes nothing;

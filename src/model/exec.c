@@ -85,7 +85,8 @@ static ul_attn attention(const env *e, const ul_row *t)
     const ul_batch *bt = e->pass->batch;
     const ul_shape *s = &e->m->arch.s;
     return (ul_attn){.N = bt->n_tok, .H = s->H, .K = s->K, .D = s->D, .n_doc = bt->n_doc, .longest = bt->longest,
-                     .doc_start = bt->doc_start, .doc_parent = bt->doc_parent, .doc_prefix = bt->doc_prefix, .hidden = bt->hidden,
+                     .doc_start = bt->doc_start, .doc_parent = bt->doc_parent, .doc_prefix = bt->doc_prefix,
+                     .hidden = bt->hidden,
                      .scale = e->m->arch.attn_scale / (e->m->arch.scale_by_layer ? e->layer + 1 : 1),
                      .q = value(e, t->in[0]), .k = value(e, t->in[1]), .v = value(e, t->in[2]), .y = value(e, t->out),
                      .stat = value(e, t->aux)};

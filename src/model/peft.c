@@ -153,7 +153,8 @@ static ul_status no_unknown_kind(ul_ctx *ctx, const json_t *c, const char *where
     UL_TRY(ul_json_text(ctx, c, where, "bias", UL_OPTIONAL, &bias));
     if (strcmp(type, "LORA")) return ul_fail(ctx, UL_E_INPUT, "%s: peft_type \"%s\" is unsupported (supported: LORA)", where, type);
     if (strcmp(bias, "none") && strcmp(bias, "all") && strcmp(bias, "lora_only"))
-        return ul_fail(ctx, UL_E_INPUT, "%s: bias \"%s\" is unsupported (supported: none, all, lora_only)", where, bias);
+        return ul_fail(ctx, UL_E_INPUT, "%s: bias \"%s\" is unsupported (supported: none, all, lora_only)", where,
+                       bias);
     for (int i = 0; off[i]; i++)
         if (json_is_true(json_object_get(c, off[i]))) return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: %s", where, off[i]);
     for (int i = 0; null[i]; i++) {
@@ -365,7 +366,8 @@ ul_status ul_lora_open(ul_ctx *ctx, ul_model *m, const char *dir)
 /* ---- save ------------------------------------------------------------------------------------------------------- */
 const char *ul_peft_name(ul_arena *arena, const ul_matrix *x)
 {
-    return ul_format(arena, "%s%s.%s", x->peft, x->wrapped ? ".base_layer" : "", x->part[0]->is_bias ? "bias" : "weight");
+    const char *inside = x->wrapped ? ".base_layer" : "";
+    return ul_format(arena, "%s%s.%s", x->peft, inside, x->part[0]->is_bias ? "bias" : "weight");
 }
 
 static ul_status add_tensor(ul_ctx *ctx, ul_model *m, ul_arena *arena, ul_tensor *t, const char *name, const ul_matrix *shape, const void *p)

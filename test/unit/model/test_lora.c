@@ -92,7 +92,7 @@ static void save_open_merge(void **state)
         }
 }
 
-/* An adapter of PEFT's with biases in its file: they take the place of the model's, move, and come out as they came in. */
+/* An adapter of PEFT's with biases in its file: they take the place of the model's, move, and come out as they came. */
 static void check_bias(const char *type, const char *target, const char *kind)
 {
     ul_ctx *ctx = ul_test_ctx();
@@ -123,8 +123,9 @@ static void check_bias(const char *type, const char *target, const char *kind)
             b[k] = (float)ul_rng_normal(8, UL_STREAM_TEST, (uint64_t)i, (uint64_t)k);
             ul_real_set(m->be, x->p, k, b[k]);
         }
-        t[n++] = (ul_tensor){.name = ul_format(a, "%s%s.bias", x->peft, adapted ? ".base_layer" : ""), .dtype = UL_DT_F32,
-                             .n_dim = 1, .dim = {x->cols}, .data = b, .bytes = (size_t)x->cols * sizeof *b};
+        const char *name = ul_format(a, "%s%s.bias", x->peft, adapted ? ".base_layer" : "");
+        t[n++] = (ul_tensor){.name = name, .dtype = UL_DT_F32, .n_dim = 1, .dim = {x->cols}, .data = b,
+                             .bytes = (size_t)x->cols * sizeof *b};
         n_bias++;
     }
     json_t *c;
@@ -200,7 +201,7 @@ static void peft_round_trip(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(targets), cmocka_unit_test(save_open_merge), cmocka_unit_test(biases),
-                                       cmocka_unit_test(peft_round_trip)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(targets), cmocka_unit_test(save_open_merge),
+                                       cmocka_unit_test(biases), cmocka_unit_test(peft_round_trip)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -354,7 +354,8 @@ static uint64_t sum_of(const ul_trainable *w)
     return h;
 }
 
-/* Blocks that the loss does not reach keep every bit, decay or not; so does what is held still, and it counts in the norm. */
+/* Blocks that the loss does not reach keep every bit, decay or not; so does what is held still: it counts
+ * in the norm. */
 static void test_what_stays(void **state)
 {
     (void)state;
