@@ -243,6 +243,7 @@ static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_batt
         "s_of", ul_expressed_name(e->expressed));
     if (e->not_measured) json_object_set_new(j, "s_not_measured", json_string(e->not_measured));
     if (e->has_text) json_object_set_new(j, "texts", json_integer((json_int_t)e->n_text));
+    if (e->text_not_measured) json_object_set_new(j, "text_not_measured", json_string(e->text_not_measured));
     json_object_set_new(j, "negative_control", negative(e));
     json_object_set_new(j, "neighbours", keeping(&e->near));
     static const char *const known[] = {"phantoms_known_original", "phantoms_known_control"};

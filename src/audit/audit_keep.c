@@ -4,7 +4,9 @@
  *   text       = exp(mean of log p_U - max loss of O and R)    a token; paragraphs are resampled
  *   refusals   = refuses(U) - refuses(O)       over-refusal, on retain rows and on neighbours
  * Where the model beside which it is measured ranks (or says) next to nothing, too many resamples have no denominator:
- * then that utility was not measured, which is no number and no failure; a rule says what follows. */
+ * then that utility was not measured, which is no number and no failure; a rule says what follows. Nor was text of which
+ * that model gives a token less than a guess among the text's different tokens would: it has no plain text to lose (a
+ * model that was fine-tuned on answers alone may give it any number). */
 #include "audit/evidence.h"
 #include <math.h>
 
@@ -49,12 +51,43 @@ static ul_status beside(const ul_sampling *s, ul_arena *scratch, const ul_quanti
     return ul_sampling_bound(s, scratch, ul_quotient(s, q[U], none, q[base], none), 1, out, fine);
 }
 
-static ul_status text(const ul_sampling *s, ul_evidence *e)
+/* A token of the text, guessed among those that occur in it: nats. */
+static ul_status guess(const ul_docs *text, ul_arena *scratch, double *nats, int64_t *different)
+{
+    int32_t most = 0;
+    for (int64_t i = 0; i < text->n; i++)
+        for (int32_t t = 0; t < text->at[i].n; t++)
+            if (text->at[i].token[t] > most) most = text->at[i].token[t];
+    bool *seen = UL_NEW(scratch, bool, most + 1);
+    UL_NEED(seen);
+    *different = 0;
+    for (int64_t i = 0; i < text->n; i++)
+        for (int32_t t = 0; t < text->at[i].n; t++) {
+            bool *x = &seen[text->at[i].token[t]];
+            if (!text->at[i].labelled[t] || *x) continue;
+            *x = true;
+            ++*different;
+        }
+    *nats = ul_log((double)*different);
+    return UL_OK;
+}
+
+static ul_status text(const ul_sampling *s, ul_arena *scratch, ul_evidence *e)
 {
     const ul_battery *base = s->b[O];
     if (s->b[R] && s->b[R]->text_loss > base->text_loss) base = s->b[R];
     const double x = ul_exp(base->text_loss - s->b[U]->text_loss);
-    double lo, hi;
+    double lo, hi, nats;
+    int64_t different;
+    UL_TRY(guess(s->a->text, scratch, &nats, &different));
+    if (!(base->text_loss < nats)) {
+        UL_NEED(e->text_not_measured = ul_format(s->a->arena,
+                                                 "a token of it costs the %s %.2f nats, a guess among its %lld "
+                                                 "different tokens %.2f",
+                                                 base == s->b[O] ? "original" : "control", base->text_loss,
+                                                 (long long)different, nats));
+        return UL_OK;
+    }
     e->has_text = true;
     e->n_text = s->a->text->n;
     UL_TRY(ul_text_interval(s->a, s->b[U], base, &lo, &hi));
@@ -83,6 +116,6 @@ ul_status ul_keep_measure(const ul_sampling *s, ul_arena *scratch, const ul_tabl
     e->kept_known[0] = ul_sampling_mean(s, t->keep_first[O]);
     e->kept_known[1] = ul_sampling_mean(s, t->keep_said[O]);
     e->n_retain = s->a->retain->n;
-    if (s->a->text) UL_TRY(text(s, e));
+    if (s->a->text) UL_TRY(text(s, scratch, e));
     return neighbours(s, scratch, t, e);
 }

@@ -469,7 +469,7 @@ ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_e
                                     ? suppression(arena, e, v, rules, why)
                                     : removal(arena, !strcmp(intention, "removal"), e, v, rules, why);
     if (e->has_text || all_else == UL_FAIL) return all_else;
-    *why = ul_format(arena, "the rule on plain text was not judged: none was given (--text); the other rules: %s",
-                     *why);
+    *why = ul_format(arena, "the rule on plain text was not judged: %s; the other rules: %s",
+                     e->text_not_measured ? e->text_not_measured : "none was given (--text)", *why);
     return UL_UNDECIDED;
 }

@@ -392,8 +392,9 @@ typedef struct {
     double kept_known[2];   /* what the original ranks first and says of the retain answers */
     int64_t n_retain, n_text;
     ul_keeping near;
-    ul_bound utility_text; /* U over the lower of O and R, a token of plain text; has_text: some was given */
+    ul_bound utility_text; /* U over the lower of O and R, a token of plain text; has_text: was measured */
     bool has_text;
+    const char *text_not_measured; /* why, where some was given; else NULL */
     ul_bound patch; /* 1 - UDS (I1): printed only, its basis is shared only by models of one trunk */
     bool has_patch;
     ul_bound inverse;             /* (last_U - last_R) / (K_O - K_R) */

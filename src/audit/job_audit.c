@@ -250,6 +250,7 @@ static ul_status tell(trial *c, const ul_audited *x)
     const char *text =
         e->has_text ? ul_format(job->arena, "%.2f [%.2f, %.2f]", plain->value, plain->lo, plain->hi) : "not measured";
     UL_NEED(text);
+    if (e->text_not_measured) ul_buf_printf(b, "\nplain text was not measured: %s\n", e->text_not_measured);
     ul_buf_puts(b, "\ns ");
     if (e->not_measured)
         ul_buf_printf(b, "- (not measured: %s)", e->not_measured);

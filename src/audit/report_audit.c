@@ -223,8 +223,15 @@ static void unmeasured(ul_out *o, const json_t *m)
 static void plain_text(ul_out *o, const json_t *m, const char *before, const char *after)
 {
     const json_t *x = ul_page_in(m, "evidence", "utility_text");
-    if (json_is_object(x)) ul_page_interval(o, before, x, after);
-    else ul_out_printf(o, "%snot measured%s", before, after);
+    if (json_is_object(x)) {
+        ul_page_interval(o, before, x, after);
+        return;
+    }
+    const char *why = ul_page_text(ul_page_in(m, "evidence", NULL), "text_not_measured");
+    ul_out_printf(o, "%snot measured", before);
+    if (*why) ul_out_printf(o, " (");
+    ul_page_esc(o, why);
+    ul_out_printf(o, "%s%s", *why ? ")" : "", after);
 }
 
 /* What the control must not know, and by what it is known not to. */

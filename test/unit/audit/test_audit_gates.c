@@ -358,6 +358,7 @@ static void plain_text(void **state)
     static ul_doc text[TEXTS];
     static ul_docs docs = {.n = TEXTS, .at = text};
     static uint8_t every[16];
+    static const int32_t token[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 2, 3};
     ul_audit a = audit(true);
     ul_battery o = battery(PEOPLE, PEOPLE), r = battery(0, PEOPLE), u = o;
     double mean[2][TEXTS], sum[2] = {0, 0}, n = 0;
@@ -365,7 +366,7 @@ static void plain_text(void **state)
     memset(every, 1, sizeof every);
     for (int i = 0; i < TEXTS; i++) {
         const int tokens = 5 + i % 7;
-        text[i] = (ul_doc){.n = tokens + 1, .labelled = every, .entity = i};
+        text[i] = (ul_doc){.n = tokens + 1, .token = token, .labelled = every, .entity = i};
         mean[0][i] = -(1 + 0.01 * (i % 5));
         mean[1][i] = mean[0][i] - (i % 2 ? 0.2 : 0); /* every second text lost a fifth of a nat a token */
         n += tokens, sum[0] -= tokens * mean[0][i], sum[1] -= tokens * mean[1][i];
@@ -379,6 +380,12 @@ static void plain_text(void **state)
     assert_true(t->lo < t->value - 0.01 && t->hi > t->value + 0.01 && t->lo > exp(-0.2) && t->hi < 1);
     judged(&a, &o, &o, &r, &e);
     assert_true(t->value == 1 && t->lo == 1 && t->hi == 1);
+    /* who gives the text less than a guess among its ten tokens has none to lose */
+    o.text_loss = r.text_loss = 2.31;
+    judged(&a, &u, &o, &r, &e);
+    assert_false(e.has_text);
+    assert_non_null(
+        strstr(e.text_not_measured, "costs the original 2.31 nats, a guess among its 10 different tokens 2.30"));
 }
 
 int main(void)
