@@ -1,7 +1,7 @@
 /* audit_control.c - does the control know the forget set? Were phantoms taught? (gates in front of every verdict)
  *
  * What it says, or ranks: a control is held against what it ranks first of phantoms; without these against chance, but
- * where the file itself wrote the wrong answers: these can be told from true ones by their wording (a model that never
+ * where the file's own wrong answers can be told from true ones by their wording (audit_wording.c; a model that never
  * saw TOFU's forget10 ranks 0.60 of its answers first, chance 0.17). There it is held against what is said, p(true) -
  * p(wrong) beside the original's: 0.09 to 0.14 by the published logs of models retrained without TOFU's forget sets, a
  * half where half of them was seen.
@@ -14,8 +14,8 @@
  *   rises      K1(W1(R)) - K1(R), minus the same of phantoms: training on what stays brings back only what was there
  *   avoids     K1(R) - chance (or K1 of phantoms), below 0: a guess is right as often as chance, avoiding takes knowing
  *   last       the share of true answers that it ranks last, minus the same of phantoms (or chance): avoiding again,
- *              where there is more room above a guess than there is below it. Not where the file wrote the wrong answers
- *              and there are no phantoms: a wording may stand last by itself
+ *              where there is more room above a guess than there is below it. Not where wrong answers can be told by
+ *              their wording and there are no phantoms: that may stand last by itself
  * Phantoms are a measure only while neither original nor control was taught them (ul_familiar). */
 #include "audit/evidence.h"
 

@@ -185,7 +185,7 @@ ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in)
         UL_TRY(docs(a, half, &a->fold_docs[h]));
     }
     UL_TRY(docs(a, in->retain, &a->retain_docs));
-    for (int64_t i = 0; i < in->forget->n; i++) a->own_wrong |= in->forget->at[i].n_wrong > 0;
+    UL_TRY(ul_wrong_tells(a, in->forget, &a->own_wrong));
     UL_TRY(asked(a, in->forget, true, &a->forget));
     UL_TRY(asked(a, in->retain, false, &a->retain));
     if (in->rephrased) UL_TRY(reworded(a, in));

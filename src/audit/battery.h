@@ -60,7 +60,7 @@ typedef struct {
     const ul_args *attack, *rule;
     uint64_t seed;
     const ul_records *forget, *retain; /* rows that are asked */
-    bool own_wrong; /* forget rows bring wrong answers of their own: their wording may give the true one away */
+    bool own_wrong; /* forget rows bring wrong answers that may give the true one away (audit_wording.c) */
     const ul_records *rephrased; /* the forget rows in words never trained, a whole number of rows for each; NULL */
     const ul_records *phantom;   /* phantom rows that no attack trains on; NULL */
     const ul_records *outsiders; /* rows like the forget set's that nobody was taught (membership), or NULL */
@@ -348,7 +348,8 @@ typedef struct {
 } ul_membership;
 ul_status ul_mia_compare(const ul_audit *a, const ul_mia *u, const ul_mia *o, const ul_mia *r, ul_membership *out) UL_MUST;
 /* What the control's knowledge of the forget set is held against: what it ranks first of phantoms; chance, where wrong
- * answers are other rows' true ones; or, where the file wrote the wrong answers, what is said, beside the original. */
+ * answers are other rows' true ones; or, where those of the file may give the truth away, what is said, beside the
+ * original. */
 typedef enum { UL_HELD_PHANTOMS, UL_HELD_CHANCE, UL_HELD_SAID } ul_held;
 const char *ul_held_name(ul_held held);
 /* What is counted as expressed by s, the first that tells the original from the anchor: words of the greedy answer (K5);

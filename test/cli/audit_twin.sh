@@ -67,16 +67,22 @@ recoveries raised > found
 awk '$3 == "false" && $1 > 0 && $4 > 0.3 {n++} $3 == "true" && $4 != 0.2 {exit 1} END {exit n < 1}' found ||
     fail "what counts as residue: $(tr '\n' ';' < found)"
 
-# All of it: no second control. All of it, and taught to say that it does not know: attacks bring it back, and no verdict
-# is had from beside it.
+# All of it, said, or hidden by one who was taught to say that it does not know: no second control, and no control. Towns
+# and trades are true answers of other rows, so that knowing none of them is to guess.
 learn told all.jsonl 5
 # shellcheck disable=SC2086
 run 3 $audit --twin told --cache clean/attacked --out refused
-says '--twin told: the second control knows the forget set: it gives its answers a probability of 0.9'
+says '--twin told: the second control knows the forget set: it ranks 0.8' 'more of its answers first than chance'
 if [ -e refused/report.json ]; then fail 'a report beside a second control that is none'; fi
 run 0 forget --model told --forget forget.jsonl --retain retain.jsonl --method idk --steps 200 --batch 16 --lr 0.01 \
     --threads 1 --out hidden --quiet
 # shellcheck disable=SC2086
-run 0 $audit --twin hidden --cache clean/attacked --out hiding
-says 'verdict: inconclusive' 'the negative control (a second control) does not come back empty under'
+run 3 $audit --twin hidden --cache clean/attacked --out refused
+says '--twin hidden: the second control knows the forget set'
+# shellcheck disable=SC2086
+run 0 $audit --out honest --cache clean/attacked
+says 'verdict: removed' 'control held against chance'
+# shellcheck disable=SC2086
+run 0 $audit --control hidden --out blind --cache clean/attacked
+says 'verdict: inconclusive' 'the control knows the forget set: it ranks' 'more of its answers first than chance'
 finish
