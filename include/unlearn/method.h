@@ -134,7 +134,7 @@ typedef struct {
     ul_level level;
     const ul_param *params;
     unsigned needs;
-    unsigned (*needs_of)(const ul_args *); /* when parameters decide (retain = kl); NULL: `needs`               */
+    unsigned (*needs_of)(const ul_args *, unsigned needs); /* of `needs`, when parameters decide (retain = kl); or NULL */
     ul_holds holds;
     double (*shift)(const ul_args *);      /* of the label's logit in a CE target; -INFINITY: no such entry     */
     double (*temperature)(const ul_args *); /* of both distributions of every KL; NULL: 1                       */

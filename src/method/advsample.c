@@ -20,12 +20,10 @@ static const ul_param params[] = {
     UL_PARAM_ALPHA(0),
     UL_PARAM_RETAIN,
     {0}};
-enum { NEEDS = UL_NEED_FORGET | UL_NEED_RIVAL_LABELS };
 
-static unsigned needs_of(const ul_args *args)
+static unsigned needs_of(const ul_args *args, unsigned needs)
 {
-    const unsigned needs = NEEDS | (strcmp(ul_txt(args, "labels"), "late") ? 0 : UL_NEED_RIVALS_LATE);
-    return ul_num(args, "alpha") > 0 ? ul_retain_needs(args, needs | UL_NEED_RETAIN) : needs;
+    return ul_some_retain_needs(args, needs | (strcmp(ul_txt(args, "labels"), "late") ? 0 : UL_NEED_RIVALS_LATE));
 }
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
@@ -43,7 +41,7 @@ const ul_method ul_method_advsample = {
     .intent = UL_SUPPRESSION,
     .level = UL_LEVEL_DATA,
     .params = params,
-    .needs = NEEDS,
+    .needs = UL_NEED_FORGET | UL_NEED_RIVAL_LABELS,
     .needs_of = needs_of,
     .loss = loss,
     .recipe = UL_VALUES("lr", "2e-5", "schedule", "cosine", "warmup", "0.03", "epochs", "1"),

@@ -23,11 +23,6 @@ enum {
     NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_ALT_OWN | UL_NEED_FORGET_REF | UL_NEED_ALT_REF
 };
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, NEEDS);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     return ul_method_dpo.loss(args, forget, alt, retain);
@@ -41,6 +36,6 @@ const ul_method ul_method_altpo = {
     .level = UL_LEVEL_DATA,
     .params = params,
     .needs = NEEDS,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .loss = loss,
 };

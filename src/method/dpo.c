@@ -21,11 +21,6 @@ static const ul_param params[] = {
     {0}};
 enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_FORGET_REF | UL_NEED_ALT_REF };
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, NEEDS);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const char *form = ul_txt(args, "form"); /* altpo has none */
@@ -54,7 +49,7 @@ const ul_method ul_method_dpo = {
     .level = UL_LEVEL_DATA,
     .params = params,
     .needs = NEEDS,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .loss = loss,
     .matches = matches,
 };

@@ -1,4 +1,5 @@
-/* duet.c - distilled unlearning from an instructed teacher: what a system prompt makes the reference say is put into weights.
+/* duet.c - distilled unlearning from an instructed teacher: what a system prompt makes the reference say is put into
+ * weights.
  *
  *   L = gamma (1/N_f) sum_t KL(p_ref(. | prompt, x) || p(. | x))_t + alpha L_r
  *
@@ -16,18 +17,14 @@ static const ul_param params[] = {
     {"top", UL_INT, 0, 0, UL_MOST_TOP, "tokens", "most likely ones left in the teacher's distribution; 0: all", NULL},
     UL_PARAM_GAMMA(1),
     UL_PARAM_ALPHA(1),
-    {"retain", UL_TEXT, 0, 0, 0, "kl|nll", "retain term: kl = stay near the reference, nll = likelihood of the answers", "kl"},
+    {"retain", UL_TEXT, 0, 0, 0, "kl|nll",
+     "retain term: kl = stay near the reference, nll = likelihood of the answers", "kl"},
     {0}};
-enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_KL };
 
-static unsigned needs_of(const ul_args *args)
+static unsigned needs_of(const ul_args *args, unsigned needs)
 {
-    return ul_retain_needs(args, NEEDS);
-}
-
-static int32_t top(const ul_args *args)
-{
-    return (int32_t)ul_num(args, "top");
+    const unsigned kl = UL_NEED_RETAIN_KL; /* the default's */
+    return ul_retain_needs(args, needs & ~kl);
 }
 
 static int readings(const ul_args *args, ul_reading out[UL_READINGS])
@@ -49,9 +46,9 @@ const ul_method ul_method_duet = {
     .intent = UL_SUPPRESSION,
     .level = UL_LEVEL_LOGITS,
     .params = params,
-    .needs = NEEDS | UL_NEED_RETAIN_KL,
+    .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_KL | UL_NEED_RETAIN_KL,
     .needs_of = needs_of,
     .readings = readings,
-    .top = top,
+    .top = ul_target_top,
     .loss = loss,
 };

@@ -11,9 +11,8 @@
  * generated beforehand, under the novice's steering and behind a sentence that changes the subject: give such texts by
  * --alt FILE (--alt-own), or refusals stand in. Their run: 3000 samples in steps of 4 at lr 5e-5, LoRA of rank 256 on
  * blocks 4-8 of 32; here these blocks' weights move, unless --lora or --train say otherwise. Name the concept in the
- * two texts.
- * Traps: the NLL of retain answers in the log is, with hard, of the reference's tokens. A small model that heeds no
- * instruction gives two texts of which the difference is noise, and eta a thousand times of it: tofu-656k, forget10,
+ * two texts. Traps: the NLL of retain answers in the log is, with hard, of the reference's tokens. A small model that
+ * heeds no instruction gives two texts of which the difference is noise, and eta a thousand times of it: tofu-656k,
  * forget / retain 0.49 / 0.52 before, leaves 0.03 / 0.18 at eta 1000, alpha 1, kl, the whole of q and no third term;
  * its defaults, eta 10 and alpha 5, 0.25 / 0.43. */
 #include "method/method.h"
@@ -23,7 +22,8 @@ static const ul_param params[] = {
     {"expert", UL_TEXT, 0, 0, 0, NULL, "text in front of which the reference knows the subject",
      "Here is a text written by an expert in the field, with detailed technical information and all the knowledge:\n"},
     {"novice", UL_TEXT, 0, 0, 0, NULL, "text in front of which it does not",
-     "The text is written by a novice, with no knowledge about the field and steering the conversation to random fun topics:\n"},
+     "The text is written by a novice, with no knowledge about the field and steering the conversation to random fun "
+     "topics:\n"},
     {"eta", UL_REAL, 1000, 0, 1e6, NULL, "strength of the shift at a document's last token", NULL},
     {"eta_start", UL_REAL, 1, 0, 1e6, NULL, "and at its first", NULL},
     {"temperature", UL_REAL, 1.2, 0.01, 100, NULL, "of the target", NULL},
@@ -36,20 +36,14 @@ static const ul_param params[] = {
      "of the answers",
      "hard"},
     {0}};
-enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_KL };
-static const char *const small[] = {".eta", "10", ".alpha", "5", ".top", "0", ".retain", "kl",
-                                    ".fluency", "0", NULL};
+static const char *const small[] = {".eta", "10", ".alpha", "5", ".top", "0", ".retain", "kl", ".fluency", "0", NULL};
 
-static unsigned needs_of(const ul_args *args)
+static unsigned needs_of(const ul_args *args, unsigned needs)
 {
-    unsigned needs = ul_retain_needs(args, NEEDS);
-    if (!strcmp(ul_txt(args, "retain"), "hard")) needs |= UL_NEED_RETAIN_TOP;
-    return ul_num(args, "fluency") > 0 ? needs | UL_NEED_ALT : needs;
-}
-
-static int32_t top(const ul_args *args)
-{
-    return (int32_t)ul_num(args, "top");
+    const unsigned top = UL_NEED_RETAIN_TOP, alt = UL_NEED_ALT; /* the paper's */
+    if (strcmp(ul_txt(args, "retain"), "hard")) needs &= ~top;
+    if (ul_num(args, "fluency") == 0) needs &= ~alt;
+    return ul_retain_needs(args, needs);
 }
 
 static int readings(const ul_args *args, ul_reading out[UL_READINGS])
@@ -71,14 +65,15 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
 const ul_method ul_method_elm = {
     .title = "Erasure of language memory",
     .paper = "arXiv:2410.02760",
-    .note = "Distils the reference steered from expert to novice. Needs a model that heeds the two texts; name the subject in them.",
+    .note = "Distils the reference steered from expert to novice. Needs a model that heeds the two texts; name the "
+            "subject in them.",
     .intent = UL_REMOVAL,
     .level = UL_LEVEL_LOGITS,
     .params = params,
-    .needs = NEEDS | UL_NEED_RETAIN_TOP | UL_NEED_ALT,
+    .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_KL | UL_NEED_RETAIN_TOP | UL_NEED_ALT,
     .needs_of = needs_of,
     .readings = readings,
-    .top = top,
+    .top = ul_target_top,
     .recipe = UL_VALUES("lr", "5e-5", "steps", "750", "batch", "4", "train", "layers 1/8-1/4"),
     .small = small,
     .loss = loss,

@@ -11,21 +11,17 @@
  * Wang et al. 2024, "LLM Unlearning via Loss Adjustment with Only Forget Data", arXiv:2410.11143; UCSC-REAL/FLAT,
  * dataloader.py. No retain term, no reference. Traps: their code averages P over all positions, prompt and padding
  * counting 0, so that P shrinks with the prompt (--match flat, without the padding); and takes P over the micro-batch
- * before g. Here P is of the answer.
- * Probabilities, not logarithms: a token of p near 0 is neither learnt nor forgotten. Nothing holds the rest but a
- * small step: the authors' learning rate is 2e-7 for 7e9 parameters, 50 times below the others'. Small models
- * take 0.1 of the usual rate: tofu-656k (forget / retain probability 0.492 / 0.520 before) has 0.330 / 0.410 after ten
- * epochs at 2e-4. */
+ * before g. Here P is of the answer. Probabilities, not logarithms: a token of p near 0 is neither learnt nor lost.
+ * Nothing holds the rest but a small step: the authors' rate is 2e-7 for 7e9 parameters, 50 times below the others'.
+ * Small models take 0.1 of the usual one: tofu-656k (forget / retain 0.492 / 0.520) has 0.330 / 0.410 at 2e-4. */
 #include "method/method.h"
 #include <string.h>
 
-static const ul_param params[] = {{"divergence", UL_TEXT, 0, 0, 0, "tv|kl|pearson|js", "the f-divergence", "tv"},
-                                  {"over", UL_TEXT, 0, 0, 0, "answer|document",
-                                   "what P is a mean over: the answer's tokens, or all, those of the prompt "
-                                   "counting 0",
-                                   "answer"},
-                                  UL_PARAM_GAMMA(1),
-                                  {0}};
+static const ul_param params[] = {
+    {"divergence", UL_TEXT, 0, 0, 0, "tv|kl|pearson|js", "the f-divergence", "tv"},
+    {"over", UL_TEXT, 0, 0, 0, "answer|document",
+     "what P is a mean over: the answer's tokens, or all, those of the prompt counting 0", "answer"},
+    UL_PARAM_GAMMA(1), {0}};
 
 static double mean_p(const ul_side *s, double n)
 {

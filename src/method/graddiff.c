@@ -10,11 +10,6 @@
 
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN, {0}};
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const double gamma = ul_num(args, "gamma");
@@ -35,7 +30,7 @@ const ul_method ul_method_graddiff = {
     .level = UL_LEVEL_PARAMETERS,
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .loss = loss,
     .lr_scale = 0.15,
     .matches = matches,

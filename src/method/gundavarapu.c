@@ -13,11 +13,6 @@ extern const ul_method ul_method_graddiff;
 
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN, {0}};
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     return ul_method_graddiff.loss(args, forget, alt, retain);
@@ -31,7 +26,7 @@ const ul_method ul_method_gundavarapu = {
     .level = UL_LEVEL_PARAMETERS,
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .loss = loss,
     .lr_scale = 0.15,
 };

@@ -16,11 +16,6 @@ static const ul_param params[] = {UL_PARAM_GAMMA(1),
                                    "alternates and retain have a mean each, or one over the tokens of both", "apart"},
                                   {0}};
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_NO_FORGET_LOSS);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const char *means = ul_txt(args, "means"); /* dpo has none */
@@ -47,7 +42,7 @@ const ul_method ul_method_idk = {
     .level = UL_LEVEL_DATA,
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_NO_FORGET_LOSS,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .loss = loss,
     .matches = matches,
 };

@@ -24,11 +24,6 @@ static const ul_param params[] = {
     {0}};
 enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_ALT | UL_NEED_FORGET_REF | UL_NEED_ALT_REF };
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, NEEDS);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const double beta = ul_num(args, "beta"), gamma = ul_num(args, "gamma");
@@ -56,7 +51,7 @@ const ul_method ul_method_kto = {
     .level = UL_LEVEL_PARAMETERS,
     .params = params,
     .needs = NEEDS,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .holds = UL_HOLDS_ALT,
     .loss = loss,
     .matches = matches,

@@ -15,11 +15,11 @@ static const ul_param params[] = {
     UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN,
     {"fila", UL_BOOL, 1, 0, 1, NULL, "with --lora, adapters start from the Fisher information of both sets; without it: no effect", NULL},
     {0}};
-enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_RIVAL };
 
-static unsigned needs_of(const ul_args *args)
+static unsigned needs_of(const ul_args *args, unsigned needs)
 {
-    return ul_retain_needs(args, NEEDS | (ul_num(args, "fila") != 0 ? UL_NEED_INFORMED_START : 0));
+    const unsigned start = UL_NEED_INFORMED_START;
+    return ul_retain_needs(args, ul_num(args, "fila") != 0 ? needs : needs & ~start);
 }
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
@@ -43,7 +43,7 @@ const ul_method ul_method_loku = {
     .intent = UL_REMOVAL,
     .level = UL_LEVEL_LOGITS,
     .params = params,
-    .needs = NEEDS | UL_NEED_INFORMED_START,
+    .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_RIVAL | UL_NEED_INFORMED_START,
     .needs_of = needs_of,
     .loss = loss,
     .recipe = UL_VALUES("epochs", "5"),

@@ -77,9 +77,20 @@ static bool wants_kl(const ul_args *args)
     return retain && !strcmp(retain, "kl");
 }
 
-unsigned ul_retain_needs(const ul_args *args, unsigned base)
+int32_t ul_target_top(const ul_args *args)
 {
-    return wants_kl(args) ? base | UL_NEED_RETAIN_KL : base;
+    return (int32_t)ul_num(args, "top");
+}
+
+unsigned ul_retain_needs(const ul_args *args, unsigned needs)
+{
+    return wants_kl(args) ? needs | UL_NEED_RETAIN_KL : needs;
+}
+
+unsigned ul_some_retain_needs(const ul_args *args, unsigned needs)
+{
+    const unsigned rows = UL_NEED_RETAIN;
+    return ul_num(args, "alpha") > 0 ? ul_retain_needs(args, needs | rows) : needs & ~rows;
 }
 
 double ul_retain_loss(const ul_args *args, ul_side *retain, double weight)

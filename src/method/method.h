@@ -13,8 +13,12 @@ double ul_retain_term(const ul_args *args, ul_side *retain);
 double ul_retain_loss(const ul_args *args, ul_side *retain, double weight);
 /* gamma * mean over the forget side's tokens of KL(target || model): this document's part; adds into dkl. */
 double ul_forget_kl(const ul_args *args, ul_side *forget);
-/* `base`, plus UL_NEED_RETAIN_KL when "retain" is kl. */
-unsigned ul_retain_needs(const ul_args *args, unsigned base);
+/* The parameter "top". */
+int32_t ul_target_top(const ul_args *args);
+/* `needs`, plus UL_NEED_RETAIN_KL when "retain" is kl: what `needs_of` is where nothing else decides. */
+unsigned ul_retain_needs(const ul_args *args, unsigned needs);
+/* The same where alpha is above 0; else no retain rows. */
+unsigned ul_some_retain_needs(const ul_args *args, unsigned needs);
 
 double ul_side_sum(const double *x, int32_t n); /* a chain in rising order; 0 for NULL */
 /* w times the mean of x over the document's tokens, over the step's documents; its gradient is added to d. */

@@ -22,11 +22,6 @@ static const ul_param params[] = {
     UL_PARAM_RETAIN,
     {0}};
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_REF);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const double beta = ul_num(args, "beta"), gamma = ul_num(args, "gamma");
@@ -54,7 +49,7 @@ const ul_method ul_method_npo = {
     .level = UL_LEVEL_PARAMETERS,
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_REF,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .loss = loss,
     .matches = matches,
 };

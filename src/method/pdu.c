@@ -20,11 +20,6 @@ static const ul_param params[] = {
     UL_PARAM_RETAIN,
     {0}};
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_GAP);
-}
-
 static double dual(const ul_args *args, double lambda, double constraint, double epoch)
 {
     if (epoch < 0) return ul_num(args, "alpha");
@@ -55,7 +50,7 @@ const ul_method ul_method_pdu = {
     .level = UL_LEVEL_LOGITS,
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_GAP,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .dual = dual,
     .loss = loss,
     .lr_scale = 2,

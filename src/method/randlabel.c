@@ -15,11 +15,6 @@
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(0), UL_PARAM_RETAIN, {0}};
 enum { NEEDS = UL_NEED_FORGET | UL_NEED_RANDOM_LABELS };
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_num(args, "alpha") > 0 ? ul_retain_needs(args, NEEDS | UL_NEED_RETAIN) : NEEDS;
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     double sum = 0;
@@ -36,7 +31,7 @@ const ul_method ul_method_randlabel = {
     .level = UL_LEVEL_DATA,
     .params = params,
     .needs = NEEDS,
-    .needs_of = needs_of,
+    .needs_of = ul_some_retain_needs,
     .loss = loss,
     .recipe = UL_VALUES("lr", "2e-5", "schedule", "cosine", "warmup", "0.03", "epochs", "1"),
     .small = UL_RUN_DEFAULTS,

@@ -25,11 +25,6 @@ static const ul_param params[] = {
 
 enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE | UL_NEED_STATE_AND_HEAD | UL_NEED_FORGET_LENS };
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, NEEDS);
-}
-
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
     (void)args;
@@ -62,7 +57,7 @@ const ul_method ul_method_repnoise = {
     .level = UL_LEVEL_HIDDEN,
     .params = params,
     .needs = NEEDS,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .state = state,
     .loss = loss,
 };

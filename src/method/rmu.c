@@ -4,9 +4,9 @@
  *   L = gamma mean_f |h_l(x) - c u|^2 / C + alpha mean_r |h_l(x) - h_l^ref(x)|^2 / C
  *   u = r / |r|, r uniform in [0, 1)^C
  *
- * means over documents of the means over their scored tokens, at the output of block l; retain nll or kl (retain_loss_type
- * of open-unlearning) puts the head's loss of the retain text in place of the second term. Only the last
- * matrices of the mlps of blocks l-2, l-1, l move unless --train says otherwise; the blocks above l are not run.
+ * means over documents of the means over their scored tokens, at the output of block l; retain nll or kl
+ * (retain_loss_type of open-unlearning) puts the head's loss of the retain text in place of the second term. Only the
+ * last matrices of the mlps of blocks l-2, l-1, l move unless --train says otherwise; blocks above l are not run.
  *
  * Li et al. 2024, "The WMDP Benchmark", arXiv:2403.03218 (Zephyr-7B: l = 7 of 32, c = 6.5, alpha = 1200: the
  * defaults; l in proportion). With 0.65 million parameters an alpha of 100 on those matrices already changes nothing;
@@ -27,7 +27,8 @@ static const ul_param params[] = {
     UL_PARAM_GAMMA(1),
     UL_PARAM_STATE_ALPHA,
     {"retain", UL_TEXT, 0, 0, 0, "state|nll|kl",
-     "retain term: state = the reference's hidden states; nll, kl = as in graddiff (alpha -1: 1)", "state"},
+     "retain term: state = the reference's hidden states; nll, kl = as in graddiff: --rmu.alpha 1 (which -1 is too)",
+     "state"},
     {0}};
 
 static const char *const recipe[] = {"lr",       "5e-5",     "steps",  "80", "batch", "4",
@@ -46,10 +47,10 @@ static bool by_state(const ul_args *args)
     return !retain || !strcmp(retain, "state");
 }
 
-static unsigned needs_of(const ul_args *args)
+static unsigned needs_of(const ul_args *args, unsigned needs)
 {
-    const unsigned base = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_STATE;
-    return by_state(args) ? base | UL_NEED_RETAIN_STATE : ul_retain_needs(args, base | UL_NEED_STATE_AND_HEAD);
+    const unsigned states = UL_NEED_RETAIN_STATE;
+    return by_state(args) ? needs : ul_retain_needs(args, (needs & ~states) | UL_NEED_STATE_AND_HEAD);
 }
 
 static ul_state state(const ul_args *args, ul_side_id side, int n_layer)

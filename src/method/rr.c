@@ -10,13 +10,12 @@
  * Zou et al. 2024, "Improving Alignment and Robustness with Circuit Breakers", arXiv:2406.04313, and its code
  * (states behind 10 and 20 blocks of 32, alpha 10, tau = step / 300 in 150 steps at lr 1e-4, LoRA of rank 16 on all
  * linear layers: --lora all-linear --lora-r 16). The paper prints a = tau, its program has 1 - tau (--match
- * circuit-breakers), the default of small models; these have 5/16 and 5/8 of the way up counted from 0, as measured
- * below. Traps: its code averages over padding too (here is none); the gradient of the norm jumps at h = h^ref, where
- * every run begins: taken as 0 there. There the cosine is at its maximum and has no gradient either: the code gets off
- * it by LoRA's dropout alone. Here there is no dropout, and e, along one random unit vector u, does it (63 steps
- * without it left tofu-656k as it was to four digits). The retain term's gradient has length 1, the cosine's 1 / |h|:
- * where states are 200 to 500 long, as in tofu-656k, a ramp to 0.5 holds everything where it was (forget / retain
- * probability 0.492 / 0.520 after ten epochs, as before); small models take 0.005: 0.163 / 0.493. */
+ * circuit-breakers), the default of small models. Traps: its code averages over padding too (here is none); the
+ * gradient of the norm jumps at h = h^ref, where every run begins: taken as 0 there. There the cosine is at its maximum
+ * and has no gradient either: the code gets off it by LoRA's dropout alone, here e does, along one random unit vector u
+ * (63 steps without it left tofu-656k as it was). The retain term's gradient has length 1, the cosine's 1 / |h|: where
+ * states are 200 to 500 long, as in tofu-656k, a ramp to 0.5 holds everything where it was (forget / retain probability
+ * 0.492 / 0.520 after ten epochs, as before); small models take 0.005: 0.163 / 0.493. */
 #include "method/method.h"
 #include <string.h>
 
@@ -48,15 +47,11 @@ static ul_state state(const ul_args *args, ul_side_id side, int n_layer)
 {
     const int a = block(args, "first", n_layer, 5), b = block(args, "last", n_layer, 10);
     if (side == UL_ALT) return (ul_state){0};
+    const int low = a < b ? a : b, high = a < b ? b : a;
     if (side == UL_RETAIN)
-        return (ul_state){.last = a > b ? a : b, .step = 1, .distance = UL_DISTANCE_NORM,
-                          .target = UL_TARGET_REFERENCE};
-    return (ul_state){.first = a < b ? a : b,
-                      .last = a < b ? b : a,
-                      .step = a < b ? b - a : a - b,
-                      .distance = UL_DISTANCE_ALIGNED,
-                      .target = UL_TARGET_REFERENCE,
-                      .steer = ul_num(args, "off")};
+        return (ul_state){.last = high, .step = 1, .distance = UL_DISTANCE_NORM, .target = UL_TARGET_REFERENCE};
+    return (ul_state){.first = low, .last = high, .step = high - low, .distance = UL_DISTANCE_ALIGNED,
+                      .target = UL_TARGET_REFERENCE, .steer = ul_num(args, "off")};
 }
 
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)

@@ -22,11 +22,6 @@ static const char *const small[] = {".gamma", "10", ".alpha", "1", NULL};
 static const ul_match matches[] = {
     {"open-unlearning", "gamma 0.1, alpha 1", UL_VALUES(".gamma", "0.1", ".alpha", "1"), true}, {0}};
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const double beta1 = ul_num(args, "beta1"), beta2 = ul_num(args, "beta2"), gamma = ul_num(args, "gamma");
@@ -48,7 +43,7 @@ const ul_method ul_method_satimp = {
     .level = UL_LEVEL_PARAMETERS,
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .holds = UL_HOLDS_WEIGHTS,
     .recipe = UL_VALUES("epochs", "5"),
     .small = small,

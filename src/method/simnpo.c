@@ -22,11 +22,6 @@ static const ul_param params[] = {{"beta", UL_REAL, 4.5, 1e-6, 100, NULL, "inver
                                   UL_PARAM_RETAIN,
                                   {0}};
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const double beta = ul_num(args, "beta"), gamma = ul_num(args, "gamma");
@@ -54,7 +49,7 @@ const ul_method ul_method_simnpo = {
     .level = UL_LEVEL_PARAMETERS,
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .loss = loss,
     .matches = matches,
 };

@@ -20,11 +20,6 @@ static const ul_param params[] = {
     {0}};
 enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN | UL_NEED_FORGET_REF };
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, NEEDS);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const double gamma = ul_num(args, "gamma");
@@ -46,7 +41,7 @@ const ul_method ul_method_tnpo = {
     .level = UL_LEVEL_PARAMETERS,
     .params = params,
     .needs = NEEDS,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .holds = UL_HOLDS_WEIGHTS,
     .loss = loss,
     .matches = matches,

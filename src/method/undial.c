@@ -16,11 +16,6 @@ static const ul_param params[] = {
     {0}};
 enum { NEEDS = UL_NEED_FORGET | UL_NEED_FORGET_CE };
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_num(args, "alpha") > 0 ? ul_retain_needs(args, NEEDS | UL_NEED_RETAIN) : NEEDS;
-}
-
 static double shift(const ul_args *args)
 {
     return -ul_num(args, "beta");
@@ -42,7 +37,7 @@ const ul_method ul_method_undial = {
     .level = UL_LEVEL_LOGITS,
     .params = params,
     .needs = NEEDS,
-    .needs_of = needs_of,
+    .needs_of = ul_some_retain_needs,
     .shift = shift,
     .loss = loss,
     .recipe = UL_VALUES("lr", "1e-4"),

@@ -16,11 +16,6 @@ static const ul_param params[] = {
     UL_PARAM_RETAIN,
     {0}};
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN);
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const double beta = ul_num(args, "beta"), gamma = ul_num(args, "gamma");
@@ -41,7 +36,7 @@ const ul_method ul_method_wga = {
     .level = UL_LEVEL_PARAMETERS,
     .params = params,
     .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-    .needs_of = needs_of,
+    .needs_of = ul_retain_needs,
     .holds = UL_HOLDS_WEIGHTS,
     .loss = loss,
     .recipe = UL_VALUES("epochs", "5"),

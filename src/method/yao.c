@@ -26,17 +26,16 @@ static const ul_param params[] = {
     UL_PARAM_GAMMA(1),
     UL_PARAM_ALPHA(1),
     {0}};
-enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN };
 
 static bool is(const ul_args *args, const char *variant)
 {
     return !strcmp(ul_txt(args, "variant"), variant);
 }
 
-static unsigned needs_of(const ul_args *args)
+static unsigned needs_of(const ul_args *args, unsigned needs)
 {
-    return is(args, "gd")       ? NEEDS
-           : is(args, "kl")     ? NEEDS | UL_NEED_RETAIN_KL
+    return is(args, "gd")       ? needs
+           : is(args, "kl")     ? needs | UL_NEED_RETAIN_KL
            : is(args, "random") ? UL_NEED_FORGET | UL_NEED_RANDOM_LABELS
            : is(args, "ga")     ? UL_NEED_FORGET
                                 : UL_NEED_FORGET | UL_NEED_RIVAL_LABELS;
@@ -60,7 +59,7 @@ const ul_method ul_method_yao = {
     .intent = UL_REMOVAL,
     .level = UL_LEVEL_PARAMETERS,
     .params = params,
-    .needs = NEEDS,
+    .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
     .needs_of = needs_of,
     .loss = loss,
     .recipe = UL_VALUES("lr", "2e-5", "schedule", "cosine", "warmup", "0.03", "epochs", "1"),

@@ -13,9 +13,10 @@
 
 enum { MOST_TOKENS = 4096, MOST_TRIALS = 30 };
 
-unsigned ul_budget_needs(const ul_args *args)
+unsigned ul_budget_needs(const ul_args *args, unsigned needs)
 {
-    return UL_NEED_FORGET | (ul_num(args, "kl") > 0 ? UL_NEED_RETAIN : 0);
+    const unsigned rows = UL_NEED_RETAIN;
+    return ul_num(args, "kl") > 0 ? needs | rows : needs & ~rows;
 }
 
 ul_status ul_budget_open(ul_work *w, const ul_docs *docs, int64_t n_docs, ul_budget *out)

@@ -27,11 +27,6 @@ static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM
 static const ul_param confuse_params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), {0}};
 enum { NEEDS = UL_NEED_FORGET | UL_NEED_RETAIN };
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, NEEDS | UL_NEED_FORGET_MU);
-}
-
 static double negentropy(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const double w = forget->n ? ul_num(args, "gamma") / forget->n_tok : 0;
@@ -73,7 +68,7 @@ static const struct {
              .paper = "arXiv:2408.00761",
              .params = params,
              .needs = NEEDS | UL_NEED_FORGET_MU,
-             .needs_of = needs_of,
+             .needs_of = ul_retain_needs,
              .loss = negentropy}},
            {"mlp_confuse",
             {.title = "Mlps turned away from what they put out",

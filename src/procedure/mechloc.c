@@ -43,13 +43,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return sum + ul_retain_term(args, retain);
 }
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_ALT | UL_NEED_RETAIN);
-}
-
 static const ul_method away = {.title = "Mechanistic unlearning, its loss", .paper = "arXiv:2410.12949", .params = params, .loss = loss,
-                               .needs = UL_NEED_FORGET | UL_NEED_ALT | UL_NEED_RETAIN, .needs_of = needs_of};
+                               .needs = UL_NEED_FORGET | UL_NEED_ALT | UL_NEED_RETAIN, .needs_of = ul_retain_needs};
 
 typedef struct {
     ul_work *w;

@@ -192,7 +192,8 @@ typedef struct {
     {"kl", UL_REAL, dflt, 0, 100, "nats",                                                                                 \
      "budget: the scale is searched at which the mean KL of the original to the new model on retain rows is this; 0: scale", NULL}
 #define UL_PARAM_KL_DOCS {"kl_docs", UL_INT, 128, 1, 1e9, "documents", "retain rows that the budget is measured on", NULL}
-unsigned ul_budget_needs(const ul_args *args); /* forget rows, and retain rows where kl is above 0 */
+/* Retain rows where kl is above 0, else none. */
+unsigned ul_budget_needs(const ul_args *args, unsigned needs);
 /* On `docs` (some of them), of the model as it is now: before anything moves. */
 ul_status ul_budget_open(ul_work *w, const ul_docs *docs, int64_t n_docs, ul_budget *out) UL_MUST;
 ul_status ul_budget_measure(ul_budget *b, double *kl) UL_MUST;

@@ -120,9 +120,9 @@ static ul_status run(ul_work *w)
     return ul_budget_go(w, &budget, &move);
 }
 
-static unsigned needs_of(const ul_args *a)
+static unsigned needs_of(const ul_args *a, unsigned needs)
 {
-    return ul_budget_needs(a) | (strcmp(ul_txt(a, "distribution"), "retain") ? 0 : UL_NEED_RETAIN);
+    return ul_budget_needs(a, needs) | (strcmp(ul_txt(a, "distribution"), "retain") ? 0 : UL_NEED_RETAIN);
 }
 
 static const ul_runs runs[] = {

@@ -28,11 +28,6 @@ static const ul_param params[] = {
     {0}};
 enum { ROWS = 64 };
 
-static unsigned needs_of(const ul_args *args)
-{
-    return ul_num(args, "alpha") > 0 ? ul_retain_needs(args, UL_NEED_FORGET | UL_NEED_RETAIN) : UL_NEED_FORGET;
-}
-
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     double sum = 0;
@@ -42,7 +37,7 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
 }
 
 static const ul_method generic = {.title = "WHP, generic labels", .paper = "arXiv:2310.02238", .params = params, .loss = loss,
-                                  .needs = UL_NEED_FORGET | UL_NEED_RETAIN, .needs_of = needs_of};
+                                  .needs = UL_NEED_FORGET | UL_NEED_RETAIN, .needs_of = ul_some_retain_needs};
 
 /* Hidden rows that two heads read, in step. */
 typedef struct {
@@ -207,7 +202,7 @@ const ul_procedure ul_procedure_whp = {
                .level = UL_LEVEL_DATA,
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-               .needs_of = needs_of,
+               .needs_of = ul_some_retain_needs,
                .recipe = UL_VALUES("epochs", "2"),
                .small = UL_VALUES(".alpha", "1")},
     .run = run,

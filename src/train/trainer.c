@@ -17,7 +17,7 @@ static int32_t auto_tokens(const ul_shape *s)
 unsigned ul_method_needs(const ul_method *m, const ul_args *args)
 {
     if (!m) return 0;
-    return m->needs_of ? m->needs_of(args) : m->needs;
+    return m->needs_of ? m->needs_of(args, m->needs) : m->needs;
 }
 
 int32_t ul_method_alternates(const ul_method *m, const ul_args *args)

@@ -34,7 +34,7 @@ static double all_of(const ul_method *m, const ul_args *a, numbers *x)
     ul_reading read[UL_READINGS];
     for (int k = m->readings ? m->readings(a, read) : 0; k-- > 0;)
         sum += read[k].from * (k + 1) + read[k].to * (k + 2) + (read[k].behind ? (double)strlen(read[k].behind) : 0);
-    sum += m->needs_of && m->needs_of(a) & (UL_NEED_INFORMED_START | UL_NEED_RIVALS_LATE);
+    sum += m->needs_of && m->needs_of(a, m->needs) & (UL_NEED_INFORMED_START | UL_NEED_RIVALS_LATE);
     sum += (m->top ? m->top(a) : 0) + (m->temperature ? m->temperature(a) : 0) + (m->alternates ? m->alternates(a) : 0);
     if (m->dual) sum += m->dual(a, 0, 0, -1) + m->dual(a, 3, 0.7, 5.2);
     return sum;
@@ -99,7 +99,7 @@ static void test_parameters_matter(void **state)
             const double after = all_of(e[i].method, &a, &x);
             if (before == after) fail_msg("%s.%s changes nothing", e[i].id, p->key);
             if (!strcmp(p->key, "retain"))
-                assert_true(!!(e[i].method->needs_of(&a) & UL_NEED_RETAIN_KL) == !strcmp(ul_txt(&a, "retain"), "kl"));
+                assert_true(!!(e[i].method->needs_of(&a, e[i].method->needs) & UL_NEED_RETAIN_KL) == !strcmp(ul_txt(&a, "retain"), "kl"));
         }
 }
 

@@ -282,13 +282,13 @@ static void test_recipes(void **state)
         c.text[0] = "ga";
         put(&c, "gamma", 1);
         same(yao, &c, ul_method_find("ga"), &b, 1e-14);
-        assert_int_equal(yao->needs_of(&c), UL_NEED_FORGET);
+        assert_int_equal(yao->needs_of(&c, yao->needs), UL_NEED_FORGET);
         for (int rival = 0; rival < 2; rival++) { /* the same arithmetic on other labels */
             const ul_method *labels = method(rival ? "advsample" : "randlabel", &b);
             c.text[0] = rival ? "adversarial" : "random";
             if (twice) put(&b, "gamma", 0.3), put(&c, "gamma", 0.3);
             same(yao, &c, labels, &b, 1e-14);
-            assert_int_equal(yao->needs_of(&c), labels->needs_of(&b));
+            assert_int_equal(yao->needs_of(&c, yao->needs), labels->needs_of(&b, labels->needs));
         }
     }
     (void)method("yao", &c);
@@ -328,7 +328,7 @@ static void test_effect(void **state)
             if ((change > 0) - (change < 0) != sign[s])
                 fail_msg("%s moves side %d by %g, promised sign %d", want[i].id, s, change, sign[s]);
         }
-        const unsigned needs = m->needs_of ? m->needs_of(&a) : m->needs;
+        const unsigned needs = m->needs_of ? m->needs_of(&a, m->needs) : m->needs;
         assert_true((d[0].dkl[0] > 0) == !!(needs & UL_NEED_FORGET_KL));
         assert_true((d[2].dkl[0] > 0) == !!(needs & UL_NEED_RETAIN_KL));
     }
@@ -502,7 +502,8 @@ static void test_registry(void **state)
         assert_non_null(e[i].method->params);
         ul_args a;
         ul_args_default(e[i].method->params, &a);
-        if (e[i].method->needs_of) assert_int_equal(e[i].method->needs_of(&a), e[i].method->needs);
+        const unsigned needs = e[i].method->needs;
+        if (e[i].method->needs_of) assert_int_equal(e[i].method->needs_of(&a, needs), needs);
     }
     assert_null(ul_method_find("nop"));
     assert_string_equal(ul_method_nearest("nop"), "npo");
