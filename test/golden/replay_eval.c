@@ -348,6 +348,7 @@ int ul_replay_eval(ul_ctx *ctx, const char *record_dir, json_t *golden, char *me
     int at = 0, code = 0;
     for (int oracle = 1; oracle >= 0; oracle--) {
         ul_arena *arena;
+        if (!oracle && !json_object_get(golden, "expected_f32")) continue; /* no such run */
         if (ul_arena_new(ctx, "replay eval", &arena) != UL_OK) return 1;
         replay *r = UL_NEW(arena, replay, 1);
         ul_model *opened[3] = {0};
