@@ -143,8 +143,9 @@ typedef struct {
     void (*axpy)(const ul_backend *be, int64_t n, double s, const void *x, void *y);     /* y = fma(s, x, y) */
     /* y[i,:] (+)= table[index[i],:] */
     void (*gather)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, const void *table, void *y, bool add);
-    /* dtable[index[i],:] += dy[i,:], in rising i */
-    void (*scatter)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, const void *dy, void *dtable);
+    /* dtable[index[i],:] += dy[i,:], in rising i, where index[i] is not `but` */
+    void (*scatter)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, int32_t but, const void *dy,
+                    void *dtable);
     /* scores of n rows of logits z [n, V]; soft NULL: no row has a target */
     void (*score)(const ul_backend *be, int64_t n, int64_t V, const void *z, const int32_t *label, const ul_soft *soft,
                   const ul_score *out);

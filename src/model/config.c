@@ -114,6 +114,18 @@ static ul_status whole(ul_ctx *ctx, const json_t *config, const char *where, con
     return UL_OK;
 }
 
+/* pad_token_id is torch's padding_idx of the embedding: negative, it counts from the end; without one, none. */
+static ul_status padding(ul_ctx *ctx, const json_t *config, const char *where, int32_t n_vocab, int32_t *out)
+{
+    const json_t *j = json_object_get(config, "pad_token_id");
+    int64_t pad = -1;
+    if (!j || json_is_null(j)) return UL_OK;
+    UL_TRY(ul_json_int(ctx, config, where, "pad_token_id", UL_REQUIRED, INT32_MIN, INT32_MAX, &pad));
+    if (pad < 0) pad += n_vocab;
+    if (pad >= 0 && pad < n_vocab) *out = (int32_t)pad;
+    return UL_OK;
+}
+
 /* Names of llama's config and of all that follow it. dflt.K 0: as many key heads as heads; dflt.D 0: C / H. */
 ul_status ul_config_dims(ul_ctx *ctx, const json_t *config, const char *where, const ul_shape *dflt, ul_arch *out)
 {
@@ -126,6 +138,7 @@ ul_status ul_config_dims(ul_ctx *ctx, const json_t *config, const char *where, c
     UL_TRY(whole(ctx, config, where, "intermediate_size", dflt->F, &s->F));
     UL_TRY(whole(ctx, config, where, "vocab_size", dflt->V, &s->V));
     UL_TRY(whole(ctx, config, where, "max_position_embeddings", dflt->n_ctx, &s->n_ctx));
+    UL_TRY(padding(ctx, config, where, s->V, &s->pad));
     s->eps = dflt->eps, s->tied = dflt->tied;
     UL_TRY(ul_json_real(ctx, config, where, "rms_norm_eps", UL_OPTIONAL, &s->eps));
     UL_TRY(ul_json_bool(ctx, config, where, "tie_word_embeddings", UL_OPTIONAL, &s->tied));
@@ -167,7 +180,7 @@ ul_status ul_config_read(ul_ctx *ctx, ul_arena *arena, const char *path, const u
     if (!json_is_object(config)) return ul_fail(ctx, UL_E_INPUT, "%s: not a JSON object", path);
     UL_TRY(ul_json_text(ctx, config, path, "model_type", UL_REQUIRED, &type));
     UL_TRY(ul_family_find(ctx, type, path, family, &id));
-    *out = (ul_arch){.rope = UL_ROPE_NONE};
+    *out = (ul_arch){.s.pad = -1, .rope = UL_ROPE_NONE};
     UL_TRY((*family)->config(ctx, config, path, out));
     UL_TRY(read_dtype(ctx, config, path, &out->dtype));
     out->s.family = id;

@@ -223,7 +223,7 @@ static void backward(const env *e, const ul_row *t)
         break;
     case UL_OP_PICK:
         if (!t->add[0]) k->fill_rows(be, n, width, NULL, dx);
-        k->scatter(be, e->r->n_row, width, e->pass->batch->row, dy, dx);
+        k->scatter(be, e->r->n_row, width, e->pass->batch->row, -1, dy, dx);
         break;
     case UL_OP_ADD:
     case UL_OP_HOOK:

@@ -245,7 +245,7 @@ void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
                     ul_at(m, r->at_dnr), dxr, false, dnw, dnb);
     if (!dx || r->pick) return;
     be->k->fill_rows(be, r->n, c, NULL, dx);
-    be->k->scatter(be, r->n_row, c, b->row, dxr, dx);
+    be->k->scatter(be, r->n_row, c, b->row, -1, dxr, dx);
 }
 
 /* Logits of rows first .. first + *n - 1 of the batch just run; the next call overwrites them. */

@@ -51,6 +51,7 @@ typedef struct {
 
 typedef struct {
     int32_t n_layer, C, H, K, D, F, V, rot, n_ctx; /* n_ctx: positions the model was made for */
+    int32_t pad; /* what is read from the embedding of this token trains nothing, as in transformers; -1: no such token */
     double eps, rope_theta;
     bool tied;
     const char *family, *model_type;

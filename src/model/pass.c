@@ -193,8 +193,8 @@ static void stem_backward(ul_model *m, const ul_pass *pass, const ul_run *r, con
     const ul_batch *b = pass->batch;
     const ul_weight *e = m->top[W_EMBED], *p = m->top[W_POS];
     const int32_t c = m->arch.s.C;
-    if (trains(e, r->base)) m->be->k->scatter(m->be, r->n, c, b->token, dx, e->g2 ? e->g2 : e->g);
-    if (p && trains(p, r->base)) m->be->k->scatter(m->be, r->n, c, b->pos, dx, p->g);
+    if (trains(e, r->base)) m->be->k->scatter(m->be, r->n, c, b->token, m->arch.s.pad, dx, e->g2 ? e->g2 : e->g);
+    if (p && trains(p, r->base)) m->be->k->scatter(m->be, r->n, c, b->pos, -1, dx, p->g);
 }
 
 /* What a backward pass over shared prefixes asks for (backend.h, ul_attn). */
@@ -269,7 +269,7 @@ static bool enter(ul_model *m, const ul_pass *pass, const ul_run *r, int layer, 
         if (s->layer != layer || !s->dx) continue;
         if (s->row) {
             if (!have) m->be->k->fill_rows(m->be, r->n, m->arch.s.C, NULL, dx);
-            m->be->k->scatter(m->be, s->n_row, m->arch.s.C, s->row, s->dx, dx);
+            m->be->k->scatter(m->be, s->n_row, m->arch.s.C, s->row, -1, s->dx, dx);
         } else {
             m->be->k->copy(m->be, r->n * m->arch.s.C, s->dx, dx, have);
         }

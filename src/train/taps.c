@@ -17,7 +17,7 @@ static void give(void *user, int layer, const ul_batch *b, void *dx)
 {
     const ul_tap *t = user;
     (void)layer, (void)b;
-    if (t->dx) t->be->k->scatter(t->be, t->n_row, t->C, t->row, t->dx, dx);
+    if (t->dx) t->be->k->scatter(t->be, t->n_row, t->C, t->row, -1, t->dx, dx);
 }
 
 ul_status ul_taps(ul_arena *arena, const ul_model *m, const ul_state *look, int n_look, ul_pass *pass, ul_tap **out)

@@ -70,7 +70,8 @@ void KFN(gather)(const ul_backend *be, int64_t n, int64_t c, const int32_t *inde
     }
 }
 /* Two tokens may be the same word: the rows of one column are a chain. */
-void KFN(scatter)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, const void *dy_, void *dtable_)
+void KFN(scatter)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, int32_t but, const void *dy_,
+                  void *dtable_)
 {
     const real *dy = dy_;
     real *dtable = dtable_;
@@ -80,6 +81,7 @@ void KFN(scatter)(const ul_backend *be, int64_t n, int64_t c, const int32_t *ind
         const int64_t hi = least(lo + w, c);
         for (int64_t i = 0; i < n; i++) {
             real *row = dtable + index[i] * c;
+            if (index[i] == but) continue;
             for (int64_t j = lo; j < hi; j++) row[j] += dy[i * c + j];
         }
     }

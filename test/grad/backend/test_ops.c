@@ -65,7 +65,7 @@ static void glu_bwd(problem *p)
 static const int32_t words[N] = {3, 0, 3, 1, 2, 3, 0};
 static void gather_shape(problem *p) { p->n_in = 1, p->n_x[0] = 4 * C, p->n_y = N * C; }
 static void gather_fwd(problem *p) { K(gather, N, C, words, p->x[0], p->y, false); }
-static void gather_bwd(problem *p) { K(scatter, N, C, words, p->dy, p->dx[0]); }
+static void gather_bwd(problem *p) { K(scatter, N, C, words, -1, p->dy, p->dx[0]); }
 
 /* y = x W' + b, W [OUT, C] */
 enum { OUT = 11 };
