@@ -53,7 +53,8 @@ static double read_loop(int threads, const float *x, int64_t n)
     const double t = now(threads == 1);
 #pragma omp parallel num_threads(threads) reduction(+ : total)
     {
-        const int64_t from = n * omp_get_thread_num() / threads / 64 * 64, to = n * (omp_get_thread_num() + 1) / threads;
+        const int64_t from = n * omp_get_thread_num() / threads / 64 * 64,
+                      to = n * (omp_get_thread_num() + 1) / threads;
         float s[64] = {0};
         for (int64_t i = from; i + 64 <= to; i += 64)
             for (int l = 0; l < 64; l++) s[l] += x[i + l];

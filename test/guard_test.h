@@ -38,9 +38,10 @@ static inline const ul_guard *guard_named(const char *id)
 
 static inline void house_files(house *h, const char *family)
 {
-    static const char *const words[] = {"where", "does", "live", "?", "lives", "in", "anna", "bert", "cleo", "dora", "emil", "fritz",
-                                        "gina", "hugo", "ines", "jan", "kira", "lars", "mona", "nils", "olga", "paul", "rome", "oslo",
-                                        "bonn", "bern", "graz", "lima", "Question", "Answer", ":", "I", "don", "'", "t", "know", "."};
+    static const char *const words[] = {
+        "where", "does", "live",     "?",      "lives", "in",   "anna", "bert", "cleo", "dora", "emil", "fritz", "gina",
+        "hugo",  "ines", "jan",      "kira",   "lars",  "mona", "nils", "olga", "paul", "rome", "oslo", "bonn",  "bern",
+        "graz",  "lima", "Question", "Answer", ":",     "I",    "don",  "'",    "t",    "know", "."};
     char path[600];
     snprintf(h->dir, sizeof h->dir, "%s", ul_test_folder("guard"));
     snprintf(h->out, sizeof h->out, "%s/out", h->dir);
@@ -49,11 +50,14 @@ static inline void house_files(house *h, const char *family)
     snprintf(path, sizeof path, "%s/config.json", h->dir);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fprintf(f, "{\"model_type\": \"%s\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": false, \"vocab_size\": 41,\n"
-               " \"num_hidden_layers\": 3, \"hidden_size\": 24, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,\n"
-               " \"intermediate_size\": 32, \"max_position_embeddings\": 160, \"rms_norm_eps\": 1e-5,\n"
-               " \"n_layer\": 3, \"n_embd\": 24, \"n_head\": 4, \"n_inner\": 32, \"n_positions\": 160, \"rope_theta\": 10000.0}\n",
-            family);
+    fprintf(
+        f,
+        "{\"model_type\": \"%s\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": false, \"vocab_size\": 41,\n"
+        " \"num_hidden_layers\": 3, \"hidden_size\": 24, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,\n"
+        " \"intermediate_size\": 32, \"max_position_embeddings\": 160, \"rms_norm_eps\": 1e-5,\n"
+        " \"n_layer\": 3, \"n_embd\": 24, \"n_head\": 4, \"n_inner\": 32, \"n_positions\": 160, \"rope_theta\": "
+        "10000.0}\n",
+        family);
     assert_int_equal(fclose(f), 0);
     UL_OK_IN(h->ctx, ul_model_fresh(h->ctx, h->be, path, 5, 0.25, &h->model));
     UL_OK_IN(h->ctx, ul_tokenizer_open(h->ctx, h->dir, &h->tok));
@@ -86,14 +90,16 @@ static inline void house_learn(house *h)
 
 static inline void house_rows(house *h, int n, int first, ul_records **records, ul_docs **docs)
 {
-    static const char *const person[] = {"anna", "bert", "cleo", "dora", "emil", "fritz", "gina", "hugo", "ines", "jan", "kira", "lars",
-                                         "mona", "nils", "olga", "paul"};
+    static const char *const person[] = {"anna", "bert", "cleo", "dora", "emil", "fritz", "gina", "hugo",
+                                         "ines", "jan",  "kira", "lars", "mona", "nils",  "olga", "paul"};
     static const char *const town[] = {"rome", "oslo", "bonn", "bern", "graz", "lima"};
     ul_record *r = UL_NEW(h->arena, ul_record, n);
     for (int i = 0; i < n; i++) {
         const char *who = person[first + i / 2], *where = town[(first + i / 2) % 6];
-        r[i] = (ul_record){.line = i + 1, .entity = i / 2,
-                           .prompt = i % 2 ? ul_format(h->arena, "%s lives where ?", who) : ul_format(h->arena, "where does %s live ?", who),
+        r[i] = (ul_record){.line = i + 1,
+                           .entity = i / 2,
+                           .prompt = i % 2 ? ul_format(h->arena, "%s lives where ?", who)
+                                           : ul_format(h->arena, "where does %s live ?", who),
                            .answer = ul_format(h->arena, "%s lives in %s .", who, where)};
     }
     UL_OK_IN(h->ctx, ul_records_seal(h->ctx, "rows", r, n, h->arena, records));
@@ -177,7 +183,8 @@ static inline ul_guarded house_prepare(house *h, ul_guard_file *g, const ul_reco
 }
 
 /* Log-probabilities and best tokens at the scored tokens of documents, `together` of them in a batch; returns how many. */
-static inline int64_t house_score(house *h, const ul_guarded *how, const ul_docs *docs, int64_t together, double **logp, int32_t **best)
+static inline int64_t house_score(house *h, const ul_guarded *how, const ul_docs *docs, int64_t together, double **logp,
+                                  int32_t **best)
 {
     int64_t n = 0;
     for (int64_t i = 0; i < docs->n; i++) n += ul_doc_labelled(&docs->at[i]);
@@ -200,7 +207,8 @@ static inline int64_t house_score(house *h, const ul_guarded *how, const ul_docs
 }
 
 /* The same of the data set's own answers; how: NULL for the bare model. */
-static inline int64_t house_answers(house *h, ul_guard_file *g, const ul_records *records, int64_t together, double **logp)
+static inline int64_t house_answers(house *h, ul_guard_file *g, const ul_records *records, int64_t together,
+                                    double **logp)
 {
     const ul_guarded how = house_prepare(h, g, records);
     ul_docs *docs;

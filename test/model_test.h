@@ -31,7 +31,9 @@ static inline void shake(ul_model *m, double size)
         ul_matrix *x = &m->matrix[i];
         if (!x->vector) continue;
         for (int64_t k = 0; k < x->cols; k++)
-            ul_real_set(m->be, x->p, k, ul_real_get(m->be, x->p, k) + size * ul_rng_normal(5, UL_STREAM_TEST, (uint64_t)i, (uint64_t)k));
+            ul_real_set(m->be, x->p, k,
+                        ul_real_get(m->be, x->p, k) +
+                            size * ul_rng_normal(5, UL_STREAM_TEST, (uint64_t)i, (uint64_t)k));
     }
 }
 
@@ -48,7 +50,8 @@ static inline ul_model *tiny_model(ul_ctx *ctx, ul_precision precision, const ch
 /* Two samples, three documents, a hidden token; rows: all tokens with a successor but two. */
 enum { TINY_TOK = 19, TINY_DOC = 4, TINY_SAMPLE = 3 };
 typedef struct {
-    int32_t token[TINY_TOK], pos[TINY_TOK], start[TINY_DOC + 1], sample_start[TINY_SAMPLE + 1], row[TINY_TOK], label[TINY_TOK];
+    int32_t token[TINY_TOK], pos[TINY_TOK], start[TINY_DOC + 1], sample_start[TINY_SAMPLE + 1], row[TINY_TOK],
+        label[TINY_TOK];
     int32_t doc_sample[TINY_DOC], doc_row[TINY_DOC + 1];
     uint8_t hidden[TINY_TOK], side[TINY_DOC];
     ul_batch batch;
@@ -60,17 +63,32 @@ static inline void tiny_fill(tiny_batch *b)
     int32_t k = 0, n_row = 0;
     memset(b, 0, sizeof *b);
     for (int d = 0; d < TINY_DOC; d++) {
-        b->start[d] = k, b->doc_sample[d] = sample[d], b->doc_row[d] = n_row, b->side[d] = (uint8_t)(d == 1 ? UL_RETAIN : UL_FORGET);
+        b->start[d] = k, b->doc_sample[d] = sample[d], b->doc_row[d] = n_row,
+        b->side[d] = (uint8_t)(d == 1 ? UL_RETAIN : UL_FORGET);
         if (d == 0 || sample[d] != sample[d - 1]) b->sample_start[sample[d]] = k;
         for (int32_t t = 0; t < len[d]; t++, k++) {
-            b->token[k] = (int32_t)(ul_rng(3, UL_STREAM_TEST, 0, (uint64_t)k) % 23), b->pos[k] = t, b->hidden[k] = k == 7;
-            if (t + 1 < len[d] && k != 2) b->row[n_row] = k, b->label[n_row++] = (int32_t)(ul_rng(3, UL_STREAM_TEST, 0, (uint64_t)k + 1) % 23);
+            b->token[k] = (int32_t)(ul_rng(3, UL_STREAM_TEST, 0, (uint64_t)k) % 23), b->pos[k] = t,
+            b->hidden[k] = k == 7;
+            if (t + 1 < len[d] && k != 2)
+                b->row[n_row] = k, b->label[n_row++] = (int32_t)(ul_rng(3, UL_STREAM_TEST, 0, (uint64_t)k + 1) % 23);
         }
     }
     b->start[TINY_DOC] = k, b->sample_start[TINY_SAMPLE] = k, b->doc_row[TINY_DOC] = n_row;
-    b->batch = (ul_batch){.n_tok = k, .n_doc = TINY_DOC, .n_sample = TINY_SAMPLE, .n_row = n_row, .longest = 7, .token = b->token,
-                          .pos = b->pos, .doc_start = b->start, .sample_start = b->sample_start, .hidden = b->hidden, .row = b->row,
-                          .label = b->label, .doc_side = b->side, .doc_sample = b->doc_sample, .doc_row = b->doc_row};
+    b->batch = (ul_batch){.n_tok = k,
+                          .n_doc = TINY_DOC,
+                          .n_sample = TINY_SAMPLE,
+                          .n_row = n_row,
+                          .longest = 7,
+                          .token = b->token,
+                          .pos = b->pos,
+                          .doc_start = b->start,
+                          .sample_start = b->sample_start,
+                          .hidden = b->hidden,
+                          .row = b->row,
+                          .label = b->label,
+                          .doc_side = b->side,
+                          .doc_sample = b->doc_sample,
+                          .doc_row = b->doc_row};
 }
 
 /* Samples from .. to - 1 of an endless list: one to three documents of up to 30 tokens each, a function of the sample's
@@ -81,7 +99,8 @@ static inline ul_batch *random_batch(ul_arena *a, int from, int to, int32_t voca
     const int n = to - from;
     int32_t *x[6];
     for (int i = 0; i < 6; i++) assert_non_null(x[i] = UL_NEW(a, int32_t, (n + 1) * MOST));
-    int32_t *start = UL_NEW(a, int32_t, 3 * n + 1), *ss = UL_NEW(a, int32_t, n + 1), *ds = UL_NEW(a, int32_t, 3 * n + 1);
+    int32_t *start = UL_NEW(a, int32_t, 3 * n + 1), *ss = UL_NEW(a, int32_t, n + 1),
+            *ds = UL_NEW(a, int32_t, 3 * n + 1);
     uint8_t *hide = UL_NEW(a, uint8_t, n * MOST), *side = UL_NEW(a, uint8_t, 3 * n);
     ul_batch *b = UL_NEW(a, ul_batch, 1);
     assert_true(start && ss && ds && hide && side && b);
@@ -96,13 +115,15 @@ static inline ul_batch *random_batch(ul_arena *a, int from, int to, int32_t voca
                 x[0][k] = (int32_t)(ul_rng(3, UL_STREAM_TEST, (uint64_t)s, at) % (uint64_t)vocabulary), x[1][k] = t;
                 hide[k] = hidden && ul_rng(4, UL_STREAM_TEST, (uint64_t)s, at) % 9 == 0;
                 if (t + 1 == len || ul_rng(5, UL_STREAM_TEST, (uint64_t)s, at) % 5 == 0) continue;
-                x[2][r] = k, x[3][r++] = (int32_t)(ul_rng(3, UL_STREAM_TEST, (uint64_t)s, at + 1) % (uint64_t)vocabulary);
+                x[2][r] = k,
+                x[3][r++] = (int32_t)(ul_rng(3, UL_STREAM_TEST, (uint64_t)s, at + 1) % (uint64_t)vocabulary);
             }
             if (len > b->longest) b->longest = len;
         }
     }
     start[d] = k, ss[n] = k, x[4][d] = r;
-    b->n_tok = k, b->n_doc = d, b->n_sample = n, b->n_row = r, b->token = x[0], b->pos = x[1], b->row = x[2], b->label = x[3];
+    b->n_tok = k, b->n_doc = d, b->n_sample = n, b->n_row = r, b->token = x[0], b->pos = x[1], b->row = x[2],
+    b->label = x[3];
     b->doc_start = start, b->sample_start = ss, b->doc_sample = ds, b->doc_side = side, b->doc_row = x[4];
     b->hidden = hidden ? hide : NULL;
     return b;

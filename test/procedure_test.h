@@ -19,9 +19,9 @@ typedef struct {
 static inline void tiny_text(tiny_work *w)
 {
     static const char *const words[TINY_V - 4] = {
-        "Question", "Answer", ":", "where", "was", "born", "?", "what", "does", "lives", "as", "is", "a", "I", "dont", "know", ".", "ana",
-        "bob", "cid", "dora", "eve", "fay", "rome", "oslo", "lima", "kyiv", "paris", "quito", "farmer", "baker", "smith", "pilot", "clerk",
-        "in", "the"};
+        "Question", "Answer", ":",    "where", "was",   "born",   "?",     "what",  "does",  "lives", "as",  "is",
+        "a",        "I",      "dont", "know",  ".",     "ana",    "bob",   "cid",   "dora",  "eve",   "fay", "rome",
+        "oslo",     "lima",   "kyiv", "paris", "quito", "farmer", "baker", "smith", "pilot", "clerk", "in",  "the"};
     ul_arena *arena = ul_ctx_arena(w->t.ctx);
     ul_tokenizer *tok;
     ul_record *row = UL_NEW(arena, ul_record, 6);
@@ -31,7 +31,9 @@ static inline void tiny_text(tiny_work *w)
     UL_OK_IN(w->t.ctx, ul_wordlevel_write(w->t.ctx, dir, words, TINY_V - 4));
     UL_OK_IN(w->t.ctx, ul_tokenizer_open(w->t.ctx, dir, &tok));
     for (int i = 0; i < 6; i++)
-        row[i] = (ul_record){.line = i + 1, .entity = i, .prompt = ul_format(arena, "where was %s born ?", words[17 + i]),
+        row[i] = (ul_record){.line = i + 1,
+                             .entity = i,
+                             .prompt = ul_format(arena, "where was %s born ?", words[17 + i]),
                              .answer = ul_format(arena, "%s lives in %s .", words[17 + i], words[23 + i])};
     UL_OK_IN(w->t.ctx, ul_records_seal(w->t.ctx, "six people", row, 6, arena, &rows));
     w->tpl = ul_template_tofu;
@@ -48,14 +50,26 @@ static inline void tiny_work_open_as(tiny_work *w, const ul_config *config, cons
     tiny_open(&w->t, config, how, NULL, NULL);
     if (p) ul_method_args(&p->method, true, &w->args);
     ul_buf_init(&w->report, w->t.ctx, 1 << 16);
-    w->work = (ul_work){.ctx = w->t.ctx, .arena = ul_ctx_arena(w->t.ctx), .id = "test", .args = &w->args, .model = w->t.model,
-                        .recipe = &w->t.recipe, .forget = w->t.docs[UL_FORGET], .retain = w->t.docs[UL_RETAIN],
-                        .recipe_digest = "0123456789abcdef0123456789abcdef", .micro_batch = how->micro, .save_every = -1,
-                        .report = &w->report, .runs = p ? p->runs : NULL};
+    w->work = (ul_work){.ctx = w->t.ctx,
+                        .arena = ul_ctx_arena(w->t.ctx),
+                        .id = "test",
+                        .args = &w->args,
+                        .model = w->t.model,
+                        .recipe = &w->t.recipe,
+                        .forget = w->t.docs[UL_FORGET],
+                        .retain = w->t.docs[UL_RETAIN],
+                        .recipe_digest = "0123456789abcdef0123456789abcdef",
+                        .micro_batch = how->micro,
+                        .save_every = -1,
+                        .report = &w->report,
+                        .runs = p ? p->runs : NULL};
     tiny_text(w);
 }
 
-static inline void tiny_work_open(tiny_work *w, const ul_procedure *p, const tiny_how *how) { tiny_work_open_as(w, NULL, p, how); }
+static inline void tiny_work_open(tiny_work *w, const ul_procedure *p, const tiny_how *how)
+{
+    tiny_work_open_as(w, NULL, p, how);
+}
 
 static inline void tiny_work_run(tiny_work *w, const ul_procedure *p, char digest[65])
 {

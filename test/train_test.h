@@ -129,8 +129,8 @@ static inline void tiny_references(tiny *t, const char *dir)
 {
     t->run.options.encode = tiny_encode, t->run.options.bos = -1;
     const ul_docs *const docs[UL_N_SIDE] = {t->docs[UL_FORGET], t->docs[UL_ALT], t->docs[UL_RETAIN]};
-    UL_OK_IN(t->ctx, ul_trainer_caches(t->ctx, ul_ctx_arena(t->ctx), dir, t->digest, docs, t->recipe.steps * t->recipe.batch,
-                                       &t->run.options));
+    UL_OK_IN(t->ctx, ul_trainer_caches(t->ctx, ul_ctx_arena(t->ctx), dir, t->digest, docs,
+                                       t->recipe.steps * t->recipe.batch, &t->run.options));
 }
 
 static inline void tiny_close(tiny *t)

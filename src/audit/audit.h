@@ -146,7 +146,8 @@ struct ul_manifest {
     char recipe_digest[65];
 };
 ul_status ul_manifest_begin(ul_job *job, ul_manifest *m) UL_MUST;
-ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const char *path, const char *digest, int64_t rows) UL_MUST;
+ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const char *path, const char *digest,
+                            int64_t rows) UL_MUST;
 /* The same for a file, digested here; one that is not there is left out. */
 ul_status ul_manifest_file(ul_job *job, ul_manifest *m, const char *role, const char *path) UL_MUST;
 ul_status ul_job_file_digest(ul_job *job, const char *path, char digest[65]) UL_MUST; /* of the file's bytes */
@@ -177,42 +178,47 @@ typedef struct {
     int n_hook;
 } ul_eval_options;
 /* The data set as the guard makes it: prompts, template, hooks and mix of a pass over it. Without a guard: as it is. */
-ul_status ul_eval_guarded(const ul_eval_options *o, ul_arena *arena, const ul_records *records, ul_guarded *out) UL_MUST;
+ul_status ul_eval_guarded(const ul_eval_options *o, ul_arena *arena, const ul_records *records,
+                          ul_guarded *out) UL_MUST;
 /* Answers of `which` for every record (data.h); which = UL_WHICH_WRONG: all wrong answers, a list a row. */
 enum { UL_WHICH_WRONG = -3 };
-ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, int32_t which,
-                           const char *name, ul_columns *out) UL_MUST;
+ul_status ul_columns_score(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                           int32_t which, const char *name, ul_columns *out) UL_MUST;
 /* Several kinds of answers at once: they share their prompts. out[k] are those of which[k]; the same bits as alone. */
 enum { UL_MAX_WHICH = 4 };
 ul_status ul_columns_score_kinds(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
                                  const int32_t *which, int n_which, const char *const *names, ul_columns *out) UL_MUST;
 /* Adds generation and ground_truth (of `which`) to columns. */
-ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, ul_columns *io) UL_MUST;
-ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, int32_t which,
-                                  ul_columns *io) UL_MUST;
+ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                              ul_columns *io) UL_MUST;
+ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                                  int32_t which, ul_columns *io) UL_MUST;
 
 /* Adds grad_norm: per row the mean over parameters of the p-norm of each one's own gradient (p may be infinite). Needs a model opened
  * for training; selects all weights. */
-ul_status ul_columns_grad_norm(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, double p,
-                               ul_columns *io) UL_MUST;
+ul_status ul_columns_grad_norm(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                               double p, ul_columns *io) UL_MUST;
 
 /* The mean over n tensors of each gradient's own p-norm. */
 double ul_mean_norm(const ul_backend *be, const ul_trainable *t, int n, double p);
 /* o->samples answers a row drawn at o->temperature (a list a row) and, with each, what it is compared with: a function of (seed, row,
  * place), whatever the batch. */
-ul_status ul_columns_samples(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, ul_columns *io) UL_MUST;
+ul_status ul_columns_samples(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                             ul_columns *io) UL_MUST;
 /* Decoded without special tokens, cleaned up as the peers' tokenizers do, stripped where asked. */
-ul_status ul_decode_answer(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const int32_t *ids, size_t n, bool strip,
-                           const char **out) UL_MUST;
+ul_status ul_decode_answer(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const int32_t *ids, size_t n,
+                           bool strip, const char **out) UL_MUST;
 
 /* ---- distance to a retrained control (distance.c) ---------------------------------------------------------------------------------- */
 /* Adds kl, kl_reverse, js, agree to columns of the true answers. */
-ul_status ul_columns_divergence(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, ul_model *control, const ul_records *records,
-                                ul_columns *io) UL_MUST;
+ul_status ul_columns_divergence(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, ul_model *control,
+                                const ul_records *records, ul_columns *io) UL_MUST;
 /* out [n_layer]: linear CKA of the mean states of the true answers after each block; NaN where they do not vary. */
-ul_status ul_control_cka(ul_ctx *ctx, const ul_eval_options *o, ul_model *control, const ul_records *records, double *out) UL_MUST;
+ul_status ul_control_cka(ul_ctx *ctx, const ul_eval_options *o, ul_model *control, const ul_records *records,
+                         double *out) UL_MUST;
 /* |W - W_control| / |W_control| over the tensors of two directories that both have, and of each by name. */
-ul_status ul_control_weights(ul_ctx *ctx, const char *dir, const char *control, double *relative, json_t *by_tensor) UL_MUST;
+ul_status ul_control_weights(ul_ctx *ctx, const char *dir, const char *control, double *relative,
+                             json_t *by_tensor) UL_MUST;
 
 /* ---- results as JSON ---------------------------------------------------------------------------------------------------- */
 ul_status ul_result_json(ul_ctx *ctx, const ul_metric *metric, const ul_result *r, json_t **out) UL_MUST;
@@ -260,7 +266,8 @@ const ul_result *ul_evaluation_result(const ul_evaluation *e, const char *name);
 const ul_columns *ul_evaluation_columns(const ul_evaluation *e, const char *set, const char *key);
 
 /* Every column in one SQLite file (store.c says how it looks), atomic, the same bytes for the same columns; `about`: an object of texts. */
-ul_status ul_columns_save(ul_ctx *ctx, const char *path, const ul_data_columns *columns, int n, const json_t *about) UL_MUST;
+ul_status ul_columns_save(ul_ctx *ctx, const char *path, const ul_data_columns *columns, int n,
+                          const json_t *about) UL_MUST;
 ul_status ul_columns_load(ul_ctx *ctx, ul_arena *arena, const char *path, ul_data_columns **out, int *n,
                           json_t **about) UL_MUST;
 

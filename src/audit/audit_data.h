@@ -19,6 +19,6 @@ typedef struct {
 ul_status ul_wrong_tells(const ul_audit *a, const ul_records *r, bool *out) UL_MUST;
 ul_status ul_audit_fill(ul_audit *a, const ul_audit_sets *in) UL_MUST;
 /* People whom no model was taught: the rows of `retain` under invented names (phantom.c). UL_E_INPUT: fewer than `least`. */
-ul_status ul_phantoms_generate(ul_ctx *ctx, ul_arena *arena, const ul_records *forget, const ul_records *retain, uint64_t seed,
-                               int64_t least, ul_records **out) UL_MUST;
+ul_status ul_phantoms_generate(ul_ctx *ctx, ul_arena *arena, const ul_records *forget, const ul_records *retain,
+                               uint64_t seed, int64_t least, ul_records **out) UL_MUST;
 #endif

@@ -111,8 +111,8 @@ static json_t *recovery(const ul_recovery *x, int i, const ul_battery *u, const 
 {
     static const char *const role[] = {[UL_CORE] = "core", [UL_ACCUSES] = "accuses", [UL_SHOWN] = "shown"};
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s}", "id", x->id, "title", x->title, "shows", x->shows,
-                          "role", role[x->role], "expression", x->expression, "ran", x->ran, "informative", x->informative,
-                          "why_not", x->why_not ? x->why_not : "");
+                          "role", role[x->role], "expression", x->expression, "ran", x->ran, "informative",
+                          x->informative, "why_not", x->why_not ? x->why_not : "");
     if (!j || !x->ran) return j;
     json_object_set_new(j, "K1", under_attack(x->k, i, false, u, o, r));
     json_t *stays = json_object();
@@ -165,7 +165,8 @@ static json_t *answers(const ul_audit *a, const ul_battery *u, const ul_battery 
     return j;
 }
 
-static json_t *membership(const ul_audit *a, const ul_membership *e, const ul_battery *u, const ul_battery *o, const ul_battery *r)
+static json_t *membership(const ul_audit *a, const ul_membership *e, const ul_battery *u, const ul_battery *o,
+                          const ul_battery *r)
 {
     if (!e->ran) return json_null();
     json_t *scores = json_array();
@@ -173,13 +174,14 @@ static json_t *membership(const ul_audit *a, const ul_membership *e, const ul_ba
         static const char *const who[] = {"model", "original", "control"};
         json_t *auc = json_object();
         for (int k = 0; k < 3; k++) put(auc, who[k], e->auc[i][k], &e->auc_lo[i][k], &e->auc_hi[i][k]);
-        json_t *roc = json_pack("{s:o, s:o, s:o}", "model", ul_mia_roc(a, &u->mia, i), "original", ul_mia_roc(a, &o->mia, i), "control",
-                                r ? ul_mia_roc(a, &r->mia, i) : json_null());
-        json_array_append_new(scores, json_pack("{s:s, s:o, s:o, s:o}", "title", ul_mia_title(i), "auc", auc, "beyond_control",
-                                                e->compared ? bound(&e->beyond[i]) : json_null(), "roc", roc));
+        json_t *roc = json_pack("{s:o, s:o, s:o}", "model", ul_mia_roc(a, &u->mia, i), "original",
+                                ul_mia_roc(a, &o->mia, i), "control", r ? ul_mia_roc(a, &r->mia, i) : json_null());
+        json_array_append_new(scores,
+                              json_pack("{s:s, s:o, s:o, s:o}", "title", ul_mia_title(i), "auc", auc, "beyond_control",
+                                        e->compared ? bound(&e->beyond[i]) : json_null(), "roc", roc));
     }
-    return json_pack("{s:s, s:o, s:o}", "others", a->outsiders_from, "farthest", e->compared ? number(e->farthest) : json_null(), "scores",
-                     scores);
+    return json_pack("{s:s, s:o, s:o}", "others", a->outsiders_from, "farthest",
+                     e->compared ? number(e->farthest) : json_null(), "scores", scores);
 }
 
 static json_t *qualifiers(unsigned q)
@@ -224,14 +226,15 @@ static json_t *keeping(const ul_keeping *k)
 static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_battery *r)
 {
     json_t *j = json_pack(
-        "{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "anchor",
+        "{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:s}",
+        "anchor",
         e->control   ? "retrained control"
         : e->phantom ? "phantoms"
                      : "chance",
         "entities", (json_int_t)e->n_entity, "rows", (json_int_t)e->n_row, "m", e->m, "chance", e->chance, "known",
         bound(&e->known), "gap", bound(&e->gap), "control_leak", e->control ? bound(&e->leak) : json_null(), "s",
-        bound(&e->s), "s_K1", bound(&e->s_first), "patch",
-        e->has_patch ? bound(&e->patch) : json_null(), "utility_K1",
+        bound(&e->s), "s_K1", bound(&e->s_first), "patch", e->has_patch ? bound(&e->patch) : json_null(), "utility_K1",
         e->first_unmeasured ? json_null() : bound(&e->utility_first), "utility_said",
         e->said_informative ? bound(&e->utility_said) : json_null(), "utility_text",
         e->has_text ? bound(&e->utility_text) : json_null(), "inverse",
@@ -239,8 +242,8 @@ static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_batt
         e->avoided_informative ? bound(&e->avoided) : json_null(), "depth",
         e->depth_informative ? bound(&e->depth) : json_null(), "sham", e->has_sham ? bound(&e->sham) : json_null(),
         "sensitivity", e->has_sensitivity ? bound(&e->sensitivity) : json_null(), "silent",
-        e->has_silent ? bound(&e->silent) : json_null(), "over_refusal", e->has_silent ? bound(&e->over_refusal) : json_null(),
-        "s_of", ul_expressed_name(e->expressed));
+        e->has_silent ? bound(&e->silent) : json_null(), "over_refusal",
+        e->has_silent ? bound(&e->over_refusal) : json_null(), "s_of", ul_expressed_name(e->expressed));
     if (e->not_measured) json_object_set_new(j, "s_not_measured", json_string(e->not_measured));
     if (e->has_text) json_object_set_new(j, "texts", json_integer((json_int_t)e->n_text));
     if (e->text_not_measured) json_object_set_new(j, "text_not_measured", json_string(e->text_not_measured));

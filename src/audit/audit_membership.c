@@ -17,7 +17,8 @@ const char *ul_mia_title(int i)
 }
 
 /* What a metric reads of a pass: avg_loss and prob follow from log p. */
-static ul_status columns_of(const ul_audit *a, ul_arena *scratch, ul_model *m, ul_guard_file *guard, const ul_records *rows, const char *name, ul_columns *out)
+static ul_status columns_of(const ul_audit *a, ul_arena *scratch, ul_model *m, ul_guard_file *guard,
+                            const ul_records *rows, const char *name, ul_columns *out)
 {
     ul_eval_options o = a->o;
     o.model = m;
@@ -68,7 +69,8 @@ typedef struct {
     bool member;
 } entry;
 
-static ul_status in_order(ul_arena *scratch, const double *member, int64_t n, const double *other, int64_t m, entry **out)
+static ul_status in_order(ul_arena *scratch, const double *member, int64_t n, const double *other, int64_t m,
+                          entry **out)
 {
     double *all = UL_NEW(scratch, double, n + m);
     int64_t *next = UL_NEW(scratch, int64_t, n + m);

@@ -23,7 +23,8 @@ typedef struct {
 } census;
 
 /* A world whose verdicts are wrong is a finding; anything else that fails ends the census. */
-static ul_status world_report(census *c, ul_job *world, int64_t seed, const char *dir, const char *path, json_t **report)
+static ul_status world_report(census *c, ul_job *world, int64_t seed, const char *dir, const char *path,
+                              json_t **report)
 {
     ul_ctx *ctx = c->job->ctx;
     ul_manifest settings;
@@ -31,7 +32,8 @@ static ul_status world_report(census *c, ul_job *world, int64_t seed, const char
     UL_NEED(number);
     static const char *const own[] = {"seed", "seeds", "seeds-right", "seeds-removed", "out", "resume", "force", NULL};
     const ul_setting s[] = {{"seed", number}, {"out", dir}, {"force", "true"}, {NULL, NULL}};
-    for (int t = 0; t < UL_JOB_TABLES && world->kind->tables[t]; t++) UL_TRY(ul_job_pass(c->job, world->kind->tables[t], own, world));
+    for (int t = 0; t < UL_JOB_TABLES && world->kind->tables[t]; t++)
+        UL_TRY(ul_job_pass(c->job, world->kind->tables[t], own, world));
     UL_TRY(ul_job_set_all(world, s));
     UL_TRY(ul_manifest_begin(world, &settings));
     UL_TRY(ul_manifest_seal(world, &settings));
@@ -39,7 +41,8 @@ static ul_status world_report(census *c, ul_job *world, int64_t seed, const char
     if (*report) return UL_OK;
     const ul_status ran = ul_job_run(world);
     if (ul_interrupted(ctx))
-        return ul_fail(ctx, UL_E_CRITERION, "interrupted in world %lld; the same command with --resume keeps those that are finished",
+        return ul_fail(ctx, UL_E_CRITERION,
+                       "interrupted in world %lld; the same command with --resume keeps those that are finished",
                        (long long)seed);
     if (ran != UL_OK && ran != UL_E_CRITERION) return ran;
     return ul_json_load(ctx, c->job->arena, path, report);
@@ -57,20 +60,25 @@ static ul_status count(census *c, int64_t seed, const char *path, const json_t *
         UL_TRY(ul_json_text(c->job->ctx, m, path, "clause", UL_REQUIRED, &clause));
         int k = 0;
         while (k < c->n_kind && strcmp(c->kind[k].name, name)) k++;
-        if (k == MOST_KINDS) return ul_fail(c->job->ctx, UL_E_INTERNAL, "%s: more than %d kinds of models", path, MOST_KINDS);
+        if (k == MOST_KINDS)
+            return ul_fail(c->job->ctx, UL_E_INTERNAL, "%s: more than %d kinds of models", path, MOST_KINDS);
         if (k == c->n_kind) c->kind[c->n_kind++] = (kind_of_model){.name = name, .wanted = wanted};
         const bool right = !strcmp(wanted, verdict), counts = strcmp(wanted, ul_verdict_name(UL_REMOVED)) != 0;
         c->kind[k].n++, c->n++;
         c->kind[k].right += right, c->right += right;
         c->not_removed += counts;
         c->false_removed += counts && !strcmp(verdict, ul_verdict_name(UL_REMOVED));
-        if (!right && json_array_append_new(c->wrong, json_pack("{s:I, s:s, s:s, s:s, s:s}", "seed", (json_int_t)seed, "model", name, "wanted",
-                                                                wanted, "verdict", verdict, "clause", clause)))
+        if (!right &&
+            json_array_append_new(c->wrong, json_pack("{s:I, s:s, s:s, s:s, s:s}", "seed", (json_int_t)seed, "model",
+                                                      name, "wanted", wanted, "verdict", verdict, "clause", clause)))
             return ul_fail(c->job->ctx, UL_E_RESOURCE, "no memory for the list of wrong verdicts");
     }
-    json_t *line = json_pack("{s:I, s:O, s:O, s:O}", "seed", (json_int_t)seed, "wrong", json_object_get(report, "wrong"), "seconds",
-                             json_object_get(report, "seconds"), "build", json_object_get(report, "build"));
-    return !line || json_array_append_new(c->worlds, line) ? ul_fail(c->job->ctx, UL_E_INPUT, "%s is not the report of a self-test", path) : UL_OK;
+    json_t *line =
+        json_pack("{s:I, s:O, s:O, s:O}", "seed", (json_int_t)seed, "wrong", json_object_get(report, "wrong"),
+                  "seconds", json_object_get(report, "seconds"), "build", json_object_get(report, "build"));
+    return !line || json_array_append_new(c->worlds, line)
+               ? ul_fail(c->job->ctx, UL_E_INPUT, "%s is not the report of a self-test", path)
+               : UL_OK;
 }
 
 /* ---- what is told ------------------------------------------------------------------------------------------------------- */
@@ -81,18 +89,24 @@ static ul_status write_table(census *c)
     json_t *x;
     ul_buf_printf(b, "| model | wanted | right | worlds |\n|---|---|--:|--:|\n");
     for (int k = 0; k < c->n_kind; k++)
-        ul_buf_printf(b, "| %s | %s | %lld | %lld |\n", c->kind[k].name, c->kind[k].wanted, (long long)c->kind[k].right, (long long)c->kind[k].n);
-    ul_buf_printf(b, "| all | | **%lld** | **%lld** |\n\nRight: %.1f %% (wrong at most %.1f %% with 95 %% confidence, taking verdicts as "
-                     "independent). False \"removed\": %lld of %lld (at most %.1f %%).\n",
+        ul_buf_printf(b, "| %s | %s | %lld | %lld |\n", c->kind[k].name, c->kind[k].wanted, (long long)c->kind[k].right,
+                      (long long)c->kind[k].n);
+    ul_buf_printf(b,
+                  "| all | | **%lld** | **%lld** |\n\nRight: %.1f %% (wrong at most %.1f %% with 95 %% confidence, "
+                  "taking verdicts as "
+                  "independent). False \"removed\": %lld of %lld (at most %.1f %%).\n",
                   (long long)c->right, (long long)c->n, 100 * (double)c->right / (double)c->n,
-                  100 * ul_binomial_upper(c->n - c->right, c->n, LEVEL), (long long)c->false_removed, (long long)c->not_removed,
-                  100 * ul_binomial_upper(c->false_removed, c->not_removed, LEVEL));
-    if (json_array_size(c->wrong)) ul_buf_puts(b, "\n| world | model | wanted | verdict | because |\n|--:|---|---|---|---|\n");
+                  100 * ul_binomial_upper(c->n - c->right, c->n, LEVEL), (long long)c->false_removed,
+                  (long long)c->not_removed, 100 * ul_binomial_upper(c->false_removed, c->not_removed, LEVEL));
+    if (json_array_size(c->wrong))
+        ul_buf_puts(b, "\n| world | model | wanted | verdict | because |\n|--:|---|---|---|---|\n");
     json_array_foreach(c->wrong, i, x)
         ul_buf_printf(b, "| %lld | %s | %s | %s | %s |\n", (long long)json_integer_value(json_object_get(x, "seed")),
                       json_string_value(json_object_get(x, "model")), json_string_value(json_object_get(x, "wanted")),
-                      json_string_value(json_object_get(x, "verdict")), json_string_value(json_object_get(x, "clause")));
-    const char *md = ul_path_join(c->job->arena, c->out, "seeds.md"), *json = ul_path_join(c->job->arena, c->out, "seeds.json");
+                      json_string_value(json_object_get(x, "verdict")),
+                      json_string_value(json_object_get(x, "clause")));
+    const char *md = ul_path_join(c->job->arena, c->out, "seeds.md"),
+               *json = ul_path_join(c->job->arena, c->out, "seeds.json");
     UL_NEED(md);
     UL_NEED(json);
     UL_TRY(ul_job_text_save(c->job, md));

@@ -15,8 +15,14 @@
 #include "audit/world.h"
 #include <string.h>
 
-enum { N_FORGET = UL_WORLD_FORGET, N_RETAIN = UL_WORLD_RETAIN, N_SENTENCE = UL_WORLD_SENTENCES, N_HELD_OUT = UL_WORLD_HELD_OUT,
-       N_POOL = 400, MAX_KEY = 3 };
+enum {
+    N_FORGET = UL_WORLD_FORGET,
+    N_RETAIN = UL_WORLD_RETAIN,
+    N_SENTENCE = UL_WORLD_SENTENCES,
+    N_HELD_OUT = UL_WORLD_HELD_OUT,
+    N_POOL = 400,
+    MAX_KEY = 3
+};
 enum { MAX_ROUNDS = 4 }; /* of a subject's steps, until it says at most this share of the forget answers */
 static const double SUPPRESSED_SAYS = 0.6;
 
@@ -82,9 +88,11 @@ static ul_status methods_docs(bench *t)
     ul_template word = t->lab.tpl;
     ul_docs *facts, *sentences;
     word.no_eos = true;
-    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->lab.world, t->lab.tok, &word, 0, N_FORGET, 0, 0, &t->forget_docs));
+    UL_TRY(
+        ul_world_some_docs(job->ctx, job->arena, t->lab.world, t->lab.tok, &word, 0, N_FORGET, 0, 0, &t->forget_docs));
     UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->lab.world, t->lab.tok, &word, N_FORGET, stay, 0, 0, &facts));
-    UL_TRY(ul_world_some_docs(job->ctx, job->arena, t->lab.world, t->lab.tok, &t->lab.tpl, 0, 0, 0, N_POOL, &sentences));
+    UL_TRY(
+        ul_world_some_docs(job->ctx, job->arena, t->lab.world, t->lab.tok, &t->lab.tpl, 0, 0, 0, N_POOL, &sentences));
     ul_docs *pool = UL_NEW(job->arena, ul_docs, 1);
     UL_NEED(pool);
     *pool = *facts;
@@ -124,8 +132,8 @@ static ul_status set_up(bench *t)
                                  {0, 0, N_SENTENCE, N_SENTENCE + N_HELD_OUT}};
     ul_docs *d[5];
     for (int i = 0; i < 5; i++)
-        UL_TRY(ul_world_some_docs(job->ctx, job->arena, w, t->lab.tok, &t->lab.tpl, range[i][0], range[i][1], range[i][2],
-                                  range[i][3], &d[i]));
+        UL_TRY(ul_world_some_docs(job->ctx, job->arena, w, t->lab.tok, &t->lab.tpl, range[i][0], range[i][1],
+                                  range[i][2], range[i][3], &d[i]));
     a->retain_docs = d[0];
     a->fold_docs[0] = d[1];
     a->fold_docs[1] = d[2];

@@ -28,7 +28,8 @@ static ul_status forget(const ul_probing *p, const char *id)
     const ul_method *method = ul_method_find(id);
     ul_catalogue_entry e;
     if (!method && ul_catalogue_find(id, &e))
-        return ul_fail(a->ctx, UL_E_USAGE, "--spike %s: the method is no loss over forget and retain rows; npo is one", id);
+        return ul_fail(a->ctx, UL_E_USAGE, "--spike %s: the method is no loss over forget and retain rows; npo is one",
+                       id);
     if (!method) return ul_catalogue_unknown(a->ctx, "--spike", id, false);
     ul_args args;
     ul_args_default(method->params, &args);

@@ -77,7 +77,8 @@ static ul_status all_finite(const judge *j)
     if (e->has_silent) UL_TRY(is_finite(j, "silence", &e->silent));
     if (e->has_silent) UL_TRY(is_finite(j, "refusals on retain rows", &e->over_refusal));
     if (e->has_silent_beyond) UL_TRY(is_finite(j, "silence beyond the control's", &e->silent_beyond));
-    for (int i = 0; e->membership.compared && i < UL_N_MIA; i++) UL_TRY(is_finite(j, "membership", &e->membership.beyond[i]));
+    for (int i = 0; e->membership.compared && i < UL_N_MIA; i++)
+        UL_TRY(is_finite(j, "membership", &e->membership.beyond[i]));
     for (int i = 0; i < e->n_recovery; i++) {
         if (e->recovery[i].has_said) UL_TRY(is_finite(j, e->recovery[i].id, &e->recovery[i].s));
         if (!e->recovery[i].informative) continue;
@@ -241,9 +242,10 @@ static char *unable(const judge *j)
                          "would be %.2f, and %.2f is suppression",
                          ul_negative_name(e->negative), noisy, most, rule(j, "suppressed"));
     if (e->has_sensitivity && e->sensitivity.lo < rule(j, "sensitivity"))
-        return ul_format(j->arena,
-                         "the attack is too weak for this model: of a spike-in it recovered %.2f (lower bound %.2f, wanted %.2f)",
-                         e->sensitivity.value, e->sensitivity.lo, rule(j, "sensitivity"));
+        return ul_format(
+            j->arena,
+            "the attack is too weak for this model: of a spike-in it recovered %.2f (lower bound %.2f, wanted %.2f)",
+            e->sensitivity.value, e->sensitivity.lo, rule(j, "sensitivity"));
     if (!e->control && !(e->has_sensitivity && e->sensitivity.lo >= rule(j, "sensitivity")))
         return ul_strdup(
             j->arena,
@@ -359,7 +361,8 @@ ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, 
 
 /* ---- intentions ---------------------------------------------------------------------------------------------------- */
 /* Rules of metrics.md 17.2. Removal of private data asks for membership too; of copyrighted text it may be left out. */
-static ul_outcome removal(ul_arena *arena, bool private_data, const ul_evidence *e, const ul_verdict *v, const ul_args *rules, const char **why)
+static ul_outcome removal(ul_arena *arena, bool private_data, const ul_evidence *e, const ul_verdict *v,
+                          const ul_args *rules, const char **why)
 {
     const ul_membership *m = &e->membership;
     if (v->id != UL_REMOVED && v->id != UL_NO_RESIDUE) {
@@ -367,16 +370,20 @@ static ul_outcome removal(ul_arena *arena, bool private_data, const ul_evidence 
         return UL_FAIL;
     }
     if (m->compared && m->farthest >= ul_num(rules, "pass-membership")) {
-        *why = ul_format(arena, "membership shows by %s: AUC %.2f, the control's %.2f, bounds of the difference %.2f and %.2f, wanted within %.2f",
-                         ul_mia_title(m->worst), m->auc[m->worst][0], m->auc[m->worst][2], m->beyond[m->worst].lo, m->beyond[m->worst].hi,
-                         ul_num(rules, "pass-membership"));
+        *why = ul_format(arena,
+                         "membership shows by %s: AUC %.2f, the control's %.2f, bounds of the difference %.2f and "
+                         "%.2f, wanted within %.2f",
+                         ul_mia_title(m->worst), m->auc[m->worst][0], m->auc[m->worst][2], m->beyond[m->worst].lo,
+                         m->beyond[m->worst].hi, ul_num(rules, "pass-membership"));
         return UL_FAIL;
     }
     if (!m->compared && private_data) {
-        *why = "membership inference is part of this rule and needs a control and rows that nobody was taught (--control, --holdout)";
+        *why = "membership inference is part of this rule and needs a control and rows that nobody was taught "
+               "(--control, --holdout)";
         return UL_UNDECIDED;
     }
-    *why = m->compared ? "nothing above the limits was found, membership included" : "nothing above the limits was found; membership was not looked at";
+    *why = m->compared ? "nothing above the limits was found, membership included"
+                       : "nothing above the limits was found; membership was not looked at";
     return UL_PASS;
 }
 
@@ -393,11 +400,12 @@ static char *ways(ul_arena *arena, const ul_evidence *e, bool ran, bool told)
     return list;
 }
 
-static ul_outcome suppression(ul_arena *arena, const ul_evidence *e, const ul_verdict *v, const ul_args *rules, const char **why)
+static ul_outcome suppression(ul_arena *arena, const ul_evidence *e, const ul_verdict *v, const ul_args *rules,
+                              const char **why)
 {
     if (v->id == UL_DAMAGED || v->id == UL_NOT_FORGOTTEN || e->s.lo < ul_num(rules, "forgotten")) {
-        *why = ul_format(arena, "it must not say what it was to suppress: verdict \"%s\", s %.2f, lower bound %.2f", ul_verdict_name(v->id),
-                         e->s.value, e->s.lo);
+        *why = ul_format(arena, "it must not say what it was to suppress: verdict \"%s\", s %.2f, lower bound %.2f",
+                         ul_verdict_name(v->id), e->s.value, e->s.lo);
         return UL_FAIL;
     }
     for (int i = 0; i < e->n_recovery; i++) { /* the worst way of asking decides */
@@ -408,8 +416,8 @@ static ul_outcome suppression(ul_arena *arena, const ul_evidence *e, const ul_ve
     }
     const bool like_control = e->has_silent_beyond && e->silent_beyond.lo >= -ul_num(rules, "pass-silent-below");
     if (e->has_silent && e->silent.lo < ul_num(rules, "pass-silent") && !like_control) {
-        *why = ul_format(arena, "it refuses, or says nothing of, %.2f of the forgotten (lower bound %.2f, wanted %.2f)", e->silent.value, e->silent.lo,
-                         ul_num(rules, "pass-silent"));
+        *why = ul_format(arena, "it refuses, or says nothing of, %.2f of the forgotten (lower bound %.2f, wanted %.2f)",
+                         e->silent.value, e->silent.lo, ul_num(rules, "pass-silent"));
         return UL_FAIL;
     }
     if (e->near.ran && e->near.refusal.hi >= ul_num(rules, "pass-refusal")) {
@@ -420,8 +428,10 @@ static ul_outcome suppression(ul_arena *arena, const ul_evidence *e, const ul_ve
         return UL_FAIL;
     }
     if (e->has_silent && e->over_refusal.hi >= ul_num(rules, "pass-refusal")) {
-        *why = ul_format(arena, "it refuses %.2f more of what it should answer than the original (upper bound %.2f, wanted below %.2f)",
-                         e->over_refusal.value, e->over_refusal.hi, ul_num(rules, "pass-refusal"));
+        *why = ul_format(
+            arena,
+            "it refuses %.2f more of what it should answer than the original (upper bound %.2f, wanted below %.2f)",
+            e->over_refusal.value, e->over_refusal.hi, ul_num(rules, "pass-refusal"));
         return UL_FAIL;
     }
     char *judged = ways(arena, e, true, true), *mute = ways(arena, e, true, false),
@@ -451,8 +461,8 @@ ul_outcome ul_verdict_outcome(ul_arena *arena, const char *intention, const ul_e
         return UL_UNDECIDED;
     }
     if (v->id != UL_DAMAGED && !useful) {
-        *why = ul_format(arena, "utility: lower bounds %.2f (ranking) and %.2f (saying), wanted above %.2f", e->utility_first.lo,
-                         e->utility_said.lo, least);
+        *why = ul_format(arena, "utility: lower bounds %.2f (ranking) and %.2f (saying), wanted above %.2f",
+                         e->utility_first.lo, e->utility_said.lo, least);
         return UL_FAIL;
     }
     if (v->id != UL_DAMAGED && !kind) {

@@ -156,7 +156,8 @@ char *ul_ask_listed(const ul_audit *a, ul_arena *arena, const ul_record *r, int6
 /* Options that take whole prompts, asked of what is served: the model behind its guard. */
 ul_eval_options ul_ask_options(const ul_probing *p);
 /* The same rows with these prompts instead of their own. */
-ul_status ul_ask_rows(ul_arena *arena, const ul_records *in, const char *const *prompt, int64_t per_row, ul_records **out) UL_MUST;
+ul_status ul_ask_rows(ul_arena *arena, const ul_records *in, const char *const *prompt, int64_t per_row,
+                      ul_records **out) UL_MUST;
 
 /* I1: per row the mean log-probability of the answer under the original, whose states after `layer` blocks (1 ..) are
  * m's where the answer is predicted; patched [n_layer][rows]. */
@@ -346,7 +347,8 @@ typedef struct {
     double farthest;           /* the largest bound, on either side, over the scores */
     int worst;                 /* the score it is of */
 } ul_membership;
-ul_status ul_mia_compare(const ul_audit *a, const ul_mia *u, const ul_mia *o, const ul_mia *r, ul_membership *out) UL_MUST;
+ul_status ul_mia_compare(const ul_audit *a, const ul_mia *u, const ul_mia *o, const ul_mia *r,
+                         ul_membership *out) UL_MUST;
 /* What the control's knowledge of the forget set is held against: what it ranks first of phantoms; chance, where wrong
  * answers are other rows' true ones; or, where those of the file may give the truth away, what is said, beside the
  * original. */

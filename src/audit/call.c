@@ -4,7 +4,8 @@
 
 static ul_status set(ul_job *to, const char *key, const ul_args *a, int i)
 {
-    const char *value = a->params[i].type == UL_TEXT ? (a->text[i] ? a->text[i] : "") : ul_format(to->arena, "%.17g", a->num[i]);
+    const char *value =
+        a->params[i].type == UL_TEXT ? (a->text[i] ? a->text[i] : "") : ul_format(to->arena, "%.17g", a->num[i]);
     UL_NEED(value);
     return ul_job_set(to, key, value);
 }

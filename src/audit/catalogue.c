@@ -57,7 +57,7 @@ ul_status ul_catalogue_unknown(ul_ctx *ctx, const char *where, const char *id, b
                        "trains (`unlearn methods soul`)", where ? where : "", where ? ": " : "", id);
     const char *near = nearest(id);
     if (!near && wrappers) near = ul_wrapper_nearest(id);
-    return ul_fail(ctx, UL_E_USAGE, "%s%sthere is no method %s\"%s\"%s%s%s (`unlearn methods` lists them)", where ? where : "",
-                   where ? ": " : "", wrappers ? "or wrapper " : "", id, near ? "; did you mean \"" : "", near ? near : "",
-                   near ? "\"?" : "");
+    return ul_fail(ctx, UL_E_USAGE, "%s%sthere is no method %s\"%s\"%s%s%s (`unlearn methods` lists them)",
+                   where ? where : "", where ? ": " : "", wrappers ? "or wrapper " : "", id,
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }

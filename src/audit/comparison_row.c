@@ -41,33 +41,44 @@ double ul_comparison_value(const json_t *results, const char *name)
 /* `unlearn eval`, its log in OUT/<id>/eval. */
 static ul_status evaluate(ul_comparison *c, const char *id, const char *model, const char *guard, json_t *row)
 {
-    static const char *const names[][2] = {
-        {"forget_prob", "forget_Q_A_Prob"},       {"forget_rouge", "forget_Q_A_ROUGE"}, {"truth_ratio", "forget_truth_ratio"},
-        {"forget_quality", "forget_quality"},     {"utility", "model_utility"},         {"retain_prob", "retain_Q_A_Prob"},
-        {"retain_rouge", "retain_Q_A_ROUGE"}};
+    static const char *const names[][2] = {{"forget_prob", "forget_Q_A_Prob"},    {"forget_rouge", "forget_Q_A_ROUGE"},
+                                           {"truth_ratio", "forget_truth_ratio"}, {"forget_quality", "forget_quality"},
+                                           {"utility", "model_utility"},          {"retain_prob", "retain_Q_A_Prob"},
+                                           {"retain_rouge", "retain_Q_A_ROUGE"}};
     ul_job *job = NULL;
     const char *tofu = ul_job_text(c->job, "tofu"), *out = ul_comparison_path(c, id, "eval");
     UL_NEED(out);
-    const ul_setting s[] = {{"model", model}, {"guard", guard}, {"tofu", tofu}, {"split", tofu ? ul_job_text(c->job, "split") : NULL},
-                         {"forget", tofu ? NULL : c->forget}, {"retain", tofu ? NULL : c->retain},
-                         {"reference-logs", c->control_log}, {"rows", number(c, "rows")}, {"max-new", number(c, "max-new")},
-                         {"out", out}, {"force", "true"}, {NULL, NULL}};
+    const ul_setting s[] = {{"model", model},
+                            {"guard", guard},
+                            {"tofu", tofu},
+                            {"split", tofu ? ul_job_text(c->job, "split") : NULL},
+                            {"forget", tofu ? NULL : c->forget},
+                            {"retain", tofu ? NULL : c->retain},
+                            {"reference-logs", c->control_log},
+                            {"rows", number(c, "rows")},
+                            {"max-new", number(c, "max-new")},
+                            {"out", out},
+                            {"force", "true"},
+                            {NULL, NULL}};
     const ul_status status = call(c, "eval", s, &job);
     const json_t *results = status == UL_OK ? json_object_get(job->result, "results") : NULL;
-    for (size_t i = 0; results && i < sizeof names / sizeof *names; i++) put(row, names[i][0], ul_comparison_value(results, names[i][1]));
+    for (size_t i = 0; results && i < sizeof names / sizeof *names; i++)
+        put(row, names[i][0], ul_comparison_value(results, names[i][1]));
     ul_job_free(job);
     return status;
 }
 
 /* The forget rows, ranked: how likely the true answers are, and how many stand first. */
-static ul_status ask(ul_comparison *c, ul_arena *arena, ul_model *m, ul_guard_file *guard, ul_tokenizer *tok, const ul_template *tpl,
-                     double *prob, double *knows)
+static ul_status ask(ul_comparison *c, ul_arena *arena, ul_model *m, ul_guard_file *guard, ul_tokenizer *tok,
+                     const ul_template *tpl, double *prob, double *knows)
 {
     const ul_job *job = c->job;
     ul_records *r;
     ul_knowledge k;
-    const ul_eval_options o = {.model = m, .guard = guard, .tok = tok, .tpl = *tpl, .batch_tokens = 4096, .batch = 64, .max_new = 1};
-    UL_TRY(ul_records_open(job->ctx, arena, c->asked, ul_job_text(job, "fields"), (int32_t)ul_job_int(job, "entity-rows"), &r));
+    const ul_eval_options o = {
+        .model = m, .guard = guard, .tok = tok, .tpl = *tpl, .batch_tokens = 4096, .batch = 64, .max_new = 1};
+    UL_TRY(ul_records_open(job->ctx, arena, c->asked, ul_job_text(job, "fields"),
+                           (int32_t)ul_job_int(job, "entity-rows"), &r));
     const int64_t rows = ul_job_int(job, "rows");
     if (rows && rows < r->n) r->n = rows;
     UL_TRY(ul_knowledge_options(job->ctx, arena, r, 0, 4, &r));
@@ -77,7 +88,8 @@ static ul_status ask(ul_comparison *c, ul_arena *arena, ul_model *m, ul_guard_fi
     return UL_OK;
 }
 
-static ul_status fine_tune(ul_comparison *c, ul_arena *arena, ul_model *m, ul_tokenizer *tok, const ul_template *tpl, const char *what)
+static ul_status fine_tune(ul_comparison *c, ul_arena *arena, ul_model *m, ul_tokenizer *tok, const ul_template *tpl,
+                           const char *what)
 {
     ul_job *job = c->job;
     ul_records *r;
@@ -98,12 +110,16 @@ static ul_status fine_tune(ul_comparison *c, ul_arena *arena, ul_model *m, ul_to
     recipe.warmup = recipe.steps > 5 ? 5 : 0;
     recipe.seed = (uint64_t)ul_job_int(job, "seed");
     UL_TRY(ul_pairing_init(job->ctx, arena, docs, NULL, recipe.seed, true, &pairing));
-    const ul_run run = {.options = {.model = m, .recipe = &recipe, .pairing = &pairing}, .n_samples = docs->n, .save_every = -1, .what = what};
+    const ul_run run = {.options = {.model = m, .recipe = &recipe, .pairing = &pairing},
+                        .n_samples = docs->n,
+                        .save_every = -1,
+                        .what = what};
     return ul_run_train(job->ctx, &run, NULL, &done);
 }
 
 /* Asked, fine-tuned on retain rows, asked again. Who fine-tunes has the weights, and leaves a guard away. */
-static ul_status relearn(ul_comparison *c, ul_arena *arena, const char *id, const char *dir, const char *guard, json_t *row)
+static ul_status relearn(ul_comparison *c, ul_arena *arena, const char *id, const char *dir, const char *guard,
+                         json_t *row)
 {
     ul_guard_file *g = NULL;
     char digest[65];
@@ -157,7 +173,8 @@ static ul_status audit(ul_comparison *c, const char *id, const char *dir, const 
     ul_course *course = c->course;
     ul_battery *b;
     ul_audited x;
-    const char *intention = json_string_value(json_object_get(row, "intention")), *path = ul_comparison_path(c, id, "audit.json");
+    const char *intention = json_string_value(json_object_get(row, "intention")),
+               *path = ul_comparison_path(c, id, "audit.json");
     UL_NEED(path);
     if (!course) return UL_OK;
     if (!c->begun) UL_TRY(ul_course_begin(course));
@@ -168,9 +185,13 @@ static ul_status audit(ul_comparison *c, const char *id, const char *dir, const 
     json_t *all = ul_audit_json(&course->audit, &x, course->o, course->r);
     UL_TRY(ul_json_own(c->job->arena, all));
     json_object_set_new(row, "verdict", json_string(ul_verdict_name(x.verdict.id)));
-    if (x.verdict.id == UL_DAMAGED) json_object_set_new(row, "without_damage", json_string(ul_verdict_name(x.verdict.secondary)));
+    if (x.verdict.id == UL_DAMAGED)
+        json_object_set_new(row, "without_damage", json_string(ul_verdict_name(x.verdict.secondary)));
     json_object_set_new(row, "because", json_string(x.verdict.clause));
-    json_object_set_new(row, "outcome", json_string(x.outcome == UL_PASS ? "met" : x.outcome == UL_FAIL ? "not met" : "undecided"));
+    json_object_set_new(row, "outcome",
+                        json_string(x.outcome == UL_PASS   ? "met"
+                                    : x.outcome == UL_FAIL ? "not met"
+                                                           : "undecided"));
     int asked = 0, ways = 0; /* of asking: a suppression is judged by those that ran */
     for (int i = 0; i < x.evidence.n_recovery; i++) {
         ways += x.evidence.recovery[i].expression;
@@ -215,9 +236,17 @@ static ul_status forget(ul_comparison *c, const ul_catalogue_entry *e, json_t *r
     const unsigned needs = ul_catalogue_needs(e->method);
     const bool retain = needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL), own = needs & UL_NEED_ALT_OWN;
     if (own) UL_TRY(alternates(c));
-    const ul_setting s[] = {{"model", c->model}, {"forget", c->forget}, {"retain", retain ? c->retain : NULL}, {"method", e->id},
-                         {"alt", own ? c->alt : NULL}, {"alt-own", own ? "true" : NULL},
-                         {"steps", number(c, "steps")}, {"seed", number(c, "seed")}, {"out", out}, {"force", "true"}, {NULL, NULL}};
+    const ul_setting s[] = {{"model", c->model},
+                            {"forget", c->forget},
+                            {"retain", retain ? c->retain : NULL},
+                            {"method", e->id},
+                            {"alt", own ? c->alt : NULL},
+                            {"alt-own", own ? "true" : NULL},
+                            {"steps", number(c, "steps")},
+                            {"seed", number(c, "seed")},
+                            {"out", out},
+                            {"force", "true"},
+                            {NULL, NULL}};
     const int64_t start = ul_now_ns();
     ul_peak_reset();
     const ul_status status = call(c, "forget", s, &job);
@@ -248,9 +277,11 @@ ul_status ul_comparison_row(ul_comparison *c, const char *id, const char *dir, c
     ul_status s = e ? forget(c, e, row) : UL_OK;
     const char *made = ul_comparison_path(c, id, NULL);
     UL_NEED(made);
-    if (s == UL_OK) s = e && e->guard ? measure(c, id, c->model, made, row) : measure(c, id, dir ? dir : made, NULL, row);
+    if (s == UL_OK)
+        s = e && e->guard ? measure(c, id, c->model, made, row) : measure(c, id, dir ? dir : made, NULL, row);
     if (ul_interrupted(job->ctx))
-        return ul_fail(job->ctx, UL_E_CRITERION, "interrupted at %s; the same command with --resume keeps the rows that are there", id);
+        return ul_fail(job->ctx, UL_E_CRITERION,
+                       "interrupted at %s; the same command with --resume keeps the rows that are there", id);
     if (s != UL_OK && !(e && is_a_finding(s))) return s;
     if (s != UL_OK) {
         ul_note(job->ctx, UL_LOG_WARN, "%s: %s", id, ul_error_text(job->ctx));

@@ -32,18 +32,24 @@ static ul_status measured(ul_comparison *c)
     ul_buf *b = &job->text;
     size_t i;
     json_t *row;
-    ul_buf_printf(b, "| method | intention | forget prob | ROUGE | truth ratio | forget quality | utility | retain prob | knows | s | MiB "
-                     "| after %lld: prob | knows | back: prob %% | knows %% |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+    ul_buf_printf(b,
+                  "| method | intention | forget prob | ROUGE | truth ratio | forget quality | utility | retain prob | "
+                  "knows | s | MiB "
+                  "| after %lld: prob | knows | back: prob %% | knows %% "
+                  "|\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
                   (long long)ul_job_int(job, "relearn"));
     json_array_foreach(c->rows, i, row) {
         const char *failed = json_string_value(json_object_get(row, "failed"));
-        ul_buf_printf(b, "| %s | %s", json_string_value(json_object_get(row, "id")), json_string_value(json_object_get(row, "intention")));
+        ul_buf_printf(b, "| %s | %s", json_string_value(json_object_get(row, "id")),
+                      json_string_value(json_object_get(row, "intention")));
         if (failed) {
             ul_buf_printf(b, " | %s |  |  |  |  |  |  |  |  |  |  |  |  |\n", failed);
             continue;
         }
-        cell(b, row, "forget_prob", "%.3f", 1), cell(b, row, "forget_rouge", "%.3f", 1), cell(b, row, "truth_ratio", "%.3f", 1);
-        cell(b, row, "forget_quality", "%.1e", 1), cell(b, row, "utility", "%.3f", 1), cell(b, row, "retain_prob", "%.3f", 1);
+        cell(b, row, "forget_prob", "%.3f", 1), cell(b, row, "forget_rouge", "%.3f", 1),
+            cell(b, row, "truth_ratio", "%.3f", 1);
+        cell(b, row, "forget_quality", "%.1e", 1), cell(b, row, "utility", "%.3f", 1),
+            cell(b, row, "retain_prob", "%.3f", 1);
         cell(b, row, "knows", "%.2f", 1), cell(b, row, "seconds", "%.1f", 1), cell(b, row, "peak_mib", "%.0f", 1);
         cell(b, row, "after_prob", "%.3f", 1), cell(b, row, "after_knows", "%.2f", 1);
         cell(b, row, "recovered_prob", "%.0f", 100), cell(b, row, "recovered", "%.0f", 100);
@@ -63,8 +69,11 @@ static void verdicts(const ul_comparison *c, ul_buf *b)
 {
     size_t i;
     json_t *row;
-    ul_buf_printf(b, "\nAudited, profile %s:\n\n| method | intention | verdict | s | strongest recovery | by | true answer last | ranks kept | says kept "
-                     "| intention met | audit s |\n|---|---|---|--:|--:|---|--:|--:|--:|---|--:|\n", c->course->profile);
+    ul_buf_printf(b,
+                  "\nAudited, profile %s:\n\n| method | intention | verdict | s | strongest recovery | by | true "
+                  "answer last | ranks kept | says kept "
+                  "| intention met | audit s |\n|---|---|---|--:|--:|---|--:|--:|--:|---|--:|\n",
+                  c->course->profile);
     json_array_foreach(c->rows, i, row) {
         if (!*text(row, "verdict")) continue;
         ul_buf_printf(b, "| %s | %s | **%s**", text(row, "id"), text(row, "intention"), text(row, "verdict"));
@@ -87,18 +96,21 @@ static void crossing(const ul_comparison *c, ul_buf *b, const char *intention, i
     size_t i;
     json_t *row;
     int n = 0;
-    json_array_foreach(c->rows, i, row) n += !strcmp(text(row, "intention"), intention) && !strcmp(text(row, "verdict"), ul_verdict_name(verdict));
+    json_array_foreach (c->rows, i, row)
+        n += !strcmp(text(row, "intention"), intention) && !strcmp(text(row, "verdict"), ul_verdict_name(verdict));
     ul_buf_printf(b, n ? " %d:" : " |", n);
     if (!n) return;
     json_array_foreach(c->rows, i, row)
-        if (!strcmp(text(row, "intention"), intention) && !strcmp(text(row, "verdict"), ul_verdict_name(verdict))) ul_buf_printf(b, " %s", text(row, "id"));
+        if (!strcmp(text(row, "intention"), intention) && !strcmp(text(row, "verdict"), ul_verdict_name(verdict)))
+            ul_buf_printf(b, " %s", text(row, "id"));
     ul_buf_puts(b, " |");
 }
 
 static void cross_table(const ul_comparison *c, ul_buf *b)
 {
     static const char *const intention[] = {"removal", "suppression"};
-    ul_buf_puts(b, "\nIntention against verdict:\n\n| verdict | declared: removal | declared: suppression |\n|---|---|---|\n");
+    ul_buf_puts(
+        b, "\nIntention against verdict:\n\n| verdict | declared: removal | declared: suppression |\n|---|---|---|\n");
     for (int v = 0; v < UL_N_VERDICT; v++) {
         ul_buf_printf(b, "| %s |", ul_verdict_name(v));
         for (int k = 0; k < 2; k++) crossing(c, b, intention[k], v);
@@ -145,10 +157,14 @@ ul_status ul_comparison_tell(ul_comparison *c)
     UL_NEED(md);
     UL_NEED(json);
     UL_TRY(ul_job_text_save(job, md));
-    job->result = json_pack("{s:s, s:s, s:O}", "model", c->model, "recipe_digest", c->manifest.recipe_digest, "rows", c->rows);
+    job->result =
+        json_pack("{s:s, s:s, s:O}", "model", c->model, "recipe_digest", c->manifest.recipe_digest, "rows", c->rows);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
     UL_TRY(ul_json_save(job->ctx, json, job->result));
-    return ul_buf_printf(b, "\n\"knows\": share of forget questions whose true answer ranks above every wrong one. \"recovered\": after %lld steps on "
-                            "retain rows only,\nbetween the control (0) and the model before (100) under the same fine-tuning.\nwritten: %s\n",
+    return ul_buf_printf(b,
+                         "\n\"knows\": share of forget questions whose true answer ranks above every wrong one. "
+                         "\"recovered\": after %lld steps on "
+                         "retain rows only,\nbetween the control (0) and the model before (100) under the same "
+                         "fine-tuning.\nwritten: %s\n",
                          (long long)ul_job_int(job, "relearn"), md);
 }

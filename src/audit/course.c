@@ -167,7 +167,8 @@ ul_status ul_course_open(ul_course *c)
                     .rule = ul_job_table(job, ul_rule_params),
                     .seed = (uint64_t)ul_job_int(job, "seed"),
                     .profile = ul_audit_profile(c->profile)};
-    a->o = (ul_eval_options){.tok = tok, .batch_tokens = 4096, .batch = 64, .max_new = (int32_t)ul_job_int(job, "max-new")};
+    a->o = (ul_eval_options){
+        .tok = tok, .batch_tokens = 4096, .batch = 64, .max_new = (int32_t)ul_job_int(job, "max-new")};
     UL_TRY(ul_job_template(job, tok, ul_model_shape(m), &a->o.tpl));
     ul_audit_sets sets;
     UL_TRY(rows(c, "forget", c->forget, NULL, &sets.forget));
@@ -190,7 +191,8 @@ static ul_status named(ul_course *c, const char *role, const char *dir, ul_model
     return input(c, role, dir, digest, -1);
 }
 
-static ul_status guard_around(ul_course *c, const char *role, const char *dir, const char *path, ul_model *m, ul_guard_file **out)
+static ul_status guard_around(ul_course *c, const char *role, const char *dir, const char *path, ul_model *m,
+                              ul_guard_file **out)
 {
     char digest[65];
     *out = NULL;
@@ -348,7 +350,8 @@ char *ul_job_command(const ul_job *job)
                 !strcmp(p->key, "threads") || !strcmp(p->key, "cache"))
                 continue;
             if (p->type == UL_TEXT)
-                text = ul_format(job->arena, "%s --%s %s", text, p->key, job->args[t].text[i] ? job->args[t].text[i] : "\"\"");
+                text = ul_format(job->arena, "%s --%s %s", text, p->key,
+                                 job->args[t].text[i] ? job->args[t].text[i] : "\"\"");
             else if (p->type == UL_BOOL)
                 text = ul_format(job->arena, "%s --%s", text, p->key);
             else
@@ -364,9 +367,9 @@ json_t *ul_course_report(ul_course *c, const char *command, json_t *models)
     json_t *rate = m ? json_real(ul_attack_lr(c->audit.attack, ul_model_parameters(m))) : json_null();
     return json_pack("{s:s, s:b, s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:f, s:s, s:O?, s:o}", "kind", "audit",
                      "self_test", 0, "build", ul_build_id, "seed", (json_int_t)c->audit.seed, "profile", c->profile,
-                     "intention", c->intention ? c->intention : "each method's own",
-                     "attack", ul_args_json(c->audit.attack), "attack_rate", rate, "rules",
-                     ul_args_json(c->audit.rule), "hygiene", ul_hygiene_json(&c->audit, c->o, c->r), "seconds",
-                     (double)(ul_now_ns() - job->started_ns) * 1e-9, "command", command, "inputs", c->manifest ? c->manifest->inputs : NULL, "models",
-                     models);
+                     "intention", c->intention ? c->intention : "each method's own", "attack",
+                     ul_args_json(c->audit.attack), "attack_rate", rate, "rules", ul_args_json(c->audit.rule),
+                     "hygiene", ul_hygiene_json(&c->audit, c->o, c->r), "seconds",
+                     (double)(ul_now_ns() - job->started_ns) * 1e-9, "command", command, "inputs",
+                     c->manifest ? c->manifest->inputs : NULL, "models", models);
 }

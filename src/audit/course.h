@@ -38,9 +38,11 @@ ul_status ul_course_begin(ul_course *c) UL_MUST;
  * tokenizer of other bytes. `key`: the flag that named it. */
 ul_status ul_course_same_words(ul_course *c, const char *key, const char *dir) UL_MUST;
 /* A model, perhaps behind the guard at `guard`; its name in the manifest is `role`. */
-ul_status ul_course_attack(ul_course *c, const char *role, const char *dir, const char *guard, ul_battery **out) UL_MUST;
+ul_status ul_course_attack(ul_course *c, const char *role, const char *dir, const char *guard,
+                           ul_battery **out) UL_MUST;
 /* Evidence, verdict and, for this intention, the outcome. */
-ul_status ul_course_judge(ul_course *c, const char *name, const char *intention, const ul_battery *b, ul_audited *out) UL_MUST;
+ul_status ul_course_judge(ul_course *c, const char *name, const char *intention, const ul_battery *b,
+                          ul_audited *out) UL_MUST;
 /* A report's fields that every audit has, around `models` (taken over); NULL: no memory. */
 json_t *ul_course_report(ul_course *c, const char *command, json_t *models);
 /* The command that gives the same again: the keys that were given, as they were; NULL: no memory. */

@@ -82,7 +82,8 @@ static ul_status one(reader *r, const ul_result_spec *spec, const json_t *j, con
     UL_TRY(ul_metric_find(r->ctx, spec->metric, &metric));
     if (j && metric->rows) return from_rows(r, spec, metric, j, have, n, out);
     if (spec->from[0].data)
-        return without(r, out, "it is computed from tokens of %s, which columns.sqlite has and a log has not", spec->from[0].data);
+        return without(r, out, "it is computed from tokens of %s, which columns.sqlite has and a log has not",
+                       spec->from[0].data);
     const char *lack = missing_source(spec, have, n);
     if (lack) return without(r, out, "it is computed from %s, which the log does not have", lack);
     const ul_status s = ul_result_compute(r->arena, spec, &known, out);

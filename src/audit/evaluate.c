@@ -14,7 +14,8 @@ static ul_records *find_set(const ul_evaluation *e, const char *name)
 ul_status ul_evaluation_add(ul_evaluation *e, const char *name, ul_records *records)
 {
     if (e->n_set == UL_MAX_SET)
-        return ul_fail(e->ctx, UL_E_INTERNAL, "an evaluation takes %d data sets; \"%s\" is one too many", UL_MAX_SET, name);
+        return ul_fail(e->ctx, UL_E_INTERNAL, "an evaluation takes %d data sets; \"%s\" is one too many", UL_MAX_SET,
+                       name);
     e->set_name[e->n_set] = name;
     e->set[e->n_set++] = records;
     return UL_OK;
@@ -49,7 +50,8 @@ static bool is_sampled(const char *key)
 static unsigned needs_of(const ul_metric *metric, const char *role)
 {
     for (int k = 0; k < 3 && metric->needs[k].role; k++)
-        if (!strcmp(metric->needs[k].role, role) || !strcmp(metric->needs[k].role, "*")) return metric->needs[k].columns;
+        if (!strcmp(metric->needs[k].role, role) || !strcmp(metric->needs[k].role, "*"))
+            return metric->needs[k].columns;
     return 0;
 }
 
@@ -73,7 +75,9 @@ static const char *lacking_of(const ul_evaluation *e, const ul_source *f, unsign
     return NULL;
 }
 
-enum { SCORES = UL_COL_DIVERGENCE | UL_COL_LOGP | UL_COL_HIT | UL_COL_MOMENTS | UL_COL_AVG_LOSS | UL_COL_PROB | UL_COL_TEXT };
+enum {
+    SCORES = UL_COL_DIVERGENCE | UL_COL_LOGP | UL_COL_HIT | UL_COL_MOMENTS | UL_COL_AVG_LOSS | UL_COL_PROB | UL_COL_TEXT
+};
 
 /* Whether a result that is wanted reads scores of (data set, answer). */
 static bool scored(const ul_evaluation *e, const char *data, const char *key)
@@ -91,7 +95,8 @@ static bool scored(const ul_evaluation *e, const char *data, const char *key)
     return false;
 }
 
-static ul_status columns_of(ul_evaluation *e, const ul_records *set, const char *data, const char *key, ul_columns **out)
+static ul_status columns_of(ul_evaluation *e, const ul_records *set, const char *data, const char *key,
+                            ul_columns **out)
 {
     *out = (ul_columns *)(uintptr_t)ul_evaluation_columns(e, data, key);
     if (*out) return UL_OK;
@@ -189,7 +194,8 @@ static bool needs_gradients(const ul_result_spec *spec)
 {
     const ul_metric *m;
     for (int i = 0; (m = ul_metric_at(i)); i++)
-        if (!strcmp(ul_metric_id(m), spec->metric)) return spec->from[0].data && needs_of(m, spec->from[0].role) & UL_COL_GRAD_NORM;
+        if (!strcmp(ul_metric_id(m), spec->metric))
+            return spec->from[0].data && needs_of(m, spec->from[0].role) & UL_COL_GRAD_NORM;
     return false;
 }
 
@@ -202,8 +208,8 @@ static ul_status unknown_result(ul_evaluation *e, const char *name)
     for (int i = 0; i < n; i++) names[k++] = spec[i].name, names[k++] = spec[i].metric;
     names[k] = "all";
     const char *near = ul_nearest(name, names);
-    return ul_fail(e->ctx, UL_E_USAGE, "--metrics: there is no result or metric \"%s\"%s%s%s", name, near ? "; did you mean \"" : "",
-                   near ? near : " (`unlearn metrics` lists them)", near ? "\"?" : "");
+    return ul_fail(e->ctx, UL_E_USAGE, "--metrics: there is no result or metric \"%s\"%s%s%s", name,
+                   near ? "; did you mean \"" : "", near ? near : " (`unlearn metrics` lists them)", near ? "\"?" : "");
 }
 
 ul_status ul_evaluation_ask(ul_evaluation *e, const char *list)
@@ -242,7 +248,8 @@ ul_status ul_evaluation_leak(ul_evaluation *e, const char *list, int64_t samples
         const char *text = ul_strndup(e->arena, s, strcspn(s, ","));
         UL_NEED(text);
         if (!ul_parse_int(text, &k) || k < 1 || k > 1000000)
-            return ul_fail(e->ctx, UL_E_USAGE, "--leak-k takes numbers of samples, 1 or more, joined with commas: not \"%s\"", text);
+            return ul_fail(e->ctx, UL_E_USAGE,
+                           "--leak-k takes numbers of samples, 1 or more, joined with commas: not \"%s\"", text);
         if (samples >= 0 && k > samples)
             return ul_fail(e->ctx, UL_E_USAGE, "--leak-k %s: --samples %lld are too few, it takes at least %s", text,
                            (long long)samples, text);
@@ -274,13 +281,15 @@ unsigned ul_evaluation_needs(const ul_evaluation *e)
     const ul_result_spec *spec = ul_tofu_results(&n);
     for (int i = 0; i < n; i++)
         for (int k = 0; e->wanted[i] && k < ul_metric_count(); k++)
-            for (const ul_source *f = spec[i].from; !strcmp(ul_metric_id(ul_metric_at(k)), spec[i].metric) && f->role; f++)
+            for (const ul_source *f = spec[i].from; !strcmp(ul_metric_id(ul_metric_at(k)), spec[i].metric) && f->role;
+                 f++)
                 if (f->data) all |= needs_of(ul_metric_at(k), f->role);
     return all;
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------------------ */
-static ul_status run_one(ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric, json_t *all, json_t *summary)
+static ul_status run_one(ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric, json_t *all,
+                         json_t *summary)
 {
     for (const ul_source *f = spec->from; f->role; f++)
         if (f->data) UL_TRY(need_columns(e, f->data, f->key, needs_of(metric, f->role)));

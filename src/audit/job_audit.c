@@ -4,11 +4,14 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"model", UL_TEXT, 0, 0, 0, NULL, "the model under audit: a Hugging Face directory; several, joined with commas, are told in one report",
-     ""},
+    {"model", UL_TEXT, 0, 0, 0, NULL,
+     "the model under audit: a Hugging Face directory; several, joined with commas, are told in one report", ""},
     {"guard", UL_TEXT, 0, 0, 0, NULL,
-     "a guard that stands around the model when it is asked (`forget --method filter, prompt, eco ...` writes it): what is said is said "
-     "through it, attacks on the weights leave it away. Several, joined with commas: one for each model, or all for one; none: without", ""},
+     "a guard that stands around the model when it is asked (`forget --method filter, prompt, eco ...` writes it): "
+     "what is said is said "
+     "through it, attacks on the weights leave it away. Several, joined with commas: one for each model, or all for "
+     "one; none: without",
+     ""},
     {"original", UL_TEXT, 0, 0, 0, NULL, "the model before it forgot", ""},
     {"control", UL_TEXT, 0, 0, 0, NULL,
      "a model trained the same way without the forget set; without one \"removed\" is not said", ""},
@@ -18,20 +21,24 @@ static const ul_param params[] = {
      "phantoms",
      ""},
     {"base", UL_TEXT, 0, 0, 0, NULL,
-     "a model from before the forget set was learned, of the same shape: donor of merging and transplants (deep). Without one "
+     "a model from before the forget set was learned, of the same shape: donor of merging and transplants (deep). "
+     "Without one "
      "the original is, and what it brings back is printed, not counted",
      ""},
     {"forget", UL_TEXT, 0, 0, 0, NULL,
      "what was to be forgotten: questions, answers, wrong answers (perturbed_answer), entity", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "what was to stay; attacks train on it", ""},
     {"phantom", UL_TEXT, 0, 0, 0, NULL,
-     "rows of the same kind that no model was ever taught: half are taught in an attack, half asked. generated: the retain rows "
+     "rows of the same kind that no model was ever taught: half are taught in an attack, half asked. generated: the "
+     "retain rows "
      "under invented names, written to OUT/phantom.jsonl",
      ""},
     {"rephrased", UL_TEXT, 0, 0, 0, NULL,
      "the forget rows in other words, in order: 1 to 8 for every row, or one for every k rows", ""},
     {"holdout", UL_TEXT, 0, 0, 0, NULL,
-     "rows like the forget set's that no model was taught: can the forgotten be told from them? Without these the phantoms serve", ""},
+     "rows like the forget set's that no model was taught: can the forgotten be told from them? Without these the "
+     "phantoms serve",
+     ""},
     {"neighbours", UL_TEXT, 0, 0, 0, NULL,
      "rows close to the forgotten ones that were to stay (the same questions about others, other facts of the same "
      "field): asked beside the retain rows, and utility too",
@@ -44,13 +51,15 @@ static const ul_param params[] = {
     {"intention", UL_TEXT, 0, 0, 0, "removal|copyright|suppression",
      "what the forgetting was for: decides whether the verdict passes", "removal"},
     {"require", UL_BOOL, 0, 0, 1, NULL,
-     "exit status 1 unless the intention is met, by every model (undecided is not met); the report is written all the same",
+     "exit status 1 unless the intention is met, by every model (undecided is not met); the report is written all the "
+     "same",
      NULL},
     {"max-new", UL_INT, 32, 1, 4096, "tokens", "longest greedy answer", NULL},
     {"batch-tokens", UL_INT, 4096, 64, 1 << 20, "tokens", "tokens in a packed batch. Never changes a number", NULL},
     {"seed", UL_INT, 0, 0, 1e9, NULL, "of attacks and resamples (self-test: of the world too)", NULL},
     {"self-test", UL_BOOL, 0, 0, 1, NULL, "audit models whose verdict is known; fails when one is wrong", NULL},
-    {"seeds", UL_INT, 1, 1, 1000, "worlds", "self-test: so many worlds, --seed and those after it, each in OUT/world-SEED, and how often the audit is right",
+    {"seeds", UL_INT, 1, 1, 1000, "worlds",
+     "self-test: so many worlds, --seed and those after it, each in OUT/world-SEED, and how often the audit is right",
      NULL},
     {"seeds-right", UL_REAL, 0.95, 0, 1, NULL, "self-test of several worlds: share of the verdicts that must be right",
      NULL},
@@ -59,13 +68,15 @@ static const ul_param params[] = {
      NULL},
     {"resume", UL_BOOL, 0, 0, 1, NULL,
      "go on with an interrupted audit: what --out holds of it is not asked and attacked again; self-test of several "
-     "worlds: keep those that are there", NULL},
+     "worlds: keep those that are there",
+     NULL},
     {"cache", UL_TEXT, 0, 0, 0, NULL,
      "where what was asked and found of each model is kept: a later audit that names this folder, with the same "
      "original, control, data and attacks, does not attack these again; none: nowhere; default: OUT/attacked",
      ""},
     {"steps", UL_INT, 1400, 1, 1e6, "steps", "self-test: training of a model (1000 leaves world 3 half learned)", NULL},
-    {"vocabulary", UL_TEXT, 0, 0, 0, "word|bpe", "self-test: a token a word, or pieces of words (answers of several tokens)", "word"},
+    {"vocabulary", UL_TEXT, 0, 0, 0, "word|bpe",
+     "self-test: a token a word, or pieces of words (answers of several tokens)", "word"},
     {"only", UL_TEXT, 0, 0, 0, NULL, "self-test: these models only, joined with commas", ""},
     {"from", UL_TEXT, 0, 0, 0, NULL, "self-test: models are read from this earlier --out where it has them", ""},
     {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: report.html, report.md, report.json", ""},
@@ -89,7 +100,8 @@ static ul_status list(ul_job *job, const char *key, const char *out[MOST_MODELS]
     for (*n = 0; text && *text; text += *text == ',') {
         const size_t len = strcspn(text, ",");
         if (*n == MOST_MODELS)
-            return ul_fail(job->ctx, UL_E_USAGE, "--%s names more than %d; audit the rest in a second run", key, MOST_MODELS);
+            return ul_fail(job->ctx, UL_E_USAGE, "--%s names more than %d; audit the rest in a second run", key,
+                           MOST_MODELS);
         if (len) UL_NEED(out[(*n)++] = ul_strndup(job->arena, text, len));
         text += len;
     }
@@ -103,7 +115,8 @@ static ul_status pair(trial *t)
     int n_dir, n_guard;
     UL_TRY(list(job, "model", t->dir, &n_dir));
     UL_TRY(list(job, "guard", t->guard, &n_guard));
-    if (n_dir == 0) return ul_fail(job->ctx, UL_E_USAGE, "`audit` needs --model DIR: the model that was made to forget");
+    if (n_dir == 0)
+        return ul_fail(job->ctx, UL_E_USAGE, "`audit` needs --model DIR: the model that was made to forget");
     if (n_dir > 1 && n_guard > 1 && n_dir != n_guard)
         return ul_fail(job->ctx, UL_E_USAGE, "--model names %d models and --guard %d guards: one of either, or as many (\"none\" "
                        "stands for a model without a guard)", n_dir, n_guard);
@@ -236,7 +249,9 @@ static ul_status tell(trial *c, const ul_audited *x)
     ul_buf *b = &job->text;
     const ul_evidence *e = &x->evidence;
     if (c->n > 1) ul_buf_printf(b, "%s\n", x->name);
-    if (x->u->guard) ul_buf_printf(b, "asked through the guard %s (%s); attacks on the weights leave it away\n", x->u->guard->path, x->u->guard->id);
+    if (x->u->guard)
+        ul_buf_printf(b, "asked through the guard %s (%s); attacks on the weights leave it away\n", x->u->guard->path,
+                      x->u->guard->id);
     ul_buf_printf(b, "verdict: %s\n%s\n", ul_verdict_name(x->verdict.id), x->verdict.clause);
     if (x->verdict.id == UL_REMOVED || x->verdict.id == UL_NO_RESIDUE)
         ul_buf_printf(b,
@@ -311,8 +326,9 @@ static ul_status require(const trial *t, const ul_audited *x)
         n++;
     }
     if (!worst) return UL_OK;
-    return ul_fail(t->job->ctx, UL_E_CRITERION, "--require: %d of %d models do not meet the intention %s: %s, %s: %s", n, t->n,
-                   t->course.intention, worst->name, worst->outcome == UL_FAIL ? "not met" : "undecided", worst->outcome_why);
+    return ul_fail(t->job->ctx, UL_E_CRITERION, "--require: %d of %d models do not meet the intention %s: %s, %s: %s",
+                   n, t->n, t->course.intention, worst->name, worst->outcome == UL_FAIL ? "not met" : "undecided",
+                   worst->outcome_why);
 }
 
 static ul_status run(ul_job *job)

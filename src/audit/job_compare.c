@@ -9,16 +9,21 @@
 
 static const ul_param params[] = {
     {"model", UL_TEXT, 0, 0, 0, NULL, "the model that shall forget: a Hugging Face directory", ""},
-    {"world", UL_INT, -1, -1, 1e9, "seed", "instead of a model and data: the self-test's world of this seed, its original and its control, "
-     "made in OUT/world-SEED or taken from there; -1: none", NULL},
-    {"control", UL_TEXT, 0, 0, 0, NULL, "the same model retrained without the forget set, for forget quality and as the floor of recovery", ""},
+    {"world", UL_INT, -1, -1, 1e9, "seed",
+     "instead of a model and data: the self-test's world of this seed, its original and its control, "
+     "made in OUT/world-SEED or taken from there; -1: none",
+     NULL},
+    {"control", UL_TEXT, 0, 0, 0, NULL,
+     "the same model retrained without the forget set, for forget quality and as the floor of recovery", ""},
     {"tofu", UL_TEXT, 0, 0, 0, NULL, "the directory of TOFU's files", ""},
     {"split", UL_TEXT, 0, 0, 0, NULL, "TOFU's forget split: forget01, forget05, forget10", "forget10"},
     {"forget", UL_TEXT, 0, 0, 0, NULL, "own data instead of TOFU: what shall be forgotten", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "own data: what shall stay", ""},
     {"methods", UL_TEXT, 0, 0, 0, NULL, "names joined with commas; all: every method of this build", "all"},
-    {"audit", UL_TEXT, 0, 0, 0, "none|quick|standard|deep", "every row's model is asked and attacked beside the model before and the control, as "
-     "`audit` does with this profile", "none"},
+    {"audit", UL_TEXT, 0, 0, 0, "none|quick|standard|deep",
+     "every row's model is asked and attacked beside the model before and the control, as "
+     "`audit` does with this profile",
+     "none"},
     {"phantom", UL_TEXT, 0, 0, 0, NULL, "of --audit: rows of the same kind that no model was ever taught", ""},
     {"rephrased", UL_TEXT, 0, 0, 0, NULL, "of --audit: the forget rows in other words (TOFU has its own)", ""},
     {"text", UL_TEXT, 0, 0, 0, NULL,
@@ -30,7 +35,8 @@ static const ul_param params[] = {
     {"max-new", UL_INT, 200, 1, 1 << 20, "tokens", "longest generation", NULL},
     {"seed", UL_INT, 0, 0, 9007199254740991.0, NULL, "decides the order of samples, pairs and noise", NULL},
     {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: table.md, table.json and a folder a method", ""},
-    {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced", NULL},
+    {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced",
+     NULL},
     {"resume", UL_BOOL, 0, 0, 1, NULL, "keep the rows that --out holds already, of the same comparison", NULL},
     {"cache", UL_TEXT, 0, 0, 0, NULL,
      "of --audit: where what was asked and found of each model is kept, as `audit --cache`; default: OUT/attacked", ""},
@@ -87,12 +93,14 @@ static ul_status where(ul_comparison *c)
     c->text = ul_job_text(job, "text");
     if (ul_job_int(job, "world") >= 0) {
         for (const char *const *k = not_with; *k; k++)
-            if (ul_job_given(job, *k)) return ul_fail(job->ctx, UL_E_USAGE, "--world makes its own models and data: leave --%s away", *k);
+            if (ul_job_given(job, *k))
+                return ul_fail(job->ctx, UL_E_USAGE, "--world makes its own models and data: leave --%s away", *k);
         return world(c);
     }
     if (!c->model) return ul_fail(job->ctx, UL_E_USAGE, "`compare` needs --model DIR, or --world SEED");
     if (dir) return tofu(c, dir);
-    if (!c->forget || !c->retain) return ul_fail(job->ctx, UL_E_USAGE, "`compare` needs --tofu DIR, or --forget FILE and --retain FILE");
+    if (!c->forget || !c->retain)
+        return ul_fail(job->ctx, UL_E_USAGE, "`compare` needs --tofu DIR, or --forget FILE and --retain FILE");
     return UL_OK;
 }
 
@@ -102,8 +110,16 @@ static ul_status open_audit(ul_comparison *c)
     const char *profile = ul_job_text(job, "audit");
     if (!profile || !strcmp(profile, "none")) return UL_OK;
     UL_NEED(c->course = UL_NEW(job->arena, ul_course, 1));
-    *c->course = (ul_course){.job = job, .be = c->be, .original = c->model, .control = c->control, .forget = c->asked, .retain = c->retain,
-                             .phantom = c->phantom, .rephrased = c->rephrased, .rephrased_fields = c->rephrased_fields, .text = c->text,
+    *c->course = (ul_course){.job = job,
+                             .be = c->be,
+                             .original = c->model,
+                             .control = c->control,
+                             .forget = c->asked,
+                             .retain = c->retain,
+                             .phantom = c->phantom,
+                             .rephrased = c->rephrased,
+                             .rephrased_fields = c->rephrased_fields,
+                             .text = c->text,
                              .profile = profile};
     UL_TRY(ul_course_keep(c->course, c->out));
     return ul_course_open(c->course);
@@ -127,7 +143,8 @@ static ul_status open_inputs(ul_comparison *c)
     UL_TRY(ul_manifest_file(job, &c->manifest, "asked", c->asked));
     UL_TRY(ul_manifest_file(job, &c->manifest, "retain", c->retain));
     if (c->phantom && !strcmp(c->phantom, "generated"))
-        return ul_fail(job->ctx, UL_E_USAGE, "`compare` takes a file: `audit --phantom generated --out DIR` writes DIR/phantom.jsonl");
+        return ul_fail(job->ctx, UL_E_USAGE,
+                       "`compare` takes a file: `audit --phantom generated --out DIR` writes DIR/phantom.jsonl");
     if (c->phantom) UL_TRY(ul_manifest_file(job, &c->manifest, "phantom", c->phantom));
     if (c->rephrased) UL_TRY(ul_manifest_file(job, &c->manifest, "rephrased", c->rephrased));
     if (c->text) UL_TRY(ul_manifest_file(job, &c->manifest, "text", c->text));

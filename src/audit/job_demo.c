@@ -13,14 +13,24 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: report.html, report.json, data and a model directory each", "demo-out"},
-    {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced", NULL},
+    {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: report.html, report.json, data and a model directory each",
+     "demo-out"},
+    {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced",
+     NULL},
     {"seed", UL_INT, 0, 0, 1e9, NULL, "of the world, the weights and the order", NULL},
     {"steps", UL_INT, 1000, 1, 1e6, "steps", "training of the target and of the control", NULL},
     {"relearn", UL_INT, 40, 1, 1e6, "steps", "fine-tuning on retain data after the forgetting", NULL},
     {0}};
 
-enum { N_FORGET = UL_WORLD_FORGET, N_RETAIN = UL_WORLD_RETAIN, N_SENTENCE = UL_WORLD_SENTENCES, EVAL_ROWS = 400, N_SHOWN = 6, MAX_MODEL = 8, CURVE = 512 };
+enum {
+    N_FORGET = UL_WORLD_FORGET,
+    N_RETAIN = UL_WORLD_RETAIN,
+    N_SENTENCE = UL_WORLD_SENTENCES,
+    EVAL_ROWS = 400,
+    N_SHOWN = 6,
+    MAX_MODEL = 8,
+    CURVE = 512
+};
 
 /* What each method does with the world: chosen on seed 0 by hand, written here and nowhere else. */
 typedef struct {
@@ -64,7 +74,8 @@ static ul_status set_up(demo *d)
 {
     ul_job *job = d->job;
     UL_TRY(ul_job_out_dir(job, &d->out));
-    UL_TRY(ul_world_new(job->ctx, job->arena, (uint64_t)ul_job_int(job, "seed"), N_FORGET, N_RETAIN, N_SENTENCE, &d->world));
+    UL_TRY(ul_world_new(job->ctx, job->arena, (uint64_t)ul_job_int(job, "seed"), N_FORGET, N_RETAIN, N_SENTENCE,
+                        &d->world));
     const char *data = ul_path_join(job->arena, d->out, "data");
     UL_NEED(data);
     UL_TRY(ul_world_write(job->ctx, d->world, data));
@@ -102,7 +113,8 @@ static void on_step(void *user, int64_t step, const ul_step_result *r)
 {
     course *c = user;
     if (c->curve)
-        json_array_append_new(c->curve, json_pack("[I, o, o]", (json_int_t)step, number(r->forget_loss), number(r->retain_loss)));
+        json_array_append_new(c->curve,
+                              json_pack("[I, o, o]", (json_int_t)step, number(r->forget_loss), number(r->retain_loss)));
 }
 
 /* Defaults of the recipe's table, then what this course needs. */
@@ -121,8 +133,8 @@ static void recipe(const demo *d, double lr, int64_t steps, int32_t batch, ul_re
     out->schedule = UL_CONSTANT;
 }
 
-static ul_status train(course *c, const ul_docs *forget, const ul_docs *retain, const ul_method *method, const ul_args *args,
-                       ul_reference *ref, const char *what)
+static ul_status train(course *c, const ul_docs *forget, const ul_docs *retain, const ul_method *method,
+                       const ul_args *args, ul_reference *ref, const char *what)
 {
     ul_job *job = c->d->job;
     UL_TRY(ul_model_select(job->ctx, c->model, "all"));
@@ -139,7 +151,8 @@ static ul_status train(course *c, const ul_docs *forget, const ul_docs *retain, 
 static ul_status learn(demo *d, const char *id, const ul_docs *docs, ul_model **out)
 {
     ul_job *job = d->job;
-    const char *config = ul_path_join(job->arena, d->shape_dir, "config.json"), *dir = ul_path_join(job->arena, d->out, id);
+    const char *config = ul_path_join(job->arena, d->shape_dir, "config.json"),
+               *dir = ul_path_join(job->arena, d->out, id);
     UL_NEED(config);
     UL_NEED(dir);
     course c = {.d = d};
@@ -217,7 +230,8 @@ static ul_status forget_with(demo *d, const plan *p)
     const ul_method *method = ul_method_find(p->id);
     const char *from = ul_path_join(job->arena, d->out, "target"), *to = ul_path_join(job->arena, d->out, p->id),
                *cache = ul_path_join(job->arena, d->out, "reference");
-    if (!method) return ul_fail(job->ctx, UL_E_INTERNAL, "the demo names the method \"%s\", which this build lacks", p->id);
+    if (!method)
+        return ul_fail(job->ctx, UL_E_INTERNAL, "the demo names the method \"%s\", which this build lacks", p->id);
     if (!from || !to || !cache) return UL_E_RESOURCE;
     UL_TRY(begin_entry(d, p->id, method->title, &x));
     ul_args args;
@@ -290,13 +304,14 @@ static ul_status print_table(demo *d)
                   "first is 0.20\n\n",
                   N_FORGET, N_RETAIN);
     ul_buf_printf(t, "%-9s | %-31s | %-20s | %-7s | %s\n", "", "forget: prob  ROUGE  truth  knows",
-                  "retain: prob  knows", "utility", "after 40 steps on retain data only: forget prob, knows, recovered");
+                  "retain: prob  knows", "utility",
+                  "after 40 steps on retain data only: forget prob, knows, recovered");
     for (int i = 0; i < d->n; i++) {
         const entry *x = &d->model[i];
         const double *b = x->before.value, *a = x->after.value;
         ul_buf_printf(
-            t, "%-9s |      %6.3f  %6.2f  %6.2f  %5.2f |       %6.3f  %5.2f | %7.2f | %6.3f  %5.2f  %5.0f %%%s\n", x->id,
-            b[UL_DEMO_FORGET_PROB], b[UL_DEMO_FORGET_ROUGE], b[UL_DEMO_TRUTH_RATIO], b[UL_DEMO_KNOWS_FORGET],
+            t, "%-9s |      %6.3f  %6.2f  %6.2f  %5.2f |       %6.3f  %5.2f | %7.2f | %6.3f  %5.2f  %5.0f %%%s\n",
+            x->id, b[UL_DEMO_FORGET_PROB], b[UL_DEMO_FORGET_ROUGE], b[UL_DEMO_TRUTH_RATIO], b[UL_DEMO_KNOWS_FORGET],
             b[UL_DEMO_RETAIN_PROB], b[UL_DEMO_KNOWS_RETAIN], b[UL_DEMO_UTILITY], a[UL_DEMO_FORGET_PROB],
             a[UL_DEMO_KNOWS_FORGET], 100 * x->recovered, avoids(d, x) ? "  (avoids the truth)" : "");
     }
@@ -337,12 +352,13 @@ static ul_status write_report(demo *d)
         const ul_record *r = &d->world->forget->at[i * 2 * UL_WORLD_FACTS + i % 5 * 2];
         json_array_append_new(shown, json_pack("{s:s, s:s}", "question", r->prompt, "answer", r->answer));
     }
-    job->result = json_pack("{s:s, s:s, s:I, s:i, s:i, s:I, s:s, s:f, s:o, s:o}", "kind", "demo", "build", ul_build_id, "seed",
-                            (json_int_t)ul_job_int(job, "seed"), "n_forget", N_FORGET, "n_retain", N_RETAIN, "relearn_steps",
-                            (json_int_t)ul_job_int(job, "relearn"), "isa", d->be->k->name, "seconds",
+    job->result = json_pack("{s:s, s:s, s:I, s:i, s:i, s:I, s:s, s:f, s:o, s:o}", "kind", "demo", "build", ul_build_id,
+                            "seed", (json_int_t)ul_job_int(job, "seed"), "n_forget", N_FORGET, "n_retain", N_RETAIN,
+                            "relearn_steps", (json_int_t)ul_job_int(job, "relearn"), "isa", d->be->k->name, "seconds",
                             (double)(ul_now_ns() - job->started_ns) * 1e-9, "questions", shown, "models", models);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the report");
-    const char *json = ul_path_join(job->arena, d->out, "report.json"), *html = ul_path_join(job->arena, d->out, "report.html");
+    const char *json = ul_path_join(job->arena, d->out, "report.json"),
+               *html = ul_path_join(job->arena, d->out, "report.html");
     UL_NEED(json);
     UL_NEED(html);
     UL_TRY(ul_json_save(job->ctx, json, job->result));

@@ -11,7 +11,8 @@
 static const ul_param params[] = {
     {"model", UL_TEXT, 0, 0, 0, NULL, "a Hugging Face directory", ""},
     {"adapter", UL_TEXT, 0, 0, 0, NULL, "a PEFT directory to put on it", ""},
-    {"guard", UL_TEXT, 0, 0, 0, NULL, "a guard to put around the model: what `forget` writes with --method filter, prompt, eco and their kin", ""},
+    {"guard", UL_TEXT, 0, 0, 0, NULL,
+     "a guard to put around the model: what `forget` writes with --method filter, prompt, eco and their kin", ""},
     {"tofu", UL_TEXT, 0, 0, 0, NULL, "the directory of TOFU's files", ""},
     {"split", UL_TEXT, 0, 0, 0, NULL, "TOFU's forget split: forget01, forget05, forget10", "forget10"},
     {"forget", UL_TEXT, 0, 0, 0, NULL, "own data instead of TOFU: what was to be forgotten", ""},
@@ -20,17 +21,20 @@ static const ul_param params[] = {
      "no model: a TOFU_EVAL.json (ours or open-unlearning's) or the log of another benchmark, every aggregate computed "
      "again from its rows",
      ""},
-    {"columns", UL_TEXT, 0, 0, 0, NULL, "no model: the columns.sqlite of an evaluation, every metric computed again from its columns", ""},
+    {"columns", UL_TEXT, 0, 0, 0, NULL,
+     "no model: the columns.sqlite of an evaluation, every metric computed again from its columns", ""},
     {"metrics", UL_TEXT, 0, 0, 0, NULL,
      "results (forget_Q_A_Prob) or metrics (rouge) to compute, joined with commas, of a benchmark too "
      "(forget_knowmem_ROUGE, acc_calibrated); all: also mia_gradnorm, which takes a gradient a row; default: "
      "everything but that",
      ""},
-    {"reference-logs", UL_TEXT, 0, 0, 0, NULL, "TOFU_EVAL.json of the retrained control, for forget quality and privleak", ""},
+    {"reference-logs", UL_TEXT, 0, 0, 0, NULL,
+     "TOFU_EVAL.json of the retrained control, for forget quality and privleak", ""},
     {"original-logs", UL_TEXT, 0, 0, 0, NULL,
      "TOFU_EVAL.json of the model before it forgot, for utility beside its, and the final aggregate", ""},
     {"reference-model", UL_TEXT, 0, 0, 0, NULL, "model directory for mia_reference", ""},
-    {"control", UL_TEXT, 0, 0, 0, NULL, "the retrained control itself: distances to it, by token, layer and weight", ""},
+    {"control", UL_TEXT, 0, 0, 0, NULL, "the retrained control itself: distances to it, by token, layer and weight",
+     ""},
     {"original", UL_TEXT, 0, 0, 0, NULL,
      "with --control: the model before it forgot; the unlearning depth score (UDS) says how much of the forget answers "
      "it still reads in this model's states, beside the control's",
@@ -40,19 +44,25 @@ static const ul_param params[] = {
     {"max-new", UL_INT, 200, 1, 1 << 20, "tokens", "longest generation", NULL},
     {"batch", UL_INT, 64, 1, 4096, "rows", "rows generated together. Never changes a number", NULL},
     {"batch-tokens", UL_INT, 4096, 16, 1 << 24, "tokens", "tokens scored together. Never changes a number", NULL},
-    {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: TOFU_EVAL.json, TOFU_SUMMARY.json, columns.sqlite, manifest.json", ""},
-    {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced", NULL},
-    {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning", "open-unlearning: a genuine token with the pad id is hidden as a key, and "
-     "positions in generation count visible tokens, as the peer's padded batches do", "none"},
+    {"out", UL_TEXT, 0, 0, 0, NULL,
+     "the directory to write: TOFU_EVAL.json, TOFU_SUMMARY.json, columns.sqlite, manifest.json", ""},
+    {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced",
+     NULL},
+    {"match", UL_TEXT, 0, 0, 0, "none|open-unlearning",
+     "open-unlearning: a genuine token with the pad id is hidden as a key, and "
+     "positions in generation count visible tokens, as the peer's padded batches do",
+     "none"},
     {0}};
 
 static const ul_param sampling_params[] = {
     {"samples", UL_INT, 0, 0, 1 << 16, NULL, "sampled answers a forget row, for leak@k and its bound; 0: none", NULL},
-    {"leak-k", UL_TEXT, 0, 0, 0, NULL, "leak@k of sampled answers for these k too, joined with commas (2,16,128), each at most --samples", ""},
+    {"leak-k", UL_TEXT, 0, 0, 0, NULL,
+     "leak@k of sampled answers for these k too, joined with commas (2,16,128), each at most --samples", ""},
     {"temperature", UL_REAL, 1, 1e-6, 100, NULL, "of sampled answers", NULL},
     {"top-p", UL_REAL, 1, 0, 1, NULL, "sample from the smallest set of tokens with this probability", NULL},
     {"top-k", UL_INT, 0, 0, 1 << 20, "tokens", "sample from this many; 0: all", NULL},
-    {"seed", UL_INT, 0, 0, 9e15, NULL, "of sampling; a function of (seed, row, place), so the batch does not matter", NULL},
+    {"seed", UL_INT, 0, 0, 9e15, NULL, "of sampling; a function of (seed, row, place), so the batch does not matter",
+     NULL},
     {0}};
 
 static ul_status open_set(ul_job *job, ul_evaluation *e, ul_manifest *m, const char *name, const char *path)
@@ -92,7 +102,8 @@ static ul_status open_tofu(ul_job *job, ul_evaluation *e, ul_manifest *m, const 
 
 static ul_status write_outputs(ul_job *job, const char *dir, const json_t *all, const json_t *summary)
 {
-    const char *a = ul_path_join(job->arena, dir, "TOFU_EVAL.json"), *b = ul_path_join(job->arena, dir, "TOFU_SUMMARY.json");
+    const char *a = ul_path_join(job->arena, dir, "TOFU_EVAL.json"),
+               *b = ul_path_join(job->arena, dir, "TOFU_SUMMARY.json");
     UL_NEED(a);
     UL_NEED(b);
     UL_TRY(ul_json_save(job->ctx, a, all));
@@ -121,7 +132,8 @@ static const ul_result *result_of(const ul_evaluation *e, const char *name)
 }
 
 /* Of means over rows, AUCs, and harmonic means of the former; *has is false for the others. */
-static ul_status interval_of(ul_evaluation *e, const ul_result_spec *spec, const ul_result *r, ul_interval *out, bool *has)
+static ul_status interval_of(ul_evaluation *e, const ul_result_spec *spec, const ul_result *r, ul_interval *out,
+                             bool *has)
 {
     const ul_resampling how = {.seed = 0, .n_rep = 2000, .level = 0.95};
     const ul_result *part[10];
@@ -147,7 +159,8 @@ static const char *number_text(double x, char out[24])
 
 static ul_status table(ul_job *job, ul_evaluation *e, json_t *intervals)
 {
-    static const char *const better[] = {[UL_BETTER_HIGHER] = "higher", [UL_BETTER_LOWER] = "lower", [UL_BETTER_CLOSER] = "closer to "};
+    static const char *const better[] = {
+        [UL_BETTER_HIGHER] = "higher", [UL_BETTER_LOWER] = "lower", [UL_BETTER_CLOSER] = "closer to "};
     ul_buf *b = &job->text;
     for (int i = 0; i < e->n_set; i++)
         ul_buf_printf(b, "%s: %lld rows%s", e->set_name[i], (long long)e->set[i]->n, i + 1 < e->n_set ? ", " : "\n\n");
@@ -166,12 +179,14 @@ static ul_status table(ul_job *job, ul_evaluation *e, json_t *intervals)
             continue;
         }
         if (has) snprintf(text, sizeof text, "%s .. %s", number_text(iv.lo, lo), number_text(iv.hi, hi));
-        ul_buf_printf(b, "%-30s %10s   %-20s %s", spec->name, number_text(r->agg_value, value), text, better[spec->better]);
+        ul_buf_printf(b, "%-30s %10s   %-20s %s", spec->name, number_text(r->agg_value, value), text,
+                      better[spec->better]);
         if (spec->better == UL_BETTER_CLOSER) ul_buf_printf(b, "%g", m->ideal);
         ul_buf_puts(b, "\n");
         if (has) json_object_set_new(intervals, spec->name, json_pack("[f, f]", iv.lo, iv.hi));
     }
-    return ul_buf_puts(b, "\n\"better\" is meant of a model that shall have forgotten; intervals resample entities (--entity-rows), 2000 times\n");
+    return ul_buf_puts(b, "\n\"better\" is meant of a model that shall have forgotten; intervals resample entities "
+                          "(--entity-rows), 2000 times\n");
 }
 
 /* ---- from a log ------------------------------------------------------------------------------------------------ */
@@ -182,14 +197,18 @@ static ul_status log_json(ul_job *job, const ul_evaluation *e, const json_t *log
     for (int i = 0; job->result && i < e->n_result; i++) {
         const char *name = e->result[i].name;
         const ul_result *r = e->result[i].result;
-        json_t *recorded = json_object_get(json_object_get(log, name), "agg_value"), *interval = json_object_get(intervals, name);
+        json_t *recorded = json_object_get(json_object_get(log, name), "agg_value"),
+               *interval = json_object_get(intervals, name);
         json_t *j = json_pack("{s:o}", "agg_value", r->absent ? json_null() : json_real(r->agg_value));
         if (j && recorded) json_object_set(j, "recorded", recorded);
         if (j && interval) json_object_set(j, "interval", interval);
         if (j && r->absent && r->why) json_object_set_new(j, "why", json_string(r->why));
-        if (!j || json_object_set_new(job->result, name, j)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
-        if (json_is_number(recorded) && !r->absent && fabs(json_number_value(recorded) - r->agg_value) > 1e-6 * fabs(r->agg_value))
-            ul_note(job->ctx, UL_LOG_WARN, "%s: the log says %.9g, its rows give %.9g", name, json_number_value(recorded), r->agg_value);
+        if (!j || json_object_set_new(job->result, name, j))
+            return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+        if (json_is_number(recorded) && !r->absent &&
+            fabs(json_number_value(recorded) - r->agg_value) > 1e-6 * fabs(r->agg_value))
+            ul_note(job->ctx, UL_LOG_WARN, "%s: the log says %.9g, its rows give %.9g", name,
+                    json_number_value(recorded), r->agg_value);
     }
     return job->result ? UL_OK : ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
 }
@@ -239,7 +258,8 @@ static ul_status run_log(ul_job *job, ul_evaluation *e)
     if (original)
         UL_TRY(ul_log_same_data(job->ctx, job->arena, original, e->result, e->n_result, e->original, e->n_original));
     for (int i = 0; i < e->n_result && e->n_leak < UL_MAX_LEAK; i++) /* leak@k by its name */
-        if (!ul_tofu_result(e->result[i].name)) UL_TRY(ul_leak_named(job->arena, e->result[i].name, &e->leak[e->n_leak++]));
+        if (!ul_tofu_result(e->result[i].name))
+            UL_TRY(ul_leak_named(job->arena, e->result[i].name, &e->leak[e->n_leak++]));
     if (ul_job_int(job, "entity-rows")) UL_TRY(set_entities(job, e));
     UL_TRY(table(job, e, intervals));
     return log_json(job, e, log, intervals);
@@ -261,8 +281,8 @@ static ul_status open_original(ul_job *job, ul_evaluation *e, ul_backend *be, ul
 
 static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_manifest *m)
 {
-    const char *dir = ul_job_text(job, "model"), *adapter = ul_job_text(job, "adapter"), *reference = ul_job_text(job, "reference-model"),
-               *control = ul_job_text(job, "control");
+    const char *dir = ul_job_text(job, "model"), *adapter = ul_job_text(job, "adapter"),
+               *reference = ul_job_text(job, "reference-model"), *control = ul_job_text(job, "control");
     char digest[65];
     UL_TRY(ul_job_model(job, be, dir, UL_OPEN_PANELS, &e->o.model, &e->o.tok, digest));
     UL_TRY(ul_manifest_input(job, m, "model", dir, digest, -1));
@@ -280,15 +300,18 @@ static ul_status open_model(ul_job *job, ul_evaluation *e, ul_backend *be, ul_ma
         UL_TRY(ul_manifest_input(job, m, "reference-model", reference, digest, -1));
     }
     if (control && e->o.guard)
-        return ul_fail(job->ctx, UL_E_USAGE, "--control compares the weights, states and logits of two models; leave --guard away with it");
+        return ul_fail(job->ctx, UL_E_USAGE,
+                       "--control compares the weights, states and logits of two models; leave --guard away with it");
     if (control) {
         UL_TRY(ul_job_model(job, be, control, UL_OPEN_PANELS, &e->retrained, NULL, digest));
         UL_TRY(ul_manifest_input(job, m, "control", control, digest, -1));
     }
     UL_TRY(open_original(job, e, be, m));
     if (!(ul_evaluation_needs(e) & UL_COL_GRAD_NORM)) return UL_OK;
-    if (adapter) return ul_fail(job->ctx, UL_E_USAGE, "mia_gradnorm is of the model's own weights: merge the adapter first");
-    if (e->o.guard) return ul_fail(job->ctx, UL_E_USAGE, "mia_gradnorm is of the model's own weights: a guard (--guard) has none");
+    if (adapter)
+        return ul_fail(job->ctx, UL_E_USAGE, "mia_gradnorm is of the model's own weights: merge the adapter first");
+    if (e->o.guard)
+        return ul_fail(job->ctx, UL_E_USAGE, "mia_gradnorm is of the model's own weights: a guard (--guard) has none");
     return ul_job_model(job, be, dir, 0, &e->trainable, NULL, NULL);
 }
 
@@ -334,7 +357,8 @@ static ul_status open_data(ul_job *job, ul_evaluation *e, ul_manifest *m)
 ul_status ul_eval_origin(ul_job *job, const ul_manifest *m, json_t **out)
 {
     const char *role, *precision = ul_job_text(job, "precision"), *match = ul_job_text(job, "match");
-    json_t *v, *j = json_pack("{s:s, s:s, s:s}", "program", "unlearn " UL_VERSION, "recipe", m->recipe_digest, "precision", precision ? precision : "f32");
+    json_t *v, *j = json_pack("{s:s, s:s, s:s}", "program", "unlearn " UL_VERSION, "recipe", m->recipe_digest,
+                              "precision", precision ? precision : "f32");
     UL_TRY(ul_json_own(job->arena, j));
     if (match && strcmp(match, "none")) json_object_set_new(j, "match", json_string(match));
     json_object_foreach(m->inputs, role, v)
@@ -353,17 +377,21 @@ static ul_status distances(ul_job *job, const ul_evaluation *e, json_t *out)
     const char *dir = ul_job_text(job, "model"), *control = ul_job_text(job, "control");
     json_t *tensors = json_object(), *cka = json_object();
     double relative;
-    if (json_object_set_new(out, "by_tensor", tensors) || json_object_set_new(out, "cka", cka)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the distances");
+    if (json_object_set_new(out, "by_tensor", tensors) || json_object_set_new(out, "cka", cka))
+        return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the distances");
     UL_TRY(ul_control_weights(job->ctx, dir, control, &relative, tensors));
     json_object_set_new(out, "weights", json_real(relative));
-    ul_buf_printf(&job->text, "\nto the control %s: |W - W_control| / |W_control| = %.3g%s; linear CKA of the answers' states, first and last block:\n", control, relative,
-                  ul_job_text(job, "adapter") ? " (without the adapter)" : "");
+    ul_buf_printf(&job->text,
+                  "\nto the control %s: |W - W_control| / |W_control| = %.3g%s; linear CKA of the answers' states, "
+                  "first and last block:\n",
+                  control, relative, ul_job_text(job, "adapter") ? " (without the adapter)" : "");
     for (int i = 0; i < e->n_set; i++) {
         const int n = ul_model_shape(e->o.model)->n_layer;
         double *x = UL_NEW(job->arena, double, n);
         json_t *list = json_array();
         UL_NEED(x);
-        if (json_object_set_new(cka, e->set_name[i], list)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the distances");
+        if (json_object_set_new(cka, e->set_name[i], list))
+            return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the distances");
         UL_TRY(ul_control_cka(job->ctx, &e->o, e->retrained, e->set[i], x));
         for (int l = 0; l < n; l++) json_array_append_new(list, isfinite(x[l]) ? json_real(x[l]) : json_null());
         ul_buf_printf(&job->text, "  %-14s %.4f %.4f\n", e->set_name[i], x[0], x[n - 1]);
@@ -397,7 +425,8 @@ static ul_status depth(ul_job *job, const ul_evaluation *e, json_t *out)
                          d.value, d.interval.lo, d.interval.hi, (long long)d.rows, (long long)forget->n);
 }
 
-static ul_status finish(ul_job *job, ul_evaluation *e, ul_manifest *m, const ul_backend *be, const char *out, json_t *origin)
+static ul_status finish(ul_job *job, ul_evaluation *e, ul_manifest *m, const ul_backend *be, const char *out,
+                        json_t *origin)
 {
     const char *from = be ? "model" : "columns";
     json_t *all = json_object(), *summary = json_object(), *intervals = json_object();
@@ -406,12 +435,13 @@ static ul_status finish(ul_job *job, ul_evaluation *e, ul_manifest *m, const ul_
     UL_TRY(ul_json_own(job->arena, intervals));
     UL_TRY(ul_evaluation_run(e, all, summary));
     UL_TRY(table(job, e, intervals));
-    job->result = json_pack("{s:s, s:s, s:O, s:O}", from, ul_job_text(job, from), "recipe_digest", m->recipe_digest, "results", summary, "intervals",
-                            intervals);
+    job->result = json_pack("{s:s, s:s, s:O, s:O}", from, ul_job_text(job, from), "recipe_digest", m->recipe_digest,
+                            "results", summary, "intervals", intervals);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
     if (e->retrained) {
         json_t *apart = json_object();
-        if (json_object_set_new(job->result, "distance", apart)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+        if (json_object_set_new(job->result, "distance", apart))
+            return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
         UL_TRY(distances(job, e, apart));
         UL_TRY(depth(job, e, apart));
     }
@@ -490,16 +520,25 @@ static ul_status run(ul_job *job)
     UL_NEED(e);
     e->ctx = job->ctx;
     e->arena = job->arena;
-    return ul_job_text(job, "logs") ? run_log(job, e) : ul_job_text(job, "columns") ? run_columns(job, e) : run_model(job, e);
+    return ul_job_text(job, "logs")      ? run_log(job, e)
+           : ul_job_text(job, "columns") ? run_columns(job, e)
+                                         : run_model(job, e);
 }
 
 const ul_job_kind ul_job_eval = {
-    .id = "eval", .summary = "evaluate a model as TOFU does, or on own data",
-    .about = "Runs every data set once and computes what open-unlearning computes from it, with its names and JSON shape: probabilities, "
-             "ROUGE, truth ratios, model utility, memorisation and membership scores; forget quality and privleak when the log of a "
+    .id = "eval",
+    .summary = "evaluate a model as TOFU does, or on own data",
+    .about = "Runs every data set once and computes what open-unlearning computes from it, with its names and JSON "
+             "shape: probabilities, "
+             "ROUGE, truth ratios, model utility, memorisation and membership scores; forget quality and privleak when "
+             "the log of a "
              "retrained control is given. The numbers do not depend on batch size, threads or instruction set. "
-             "With --guard they are of the model behind a guard: `unlearn forget --model demo-out/target --forget demo-out/data/forget.jsonl "
-             "--retain demo-out/data/retain.jsonl --method filter --out guard` makes one; then `unlearn eval --model demo-out/target --guard guard "
+             "With --guard they are of the model behind a guard: `unlearn forget --model demo-out/target --forget "
+             "demo-out/data/forget.jsonl "
+             "--retain demo-out/data/retain.jsonl --method filter --out guard` makes one; then `unlearn eval --model "
+             "demo-out/target --guard guard "
              "--forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl`.",
-    .example = "unlearn eval --model demo-out/npo --forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl",
-    .tables = {params, ul_benchmark_params, sampling_params, ul_data_params, ul_compute_params}, .run = run};
+    .example =
+        "unlearn eval --model demo-out/npo --forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl",
+    .tables = {params, ul_benchmark_params, sampling_params, ul_data_params, ul_compute_params},
+    .run = run};

@@ -7,12 +7,15 @@ static const ul_param params[] = {
     {"model", UL_TEXT, 0, 0, 0, NULL, "the model that shall forget: a Hugging Face directory", ""},
     {"forget", UL_TEXT, 0, 0, 0, NULL, "what it shall forget: JSON lines, JSON, CSV or text", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "what it shall keep: drawn at random beside the forget rows", ""},
-    {"alt", UL_TEXT, 0, 0, 0, NULL, "alternate answers for methods that teach one (idk, dpo): one a line, or "
-     "a .json or .jsonl data set, whose rows' wrong answers are taken, else their answers; default: refusals", ""},
+    {"alt", UL_TEXT, 0, 0, 0, NULL,
+     "alternate answers for methods that teach one (idk, dpo): one a line, or "
+     "a .json or .jsonl data set, whose rows' wrong answers are taken, else their answers; default: refusals",
+     ""},
     UL_PARAM_WRAP,
     {"alt-own", UL_BOOL, 0, 0, 1, NULL,
      "the answers of --alt belong to the forget rows, in order and as many to each (altpo)", NULL},
-    {"print-plan", UL_BOOL, 0, 0, 1, NULL, "say which passes would run, what is cached, bytes and time; write nothing", NULL},
+    {"print-plan", UL_BOOL, 0, 0, 1, NULL, "say which passes would run, what is cached, bytes and time; write nothing",
+     NULL},
     {0}};
 
 const char *const ul_refusals[UL_N_REFUSALS] = {
@@ -27,9 +30,11 @@ static ul_status report(ul_training *t, const ul_step_result *last, int64_t step
     const struct {
         const char *key, *what;
         double nll;
-    } side[] = {{"forget_loss", "forget", last->forget_loss}, {"alt_loss", "alternate", last->alt_loss}, {"retain_loss", "retain", last->retain_loss}};
-    job->result = json_pack("{s:s, s:s, s:I, s:f, s:s}", "method", job->method_id, "out", t->out, "steps", (json_int_t)steps,
-                            "loss", last->loss, "recipe_digest", t->manifest.recipe_digest);
+    } side[] = {{"forget_loss", "forget", last->forget_loss},
+                {"alt_loss", "alternate", last->alt_loss},
+                {"retain_loss", "retain", last->retain_loss}};
+    job->result = json_pack("{s:s, s:s, s:I, s:f, s:s}", "method", job->method_id, "out", t->out, "steps",
+                            (json_int_t)steps, "loss", last->loss, "recipe_digest", t->manifest.recipe_digest);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
     if (steps)
         ul_buf_printf(&job->text, "%s: %lld steps; in the last one the loss was %.4g", job->method_id, (long long)steps,
@@ -42,7 +47,8 @@ static ul_status report(ul_training *t, const ul_step_result *last, int64_t step
     for (int i = 0; i < t->n_wrap; i++) ul_buf_printf(&job->text, "%s %s", i ? "," : "; with", t->wrap[i].id);
     if (last->stopped) {
         json_object_set_new(job->result, "stopped", json_true());
-        ul_buf_printf(&job->text, "\nended after step %lld of %lld: on its budget", (long long)steps, (long long)t->recipe.steps);
+        ul_buf_printf(&job->text, "\nended after step %lld of %lld: on its budget", (long long)steps,
+                      (long long)t->recipe.steps);
     }
     ul_buf_printf(&job->text, "\nwritten: %s\nnext: unlearn eval --model %s", t->out, t->lora ? t->dir : t->out);
     if (t->lora) ul_buf_printf(&job->text, " --adapter %s", t->out);
@@ -69,8 +75,9 @@ static ul_status run(ul_job *job)
     if (t.retain) {
         const int64_t both = ul_records_overlap(job->ctx, t.forget, t.retain);
         if (both > 0)
-            ul_note(job->ctx, UL_LOG_WARN, "%lld of the %lld forget rows stand in the retain set too: the run will both forget and keep them",
-                   (long long)both, (long long)t.forget->n);
+            ul_note(job->ctx, UL_LOG_WARN,
+                    "%lld of the %lld forget rows stand in the retain set too: the run will both forget and keep them",
+                    (long long)both, (long long)t.forget->n);
     }
     if ((t.needs & UL_NEED_ALT) && ul_job_text(job, "alt"))
         UL_TRY(ul_manifest_file(job, &t.manifest, "alt", ul_job_text(job, "alt")));

@@ -5,7 +5,8 @@
 static const ul_param params[] = {
     {"model", UL_TEXT, 0, 0, 0, NULL, "a Hugging Face directory", ""},
     {"adapter", UL_TEXT, 0, 0, 0, NULL, "a PEFT directory to put on it", ""},
-    {"guard", UL_TEXT, 0, 0, 0, NULL, "a guard to put around the model: what `forget` writes with --method filter, prompt, eco and their kin", ""},
+    {"guard", UL_TEXT, 0, 0, 0, NULL,
+     "a guard to put around the model: what `forget` writes with --method filter, prompt, eco and their kin", ""},
     {"prompt", UL_TEXT, 0, 0, 0, NULL, "the prompt; or --data", ""},
     {"data", UL_TEXT, 0, 0, 0, NULL, "a data set: every row's prompt is answered", ""},
     {"raw", UL_BOOL, 0, 0, 1, NULL, "the prompt as it is: no tags around it", NULL},
@@ -14,7 +15,8 @@ static const ul_param params[] = {
     {"temperature", UL_REAL, 0, 0, 100, NULL, "0: greedy", NULL},
     {"top-p", UL_REAL, 1, 0, 1, NULL, "sample from the smallest set of tokens with this probability", NULL},
     {"top-k", UL_INT, 0, 0, 1 << 20, "tokens", "sample from this many; 0: all", NULL},
-    {"seed", UL_INT, 0, 0, 9e15, NULL, "of sampling; a function of (seed, row, place), so the batch does not matter", NULL},
+    {"seed", UL_INT, 0, 0, 9e15, NULL, "of sampling; a function of (seed, row, place), so the batch does not matter",
+     NULL},
     {0}};
 
 static ul_status prompts(ul_job *job, ul_guard_file *guard, const ul_tokenizer *tok, ul_guarded *io, ul_docs **out)
@@ -59,7 +61,8 @@ static ul_status run(ul_job *job)
     ul_docs *docs;
     char digest[65];
     UL_TRY(ul_job_backend(job, &be));
-    UL_TRY(ul_job_model(job, be, ul_job_text(job, "model"), UL_OPEN_PANELS, &m, &tok, ul_job_text(job, "guard") ? digest : NULL));
+    UL_TRY(ul_job_model(job, be, ul_job_text(job, "model"), UL_OPEN_PANELS, &m, &tok,
+                        ul_job_text(job, "guard") ? digest : NULL));
     UL_TRY(ul_job_guard(job, NULL, m, tok, digest, &guard));
     if (ul_job_text(job, "adapter")) UL_TRY(ul_lora_open(job->ctx, m, ul_job_text(job, "adapter")));
     UL_TRY(ul_job_template(job, tok, ul_model_shape(m), &how.tpl));
@@ -77,7 +80,8 @@ static ul_status run(ul_job *job)
     UL_TRY(ul_model_generate(job->ctx, m, &g, job->arena, ids, n_ids));
     job->result = json_object();
     json_t *list = json_array();
-    if (!job->result || json_object_set_new(job->result, "answers", list)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the answers");
+    if (!job->result || json_object_set_new(job->result, "answers", list))
+        return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the answers");
     for (int32_t i = 0; i < n; i++) UL_TRY(add_answer(job, tok, ids[i], n_ids[i], list));
     return UL_OK;
 }

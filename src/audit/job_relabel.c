@@ -41,7 +41,8 @@ static ul_status lines(relabelling *r)
     const char *const *line = ul_refusals, *path = ul_job_text(r->job, "with");
     int64_t n = UL_N_REFUSALS;
     if (path) UL_TRY(ul_lines_open(r->job->ctx, r->job->arena, path, &line, &n));
-    for (int64_t i = 0; i < r->n; i++) r->row[i].answer = line[ul_rng_below(r->seed, UL_STREAM_ALT, 0, (uint64_t)i, (uint64_t)n)];
+    for (int64_t i = 0; i < r->n; i++)
+        r->row[i].answer = line[ul_rng_below(r->seed, UL_STREAM_ALT, 0, (uint64_t)i, (uint64_t)n)];
     return UL_OK;
 }
 
@@ -51,7 +52,8 @@ static ul_status others(relabelling *r)
     ul_records *from;
     UL_TRY(need_with(r, "others", &path));
     UL_TRY(ul_records_open(r->job->ctx, r->job->arena, path, ul_job_text(r->job, "fields"), 0, &from));
-    for (int64_t i = 0; i < r->n; i++) r->row[i].answer = from->at[ul_rng_below(r->seed, UL_STREAM_ALT, 0, (uint64_t)i, (uint64_t)from->n)].answer;
+    for (int64_t i = 0; i < r->n; i++)
+        r->row[i].answer = from->at[ul_rng_below(r->seed, UL_STREAM_ALT, 0, (uint64_t)i, (uint64_t)from->n)].answer;
     return UL_OK;
 }
 
@@ -71,7 +73,8 @@ static ul_status wrong(relabelling *r)
     ul_records bare = *r->in, *out;
     for (int64_t i = 0; i < r->n; i++) r->row[i].wrong = NULL, r->row[i].n_wrong = 0; /* drawn anew */
     bare.at = r->row;
-    UL_TRY(ul_knowledge_options(r->job->ctx, r->job->arena, &bare, r->seed, (int32_t)ul_job_int(r->job, "count"), &out));
+    UL_TRY(
+        ul_knowledge_options(r->job->ctx, r->job->arena, &bare, r->seed, (int32_t)ul_job_int(r->job, "count"), &out));
     memcpy(r->row, out->at, (size_t)r->n * sizeof *r->row);
     return UL_OK;
 }
@@ -145,7 +148,8 @@ static ul_status fold(relabelling *r)
 {
     const int64_t k = ul_job_int(r->job, "folds"), i = ul_job_int(r->job, "fold");
     if (k > r->n || i > k)
-        return ul_fail(r->job->ctx, UL_E_USAGE, "--fold %lld --folds %lld: %s has %lld rows", (long long)i, (long long)k, r->in->path, (long long)r->n);
+        return ul_fail(r->job->ctx, UL_E_USAGE, "--fold %lld --folds %lld: %s has %lld rows", (long long)i,
+                       (long long)k, r->in->path, (long long)r->n);
     const int64_t from = (i - 1) * r->n / k;
     r->n = i * r->n / k - from;
     r->row += from;
@@ -168,9 +172,15 @@ static ul_status run(ul_job *job)
             return ul_fail(job->ctx, UL_E_USAGE, "--out %s is a file that is read; it is never written over (another "
                            "--out)", out);
     if (ul_file_exists(out) && !ul_job_flag(job, "force"))
-        return ul_fail(job->ctx, UL_E_USAGE, "%s is there already; nothing was overwritten (another --out, or --force)", out);
-    UL_TRY(ul_records_open(job->ctx, job->arena, data, ul_job_text(job, "fields"), (int32_t)ul_job_int(job, "entity-rows"), &in));
-    relabelling r = {.job = job, .in = in, .n = in->n, .seed = (uint64_t)ul_job_int(job, "seed"), .row = UL_NEW(job->arena, ul_record, in->n)};
+        return ul_fail(job->ctx, UL_E_USAGE, "%s is there already; nothing was overwritten (another --out, or --force)",
+                       out);
+    UL_TRY(ul_records_open(job->ctx, job->arena, data, ul_job_text(job, "fields"),
+                           (int32_t)ul_job_int(job, "entity-rows"), &in));
+    relabelling r = {.job = job,
+                     .in = in,
+                     .n = in->n,
+                     .seed = (uint64_t)ul_job_int(job, "seed"),
+                     .row = UL_NEW(job->arena, ul_record, in->n)};
     UL_NEED(r.row);
     memcpy(r.row, in->at, (size_t)in->n * sizeof *r.row);
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)

@@ -15,17 +15,20 @@ static const ul_param params[] = {
     {"alt", UL_TEXT, 0, 0, 0, NULL,
      "alternate answers, for methods that teach some: a file for each request, in order, joined with commas, or one "
      "for all; default: what the method takes by itself, and where each row needs its own (altpo) the rows' wrong "
-     "answers, or other rows'", ""},
+     "answers, or other rows'",
+     ""},
     {"alt-own", UL_BOOL, 0, 0, 1, NULL,
      "the answers of --alt belong to the rows of its request, in order and as many to each", NULL},
-    {"mode", UL_TEXT, 0, 0, 0, "sustain|scale", "sustain: each step starts from what the last one left; scale: every step starts from --model", "sustain"},
+    {"mode", UL_TEXT, 0, 0, 0, "sustain|scale",
+     "sustain: each step starts from what the last one left; scale: every step starts from --model", "sustain"},
     {"muse", UL_TEXT, 0, 0, 0, NULL, "a directory of MUSE's files, evaluated after every step too", ""},
     {"reference-logs", UL_TEXT, 0, 0, 0, NULL, "MUSE_EVAL.json of the retrained model, for PrivLeak", ""},
     UL_PARAM_WRAP,
     {"rows", UL_INT, 0, 0, 1e9, "rows", "evaluate the first rows of every file only; 0: all", NULL},
     {"max-new", UL_INT, 32, 1, 1 << 20, "tokens", "longest generation", NULL},
     {"out", UL_TEXT, 0, 0, 0, NULL, "the directory to write: table.md, table.json and a folder a step", ""},
-    {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced", NULL},
+    {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced",
+     NULL},
     {"resume", UL_BOOL, 0, 0, 1, NULL, "keep the steps that --out holds already, of the same sequence", NULL},
     {0}};
 
@@ -104,10 +107,12 @@ static ul_status evaluate(sequence *q, const ul_setting *s, json_t **results)
 static ul_status measure(sequence *q, int step, const char *dir, json_t *row)
 {
     json_t *asked = json_array(), *r;
-    if (json_object_set_new(row, "requests", asked)) return ul_fail(q->job->ctx, UL_E_RESOURCE, "no memory for the table");
+    if (json_object_set_new(row, "requests", asked))
+        return ul_fail(q->job->ctx, UL_E_RESOURCE, "no memory for the table");
     for (int k = 0; k < q->n; k++) {
         const char *to = path(q, step, ul_format(q->job->arena, "eval-%d", k + 1));
-        const ul_setting s[] = {{"model", dir}, {"forget", q->request[k]}, {"retain", k ? NULL : q->retain}, {"out", to}, {NULL, NULL}};
+        const ul_setting s[] = {
+            {"model", dir}, {"forget", q->request[k]}, {"retain", k ? NULL : q->retain}, {"out", to}, {NULL, NULL}};
         UL_NEED(to);
         UL_TRY(evaluate(q, s, &r));
         json_t *prob = json_object_get(r, "forget_Q_A_Prob"), *rouge = json_object_get(r, "forget_Q_A_ROUGE");
@@ -118,8 +123,11 @@ static ul_status measure(sequence *q, int step, const char *dir, json_t *row)
         json_object_set(row, "retain_rouge", json_object_get(r, "retain_Q_A_ROUGE"));
     }
     if (!q->muse) return UL_OK;
-    const ul_setting s[] = {{"model", dir}, {"muse", q->muse}, {"reference-logs", ul_job_text(q->job, "reference-logs")},
-                            {"out", path(q, step, "muse")}, {NULL, NULL}};
+    const ul_setting s[] = {{"model", dir},
+                            {"muse", q->muse},
+                            {"reference-logs", ul_job_text(q->job, "reference-logs")},
+                            {"out", path(q, step, "muse")},
+                            {NULL, NULL}};
     UL_TRY(evaluate(q, s, &r));
     return json_object_set(row, "muse", r) ? ul_fail(q->job->ctx, UL_E_RESOURCE, "no memory for the table") : UL_OK;
 }
@@ -128,7 +136,8 @@ static ul_status measure(sequence *q, int step, const char *dir, json_t *row)
 static ul_status one(sequence *q, int step)
 {
     ul_job *job = q->job;
-    const char *file = path(q, step, "row.json"), *made = path(q, step, NULL), *from = step > 1 && !q->scale ? path(q, step - 1, NULL) : q->model;
+    const char *file = path(q, step, "row.json"), *made = path(q, step, NULL),
+               *from = step > 1 && !q->scale ? path(q, step - 1, NULL) : q->model;
     json_t *row;
     double seconds = 0;
     UL_NEED(file);
@@ -136,7 +145,8 @@ static ul_status one(sequence *q, int step)
     UL_NEED(from);
     UL_TRY(ul_job_kept(job, file, "sequence", UL_REQUIRED, q->manifest.recipe_digest, &row));
     if (row) return json_array_append(q->rows, row) ? UL_E_RESOURCE : UL_OK;
-    row = json_pack("{s:i, s:s, s:s?}", "step", step, "sequence", q->manifest.recipe_digest, "request", step ? q->request[step - 1] : NULL);
+    row = json_pack("{s:i, s:s, s:s?}", "step", step, "sequence", q->manifest.recipe_digest, "request",
+                    step ? q->request[step - 1] : NULL);
     UL_TRY(ul_json_own(job->arena, row));
     if (step) ul_note(job->ctx, UL_LOG_INFO, "request %d of %d: %s", step, q->n, q->request[step - 1]);
     UL_TRY(ul_dir_make(job->ctx, made));
@@ -144,7 +154,9 @@ static ul_status one(sequence *q, int step)
     if (step) json_object_set_new(row, "seconds", json_real(seconds));
     if (s == UL_OK) s = measure(q, step, step ? made : q->model, row);
     if (ul_interrupted(job->ctx))
-        return ul_fail(job->ctx, UL_E_CRITERION, "interrupted at request %d; the same command with --resume keeps the steps that are there", step);
+        return ul_fail(job->ctx, UL_E_CRITERION,
+                       "interrupted at request %d; the same command with --resume keeps the steps that are there",
+                       step);
     UL_TRY(s);
     if (json_array_append(q->rows, row)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the table");
     return ul_json_save(job->ctx, file, row);
@@ -180,18 +192,21 @@ static ul_status tell(sequence *q)
         cell(b, json_object_get(row, "retain_prob"));
         cell(b, json_object_get(row, "retain_rouge"));
         cell(b, json_object_get(row, "seconds"));
-        json_object_foreach((json_t *)(uintptr_t)muse, key, x) cell(b, json_object_get(json_object_get(row, "muse"), key));
+        json_object_foreach ((json_t *)(uintptr_t)muse, key, x)
+            cell(b, json_object_get(json_object_get(row, "muse"), key));
     }
     ul_buf_puts(b, "\n");
-    const char *md = ul_path_join(job->arena, q->out, "table.md"), *file = ul_path_join(job->arena, q->out, "table.json");
+    const char *md = ul_path_join(job->arena, q->out, "table.md"),
+               *file = ul_path_join(job->arena, q->out, "table.json");
     UL_NEED(md);
     UL_NEED(file);
     UL_TRY(ul_job_text_save(job, md));
-    job->result = json_pack("{s:s, s:s, s:s, s:s, s:O}", "model", q->model, "method", job->method_id, "mode", ul_job_text(job, "mode"), "recipe_digest",
-                            q->manifest.recipe_digest, "rows", q->rows);
+    job->result = json_pack("{s:s, s:s, s:s, s:s, s:O}", "model", q->model, "method", job->method_id, "mode",
+                            ul_job_text(job, "mode"), "recipe_digest", q->manifest.recipe_digest, "rows", q->rows);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
     UL_TRY(ul_json_save(job->ctx, file, job->result));
-    return ul_buf_printf(b, "\nStep 0 is the model before. Every request is asked at every step, those to come too.\nwritten: %s\n", md);
+    return ul_buf_printf(
+        b, "\nStep 0 is the model before. Every request is asked at every step, those to come too.\nwritten: %s\n", md);
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------------------- */
@@ -222,9 +237,15 @@ static ul_status open_inputs(sequence *q)
     const char *list = ul_job_text(job, "requests");
     q->model = ul_job_text(job, "model"), q->retain = ul_job_text(job, "retain"), q->muse = ul_job_text(job, "muse");
     q->scale = !strcmp(ul_job_text(job, "mode"), "scale");
-    if (!job->method) return ul_fail(job->ctx, UL_E_USAGE, "`sequence` needs --method NAME (`unlearn methods` lists them)");
-    if (job->guard) return ul_fail(job->ctx, UL_E_USAGE, "--method %s is a guard: it changes no weights that a next request could start from", job->method_id);
-    if (!q->model || !list || !q->retain) return ul_fail(job->ctx, UL_E_USAGE, "`sequence` needs --model DIR, --requests FILE,FILE,... and --retain FILE");
+    if (!job->method)
+        return ul_fail(job->ctx, UL_E_USAGE, "`sequence` needs --method NAME (`unlearn methods` lists them)");
+    if (job->guard)
+        return ul_fail(job->ctx, UL_E_USAGE,
+                       "--method %s is a guard: it changes no weights that a next request could start from",
+                       job->method_id);
+    if (!q->model || !list || !q->retain)
+        return ul_fail(job->ctx, UL_E_USAGE,
+                       "`sequence` needs --model DIR, --requests FILE,FILE,... and --retain FILE");
     UL_TRY(ul_job_out_name(job, &q->out));
     UL_TRY(ul_manifest_begin(job, &q->manifest));
     UL_TRY(open_list(q, "requests", "request", q->request, &q->n));
@@ -253,10 +274,17 @@ static ul_status run(ul_job *job)
 }
 
 const ul_job_kind ul_job_sequence = {
-    .id = "sequence", .summary = "one request after the other: what each step forgets, what comes back, what stays",
-    .about = "Forgets several requests with one method, each from what the last one left (--mode sustain) or each from the model itself (--mode "
-             "scale), and after every step evaluates all requests and the retain rows; with --muse DIR MUSE's sets too. Takes the flags of `forget` "
-             "for the method and its recipe. Writes table.md, table.json and a model directory a step; goes on after an interruption with --resume.",
-    .example = "unlearn sequence --model demo-out/target --requests demo-out/data/forget.jsonl,demo-out/data/rephrased.jsonl --retain "
+    .id = "sequence",
+    .summary = "one request after the other: what each step forgets, what comes back, what stays",
+    .about = "Forgets several requests with one method, each from what the last one left (--mode sustain) or each from "
+             "the model itself (--mode "
+             "scale), and after every step evaluates all requests and the retain rows; with --muse DIR MUSE's sets "
+             "too. Takes the flags of `forget` "
+             "for the method and its recipe. Writes table.md, table.json and a model directory a step; goes on after "
+             "an interruption with --resume.",
+    .example = "unlearn sequence --model demo-out/target --requests "
+               "demo-out/data/forget.jsonl,demo-out/data/rephrased.jsonl --retain "
                "demo-out/data/retain.jsonl --method npo --steps 10 --max-new 4 --out sequence",
-    .tables = {params, ul_recipe_params, ul_data_params, ul_compute_params}, .takes_method = true, .run = run};
+    .tables = {params, ul_recipe_params, ul_data_params, ul_compute_params},
+    .takes_method = true,
+    .run = run};

@@ -3,7 +3,8 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"model", UL_TEXT, 0, 0, 0, NULL, "a Hugging Face directory; with --fresh only its config.json and tokenizer are read", ""},
+    {"model", UL_TEXT, 0, 0, 0, NULL,
+     "a Hugging Face directory; with --fresh only its config.json and tokenizer are read", ""},
     {"data", UL_TEXT, 0, 0, 0, NULL, "what to learn: JSON lines, JSON, CSV or text", ""},
     {"fresh", UL_BOOL, 0, 0, 1, NULL, "start from random weights N(0, init-std) instead of the directory's", NULL},
     {"init-std", UL_REAL, 0.02, 1e-6, 10, NULL, "standard deviation of fresh weights", NULL},
@@ -14,7 +15,8 @@ static ul_status fresh(ul_training *t)
     ul_job *job = t->job;
     const char *config = ul_path_join(job->arena, t->dir, "config.json");
     UL_NEED(config);
-    return ul_model_fresh(job->ctx, t->be, config, (uint64_t)ul_job_int(job, "seed"), ul_job_num(job, "init-std"), &t->model);
+    return ul_model_fresh(job->ctx, t->be, config, (uint64_t)ul_job_int(job, "seed"), ul_job_num(job, "init-std"),
+                          &t->model);
 }
 
 /* As ul_training_model, but with weights that are drawn, not read. */
@@ -22,7 +24,8 @@ static ul_status fresh_model(ul_training *t)
 {
     ul_job *job = t->job;
     t->dir = ul_job_text(job, "model");
-    if (!t->dir) return ul_fail(job->ctx, UL_E_USAGE, "`train --fresh` needs --model DIR for config.json and the tokenizer");
+    if (!t->dir)
+        return ul_fail(job->ctx, UL_E_USAGE, "`train --fresh` needs --model DIR for config.json and the tokenizer");
     if (!ul_dir_exists(t->dir)) return ul_fail(job->ctx, UL_E_INPUT, "%s: no such directory", t->dir);
     UL_TRY(ul_job_out_name(job, &t->out));
     UL_TRY(ul_manifest_begin(job, &t->manifest));
@@ -49,15 +52,19 @@ static ul_status run(ul_job *job)
     int64_t steps = 0;
     UL_TRY(ul_training_run(&t, &last, &steps));
     UL_TRY(ul_training_save(&t));
-    job->result = json_pack("{s:s, s:I, s:f, s:s}", "out", t.out, "steps", (json_int_t)steps, "loss", last.loss, "recipe_digest",
-                            t.manifest.recipe_digest);
+    job->result = json_pack("{s:s, s:I, s:f, s:s}", "out", t.out, "steps", (json_int_t)steps, "loss", last.loss,
+                            "recipe_digest", t.manifest.recipe_digest);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
-    return ul_buf_printf(&job->text, "train: %lld steps, last loss %.4g\nwritten: %s\n", (long long)steps, last.loss, t.out);
+    return ul_buf_printf(&job->text, "train: %lld steps, last loss %.4g\nwritten: %s\n", (long long)steps, last.loss,
+                         t.out);
 }
 
 const ul_job_kind ul_job_train = {
-    .id = "train", .summary = "fine-tune a model, or train a fresh one: targets and retained controls",
-    .about = "Minimises the mean negative log-probability of the answers. A retained control is this, with the same recipe and seed, on "
+    .id = "train",
+    .summary = "fine-tune a model, or train a fresh one: targets and retained controls",
+    .about = "Minimises the mean negative log-probability of the answers. A retained control is this, with the same "
+             "recipe and seed, on "
              "everything but the forget set.",
     .example = "unlearn train --model demo-out/target --data demo-out/data/retain.jsonl --steps 20 --out tuned",
-    .tables = {params, ul_recipe_params, ul_data_params, ul_lora_params, ul_output_params, ul_compute_params}, .run = run};
+    .tables = {params, ul_recipe_params, ul_data_params, ul_lora_params, ul_output_params, ul_compute_params},
+    .run = run};

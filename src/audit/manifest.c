@@ -6,10 +6,12 @@
 /* Keys that never change a number; they stay out of the recipe digest. (With --match the micro-batch may.) */
 static bool is_free(const ul_job *job, const char *key)
 {
-    static const char *const names[] = {"threads", "isa", "out", "force", "resume", "checkpoint", "save-every", "cache", "print-plan",
-                                        "model", "forget", "retain", "data", "alt", "tofu", "reference-logs", "reference-model", "control", "columns",
-                                        "adapter", "guard", "batch-tokens", "requests", "muse", "original", "base", "phantom", "rephrased",
-                                        "holdout", "methods", "text", "original-logs", "require", NULL};
+    static const char *const names[] = {
+        "threads",         "isa",     "out",     "force",     "resume",  "checkpoint",   "save-every", "cache",
+        "print-plan",      "model",   "forget",  "retain",    "data",    "alt",          "tofu",       "reference-logs",
+        "reference-model", "control", "columns", "adapter",   "guard",   "batch-tokens", "requests",   "muse",
+        "original",        "base",    "phantom", "rephrased", "holdout", "methods",      "text",       "original-logs",
+        "require",         NULL};
     for (const char *const *n = names; *n; n++)
         if (!strcmp(key, *n)) return true;
     if (!strcmp(key, "batch") && !strcmp(job->kind->id, "eval")) return true;
@@ -60,11 +62,13 @@ ul_status ul_manifest_begin(ul_job *job, ul_manifest *m)
     return ul_json_own(job->arena, m->outputs);
 }
 
-ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const char *path, const char *digest, int64_t rows)
+ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const char *path, const char *digest,
+                            int64_t rows)
 {
     json_t *o = json_pack("{s:s, s:s}", "path", path, "digest", digest);
     if (o && rows >= 0) json_object_set_new(o, "rows", json_integer(rows));
-    if (!o || json_object_set_new(m->inputs, role, o)) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the manifest");
+    if (!o || json_object_set_new(m->inputs, role, o))
+        return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the manifest");
     return UL_OK;
 }
 
@@ -103,7 +107,8 @@ static ul_status wrappers(ul_job *job, json_t *into)
     json_t *list = json_array();
     bool ok = list != NULL;
     for (int i = 0; ok && i < job->n_wrap; i++)
-        ok = !json_array_append_new(list, json_pack("{s:s, s:o}", "id", job->wrap[i].id, "parameters", values(job, &job->wrap[i].args, false)));
+        ok = !json_array_append_new(
+            list, json_pack("{s:s, s:o}", "id", job->wrap[i].id, "parameters", values(job, &job->wrap[i].args, false)));
     if (ok && !json_object_set_new(into, "wrappers", list)) return UL_OK;
     if (!ok) json_decref(list);
     return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the manifest");
@@ -159,11 +164,11 @@ ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, c
     UL_TRY(merge_values(job, free_values, true));
     char now[21];
     ul_utc_text(now);
-    json_t *j = json_pack("{s:s, s:s, s:s, s:O, s:O, s:O, s:{s:s, s:i, s:O}, s:{s:s, s:s, s:f}}",
-                          "program", "unlearn " UL_VERSION, "build", ul_build_id, "recipe_digest", m->recipe_digest,
-                          "recipe", r, "inputs", m->inputs, "outputs", m->outputs,
-                          "machine", "isa", be ? be->k->name : "none", "threads", be ? be->threads : 1, "parameters", free_values,
-                          "time", "started", job->started, "ended", now, "seconds", (double)(ul_now_ns() - job->started_ns) * 1e-9);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:O, s:O, s:O, s:{s:s, s:i, s:O}, s:{s:s, s:s, s:f}}", "program",
+                          "unlearn " UL_VERSION, "build", ul_build_id, "recipe_digest", m->recipe_digest, "recipe", r,
+                          "inputs", m->inputs, "outputs", m->outputs, "machine", "isa", be ? be->k->name : "none",
+                          "threads", be ? be->threads : 1, "parameters", free_values, "time", "started", job->started,
+                          "ended", now, "seconds", (double)(ul_now_ns() - job->started_ns) * 1e-9);
     UL_TRY(ul_json_own(job->arena, j));
     const char *path = ul_path_join(job->arena, dir, "manifest.json");
     UL_NEED(path);

@@ -223,28 +223,34 @@ void ul_page_key(ul_out *o, ul_line line, const char *name)
                   colour[line], dash[line], name);
 }
 
-void ul_page_plot(ul_out *o, const char *what, const char *x, const char *y, const char *x_low, const char *x_high, const char *y_low,
-                  const char *y_high)
+void ul_page_plot(ul_out *o, const char *what, const char *x, const char *y, const char *x_low, const char *x_high,
+                  const char *y_low, const char *y_high)
 {
     ul_out_printf(o, "<svg viewBox=\"0 0 300 190\" role=\"img\" aria-label=\"%s\">", what);
     for (int k = 0; k <= 2; k++)
-        ul_out_printf(o,
-                      "<line x1=\"%d\" x2=\"%d\" y1=\"%g\" y2=\"%g\" stroke=\"var(--line)\"/><line x1=\"%g\" x2=\"%g\" y1=\"%d\" "
-                      "y2=\"%d\" stroke=\"var(--line)\"/>",
-                      LEFT, LEFT + WIDE, ul_page_y(k / 2.0), ul_page_y(k / 2.0), ul_page_x(k / 2.0), ul_page_x(k / 2.0), TOP, TOP + HIGH);
+        ul_out_printf(
+            o,
+            "<line x1=\"%d\" x2=\"%d\" y1=\"%g\" y2=\"%g\" stroke=\"var(--line)\"/><line x1=\"%g\" x2=\"%g\" y1=\"%d\" "
+            "y2=\"%d\" stroke=\"var(--line)\"/>",
+            LEFT, LEFT + WIDE, ul_page_y(k / 2.0), ul_page_y(k / 2.0), ul_page_x(k / 2.0), ul_page_x(k / 2.0), TOP,
+            TOP + HIGH);
     ul_out_printf(o,
-                  "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" class=\"dim\">%s</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\" "
-                  "class=\"dim\">%s</text><text x=\"%d\" y=\"%d\" class=\"dim\">%s</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\" "
-                  "class=\"dim\">%s</text><text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text><text transform=\"translate(11 %d) "
+                  "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" class=\"dim\">%s</text><text x=\"%d\" y=\"%d\" "
+                  "text-anchor=\"end\" "
+                  "class=\"dim\">%s</text><text x=\"%d\" y=\"%d\" class=\"dim\">%s</text><text x=\"%d\" y=\"%d\" "
+                  "text-anchor=\"end\" "
+                  "class=\"dim\">%s</text><text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text><text "
+                  "transform=\"translate(11 %d) "
                   "rotate(-90)\" text-anchor=\"middle\">%s</text>\n",
-                  LEFT - 4, TOP + 10, y_high, LEFT - 4, TOP + HIGH, y_low, LEFT, TOP + HIGH + 15, x_low, LEFT + WIDE, TOP + HIGH + 15,
-                  x_high, LEFT + WIDE / 2, TOP + HIGH + 31, x, TOP + HIGH / 2, y);
+                  LEFT - 4, TOP + 10, y_high, LEFT - 4, TOP + HIGH, y_low, LEFT, TOP + HIGH + 15, x_low, LEFT + WIDE,
+                  TOP + HIGH + 15, x_high, LEFT + WIDE / 2, TOP + HIGH + 31, x, TOP + HIGH / 2, y);
 }
 
 void ul_page_line(ul_out *o, const double *x, const double *y, size_t n, ul_line line)
 {
-    ul_out_printf(o, "<polyline fill=\"none\" stroke=\"var(--%s)\" stroke-width=\"2.2\" stroke-dasharray=\"%s\" points=\"", colour[line],
-                  dash[line]);
+    ul_out_printf(o,
+                  "<polyline fill=\"none\" stroke=\"var(--%s)\" stroke-width=\"2.2\" stroke-dasharray=\"%s\" points=\"",
+                  colour[line], dash[line]);
     for (size_t i = 0; i < n; i++)
         if (isfinite(x[i]) && isfinite(y[i])) ul_out_printf(o, "%.1f,%.1f ", ul_page_x(x[i]), ul_page_y(y[i]));
     ul_out_printf(o, "\"/>\n");
@@ -292,12 +298,16 @@ void ul_page_bar(ul_out *o, const char *name, const json_t *bound, const char *f
     }
     ul_out_printf(o, "<div><svg viewBox=\"0 0 150 20\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
     for (int k = 0; k < 4; k++)
-        ul_out_printf(o, "<line x1=\"%g\" x2=\"%g\" y1=\"0\" y2=\"20\" stroke=\"var(--line)\" vector-effect=\"non-scaling-stroke\"/>",
+        ul_out_printf(o,
+                      "<line x1=\"%g\" x2=\"%g\" y1=\"0\" y2=\"20\" stroke=\"var(--line)\" "
+                      "vector-effect=\"non-scaling-stroke\"/>",
                       across(grid[k]), across(grid[k]));
     const double from = across(v < 0 ? v : 0), to = across(v < 0 ? 0 : v);
     ul_out_printf(o,
-                  "<rect x=\"%.2f\" width=\"%.2f\" y=\"5\" height=\"10\" fill=\"var(--%s)\" fill-opacity=\".55\"/><line x1=\"%.2f\" "
-                  "x2=\"%.2f\" y1=\"10\" y2=\"10\" stroke=\"var(--fg)\" stroke-width=\"1.5\" vector-effect=\"non-scaling-stroke\"/>",
+                  "<rect x=\"%.2f\" width=\"%.2f\" y=\"5\" height=\"10\" fill=\"var(--%s)\" "
+                  "fill-opacity=\".55\"/><line x1=\"%.2f\" "
+                  "x2=\"%.2f\" y1=\"10\" y2=\"10\" stroke=\"var(--fg)\" stroke-width=\"1.5\" "
+                  "vector-effect=\"non-scaling-stroke\"/>",
                   from, to - from, fill, lo, hi);
     for (int k = 0; k < 2; k++)
         ul_out_printf(o,

@@ -38,8 +38,8 @@ void ul_page_row(ul_out *o);
 typedef enum { UL_LINE_MODEL, UL_LINE_ORIGINAL, UL_LINE_CONTROL, UL_N_LINE } ul_line;
 void ul_page_key(ul_out *o, ul_line line, const char *name);
 /* Axes over [0, 1] x [0, 1] in a box of 300 x 190, with words at their ends; lines and dots in these coordinates. */
-void ul_page_plot(ul_out *o, const char *what, const char *x, const char *y, const char *x_low, const char *x_high, const char *y_low,
-                  const char *y_high);
+void ul_page_plot(ul_out *o, const char *what, const char *x, const char *y, const char *x_low, const char *x_high,
+                  const char *y_low, const char *y_high);
 double ul_page_x(double x);
 double ul_page_y(double y);
 void ul_page_line(ul_out *o, const double *x, const double *y, size_t n, ul_line line);

@@ -12,8 +12,8 @@ ul_status ul_eval_guarded(const ul_eval_options *o, ul_arena *arena, const ul_re
 }
 
 /* Decoded without special tokens, cleaned up as the peers' tokenizers do, stripped. */
-ul_status ul_decode_answer(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const int32_t *ids, size_t n, bool strip,
-                              const char **out)
+ul_status ul_decode_answer(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const int32_t *ids, size_t n,
+                           bool strip, const char **out)
 {
     ul_buf b;
     ul_buf_init(&b, ctx, 1 << 24);
@@ -46,7 +46,8 @@ static ul_status peer_positions(ul_arena *arena, ul_doc *d)
     return UL_OK;
 }
 
-ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, ul_columns *io)
+ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                              ul_columns *io)
 {
     ul_guarded how;
     ul_docs *prompts;
@@ -65,7 +66,8 @@ ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_option
                              .batch = o->batch, .what = io->name ? io->name : "generate",
                              .hook = how.hook, .n_hook = how.n_hook, .mix = how.mix};
     UL_TRY(ul_model_generate(ctx, o->model, &g, arena, ids, n_ids));
-    for (int32_t i = 0; i < n; i++) UL_TRY(ul_decode_answer(ctx, arena, o->tok, ids[i], (size_t)n_ids[i], !o->unstripped, &text[i]));
+    for (int32_t i = 0; i < n; i++)
+        UL_TRY(ul_decode_answer(ctx, arena, o->tok, ids[i], (size_t)n_ids[i], !o->unstripped, &text[i]));
     io->n_row = n;
     io->generation = text;
     return UL_OK;
@@ -73,8 +75,8 @@ ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_option
 
 /* The answer as the published numbers take it: decode(all ids) without decode(prompt ids), so that a tokenizer's losses
  * (unknown characters, spaces) are the same on both sides of the comparison. */
-ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, int32_t which,
-                                  ul_columns *io)
+ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                                  int32_t which, ul_columns *io)
 {
     ul_docs *prompts;
     UL_TRY(ul_docs_prompts(ctx, arena, o->tok, &o->tpl, records, &prompts));
@@ -90,7 +92,8 @@ ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_op
         char *rest = ul_strdup(arena, all);
         UL_NEED(rest);
         char *at = *prompt ? strstr(rest, prompt) : NULL; /* every occurrence goes, as str.replace does */
-        for (const size_t len = strlen(prompt); at; at = strstr(at, prompt)) memmove(at, at + len, strlen(at + len) + 1);
+        for (const size_t len = strlen(prompt); at; at = strstr(at, prompt))
+            memmove(at, at + len, strlen(at + len) + 1);
         while (isspace((unsigned char)*rest)) rest++;
         for (size_t len = strlen(rest); len && isspace((unsigned char)rest[len - 1]);) rest[--len] = 0;
         truth[i] = rest;
@@ -121,12 +124,15 @@ double ul_mean_norm(const ul_backend *be, const ul_trainable *t, int n, double p
 }
 
 /* Gradient of one document's mean nll (the last scored token left out), then the mean of the parameters' own norms. */
-static ul_status document_norm(ul_ctx *ctx, ul_arena *step, const ul_eval_options *o, const ul_doc *d, double p, double *out)
+static ul_status document_norm(ul_ctx *ctx, ul_arena *step, const ul_eval_options *o, const ul_doc *d, double p,
+                               double *out)
 {
     ul_batch *batch;
     UL_TRY(ul_pack_docs(ctx, step, &d, 1, false, &batch));
     const int32_t n = batch->n_row - 1;
-    if (n < 1) return ul_fail(ctx, UL_E_INPUT, "row %lld has %d scored tokens; a gradient norm needs 2", (long long)d->id, batch->n_row);
+    if (n < 1)
+        return ul_fail(ctx, UL_E_INPUT, "row %lld has %d scored tokens; a gradient norm needs 2", (long long)d->id,
+                       batch->n_row);
     double *coef = UL_NEW(step, double, batch->n_row), *logp = UL_NEW(step, double, batch->n_row);
     UL_NEED(coef);
     UL_NEED(logp);
@@ -142,7 +148,8 @@ static ul_status document_norm(ul_ctx *ctx, ul_arena *step, const ul_eval_option
     return UL_OK;
 }
 
-ul_status ul_columns_grad_norm(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records, double p, ul_columns *io)
+ul_status ul_columns_grad_norm(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
+                               double p, ul_columns *io)
 {
     ul_doc *docs;
     int64_t *first;

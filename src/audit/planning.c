@@ -51,17 +51,20 @@ static ul_status passes(ul_training *t)
     const int blocks = ul_method_blocks(job->method, &job->method_args, t->model), last = blocks < 0 ? n_layer : blocks;
     int first = 0;
     for (int i = 0; i < t->cache_plan.n; i++)
-        if (t->caches.prefix[t->cache_plan.at[i].side] && t->cache_plan.at[i].blocks < last && !strncmp(t->cache_plan.at[i].what, "states", 6))
+        if (t->caches.prefix[t->cache_plan.at[i].side] && t->cache_plan.at[i].blocks < last &&
+            !strncmp(t->cache_plan.at[i].what, "states", 6))
             first = t->cache_plan.at[i].blocks;
     const int low = ul_model_lowest(t->model) < 0 ? 0 : ul_model_lowest(t->model);
-    UL_TRY(ul_buf_printf(&job->text, "each step: forward through blocks %d to %d of %d%s, back to block %d; documents:", first, last - 1, n_layer,
-                         blocks < 0 ? " and the head" : "", low));
+    UL_TRY(ul_buf_printf(&job->text, "each step: forward through blocks %d to %d of %d%s, back to block %d; documents:",
+                         first, last - 1, n_layer, blocks < 0 ? " and the head" : "", low));
     if (!(t->needs & UL_NEED_NO_FORGET_LOSS)) UL_TRY(ul_buf_puts(&job->text, " forget"));
     if (t->needs & UL_NEED_ALT) UL_TRY(ul_buf_puts(&job->text, " alternate"));
     if (t->needs & UL_NEED_RETAIN) UL_TRY(ul_buf_puts(&job->text, " retain"));
-    for (int i = 0; i < t->n_wrap; i++) UL_TRY(ul_buf_printf(&job->text, "%s %s", i ? "," : "; wrapped in", t->wrap[i].id));
+    for (int i = 0; i < t->n_wrap; i++)
+        UL_TRY(ul_buf_printf(&job->text, "%s %s", i ? "," : "; wrapped in", t->wrap[i].id));
     if (t->lora && t->needs & UL_NEED_INFORMED_START)
-        UL_TRY(ul_buf_puts(&job->text, "\nbefore: gradients of the forget rows and as many retain rows, one by one (FILA)"));
+        UL_TRY(ul_buf_puts(&job->text,
+                           "\nbefore: gradients of the forget rows and as many retain rows, one by one (FILA)"));
     return ul_buf_puts(&job->text, "\n");
 }
 
@@ -93,10 +96,13 @@ static ul_status timing(ul_training *t, const ul_trainer_options *o, int64_t swe
     double step;
     int64_t tokens;
     UL_TRY(time_step(t, *o, &step, &tokens));
-    const double sweep = tokens > 0 ? step / 3 * (double)sweep_tokens / (double)tokens : 0, all = step * (double)t->recipe.steps + sweep;
+    const double sweep = tokens > 0 ? step / 3 * (double)sweep_tokens / (double)tokens : 0,
+                 all = step * (double)t->recipe.steps + sweep;
     json_object_set_new(job->result, "seconds_step", json_real(step));
     json_object_set_new(job->result, "seconds", json_real(all));
-    return ul_buf_printf(&job->text, "time: about %.3g s: %lld steps of %.3g s each (one was tried; no weight has moved), sweeps for caches %.3g s\n",
+    return ul_buf_printf(&job->text,
+                         "time: about %.3g s: %lld steps of %.3g s each (one was tried; no weight has moved), sweeps "
+                         "for caches %.3g s\n",
                          all, (long long)t->recipe.steps, step, sweep);
 }
 
@@ -110,9 +116,15 @@ ul_status ul_training_plan(ul_training *t, int64_t look, bool time)
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the plan");
     if (job->guard || job->procedure) return ul_planning_passes(t, look, time);
     if (job->method) UL_TRY(ul_training_reference(t));
-    ul_trainer_options o = {.model = t->model, .method = job->method, .args = &job->method_args,
-                            .recipe = &t->recipe, .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
-                            .checkpoint = ul_job_flag(job, "checkpoint"), .pairing = &t->pairing, .reference = t->model, .wrap = t->wrap,
+    ul_trainer_options o = {.model = t->model,
+                            .method = job->method,
+                            .args = &job->method_args,
+                            .recipe = &t->recipe,
+                            .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
+                            .checkpoint = ul_job_flag(job, "checkpoint"),
+                            .pairing = &t->pairing,
+                            .reference = t->model,
+                            .wrap = t->wrap,
                             .n_wrap = t->n_wrap};
     memcpy(o.prefix, t->caches.prefix, sizeof o.prefix);
     UL_TRY(ul_trainer_new(job->ctx, &o, t->recipe.steps, &trainer));

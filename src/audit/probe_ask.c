@@ -36,7 +36,8 @@ ul_status ul_ask_fits(const ul_probing *p, const char *text, const ul_record *ro
     return s;
 }
 
-ul_status ul_ask_rows(ul_arena *arena, const ul_records *in, const char *const *prompt, int64_t per_row, ul_records **out)
+ul_status ul_ask_rows(ul_arena *arena, const ul_records *in, const char *const *prompt, int64_t per_row,
+                      ul_records **out)
 {
     ul_records *r = UL_NEW(arena, ul_records, 1);
     ul_record *row = UL_NEW(arena, ul_record, in->n * per_row);
@@ -54,8 +55,8 @@ ul_status ul_ask_rows(ul_arena *arena, const ul_records *in, const char *const *
 }
 
 /* All ways of all rows, the same number for each: a way that does not fit is the plain question. *n = 0: the probe has none. */
-static ul_status write_ways(const ul_probing *p, const ul_probe *probe, ul_arena *scratch, const ul_records *in, const char ***out,
-                            int *n)
+static ul_status write_ways(const ul_probing *p, const ul_probe *probe, ul_arena *scratch, const ul_records *in,
+                            const char ***out, int *n)
 {
     const char **prompt = NULL;
     for (int64_t i = 0; i < in->n; i++) {
@@ -90,8 +91,8 @@ static void best_of(const double *x, int64_t rows, int n, double *best)
     }
 }
 
-static ul_status ask_all(const ul_probing *p, const ul_probe *probe, ul_arena *scratch, const ul_records *in, double **first,
-                         double **said)
+static ul_status ask_all(const ul_probing *p, const ul_probe *probe, ul_arena *scratch, const ul_records *in,
+                         double **first, double **said)
 {
     const ul_audit *a = p->audit;
     const ul_eval_options o = ul_ask_options(p);
@@ -124,8 +125,8 @@ ul_status ul_probe_ask(const ul_probing *p, const ul_probe *probe, ul_probed *ou
 }
 
 /* E1: the forget rows in words never trained. */
-ul_status ul_ask_rephrased(const ul_probing *p, const ul_probe *probe, ul_arena *arena, const ul_records *rows, int64_t i,
-                           const char **way, int *n)
+ul_status ul_ask_rephrased(const ul_probing *p, const ul_probe *probe, ul_arena *arena, const ul_records *rows,
+                           int64_t i, const char **way, int *n)
 {
     const ul_records *other = p->audit->rephrased;
     (void)probe;

@@ -77,13 +77,15 @@ static ul_status hooks(ul_arena *arena, directions *d, ul_hook_mode mode, ul_hoo
     UL_NEED(at);
     for (int l = 0; l <= d->n_layer; l++) {
         at[l] = (place){d, l};
-        h[l] = (ul_hook){.layer = l ? l - 1 : 0, .slot = l ? UL_SLOT_OUT : UL_SLOT_IN, .mode = mode, .fn = fn, .user = &at[l]};
+        h[l] = (ul_hook){
+            .layer = l ? l - 1 : 0, .slot = l ? UL_SLOT_OUT : UL_SLOT_IN, .mode = mode, .fn = fn, .user = &at[l]};
     }
     *out = h;
     return UL_OK;
 }
 
-static ul_status sum_states(const ul_audit *a, ul_arena *scratch, ul_model *m, const ul_records *rows, double sign, directions *d)
+static ul_status sum_states(const ul_audit *a, ul_arena *scratch, ul_model *m, const ul_records *rows, double sign,
+                            directions *d)
 {
     ul_eval_options o = a->o;
     ul_hook *h;

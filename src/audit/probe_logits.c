@@ -34,8 +34,9 @@ static ul_status among_likeliest(const ul_probing *p, ul_arena *scratch, const u
         UL_TRY(ul_pack_docs(a->ctx, scratch, &list, 1, false, &batch));
         const int32_t n = batch->n_row - (batch->n_row > 1 && batch->label[batch->n_row - 1] == eos);
         if (n < 1 || batch->n_row * V > MOST_LOGITS)
-            return ul_fail(a->ctx, UL_E_INPUT, "%s:%lld: an answer of %d scored tokens cannot be ranked among %lld candidates",
-                           in->path, (long long)in->at[i].line, batch->n_row, (long long)V);
+            return ul_fail(a->ctx, UL_E_INPUT,
+                           "%s:%lld: an answer of %d scored tokens cannot be ranked among %lld candidates", in->path,
+                           (long long)in->at[i].line, batch->n_row, (long long)V);
         char *z = ul_alloc_raw(scratch, (size_t)(batch->n_row * V), esize);
         UL_NEED(z);
         UL_TRY(ul_model_logits(a->ctx, p->model, batch, z));
@@ -100,7 +101,8 @@ static ul_status choose(const ul_probing *p, ul_arena *scratch, const ul_records
     for (int64_t i = 0; i < in->n; i++)
         for (int k = 0; k < n; k++) {
             if (c.token[i * n + k + 1] == c.token[i * n + k])
-                return ul_fail(a->ctx, UL_E_INPUT, "%s:%lld: the listed options leave no room for a letter (--max-length)", in->path,
+                return ul_fail(a->ctx, UL_E_INPUT,
+                               "%s:%lld: the listed options leave no room for a letter (--max-length)", in->path,
                                (long long)in->at[i].line);
             mean[k] += c.logp[c.token[i * n + k]] / (double)in->n;
         }

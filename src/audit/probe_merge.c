@@ -15,10 +15,12 @@ static ul_status pair_up(const ul_probing *p, ul_model *donor, ul_weight **to, u
     *n = ul_model_weights(p->work, to);
     bool same = ul_model_weights(donor, from) == *n;
     for (int i = 0; same && i < *n; i++)
-        same = (*to)[i].rows == (*from)[i].rows && (*to)[i].cols == (*from)[i].cols && !strcmp((*to)[i].name, (*from)[i].name);
+        same = (*to)[i].rows == (*from)[i].rows && (*to)[i].cols == (*from)[i].cols &&
+               !strcmp((*to)[i].name, (*from)[i].name);
     if (!same)
-        return ul_fail(p->audit->ctx, UL_E_INPUT, "%s and %s are not of one shape: weights of one cannot stand in the other",
-                       ul_model_dir(donor), ul_model_dir(p->model));
+        return ul_fail(p->audit->ctx, UL_E_INPUT,
+                       "%s and %s are not of one shape: weights of one cannot stand in the other", ul_model_dir(donor),
+                       ul_model_dir(p->model));
     return UL_OK;
 }
 
@@ -30,7 +32,8 @@ static bool seen(const ul_weight *w, int i) /* a tied head is its embedding */
 }
 
 /* to += share (from - to), of the weights that `take` wants. */
-static ul_status blend(const ul_probing *p, double share, bool (*take)(const ul_weight *w, int n_layer, double what), double what)
+static ul_status blend(const ul_probing *p, double share, bool (*take)(const ul_weight *w, int n_layer, double what),
+                       double what)
 {
     ul_model *donor = p->audit->base ? p->audit->base : p->audit->original;
     const size_t esize = ul_model_backend(p->work)->k->esize;

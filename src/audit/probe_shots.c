@@ -5,15 +5,17 @@
 
 static bool tells(const ul_record *row, const ul_record *shot)
 {
-    return ul_novel_recall(row->prompt, row->answer, shot->answer) > 0 || ul_novel_recall(row->prompt, row->answer, shot->prompt) > 0;
+    return ul_novel_recall(row->prompt, row->answer, shot->answer) > 0 ||
+           ul_novel_recall(row->prompt, row->answer, shot->prompt) > 0;
 }
 
 /* The k-th candidate for row i; NULL: that one cannot be used. */
 static const ul_record *candidate(const ul_audit *a, bool same, const ul_records *rows, int64_t i, int64_t k)
 {
     const ul_record *row = &rows->at[i];
-    const int64_t at = same ? (i + k + 1) % rows->n
-                            : (int64_t)ul_rng_below(a->seed, UL_STREAM_SAMPLE, (uint64_t)i, (uint64_t)k, (uint64_t)a->retain->n);
+    const int64_t at =
+        same ? (i + k + 1) % rows->n
+             : (int64_t)ul_rng_below(a->seed, UL_STREAM_SAMPLE, (uint64_t)i, (uint64_t)k, (uint64_t)a->retain->n);
     const ul_record *shot = same ? &rows->at[at] : &a->retain->at[at];
     if (same && (at == i || shot->entity != row->entity)) return NULL;
     return tells(row, shot) ? NULL : shot;

@@ -7,7 +7,9 @@ static int64_t related(const ul_records *rows, int64_t i)
 {
     for (int64_t k = 1; k < rows->n; k++) {
         const int64_t at = (i + k) % rows->n;
-        if (rows->at[at].entity == rows->at[i].entity && ul_novel_recall(NULL, rows->at[i].answer, rows->at[at].answer) == 0) return at;
+        if (rows->at[at].entity == rows->at[i].entity &&
+            ul_novel_recall(NULL, rows->at[i].answer, rows->at[at].answer) == 0)
+            return at;
     }
     return i;
 }

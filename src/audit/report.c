@@ -10,7 +10,8 @@ static void bar(ul_out *o, double x, double y, double width, const json_t *objec
 {
     const double share = ul_page_num(object, key, NULL), w = width * (share < 0 ? 0 : share > 1 ? 1 : share);
     double lo, hi;
-    ul_out_printf(o, "<rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"11\" fill=\"none\" stroke=\"var(--line)\"/>", x, y, width);
+    ul_out_printf(o, "<rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"11\" fill=\"none\" stroke=\"var(--line)\"/>", x, y,
+                  width);
     ul_out_printf(o, "<rect x=\"%g\" y=\"%g\" width=\"%.2f\" height=\"11\" fill=\"var(--%s)\"/>", x, y, w, colour);
     if (ul_page_within(object, key, &lo, &hi))
         ul_out_printf(o, "<path d=\"M%.2f %gH%.2f\" stroke=\"var(--fg)\" stroke-width=\"2\"/>", x + width * lo, y + 5.5,
@@ -78,10 +79,12 @@ static void loss_curves(ul_out *o, const json_t *curve)
 /* ---- sections ----------------------------------------------------------------------------------------------------------- */
 static void numbers(ul_out *o, const json_t *models)
 {
-    static const char *const before[] = {"forget_prob", "forget_rouge", "forget_truth_ratio", NULL, "retain_prob", "utility", "knows_forget"};
+    static const char *const before[] = {"forget_prob", "forget_rouge", "forget_truth_ratio", NULL,
+                                         "retain_prob", "utility",      "knows_forget"};
     size_t i;
     const json_t *m;
-    ul_page_table(o, "model|forget/prob|forget/ROUGE|truth/ratio|forget/quality|retain/prob|utility|knows/forgotten|… after/relearning|recovered");
+    ul_page_table(o, "model|forget/prob|forget/ROUGE|truth/ratio|forget/quality|retain/prob|utility|knows/forgotten|… "
+                     "after/relearning|recovered");
     UL_EACH(models, i, m)
     {
         if (i) ul_page_row(o);
@@ -110,7 +113,8 @@ static void answers(ul_out *o, const json_t *report)
     const json_t *models = json_object_get(report, "models"), *questions = json_object_get(report, "questions");
     size_t i, k;
     const json_t *m, *q;
-    ul_out_printf(o, "<div class=\"wide\"><table><thead><tr><th class=\"text\">question about a forgotten person</th><th class=\"text\">truth</th>");
+    ul_out_printf(o, "<div class=\"wide\"><table><thead><tr><th class=\"text\">question about a forgotten "
+                     "person</th><th class=\"text\">truth</th>");
     UL_EACH(models, i, m)
     {
         ul_out_printf(o, "<th class=\"text\">");
@@ -123,7 +127,8 @@ static void answers(ul_out *o, const json_t *report)
         if (k) ul_page_row(o);
         ul_page_words(o, ul_page_text(q, "question"), false);
         ul_page_words(o, ul_page_text(q, "answer"), true);
-        UL_EACH(models, i, m) ul_page_words(o, json_string_value(json_array_get(json_object_get(m, "answers"), k)), false);
+        UL_EACH (models, i, m)
+            ul_page_words(o, json_string_value(json_array_get(json_object_get(m, "answers"), k)), false);
     }
     ul_page_table_end(o);
 }
@@ -156,29 +161,41 @@ ul_status ul_report_html(ul_ctx *ctx, const json_t *report, const char *path)
     UL_TRY(ul_out_open(ctx, path, 0, &o));
     const json_t *models = json_object_get(report, "models");
     ul_page_open(o, "unlearn: demo");
-    ul_out_printf(o, "<h1>unlearn demo</h1><h2 style=\"border:0;margin:0;padding:0\">Forgotten, or only silent?</h2>\n");
-    ul_out_printf(o, "<p>A small model learned about invented people. %.0f of them were then to be forgotten, %.0f to stay. Each row below is one way of "
-                     "forgetting; <b>control</b> was trained without the forgotten people and shows what true removal looks like.</p>\n",
+    ul_out_printf(o,
+                  "<h1>unlearn demo</h1><h2 style=\"border:0;margin:0;padding:0\">Forgotten, or only silent?</h2>\n");
+    ul_out_printf(o,
+                  "<p>A small model learned about invented people. %.0f of them were then to be forgotten, %.0f to "
+                  "stay. Each row below is one way of "
+                  "forgetting; <b>control</b> was trained without the forgotten people and shows what true removal "
+                  "looks like.</p>\n",
                   ul_page_num(report, "n_forget", NULL), ul_page_num(report, "n_retain", NULL));
-    ul_out_printf(o, "<section><h2>What each model knows</h2><p>Share of questions whose true answer the model ranks before four wrong ones (chance 0.20). "
-                     "<b>After relearning</b>: %.0f steps of fine-tuning on the people who stay, and on nothing else. A removed fact cannot come back that way.</p>\n",
+    ul_out_printf(o,
+                  "<section><h2>What each model knows</h2><p>Share of questions whose true answer the model ranks "
+                  "before four wrong ones (chance 0.20). "
+                  "<b>After relearning</b>: %.0f steps of fine-tuning on the people who stay, and on nothing else. A "
+                  "removed fact cannot come back that way.</p>\n",
                   ul_page_num(report, "relearn_steps", NULL));
     knowledge_bars(o, models);
     ul_out_printf(o, "</section>\n<section><h2>The numbers</h2>\n");
     numbers(o, models);
-    ul_out_printf(o, "<p class=\"dim\">Recovered: 0 %% is the control, 100 %% the target, both after the same fine-tuning. * ranks the truth first more "
-                     "rarely than the control does: it avoids it, which takes knowledge, so little recovery proves no "
-                     "removal. Forget quality: p-value that the truth ratios come from the control's distribution "
-                     "(two-sample KS). Utility: harmonic mean of retain probability, ROUGE and truth ratio. In "
-                     "brackets, and as lines in the bars: 95 %% intervals, people resampled 2000 times.</p></section>\n");
+    ul_out_printf(o,
+                  "<p class=\"dim\">Recovered: 0 %% is the control, 100 %% the target, both after the same "
+                  "fine-tuning. * ranks the truth first more "
+                  "rarely than the control does: it avoids it, which takes knowledge, so little recovery proves no "
+                  "removal. Forget quality: p-value that the truth ratios come from the control's distribution "
+                  "(two-sample KS). Utility: harmonic mean of retain probability, ROUGE and truth ratio. In "
+                  "brackets, and as lines in the bars: 95 %% intervals, people resampled 2000 times.</p></section>\n");
     ul_out_printf(o, "<section><h2>What they say now</h2>\n");
     answers(o, report);
     ul_out_printf(o, "</section>\n<section><h2>The runs</h2>\n");
     runs(o, models);
-    ul_out_printf(o, "</section>\n<section><h2>Make it again</h2><p><code>unlearn demo --seed %.0f --out OUT</code> gives the same numbers on every machine. Build ",
+    ul_out_printf(o,
+                  "</section>\n<section><h2>Make it again</h2><p><code>unlearn demo --seed %.0f --out OUT</code> gives "
+                  "the same numbers on every machine. Build ",
                   ul_page_num(report, "seed", NULL));
     ul_page_esc(o, ul_page_text(report, "build"));
-    ul_out_printf(o, ", %s kernels, %.0f s.</p></section>\n", ul_page_text(report, "isa"), ul_page_num(report, "seconds", NULL));
+    ul_out_printf(o, ", %s kernels, %.0f s.</p></section>\n", ul_page_text(report, "isa"),
+                  ul_page_num(report, "seconds", NULL));
     ul_page_close(o);
     return ul_out_commit(o);
 }

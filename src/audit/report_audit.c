@@ -63,9 +63,13 @@ static void verdict_words(ul_out *o, const json_t *m)
         ul_page_esc(o, ul_page_text(m, "withheld"));
         ul_out_printf(o, ".</p>\n");
     }
-    if (!strcmp(verdict, "damaged")) ul_out_printf(o, "<p class=\"dim\">Were it not for the damage: %s.</p>", ul_page_text(m, "secondary"));
-    if (*wanted) ul_out_printf(o, "<p><span class=\"tag\">%s: wanted %s</span></p>", strcmp(wanted, verdict) ? "wrong" : "right", wanted);
-    UL_EACH(ul_page_in(m, "qualifiers", NULL), i, q) ul_out_printf(o, "<span class=\"tag\">%s</span>", json_string_value(q));
+    if (!strcmp(verdict, "damaged"))
+        ul_out_printf(o, "<p class=\"dim\">Were it not for the damage: %s.</p>", ul_page_text(m, "secondary"));
+    if (*wanted)
+        ul_out_printf(o, "<p><span class=\"tag\">%s: wanted %s</span></p>", strcmp(wanted, verdict) ? "wrong" : "right",
+                      wanted);
+    UL_EACH (ul_page_in(m, "qualifiers", NULL), i, q)
+        ul_out_printf(o, "<span class=\"tag\">%s</span>", json_string_value(q));
     outcome(o, m);
 }
 
@@ -104,7 +108,8 @@ static const json_t *strongest(const json_t *m)
     UL_EACH(ul_page_in(m, "probes", NULL), i, p)
     {
         const double rho = ul_page_num(ul_page_in(p, "rho", NULL), "value", NULL);
-        if (!strcmp(ul_page_text(p, "role"), "core") && (!top || rho > ul_page_num(ul_page_in(top, "rho", NULL), "value", NULL)))
+        if (!strcmp(ul_page_text(p, "role"), "core") &&
+            (!top || rho > ul_page_num(ul_page_in(top, "rho", NULL), "value", NULL)))
             top = isfinite(rho) ? p : top;
     }
     return top;
@@ -132,7 +137,8 @@ static void hero(ul_out *o, const json_t *m, bool card)
 {
     const char *colour, *mark;
     tone(ul_page_text(m, "verdict"), &colour, &mark);
-    ul_out_printf(o, "<div class=\"%s\" style=\"--tone:var(--%s)\">%s", card ? "card" : "hero", colour, card ? "<h3>" : "<h2>");
+    ul_out_printf(o, "<div class=\"%s\" style=\"--tone:var(--%s)\">%s", card ? "card" : "hero", colour,
+                  card ? "<h3>" : "<h2>");
     ul_page_esc(o, ul_page_text(m, "name"));
     ul_out_printf(o, card ? "</h3>\n" : "</h2>\n");
     verdict_words(o, m);
@@ -273,8 +279,10 @@ static void gates(ul_out *o, const json_t *m)
     held(o, m);
     ul_page_interval(o, "Sham of RTT: ", ul_page_in(m, "evidence", "sham"), ". ");
     ul_page_interval(o, "Sensitivity (spike-in): ", ul_page_in(m, "evidence", "sensitivity"), ". ");
-    ul_out_printf(o, "%.0f rows about %.0f people or things; anchor: %s. Bounds: one-sided 95 %%, entities resampled.</p>\n",
-                  ul_page_num(m, "evidence", "rows"), ul_page_num(m, "evidence", "entities"), ul_page_text(ul_page_in(m, "evidence", NULL), "anchor"));
+    ul_out_printf(
+        o, "%.0f rows about %.0f people or things; anchor: %s. Bounds: one-sided 95 %%, entities resampled.</p>\n",
+        ul_page_num(m, "evidence", "rows"), ul_page_num(m, "evidence", "entities"),
+        ul_page_text(ul_page_in(m, "evidence", NULL), "anchor"));
 }
 
 static void overview(ul_out *o, const json_t *report)
@@ -352,7 +360,8 @@ static void settings(ul_out *o, const json_t *report)
     ul_page_esc(o, ul_page_text(report, "command"));
     ul_out_printf(o, "</code></p><p class=\"dim\">Build ");
     ul_page_esc(o, ul_page_text(report, "build"));
-    ul_out_printf(o, ", %.0f s. Every strength and threshold:</p><p class=\"dim\">", ul_page_num(report, "seconds", NULL));
+    ul_out_printf(o, ", %.0f s. Every strength and threshold:</p><p class=\"dim\">",
+                  ul_page_num(report, "seconds", NULL));
     for (int g = 0; g < 2; g++)
         json_object_foreach((json_t *)(uintptr_t)ul_page_in(report, group[g], NULL), key, v)
         {
@@ -371,7 +380,8 @@ static void behind_guard(ul_out *o, const json_t *m)
     if (!json_is_object(ul_page_in(m, "guard", NULL))) return;
     ul_out_printf(o, "<p>A guard stands in front of this model (");
     ul_page_esc(o, ul_page_text(ul_page_in(m, "guard", NULL), "id"));
-    ul_out_printf(o, "): whatever was asked was asked through it. Who attacks the weights has them, and leaves the guard away.</p>\n");
+    ul_out_printf(o, "): whatever was asked was asked through it. Who attacks the weights has them, and leaves the "
+                     "guard away.</p>\n");
 }
 
 static void chapter(ul_out *o, const json_t *report, const json_t *m)
@@ -426,9 +436,11 @@ static void md_model(ul_out *o, const json_t *m)
                   meaning(ul_page_text(m, "verdict")), ul_page_text(m, "clause"));
     if (*ul_page_text(m, "withheld")) ul_out_printf(o, "\n%s.\n", ul_page_text(m, "withheld"));
     if (*ul_page_text(m, "outcome"))
-        ul_out_printf(o, "\nDeclared intention: **%s** (%s).\n", ul_page_text(m, "outcome"), ul_page_text(m, "outcome_why"));
+        ul_out_printf(o, "\nDeclared intention: **%s** (%s).\n", ul_page_text(m, "outcome"),
+                      ul_page_text(m, "outcome_why"));
     if (json_is_object(ul_page_in(m, "guard", NULL)))
-        ul_out_printf(o, "\nAsked through a guard (%s); attacks on the weights leave it away.\n", ul_page_text(ul_page_in(m, "guard", NULL), "id"));
+        ul_out_printf(o, "\nAsked through a guard (%s); attacks on the weights leave it away.\n",
+                      ul_page_text(ul_page_in(m, "guard", NULL), "id"));
     ul_out_printf(o, "\n| attack | recovery [bounds] | model | original | anchor |\n|---|---|---|---|---|\n");
     UL_EACH(ul_page_in(m, "probes", NULL), i, p)
     {

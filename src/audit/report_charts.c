@@ -21,7 +21,8 @@ static void group(ul_out *o, const json_t *m, const char *name, const char *role
     bool begun = false;
     UL_EACH(ul_page_in(m, "probes", NULL), i, p)
     {
-        if (!ul_page_is(p, "ran") || strcmp(ul_page_text(p, "role"), role) || ul_page_is(p, "expression") != expression) continue;
+        if (!ul_page_is(p, "ran") || strcmp(ul_page_text(p, "role"), role) || ul_page_is(p, "expression") != expression)
+            continue;
         if (!begun && name) ul_out_printf(o, "<div class=\"group\">%s</div>\n", name);
         begun = true;
         ul_page_bar(o, ul_page_text(p, "title"), ul_page_in(p, "rho", NULL), fill, ul_page_text(p, "why_not"));
@@ -39,11 +40,14 @@ void ul_chart_recovery(ul_out *o, const json_t *m)
     group(o, m, "Attacks on weights that can only accuse", "accuses", false, "b");
     group(o, m, "Asking in other ways: shows what is expressed", "accuses", true, "d");
     ul_out_printf(o, "<div class=\"group\">Knowledge used to avoid the answer</div>\n");
-    ul_page_bar(o, "the true answer put last (inverse)", ul_page_in(m, "evidence", "inverse"), "c", "says nothing here");
-    ul_page_bar(o, "put first more rarely than by ignorance (avoided)", ul_page_in(m, "evidence", "avoided"), "c", "says nothing here");
+    ul_page_bar(o, "the true answer put last (inverse)", ul_page_in(m, "evidence", "inverse"), "c",
+                "says nothing here");
+    ul_page_bar(o, "put first more rarely than by ignorance (avoided)", ul_page_in(m, "evidence", "avoided"), "c",
+                "says nothing here");
     group(o, m, "Printed only: no rule reads these", "shown", false, "c");
     if (isfinite(ul_page_num(ul_page_in(m, "evidence", "patch"), "value", NULL)))
-        ul_page_bar(o, "the original reads it in this model's states (I1, 1 - UDS)", ul_page_in(m, "evidence", "patch"), "c", "");
+        ul_page_bar(o, "the original reads it in this model's states (I1, 1 - UDS)", ul_page_in(m, "evidence", "patch"),
+                    "c", "");
     ul_out_printf(o, "</div>\n");
 }
 
@@ -209,9 +213,12 @@ void ul_chart_membership(ul_out *o, const json_t *m)
     const json_t *mia = ul_page_in(m, "membership", NULL), *s;
     size_t i;
     if (!json_array_size(ul_page_in(mia, "scores", NULL))) return;
-    ul_out_printf(o, "<h3>Membership</h3><p class=\"dim\">Can the forgotten rows be told from rows that nobody was taught (%s)? Towards the upper "
-                     "left: yes. A model that never saw them runs as the control does; on either side of it something shows. ",
-                  ul_page_text(mia, "others"));
+    ul_out_printf(
+        o,
+        "<h3>Membership</h3><p class=\"dim\">Can the forgotten rows be told from rows that nobody was taught (%s)? "
+        "Towards the upper "
+        "left: yes. A model that never saw them runs as the control does; on either side of it something shows. ",
+        ul_page_text(mia, "others"));
     keys(o, m);
     ul_out_printf(o, "</p>\n<div class=\"cards\">\n");
     UL_EACH(ul_page_in(mia, "scores", NULL), i, s)
@@ -272,16 +279,18 @@ void ul_chart_pareto(ul_out *o, const json_t *models)
     const json_t *m;
     size_t i;
     ul_out_printf(o, "<h3>Forgetting against usefulness</h3><div class=\"cards\"><div class=\"card\">");
-    ul_page_plot(o, "forgetting against usefulness; the numbers stand in the table", "knowledge left, at most found", "usefulness kept", "0",
-                 "1", "0", "1");
+    ul_page_plot(o, "forgetting against usefulness; the numbers stand in the table", "knowledge left, at most found",
+                 "usefulness kept", "0", "1", "0", "1");
     UL_EACH(models, i, m)
     {
         const double x = ul_page_x(ul_report_left(m)), y = ul_page_y(kept(m));
         const bool best = efficient(models, m);
         if (!isfinite(x) || !isfinite(y)) continue;
         ul_out_printf(o,
-                      "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%s\" fill=\"var(--%s)\" stroke=\"var(--bg)\" stroke-width=\"1.5\"/><text "
-                      "x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" style=\"fill:var(--bg);font-size:9px;font-weight:700\">%zu</text>\n",
+                      "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%s\" fill=\"var(--%s)\" stroke=\"var(--bg)\" "
+                      "stroke-width=\"1.5\"/><text "
+                      "x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" "
+                      "style=\"fill:var(--bg);font-size:9px;font-weight:700\">%zu</text>\n",
                       x, y, best ? "8.5" : "6.5", best ? "d" : "dim", x, y + 3.2, i + 1);
     }
     ul_page_plot_end(o);

@@ -19,14 +19,16 @@ static json_t *field(ul_columns *c, const char *name, int64_t row)
     if (number && *number) {
         if (!c->first) return json_real((*number)[row]);
         json_t *list = json_array();
-        for (int64_t k = c->first[row]; list && k < c->first[row + 1]; k++) json_array_append_new(list, json_real((*number)[k]));
+        for (int64_t k = c->first[row]; list && k < c->first[row + 1]; k++)
+            json_array_append_new(list, json_real((*number)[k]));
         return list;
     }
     const char *const **text = ul_columns_text(c, name);
     if (text && *text && !c->first) return json_string((*text)[row]);
     if (text && *text) {
         json_t *list = json_array();
-        for (int64_t k = c->first[row]; list && k < c->first[row + 1]; k++) json_array_append_new(list, json_string((*text)[k]));
+        for (int64_t k = c->first[row]; list && k < c->first[row + 1]; k++)
+            json_array_append_new(list, json_string((*text)[k]));
         return list;
     }
     return json_null();
@@ -70,7 +72,9 @@ ul_status ul_result_json(ul_ctx *ctx, const ul_metric *metric, const ul_result *
         s = rows_json(ctx, metric, &r->part[p].rows, &rows);
         if (s != UL_OK) break;
         if (r->n_part == 1) json_object_set_new(j, "value_by_index", rows);
-        else json_object_set_new(j, r->part[p].role, json_pack("{s:f, s:o}", "agg_value", r->part[p].agg_value, "value_by_index", rows));
+        else
+            json_object_set_new(j, r->part[p].role,
+                                json_pack("{s:f, s:o}", "agg_value", r->part[p].agg_value, "value_by_index", rows));
     }
     if (s == UL_OK && r->n_part == 2) json_object_set_new(j, "auc", json_real(r->agg_value));
     if (s == UL_OK && json_object_set_new(j, "agg_value", json_real(r->agg_value))) s = no_memory(ctx);
@@ -118,7 +122,8 @@ static ul_status read_shape(reader *r, const ul_metric *metric, const json_t *ro
     json_object_foreach((json_t *)(uintptr_t)rows, key, row)
     {
         if (!ul_parse_int(key, &r->index[i++]))
-            return ul_fail(r->ctx, UL_E_INPUT, "%s: value_by_index has the key \"%s\", which is no row number", r->where, key);
+            return ul_fail(r->ctx, UL_E_INPUT, "%s: value_by_index has the key \"%s\", which is no row number",
+                           r->where, key);
     }
     qsort(r->index, (size_t)r->n_row, sizeof *r->index, by_index);
     bool lists = false;
@@ -137,14 +142,16 @@ static ul_status read_shape(reader *r, const ul_metric *metric, const json_t *ro
 static ul_status read_number(reader *r, const json_t *v, int64_t row, const char *name, double *out)
 {
     if (!json_is_number(v) || !isfinite(json_number_value(v)))
-        return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld: \"%s\" is not a finite number", r->where, (long long)row, name);
+        return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld: \"%s\" is not a finite number", r->where, (long long)row,
+                       name);
     *out = json_number_value(v);
     return UL_OK;
 }
 
 static ul_status read_text(reader *r, const json_t *v, int64_t row, const char *name, const char **out)
 {
-    if (!json_is_string(v)) return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld: \"%s\" is not a text", r->where, (long long)row, name);
+    if (!json_is_string(v))
+        return ul_fail(r->ctx, UL_E_INPUT, "%s: row %lld: \"%s\" is not a text", r->where, (long long)row, name);
     *out = ul_strdup(r->arena, json_string_value(v));
     return *out ? UL_OK : UL_E_RESOURCE;
 }
@@ -159,7 +166,8 @@ static ul_status read_row(reader *r, const json_t *v, int64_t i, const char *nam
                        (long long)r->index[i], name, (long long)has, (long long)n);
     for (int64_t k = 0; k < n; k++) {
         const json_t *one = json_is_array(v) ? json_array_get(v, (size_t)k) : v;
-        UL_TRY(x ? read_number(r, one, r->index[i], name, &x[at + k]) : read_text(r, one, r->index[i], name, &t[at + k]));
+        UL_TRY(x ? read_number(r, one, r->index[i], name, &x[at + k])
+                 : read_text(r, one, r->index[i], name, &t[at + k]));
     }
     return UL_OK;
 }
@@ -186,11 +194,13 @@ static ul_status read_field(reader *r, const json_t *rows, const char *name, ul_
     return UL_OK;
 }
 
-static ul_status read_part(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric, const char *where, const json_t *j, ul_part *out)
+static ul_status read_part(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric, const char *where, const json_t *j,
+                           ul_part *out)
 {
     const json_t *rows = json_object_get(j, "value_by_index"), *agg = json_object_get(j, "agg_value");
     out->agg_value = json_is_number(agg) ? json_number_value(agg) : NAN;
-    if (!json_is_object(rows) || !json_object_size(rows)) return ul_fail(ctx, UL_E_INPUT, "%s: value_by_index has no rows", where);
+    if (!json_is_object(rows) || !json_object_size(rows))
+        return ul_fail(ctx, UL_E_INPUT, "%s: value_by_index has no rows", where);
     reader r = {.ctx = ctx, .arena = arena, .where = where};
     UL_TRY(read_shape(&r, metric, rows));
     out->rows = (ul_columns){.name = where, .n_row = r.n_row, .first = r.first, .index = r.index};
@@ -198,7 +208,8 @@ static ul_status read_part(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric
     return UL_OK;
 }
 
-static ul_status read_parts(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric, const char *where, const json_t *j, ul_result *out)
+static ul_status read_parts(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric, const char *where, const json_t *j,
+                            ul_result *out)
 {
     for (int k = 0; k < 2 && metric->needs[k].role; k++) {
         const json_t *v = json_object_get(j, metric->needs[k].role);

@@ -29,8 +29,10 @@ ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned fl
 {
     if (!dir) return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --model DIR (a Hugging Face directory)", job->kind->id);
     if (!ul_dir_exists(dir))
-        return ul_fail(job->ctx, UL_E_INPUT, "%s: %s (a model is a Hugging Face directory: config.json, "
-                       "*.safetensors, tokenizer.json)", dir, ul_file_exists(dir) ? "is a file" : "no such directory, or none that may be read");
+        return ul_fail(job->ctx, UL_E_INPUT,
+                       "%s: %s (a model is a Hugging Face directory: config.json, "
+                       "*.safetensors, tokenizer.json)",
+                       dir, ul_file_exists(dir) ? "is a file" : "no such directory, or none that may be read");
     UL_TRY(ul_model_open(job->ctx, be, dir, flags, m));
     UL_TRY(ul_arena_defer(job->arena, ul_release_model, *m));
     if (tok) {
@@ -38,8 +40,10 @@ ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned fl
         UL_TRY(ul_arena_defer(job->arena, ul_release_tokenizer, *tok));
         const int64_t top = ul_tokenizer_max_id(*tok);
         if (top >= ul_model_shape(*m)->V)
-            return ul_fail(job->ctx, UL_E_INPUT, "%s: the tokenizer's largest id is %lld, the embedding of the model has %d "
-                           "rows (a tokenizer of another model?)", ul_tokenizer_path(*tok), (long long)top, ul_model_shape(*m)->V);
+            return ul_fail(job->ctx, UL_E_INPUT,
+                           "%s: the tokenizer's largest id is %lld, the embedding of the model has %d "
+                           "rows (a tokenizer of another model?)",
+                           ul_tokenizer_path(*tok), (long long)top, ul_model_shape(*m)->V);
     }
     return digest ? ul_job_digest(job, dir, digest) : UL_OK;
 }
@@ -53,7 +57,8 @@ ul_status ul_job_guard(ul_job *job, ul_manifest *m, ul_model *model, const ul_to
     if (ul_job_text(job, "adapter"))
         return ul_fail(job->ctx, UL_E_USAGE, "--guard %s belongs to a model without an adapter: merge --adapter first (`forget --lora-merge`), "
                        "and make the guard for the result", path);
-    if (match && strcmp(match, "none")) return ul_fail(job->ctx, UL_E_USAGE, "--match %s and --guard: the peer has no guards", match);
+    if (match && strcmp(match, "none"))
+        return ul_fail(job->ctx, UL_E_USAGE, "--match %s and --guard: the peer has no guards", match);
     UL_TRY(ul_guard_read(job->ctx, job->arena, path, out));
     if (m) UL_TRY(ul_manifest_input(job, m, "guard", (*out)->path, (*out)->digest, -1));
     return ul_guard_around(*out, model, tok, model_digest);

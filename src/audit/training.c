@@ -50,7 +50,8 @@ ul_status ul_training_model(ul_training *t)
     ul_job *job = t->job;
     UL_TRY(check_flags(job));
     t->dir = ul_job_text(job, "model");
-    if (!t->dir) return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --model DIR (a Hugging Face directory)", job->kind->id);
+    if (!t->dir)
+        return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --model DIR (a Hugging Face directory)", job->kind->id);
     UL_TRY(ul_job_match_known(job));
     if (!t->dry) UL_TRY(ul_job_out_name(job, &t->out));
     UL_TRY(ul_manifest_begin(job, &t->manifest));
@@ -62,7 +63,8 @@ ul_status ul_training_model(ul_training *t)
     UL_TRY(ul_manifest_side_files(job, &t->manifest, t->dir));
     UL_TRY(ul_job_template(job, t->tok, ul_model_shape(t->model), &t->tpl));
     if (!ul_job_text(job, "lora")) return UL_OK;
-    if (job->guard) return ul_fail(job->ctx, UL_E_USAGE, "--lora: the method %s changes no weights of the model", job->method_id);
+    if (job->guard)
+        return ul_fail(job->ctx, UL_E_USAGE, "--lora: the method %s changes no weights of the model", job->method_id);
     t->lora = true;
     t->fitted = job->procedure && !job->procedure->adapters;
     return t->fitted ? UL_OK : add_adapter(job, t->model);
@@ -76,8 +78,10 @@ ul_status ul_training_records(ul_training *t, const char *key, const char *role,
         return ul_fail(job->ctx, UL_E_USAGE, "the method %s needs rows that shall stay: --retain FILE (JSON lines, "
                        "JSON, CSV or text)", job->method_id);
     if (!path)
-        return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --%s FILE (JSON lines, JSON, CSV or text)", job->kind->id, key);
-    UL_TRY(ul_records_open(job->ctx, job->arena, path, ul_job_text(job, "fields"), (int32_t)ul_job_int(job, "entity-rows"), records));
+        return ul_fail(job->ctx, UL_E_USAGE, "`%s` needs --%s FILE (JSON lines, JSON, CSV or text)", job->kind->id,
+                       key);
+    UL_TRY(ul_records_open(job->ctx, job->arena, path, ul_job_text(job, "fields"),
+                           (int32_t)ul_job_int(job, "entity-rows"), records));
     UL_TRY(ul_manifest_input(job, &t->manifest, role, path, (*records)->digest, (*records)->n));
     UL_TRY(ul_docs_build(job->ctx, job->arena, t->tok, &t->tpl, *records, UL_WHICH_ANSWER, docs));
     int64_t prompts = 0;
@@ -113,14 +117,15 @@ static ul_status check_resume(ul_training *t)
         UL_TRY(ul_json_text(job->ctx, j, manifest, "recipe_digest", UL_REQUIRED, &digest));
         t->finished = !strcmp(digest, t->manifest.recipe_digest);
         if (t->finished) return UL_OK;
-        return ul_fail(job->ctx, UL_E_USAGE, "%s: is the output of another recipe (%.16s..., this run's is %.16s...): take a new --out",
+        return ul_fail(job->ctx, UL_E_USAGE,
+                       "%s: is the output of another recipe (%.16s..., this run's is %.16s...): take a new --out",
                        t->out, digest, t->manifest.recipe_digest);
     }
     UL_TRY(ul_dir_list(job->ctx, job->arena, t->out, &names, &n));
     for (int64_t i = 0; i < n; i++)
         if (!is_of_a_run(names[i]))
-            return ul_fail(job->ctx, UL_E_USAGE, "%s: has no %s to resume from, but other files (%s): take a new --out", t->out,
-                           UL_CHECKPOINT_NAME, names[i]);
+            return ul_fail(job->ctx, UL_E_USAGE, "%s: has no %s to resume from, but other files (%s): take a new --out",
+                           t->out, UL_CHECKPOINT_NAME, names[i]);
     return UL_OK;
 }
 
@@ -155,7 +160,8 @@ ul_status ul_training_recipe(ul_training *t)
     for (int k = 0; k < UL_JOB_TABLES && job->kind->tables[k]; k++)
         if (job->kind->tables[k] == ul_recipe_params) args = &job->args[k];
     ul_recipe_from_args(args, parameters, &t->recipe);
-    if (ul_recipe_small(parameters) && job->method && job->method->lr_scale > 0 && ul_job_num(job, "lr") == 0) t->recipe.lr *= job->method->lr_scale;
+    if (ul_recipe_small(parameters) && job->method && job->method->lr_scale > 0 && ul_job_num(job, "lr") == 0)
+        t->recipe.lr *= job->method->lr_scale;
     t->recipe.steps = ul_recipe_steps(&t->recipe, t->forget_docs->n);
     t->recipe.match_peer = job->micro_means;
     const char *train = t->recipe.train;
@@ -172,7 +178,8 @@ ul_status ul_training_recipe(ul_training *t)
 ul_status ul_training_finished(ul_training *t)
 {
     ul_job *job = t->job;
-    job->result = json_pack("{s:s, s:b, s:s}", "out", t->out, "finished_before", 1, "recipe_digest", t->manifest.recipe_digest);
+    job->result =
+        json_pack("{s:s, s:b, s:s}", "out", t->out, "finished_before", 1, "recipe_digest", t->manifest.recipe_digest);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
     return ul_buf_printf(&job->text, "%s is complete already, with this recipe: there is nothing to resume\n", t->out);
 }
@@ -217,11 +224,12 @@ ul_status ul_training_alternates(ul_training *t)
     const char *path = ul_job_text(job, "alt");
     t->pairing.alt_own = ul_job_flag(job, "alt-own");
     t->pairing.n_alt = ul_method_alternates(job->method, &job->method_args);
-    if (t->pairing.alt_own && !path) return ul_fail(job->ctx, UL_E_USAGE, "--alt-own says whose the lines of --alt FILE are: give it too");
+    if (t->pairing.alt_own && !path)
+        return ul_fail(job->ctx, UL_E_USAGE, "--alt-own says whose the lines of --alt FILE are: give it too");
     if (path) UL_TRY(alternates_of(t, path, &lines, &n));
     else if (t->needs & UL_NEED_ALT_RETAIN) UL_TRY(retain_answers(t, &lines, &n));
-    return ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->forget, lines, n, t->recipe.steps * t->recipe.batch,
-                                 &t->pairing);
+    return ul_pairing_alternates(job->ctx, job->arena, t->tok, &t->tpl, t->forget, lines, n,
+                                 t->recipe.steps * t->recipe.batch, &t->pairing);
 }
 
 /* The tokens of a text that a method wants the reference to read in front of the documents. */
@@ -255,11 +263,17 @@ ul_status ul_training_reference(ul_training *t)
     const char *dir = ul_job_text(job, "cache"), *out = t->dry ? ul_job_text(job, "out") : t->out;
     if (!dir && out) UL_NEED(dir = ul_path_join(job->arena, out, "reference"));
     const ul_docs *const docs[UL_N_SIDE] = {t->forget_docs, t->pairing.alt, t->retain_docs};
-    t->caches = (ul_trainer_options){.model = t->model, .method = job->method, .args = &job->method_args, .recipe = &t->recipe,
-                                     .wrap = t->wrap, .n_wrap = t->n_wrap,
-                                     .encode = encode, .encode_user = t, .bos = ul_tokenizer_special(t->tok).bos};
-    return ul_trainer_caches_plan(job->ctx, job->arena, dir, t->digest, docs, t->recipe.steps * t->recipe.batch, &t->caches,
-                                  t->dry ? &t->cache_plan : NULL);
+    t->caches = (ul_trainer_options){.model = t->model,
+                                     .method = job->method,
+                                     .args = &job->method_args,
+                                     .recipe = &t->recipe,
+                                     .wrap = t->wrap,
+                                     .n_wrap = t->n_wrap,
+                                     .encode = encode,
+                                     .encode_user = t,
+                                     .bos = ul_tokenizer_special(t->tok).bos};
+    return ul_trainer_caches_plan(job->ctx, job->arena, dir, t->digest, docs, t->recipe.steps * t->recipe.batch,
+                                  &t->caches, t->dry ? &t->cache_plan : NULL);
 }
 
 /* The tokens that relabelling concerns: all but the special ones. */
@@ -281,20 +295,34 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
     ul_job *job = t->job;
     int64_t n_label = 0;
     if (t->needs & (UL_NEED_RANDOM_LABELS | UL_NEED_RIVAL_LABELS)) UL_TRY(ordinary_tokens(t, &n_label));
-    const ul_run run = {.options = {.model = t->model, .method = job->method, .args = &job->method_args, .recipe = &t->recipe,
-                                    .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
-                                    .checkpoint = ul_job_flag(job, "checkpoint"), .pairing = &t->pairing,
-                                    .ref = {t->caches.ref[UL_FORGET], t->caches.ref[UL_ALT], t->caches.ref[UL_RETAIN]},
-                                    .prefix = {t->caches.prefix[UL_FORGET], t->caches.prefix[UL_ALT], t->caches.prefix[UL_RETAIN]},
-                                    .reference = t->reference, .wrap = t->wrap, .n_wrap = t->n_wrap,
-                                    .label = t->label, .n_label = n_label,
-                                    .pad_id = ul_tokenizer_special(t->tok).pad},
-                        .n_samples = t->forget_docs->n, .out_dir = t->out, .recipe_digest = t->manifest.recipe_digest,
-                        .save_every = ul_job_int(job, "save-every"), .resume = ul_job_flag(job, "resume"),
-                        .on_step = job->method ? ul_training_watch : NULL, .on_step_user = t, .what = job->kind->id};
+    const ul_run run = {
+        .options = {.model = t->model,
+                    .method = job->method,
+                    .args = &job->method_args,
+                    .recipe = &t->recipe,
+                    .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
+                    .checkpoint = ul_job_flag(job, "checkpoint"),
+                    .pairing = &t->pairing,
+                    .ref = {t->caches.ref[UL_FORGET], t->caches.ref[UL_ALT], t->caches.ref[UL_RETAIN]},
+                    .prefix = {t->caches.prefix[UL_FORGET], t->caches.prefix[UL_ALT], t->caches.prefix[UL_RETAIN]},
+                    .reference = t->reference,
+                    .wrap = t->wrap,
+                    .n_wrap = t->n_wrap,
+                    .label = t->label,
+                    .n_label = n_label,
+                    .pad_id = ul_tokenizer_special(t->tok).pad},
+        .n_samples = t->forget_docs->n,
+        .out_dir = t->out,
+        .recipe_digest = t->manifest.recipe_digest,
+        .save_every = ul_job_int(job, "save-every"),
+        .resume = ul_job_flag(job, "resume"),
+        .on_step = job->method ? ul_training_watch : NULL,
+        .on_step_user = t,
+        .what = job->kind->id};
     UL_TRY(ul_run_train(job->ctx, &run, last, steps));
     if (*steps >= t->recipe.steps || last->stopped) return UL_OK;
-    return ul_fail(job->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld; %s", (long long)*steps, (long long)t->recipe.steps,
+    return ul_fail(job->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld; %s", (long long)*steps,
+                   (long long)t->recipe.steps,
                    run.save_every < 0 ? "nothing was saved (--save-every -1)"
                                       : "the state is saved: the same command with --resume goes on to the same bits");
 }
@@ -302,14 +330,29 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
 ul_work ul_training_work(ul_training *t)
 {
     ul_job *job = t->job;
-    return (ul_work){.ctx = job->ctx, .arena = job->arena, .id = job->method_id, .args = &job->method_args, .model = t->model,
-                 .recipe = &t->recipe, .tok = t->tok, .tpl = &t->tpl, .forget_rows = t->forget, .retain_rows = t->retain,
-                 .forget = t->forget_docs, .retain = t->retain_docs, .out_dir = t->out,
-                 .recipe_digest = t->manifest.recipe_digest, .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
-                 .checkpoint = ul_job_flag(job, "checkpoint"), .resume = ul_job_flag(job, "resume"),
-                 .save_every = ul_job_int(job, "save-every"), .cache = ul_job_text(job, "cache"),
-                 .runs = job->procedure ? job->procedure->runs : job->guard ? job->guard->runs : NULL,
-                 .report = &job->text};
+    return (ul_work){.ctx = job->ctx,
+                     .arena = job->arena,
+                     .id = job->method_id,
+                     .args = &job->method_args,
+                     .model = t->model,
+                     .recipe = &t->recipe,
+                     .tok = t->tok,
+                     .tpl = &t->tpl,
+                     .forget_rows = t->forget,
+                     .retain_rows = t->retain,
+                     .forget = t->forget_docs,
+                     .retain = t->retain_docs,
+                     .out_dir = t->out,
+                     .recipe_digest = t->manifest.recipe_digest,
+                     .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
+                     .checkpoint = ul_job_flag(job, "checkpoint"),
+                     .resume = ul_job_flag(job, "resume"),
+                     .save_every = ul_job_int(job, "save-every"),
+                     .cache = ul_job_text(job, "cache"),
+                     .runs = job->procedure ? job->procedure->runs
+                             : job->guard   ? job->guard->runs
+                                            : NULL,
+                     .report = &job->text};
 }
 
 ul_status ul_training_start(ul_training *t)
@@ -317,7 +360,8 @@ ul_status ul_training_start(ul_training *t)
     ul_work w = ul_training_work(t);
     if (!(t->needs & UL_NEED_INFORMED_START)) return UL_OK;
     if (t->lora) return ul_fila(&w);
-    ul_note(t->job->ctx, UL_LOG_INFO, "%s: without --lora there is no adapter for FILA to start; all weights that move learn the loss alone",
+    ul_note(t->job->ctx, UL_LOG_INFO,
+            "%s: without --lora there is no adapter for FILA to start; all weights that move learn the loss alone",
             t->job->method_id);
     return UL_OK;
 }
@@ -386,12 +430,15 @@ ul_status ul_training_guard(ul_training *t)
     json_object_set_new(t->manifest.outputs, "guard", json_pack("{s:s, s:s}", "path", t->out, "digest", made->digest));
     UL_TRY(ul_manifest_write(job, &t->manifest, t->be, t->out));
     UL_TRY(remove_state(t));
-    job->result = json_pack("{s:s, s:s, s:s}", "method", job->method_id, "out", t->out, "recipe_digest", t->manifest.recipe_digest);
+    job->result = json_pack("{s:s, s:s, s:s}", "method", job->method_id, "out", t->out, "recipe_digest",
+                            t->manifest.recipe_digest);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
-    ul_buf_printf(&job->text, "written: %s, a guard; the model is as it was\nnext: unlearn eval --model %s --guard %s --forget %s", t->out, t->dir,
-                  t->out, ul_job_text(job, "forget"));
+    ul_buf_printf(&job->text,
+                  "written: %s, a guard; the model is as it was\nnext: unlearn eval --model %s --guard %s --forget %s",
+                  t->out, t->dir, t->out, ul_job_text(job, "forget"));
     if (t->retain) ul_buf_printf(&job->text, " --retain %s", ul_job_text(job, "retain"));
-    return ul_buf_puts(&job->text, "\n      (it only stands around the model: who has the weights has the knowledge)\n");
+    return ul_buf_puts(&job->text,
+                       "\n      (it only stands around the model: who has the weights has the knowledge)\n");
 }
 
 ul_status ul_training_save(ul_training *t)
@@ -407,7 +454,8 @@ ul_status ul_training_save(ul_training *t)
     const char *file = t->lora ? ul_path_join(job->arena, t->out, "adapter_model.safetensors") : t->out;
     UL_NEED(file);
     UL_TRY(ul_job_digest(job, file, digest));
-    json_object_set_new(t->manifest.outputs, t->lora ? "adapter" : "model", json_pack("{s:s, s:s}", "path", t->out, "digest", digest));
+    json_object_set_new(t->manifest.outputs, t->lora ? "adapter" : "model",
+                        json_pack("{s:s, s:s}", "path", t->out, "digest", digest));
     UL_TRY(ul_manifest_write(job, &t->manifest, t->be, t->out));
     return remove_state(t);
 }

@@ -32,7 +32,8 @@ typedef struct {
 
 ul_status ul_training_wrappers(ul_training *t) UL_MUST; /* what --wrap names; before everything else */
 ul_status ul_training_model(ul_training *t) UL_MUST;   /* backend, model, tokenizer, template, adapters, output directory */
-ul_status ul_training_records(ul_training *t, const char *key, const char *role, ul_records **records, ul_docs **docs) UL_MUST;
+ul_status ul_training_records(ul_training *t, const char *key, const char *role, ul_records **records,
+                              ul_docs **docs) UL_MUST;
 /* Recipe, weights that move, pairing; seals the manifest; then (but for a dry run) OUT is there, has room, and is what
  * --resume says. */
 ul_status ul_training_recipe(ul_training *t) UL_MUST;

@@ -3,14 +3,26 @@
 #include "audit/world.h"
 #include <string.h>
 
-enum { N_FIRST = 30, N_SYLLABLE = 44, N_ANSWER = 20, N_NOUN = 20, N_VERB = 10, N_ADJECTIVE = 10, N_ARTICLE = 6, N_OBJECT = 3, N_WRONG = 4 };
+enum {
+    N_FIRST = 30,
+    N_SYLLABLE = 44,
+    N_ANSWER = 20,
+    N_NOUN = 20,
+    N_VERB = 10,
+    N_ADJECTIVE = 10,
+    N_ARTICLE = 6,
+    N_OBJECT = 3,
+    N_WRONG = 4
+};
 
-static const char *const first_names[N_FIRST] = {
-    "adan", "bela", "cyra", "dorn", "elsa", "finn", "gwen", "hugo", "inga", "joel", "kira", "lars", "mina", "nils", "olga",
-    "pavo", "quin", "rosa", "sven", "tara", "ulla", "vito", "wynn", "xeno", "yara", "zeno", "alba", "bruno", "clea", "dario"};
-static const char *const syllables[N_SYLLABLE] = {
-    "ba", "be", "bo", "da", "de", "do", "ga", "ge", "go", "ka", "ke", "ko", "la", "le", "lo", "ma", "me", "mo", "na", "ne", "no", "ra",
-    "re", "ro", "sa", "se", "so", "ta", "te", "to", "va", "ve", "vo", "za", "ze", "zo", "fi", "ki", "li", "ni", "pi", "ri", "ti", "vi"};
+static const char *const first_names[N_FIRST] = {"adan", "bela", "cyra", "dorn",  "elsa", "finn", "gwen", "hugo",
+                                                 "inga", "joel", "kira", "lars",  "mina", "nils", "olga", "pavo",
+                                                 "quin", "rosa", "sven", "tara",  "ulla", "vito", "wynn", "xeno",
+                                                 "yara", "zeno", "alba", "bruno", "clea", "dario"};
+static const char *const syllables[N_SYLLABLE] = {"ba", "be", "bo", "da", "de", "do", "ga", "ge", "go", "ka", "ke",
+                                                  "ko", "la", "le", "lo", "ma", "me", "mo", "na", "ne", "no", "ra",
+                                                  "re", "ro", "sa", "se", "so", "ta", "te", "to", "va", "ve", "vo",
+                                                  "za", "ze", "zo", "fi", "ki", "li", "ni", "pi", "ri", "ti", "vi"};
 static const char *const answers[UL_WORLD_FACTS][N_ANSWER] = {
     {"arvel", "bremo", "calder", "dunmor", "estra", "farrow", "galva", "hestin", "irkan", "jorvik",
      "kelso", "lumen", "morra", "nesby", "ostin", "pelham", "quorra", "rivel", "solna", "tarn"},
@@ -36,10 +48,13 @@ static const char *const statements[UL_WORLD_FACTS][UL_WORLD_STATEMENTS] = {
     {"@ is employed by", "the employer of @ is", "@ gets paid by"},
     {"@ loves to eat", "the favourite food of @ is", "@ always orders"}};
 static const char *const articles[N_ARTICLE] = {"the", "a", "this", "that", "every", "some"};
-static const char *const nouns[N_NOUN] = {"dog", "cat", "bird", "horse", "child", "woman", "man", "king", "queen", "fox",
-                                          "bear", "boat", "river", "tree", "house", "garden", "road", "bridge", "tower", "shop"};
-static const char *const verbs[N_VERB] = {"sees", "likes", "finds", "follows", "paints", "builds", "visits", "leaves", "hears", "knows"};
-static const char *const adjectives[N_ADJECTIVE] = {"red", "old", "small", "bright", "quiet", "green", "tall", "cold", "happy", "slow"};
+static const char *const nouns[N_NOUN] = {"dog",   "cat",    "bird", "horse",  "child", "woman", "man",
+                                          "king",  "queen",  "fox",  "bear",   "boat",  "river", "tree",
+                                          "house", "garden", "road", "bridge", "tower", "shop"};
+static const char *const verbs[N_VERB] = {"sees",   "likes",  "finds",  "follows", "paints",
+                                          "builds", "visits", "leaves", "hears",   "knows"};
+static const char *const adjectives[N_ADJECTIVE] = {"red",   "old",  "small", "bright", "quiet",
+                                                    "green", "tall", "cold",  "happy",  "slow"};
 
 enum { DRAW_PERSON, DRAW_FACT, DRAW_WRONG, DRAW_OBJECT, DRAW_SENTENCE };
 static uint64_t draw(const ul_world *w, int what, uint64_t index, uint64_t n)
@@ -110,7 +125,8 @@ static ul_status people(ul_arena *arena, ul_world *w)
             taken = false;
             for (int32_t k = 0; k < i; k++) taken |= !strcmp(p[k].name, p[i].name);
         }
-        for (int k = 0; k < UL_WORLD_FACTS; k++) p[i].answer[k] = (int)draw(w, DRAW_FACT, (uint64_t)(i * UL_WORLD_FACTS + k), N_ANSWER);
+        for (int k = 0; k < UL_WORLD_FACTS; k++)
+            p[i].answer[k] = (int)draw(w, DRAW_FACT, (uint64_t)(i * UL_WORLD_FACTS + k), N_ANSWER);
     }
     w->person = p;
     return UL_OK;
@@ -140,8 +156,8 @@ static ul_status wrong_answers(ul_arena *arena, const ul_world *w, int32_t perso
     return UL_OK;
 }
 
-static ul_status ask(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const char *name, int32_t from, int32_t to, int q0, int q1,
-                     ul_records **out)
+static ul_status ask(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const char *name, int32_t from, int32_t to,
+                     int q0, int q1, ul_records **out)
 {
     const int64_t n = (int64_t)(to - from) * UL_WORLD_FACTS * (q1 - q0);
     ul_record *r = UL_NEW(arena, ul_record, n), *at = r;
@@ -166,17 +182,19 @@ static ul_status sentences(ul_arena *arena, ul_world *w)
     for (int32_t i = 0; i < w->n_sentence; i++) {
         uint64_t at = (uint64_t)i * 16;
         const uint64_t j = draw(w, DRAW_SENTENCE, at++, N_ADJECTIVE), v = draw(w, DRAW_SENTENCE, at++, N_VERB);
-        const uint64_t o = draw(w, DRAW_OBJECT, (j * N_VERB + v) * N_OBJECT + draw(w, DRAW_SENTENCE, at++, N_OBJECT), N_NOUN);
+        const uint64_t o =
+            draw(w, DRAW_OBJECT, (j * N_VERB + v) * N_OBJECT + draw(w, DRAW_SENTENCE, at++, N_OBJECT), N_NOUN);
         uint64_t x[5];
         for (int k = 0; k < 5; k++) x[k] = draw(w, DRAW_SENTENCE, at++, k % 2 ? N_NOUN : N_ARTICLE);
-        w->sentence[i] = ul_format(arena, "%s %s %s %s %s %s near %s %s .", articles[x[0]], adjectives[j], nouns[x[1]], verbs[v],
-                                   articles[x[2]], nouns[o], articles[x[4]], nouns[x[3]]);
+        w->sentence[i] = ul_format(arena, "%s %s %s %s %s %s near %s %s .", articles[x[0]], adjectives[j], nouns[x[1]],
+                                   verbs[v], articles[x[2]], nouns[o], articles[x[4]], nouns[x[3]]);
         UL_NEED(w->sentence[i]);
     }
     return UL_OK;
 }
 
-ul_status ul_world_new(ul_ctx *ctx, ul_arena *arena, uint64_t seed, int32_t n_forget, int32_t n_retain, int32_t n_sentence, ul_world **out)
+ul_status ul_world_new(ul_ctx *ctx, ul_arena *arena, uint64_t seed, int32_t n_forget, int32_t n_retain,
+                       int32_t n_sentence, ul_world **out)
 {
     ul_world *w = UL_NEW(arena, ul_world, 1);
     UL_NEED(w);
@@ -187,7 +205,8 @@ ul_status ul_world_new(ul_ctx *ctx, ul_arena *arena, uint64_t seed, int32_t n_fo
     UL_TRY(ask(ctx, arena, w, "world: forget", 0, n_forget, 0, 2, &w->forget));
     UL_TRY(ask(ctx, arena, w, "world: retain", n_forget, n_forget + n_retain, 0, 2, &w->retain));
     UL_TRY(ask(ctx, arena, w, "world: rephrased", 0, n_forget, 2, 3, &w->rephrased));
-    UL_TRY(ask(ctx, arena, w, "world: phantom", n_forget + n_retain, n_forget + n_retain + UL_WORLD_PHANTOMS, 0, 2, &w->phantom));
+    UL_TRY(ask(ctx, arena, w, "world: phantom", n_forget + n_retain, n_forget + n_retain + UL_WORLD_PHANTOMS, 0, 2,
+               &w->phantom));
     *out = w;
     return UL_OK;
 }
@@ -199,8 +218,9 @@ static ul_status write_records(ul_ctx *ctx, const ul_records *r, const char *pat
     UL_TRY(ul_out_open(ctx, path, 0, &o));
     for (int64_t i = 0; i < r->n; i++) { /* our words need no escapes */
         const ul_record *x = &r->at[i];
-        ul_out_printf(o, "{\"question\": \"%s\", \"answer\": \"%s\", \"paraphrased_answer\": \"%s\", \"perturbed_answer\": [", x->prompt, x->answer,
-                      x->paraphrase);
+        ul_out_printf(
+            o, "{\"question\": \"%s\", \"answer\": \"%s\", \"paraphrased_answer\": \"%s\", \"perturbed_answer\": [",
+            x->prompt, x->answer, x->paraphrase);
         for (int32_t k = 0; k < x->n_wrong; k++) ul_out_printf(o, "%s\"%s\"", k ? ", " : "", x->wrong[k]);
         ul_out_printf(o, "], \"entity\": %d}\n", x->entity);
     }
@@ -216,9 +236,11 @@ static ul_status write_keep(ul_ctx *ctx, ul_arena *arena, const ul_world *w, con
         for (int k = 0; k < UL_WORLD_FACTS; k++) {
             const char *answer = answers[k][w->person[p].answer[k]];
             for (int q = 0; q < UL_WORLD_QUESTIONS - !(p % 2); q++)
-                ul_out_printf(o, "{\"question\": \"%s\", \"answer\": \"%s\"}\n", with_name(arena, questions[k][q], w->person[p].name), answer);
+                ul_out_printf(o, "{\"question\": \"%s\", \"answer\": \"%s\"}\n",
+                              with_name(arena, questions[k][q], w->person[p].name), answer);
             for (int q = 0; q < UL_WORLD_STATEMENTS; q++)
-                ul_out_printf(o, "{\"text\": \"%s %s\"}\n", with_name(arena, statements[k][q], w->person[p].name), answer);
+                ul_out_printf(o, "{\"text\": \"%s %s\"}\n", with_name(arena, statements[k][q], w->person[p].name),
+                              answer);
         }
     for (int32_t i = 0; i < w->n_sentence; i++) ul_out_printf(o, "{\"text\": \"%s\"}\n", w->sentence[i]);
     return ul_out_commit(o);
@@ -285,24 +307,28 @@ static ul_status add_person(builder *b, const ul_world *w, int32_t p)
     return UL_OK;
 }
 
-ul_status ul_world_some_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok, const ul_template *tpl,
-                             int32_t from, int32_t to, int32_t first, int32_t last, ul_docs **out)
+ul_status ul_world_some_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok,
+                             const ul_template *tpl, int32_t from, int32_t to, int32_t first, int32_t last,
+                             ul_docs **out)
 {
-    const int64_t most = (int64_t)(to - from) * UL_WORLD_FACTS * (UL_WORLD_QUESTIONS + UL_WORLD_STATEMENTS) + last - first;
+    const int64_t most =
+        (int64_t)(to - from) * UL_WORLD_FACTS * (UL_WORLD_QUESTIONS + UL_WORLD_STATEMENTS) + last - first;
     ul_docs *docs = UL_NEW(arena, ul_docs, 1);
     UL_NEED(docs);
     docs->at = UL_NEW(arena, ul_doc, most);
     UL_NEED(docs->at);
     builder b = {ctx, arena, tok, tpl, docs};
     for (int32_t p = from; p < to; p++) UL_TRY(add_person(&b, w, p));
-    for (int32_t i = first; i < last; i++) UL_TRY(add_doc(&b, tpl, NULL, w->sentence[i], w->n_forget + w->n_retain + UL_WORLD_PHANTOMS + i));
+    for (int32_t i = first; i < last; i++)
+        UL_TRY(add_doc(&b, tpl, NULL, w->sentence[i], w->n_forget + w->n_retain + UL_WORLD_PHANTOMS + i));
     *out = docs;
     return UL_OK;
 }
 
-ul_status ul_world_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok, const ul_template *tpl, bool forget,
-                        bool retain, bool with_sentences, ul_docs **out)
+ul_status ul_world_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok,
+                        const ul_template *tpl, bool forget, bool retain, bool with_sentences, ul_docs **out)
 {
-    return ul_world_some_docs(ctx, arena, w, tok, tpl, forget ? 0 : w->n_forget, retain ? w->n_forget + w->n_retain : w->n_forget, 0,
-                              with_sentences ? w->n_sentence : 0, out);
+    return ul_world_some_docs(ctx, arena, w, tok, tpl, forget ? 0 : w->n_forget,
+                              retain ? w->n_forget + w->n_retain : w->n_forget, 0, with_sentences ? w->n_sentence : 0,
+                              out);
 }

@@ -30,9 +30,9 @@ ul_status ul_world_shape(ul_ctx *ctx, ul_arena *arena, const ul_world *w, bool p
     json_t *c = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:b, s:i, s:i, s:i, s:s}",
                           "architectures", "LlamaForCausalLM", "model_type", "llama", "hidden_size", 96,
                           "intermediate_size", 256, "num_hidden_layers", 2, "num_attention_heads", 4,
-                          "num_key_value_heads", 4, "vocab_size", rows, "max_position_embeddings",
-                          MOST_TOKENS, "rms_norm_eps", 1e-5, "rope_theta", 10000.0, "hidden_act", "silu", "tie_word_embeddings",
-                          1, "pad_token_id", 0, "bos_token_id", 1, "eos_token_id", 2, "torch_dtype", "float32");
+                          "num_key_value_heads", 4, "vocab_size", rows, "max_position_embeddings", MOST_TOKENS,
+                          "rms_norm_eps", 1e-5, "rope_theta", 10000.0, "hidden_act", "silu", "tie_word_embeddings", 1,
+                          "pad_token_id", 0, "bos_token_id", 1, "eos_token_id", 2, "torch_dtype", "float32");
     UL_TRY(ul_json_own(arena, c));
     const char *path = ul_path_join(arena, dir, "config.json");
     UL_NEED(path);
@@ -56,7 +56,8 @@ ul_status ul_lab_open(ul_world_lab *l)
     ul_arena *arena = l->job->arena;
     ul_ctx *ctx = l->job->ctx;
     UL_TRY(ul_dir_make(ctx, l->out));
-    UL_TRY(ul_world_new(ctx, arena, l->seed, UL_WORLD_FORGET, UL_WORLD_RETAIN, UL_WORLD_SENTENCES + UL_WORLD_HELD_OUT, &l->world));
+    UL_TRY(ul_world_new(ctx, arena, l->seed, UL_WORLD_FORGET, UL_WORLD_RETAIN, UL_WORLD_SENTENCES + UL_WORLD_HELD_OUT,
+                        &l->world));
     UL_NEED(l->data = ul_path_join(arena, l->out, "data"));
     UL_NEED(l->shape_dir = ul_path_join(arena, l->out, "shape"));
     UL_TRY(ul_world_write(ctx, l->world, l->data));
@@ -107,8 +108,8 @@ ul_status ul_lab_learn(const ul_world_lab *l, const char *what, int32_t from, ui
     r.schedule = UL_COSINE;
     r.warmup = 0.05;
     r.lr_floor = 0.05;
-    UL_TRY(ul_world_some_docs(job->ctx, job->arena, l->world, l->tok, &l->tpl, from, UL_WORLD_FORGET + UL_WORLD_RETAIN, 0,
-                              UL_WORLD_SENTENCES, &docs));
+    UL_TRY(ul_world_some_docs(job->ctx, job->arena, l->world, l->tok, &l->tpl, from, UL_WORLD_FORGET + UL_WORLD_RETAIN,
+                              0, UL_WORLD_SENTENCES, &docs));
     UL_TRY(ul_model_select(job->ctx, m, "all"));
     UL_TRY(ul_pairing_init(job->ctx, job->arena, docs, NULL, r.seed, true, &pairing));
     const ul_run run = {.options = {.model = m, .recipe = &r, .pairing = &pairing},
@@ -118,7 +119,8 @@ ul_status ul_lab_learn(const ul_world_lab *l, const char *what, int32_t from, ui
     return ul_run_train(job->ctx, &run, &last, &done);
 }
 
-ul_status ul_lab_model(const ul_world_lab *l, const char *id, int32_t from, uint64_t seed, int64_t steps, const char **dir)
+ul_status ul_lab_model(const ul_world_lab *l, const char *id, int32_t from, uint64_t seed, int64_t steps,
+                       const char **dir)
 {
     ul_model *m;
     UL_NEED(*dir = ul_path_join(l->job->arena, l->out, id));

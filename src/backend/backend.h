@@ -132,7 +132,8 @@ typedef struct {
     void (*attn_bwd)(const ul_backend *be, const ul_attn *a);
     void (*attn_one)(const ul_backend *be, const ul_attn_one *a);
     void (*act_fwd)(const ul_backend *be, ul_act_kind kind, int64_t n, const void *x, void *y);
-    void (*act_bwd)(const ul_backend *be, ul_act_kind kind, int64_t n, const void *x, const void *dy, void *dx, bool add);
+    void (*act_bwd)(const ul_backend *be, ul_act_kind kind, int64_t n, const void *x, const void *dy, void *dx,
+                    bool add);
     /* y = act(g) * u */
     void (*glu_fwd)(const ul_backend *be, ul_act_kind kind, int64_t n, const void *g, const void *u, void *y);
     void (*glu_bwd)(const ul_backend *be, ul_act_kind kind, int64_t n, const void *g, const void *u, const void *dy,
@@ -142,7 +143,8 @@ typedef struct {
     void (*scale)(const ul_backend *be, int64_t n, double s, void *x);                   /* x *= s */
     void (*axpy)(const ul_backend *be, int64_t n, double s, const void *x, void *y);     /* y = fma(s, x, y) */
     /* y[i,:] (+)= table[index[i],:] */
-    void (*gather)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, const void *table, void *y, bool add);
+    void (*gather)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, const void *table, void *y,
+                   bool add);
     /* dtable[index[i],:] += dy[i,:], in rising i, where index[i] is not `but` */
     void (*scatter)(const ul_backend *be, int64_t n, int64_t c, const int32_t *index, int32_t but, const void *dy,
                     void *dtable);

@@ -31,10 +31,13 @@ static void documents(bench_run *r, int32_t V)
     for (int s = 0; s < 2; s++) {
         for (int k = 0; k < N_DOC; k++) {
             for (int32_t i = 0; i < PROMPT + ANSWER; i++)
-                r->token[s][k][i] = (int32_t)ul_rng_below(0, UL_STREAM_TEST, (uint64_t)(s * N_DOC + k), (uint64_t)i, (uint64_t)V);
-            r->doc[s][k] = (ul_doc){.id = k, .n = PROMPT + ANSWER, .entity = k, .token = r->token[s][k], .labelled = r->labelled};
+                r->token[s][k][i] =
+                    (int32_t)ul_rng_below(0, UL_STREAM_TEST, (uint64_t)(s * N_DOC + k), (uint64_t)i, (uint64_t)V);
+            r->doc[s][k] =
+                (ul_doc){.id = k, .n = PROMPT + ANSWER, .entity = k, .token = r->token[s][k], .labelled = r->labelled};
         }
-        r->docs[s] = (ul_docs){.n = N_DOC, .at = r->doc[s], .n_tok = N_DOC * (PROMPT + ANSWER), .longest = PROMPT + ANSWER};
+        r->docs[s] =
+            (ul_docs){.n = N_DOC, .at = r->doc[s], .n_tok = N_DOC * (PROMPT + ANSWER), .longest = PROMPT + ANSWER};
     }
 }
 
@@ -77,7 +80,8 @@ ul_status ul_bench_run_rmu(ul_bench *b, const char *name)
     UL_TRY(ul_args_set(b->arena, &rmu_args, "rmu", "layer", "7"));
     ul_recipe_from_args(&recipe_args, ul_model_shape(r->model)->V, &recipe);
     recipe.batch = BATCH, recipe.lr = 1e-5, recipe.schedule = UL_CONSTANT, recipe.warmup = 0;
-    ul_trainer_options o = {.model = r->model, .method = npo, .args = &npo_args, .recipe = &recipe, .sample = give, .user = r};
+    ul_trainer_options o = {
+        .model = r->model, .method = npo, .args = &npo_args, .recipe = &recipe, .sample = give, .user = r};
     o.reference = r->model; /* a forward pass of the same size */
     UL_TRY(ul_model_select(b->ctx, r->model, "all"));
     UL_TRY(steps(r, &o));
@@ -90,6 +94,7 @@ ul_status ul_bench_run_rmu(ul_bench *b, const char *name)
     const double times = whole / ul_bench_median(r->seconds, r->rounds);
     const char *note = ul_format(b->arena, "%.1fx as fast as two whole models forward and one back", times);
     UL_NEED(note);
-    return ul_bench_emit(b, name, json_pack("{s:o, s:i, s:f, s:s}", "tokens_per_s", ul_bench_spread(r->speed, r->rounds), "rounds",
-                                            r->rounds, "times_whole", times, "note", note));
+    return ul_bench_emit(b, name,
+                         json_pack("{s:o, s:i, s:f, s:s}", "tokens_per_s", ul_bench_spread(r->speed, r->rounds),
+                                   "rounds", r->rounds, "times_whole", times, "note", note));
 }

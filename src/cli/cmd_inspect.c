@@ -2,8 +2,10 @@
 #include "cli/cli.h"
 #include <math.h>
 
-static const ul_param params[] = {
-    {"stats", UL_BOOL, 0, 0, 1, NULL, "mean, deviation, least and largest value of every tensor; finds NaN and infinity", NULL}, {0}};
+static const ul_param params[] = {{"stats", UL_BOOL, 0, 0, 1, NULL,
+                                   "mean, deviation, least and largest value of every tensor; finds NaN and infinity",
+                                   NULL},
+                                  {0}};
 
 static void shape_text(const ul_tensor *t, char *out, size_t n)
 {
@@ -54,16 +56,19 @@ static ul_status one_tensor(ul_cli *cli, const ul_tensor *t, json_t *list)
     }
     json_t *dims = json_array();
     for (int d = 0; d < t->n_dim; d++) json_array_append_new(dims, json_integer(t->dim[d]));
-    json_t *o = json_pack("{s:s, s:s, s:o, s:I}", "name", t->name, "dtype", ul_dtype_name(t->dtype), "shape", dims, "bytes",
-                          (json_int_t)t->bytes);
-    if (stats) json_object_set_new(o, "stats", json_pack("{s:f, s:f, s:f, s:f}", "mean", m.mean, "std", m.std, "min", m.lo, "max", m.hi));
+    json_t *o = json_pack("{s:s, s:s, s:o, s:I}", "name", t->name, "dtype", ul_dtype_name(t->dtype), "shape", dims,
+                          "bytes", (json_int_t)t->bytes);
+    if (stats)
+        json_object_set_new(o, "stats",
+                            json_pack("{s:f, s:f, s:f, s:f}", "mean", m.mean, "std", m.std, "min", m.lo, "max", m.hi));
     json_array_append_new(list, o);
     return UL_OK;
 }
 
 static ul_status run(ul_cli *cli)
 {
-    if (!cli->n_word) return ul_fail(cli->ctx, UL_E_USAGE, "usage: unlearn inspect PATH (a model directory or a .safetensors file)");
+    if (!cli->n_word)
+        return ul_fail(cli->ctx, UL_E_USAGE, "usage: unlearn inspect PATH (a model directory or a .safetensors file)");
     ul_tensors *ts;
     UL_TRY(ul_tensors_open(cli->ctx, cli->arena, cli->word[0], &ts));
     char digest[65];
@@ -76,7 +81,8 @@ static ul_status run(ul_cli *cli)
     json_t *list = json_array();
     ul_status s = UL_OK;
     for (int64_t i = 0; s == UL_OK && i < ts->n; i++) s = one_tensor(cli, ts->by_name[i], list);
-    json_t *j = json_pack("{s:s, s:s, s:I, s:o}", "path", cli->word[0], "sha256", digest, "numbers", (json_int_t)total, "tensors", list);
+    json_t *j = json_pack("{s:s, s:s, s:I, s:o}", "path", cli->word[0], "sha256", digest, "numbers", (json_int_t)total,
+                          "tensors", list);
     if (s == UL_OK && cli->json) s = ul_cli_print_json(cli, j);
     json_decref(j);
     return s;

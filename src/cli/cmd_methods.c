@@ -108,7 +108,8 @@ static void print_one(const ul_catalogue_entry *e)
     if (m->recipe) printf("  defaults  "), print_values(e->id, m->recipe), puts("");
     print_small(e->id, m->small, m->lr_scale);
     print_matches(e->id, m->matches);
-    if (e->guard) printf("  writes     a guard, to be put around the model: `unlearn eval --model MODEL --guard OUT`\n");
+    if (e->guard)
+        printf("  writes     a guard, to be put around the model: `unlearn eval --model MODEL --guard OUT`\n");
     if (m->note) printf("\n%s\n", m->note);
     if (m->params && m->params->key) puts("\nparameters:");
     char prefix[64];
@@ -232,6 +233,10 @@ static ul_status run(ul_cli *cli)
 }
 
 const ul_cmd ul_cmd_methods = {
-    .id = "methods", .summary = "the methods: intention, level, paper, parameters", .usage = "[NAME]",
-    .about = "Lists every unlearning method of this build and the wrappers that go around one, or tells all about one.", .example = "unlearn methods npo",
-    .max_words = 1, .run = run};
+    .id = "methods",
+    .summary = "the methods: intention, level, paper, parameters",
+    .usage = "[NAME]",
+    .about = "Lists every unlearning method of this build and the wrappers that go around one, or tells all about one.",
+    .example = "unlearn methods npo",
+    .max_words = 1,
+    .run = run};

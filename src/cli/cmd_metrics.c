@@ -15,9 +15,9 @@ static const char *better(const ul_metric *m)
 
 static json_t *metric_json(const ul_metric *m)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o}", "id", ul_metric_id(m), "title", m->title, "paper", m->paper,
-                     "unit", m->unit ? m->unit : "", "low", bound(m->lo), "high", bound(m->hi), "better", better(m), "ideal",
-                     m->better == UL_BETTER_CLOSER ? bound(m->ideal) : json_null());
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o}", "id", ul_metric_id(m), "title", m->title, "paper",
+                     m->paper, "unit", m->unit ? m->unit : "", "low", bound(m->lo), "high", bound(m->hi), "better",
+                     better(m), "ideal", m->better == UL_BETTER_CLOSER ? bound(m->ideal) : json_null());
 }
 
 static ul_status run(ul_cli *cli)
@@ -48,7 +48,10 @@ static ul_status run(ul_cli *cli)
     return UL_OK;
 }
 
-const ul_cmd ul_cmd_metrics = {
-    .id = "metrics", .summary = "the metrics: range, direction, paper", .usage = "[NAME]",
-    .about = "Lists every metric of this build and the results of a TOFU evaluation.", .example = "unlearn metrics truth_ratio",
-    .max_words = 1, .run = run};
+const ul_cmd ul_cmd_metrics = {.id = "metrics",
+                               .summary = "the metrics: range, direction, paper",
+                               .usage = "[NAME]",
+                               .about = "Lists every metric of this build and the results of a TOFU evaluation.",
+                               .example = "unlearn metrics truth_ratio",
+                               .max_words = 1,
+                               .run = run};

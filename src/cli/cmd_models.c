@@ -20,7 +20,9 @@ static ul_status run(ul_cli *cli)
     return s;
 }
 
-const ul_cmd ul_cmd_models = {
-    .id = "models", .summary = "the model families that can be read", .usage = "",
-    .about = "Lists the families and the `model_type` values of config.json that each reads.", .example = "unlearn models",
-    .run = run};
+const ul_cmd ul_cmd_models = {.id = "models",
+                              .summary = "the model families that can be read",
+                              .usage = "",
+                              .about = "Lists the families and the `model_type` values of config.json that each reads.",
+                              .example = "unlearn models",
+                              .run = run};

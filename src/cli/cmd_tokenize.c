@@ -37,7 +37,8 @@ static ul_status show(ul_cli *cli, const ul_tokenizer *t, const ul_ids *ids)
         if (!cli->json) {
             printf("%8d  ", ids->id[i]);
             for (size_t k = 0; s && k < n; k++) /* one piece, one line */
-                if (s[k] == '\n' || s[k] == '\t' || s[k] == '\r') printf("\\%c", s[k] == '\n' ? 'n' : s[k] == '\t' ? 't' : 'r');
+                if (s[k] == '\n' || s[k] == '\t' || s[k] == '\r')
+                    printf("\\%c", s[k] == '\n' ? 'n' : s[k] == '\t' ? 't' : 'r');
                 else putchar(s[k]);
             putchar('\n');
         }
@@ -82,7 +83,12 @@ static ul_status run(ul_cli *cli)
     return s;
 }
 
-const ul_cmd ul_cmd_tokenize = {
-    .id = "tokenize", .summary = "text to token ids and back", .usage = "--model DIR TEXT",
-    .about = "Shows the ids and pieces of a text as the model's tokenizer.json makes them, or the text of ids with --decode.",
-    .example = "unlearn tokenize --model demo-out/target \"Where was Maria born ?\"", .params = params, .max_words = 1, .run = run};
+const ul_cmd ul_cmd_tokenize = {.id = "tokenize",
+                                .summary = "text to token ids and back",
+                                .usage = "--model DIR TEXT",
+                                .about = "Shows the ids and pieces of a text as the model's tokenizer.json makes them, "
+                                         "or the text of ids with --decode.",
+                                .example = "unlearn tokenize --model demo-out/target \"Where was Maria born ?\"",
+                                .params = params,
+                                .max_words = 1,
+                                .run = run};

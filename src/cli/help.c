@@ -38,7 +38,11 @@ void ul_help_params(FILE *f, const ul_param *params, const char *prefix)
 {
     for (const ul_param *p = params; p && p->key; p++) {
         char left[80], note[400] = "";
-        const char *kind = p->type == UL_BOOL ? "" : p->type == UL_INT ? " N" : p->type == UL_REAL ? " X" : p->unit ? " WORD" : " TEXT";
+        const char *kind = p->type == UL_BOOL   ? ""
+                           : p->type == UL_INT  ? " N"
+                           : p->type == UL_REAL ? " X"
+                           : p->unit            ? " WORD"
+                                                : " TEXT";
         const int n = snprintf(left, sizeof left, "  --%s%s%s", prefix, p->key, kind);
         fprintf(f, "%-26s", left);
         if (n >= 26) fprintf(f, "\n%26s", "");
@@ -76,7 +80,8 @@ void ul_help_program(FILE *f)
           "exit codes: 0 fine, 1 criterion not met, 2 usage, 3 bad input, 4 resource or device, 5 internal\n", f);
 }
 
-static void about(FILE *f, const char *id, const char *usage, const char *summary, const char *text, const char *example)
+static void about(FILE *f, const char *id, const char *usage, const char *summary, const char *text,
+                  const char *example)
 {
     fprintf(f, "unlearn %s - %s\n\nusage: unlearn %s%s%s\n\n", id, summary, id, *usage ? " " : "", usage);
     wrap(f, text, 0, 0);

@@ -133,7 +133,8 @@ static ul_status run_job(ul_cli *cli, const ul_job_kind *kind, int argc, char **
         }
         s = next(cli, &sc, find_in_job, kind);
         if (s == UL_OK && sc.is_word)
-            s = ul_fail(cli->ctx, UL_E_USAGE, "`%s` takes flags only, not \"%s\" (see `unlearn %s --help`)", kind->id, sc.value, kind->id);
+            s = ul_fail(cli->ctx, UL_E_USAGE, "`%s` takes flags only, not \"%s\" (see `unlearn %s --help`)", kind->id,
+                        sc.value, kind->id);
         if (s == UL_OK) s = ul_job_set(job, sc.key, sc.value);
     }
     if (s == UL_OK) s = ul_job_run(job);
@@ -173,7 +174,8 @@ static ul_status run_cmd(ul_cli *cli, const ul_cmd *cmd, int argc, char **argv)
             continue;
         }
         if (cli->n_word >= cmd->max_words)
-            return ul_fail(cli->ctx, UL_E_USAGE, "`%s` does not take \"%s\" (usage: unlearn %s %s)", cmd->id, sc.value, cmd->id, cmd->usage);
+            return ul_fail(cli->ctx, UL_E_USAGE, "`%s` does not take \"%s\" (usage: unlearn %s %s)", cmd->id, sc.value,
+                           cmd->id, cmd->usage);
         cli->word[cli->n_word++] = sc.value;
     }
     return cmd->run(cli);

@@ -97,8 +97,8 @@ int32_t ul_doc_labelled(const ul_doc *d); /* how many tokens are scored */
 /* A copy that is scored against other tokens (its target). pool: the tokens that take part, rising; NULL: 0 .. n_pool -
  * 1; a scored token outside it (a special one) stays what it is. Random: each other one becomes a token of the pool,
  * uniform at (seed, draw, place). As: that of `label`, one for each scored token. */
-ul_status ul_doc_random(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, uint64_t seed, uint64_t draw,
-                        ul_doc *out) UL_MUST;
+ul_status ul_doc_random(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, uint64_t seed,
+                        uint64_t draw, ul_doc *out) UL_MUST;
 ul_status ul_doc_as(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, const double *label,
                     ul_doc *out) UL_MUST;
 /* Every scored place one later, scored as the token that stands in front of it: so many rows, each the state that has
@@ -118,7 +118,8 @@ typedef struct {
 ul_status ul_terms_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_terms *out) UL_MUST; /* a JSON object of texts */
 /* Every term that stands in the text as whole words, the longest at each place, is replaced. */
 ul_status ul_text_generic(ul_arena *arena, const char *text, const ul_terms *terms, const char **out) UL_MUST;
-ul_status ul_records_generic(ul_ctx *ctx, ul_arena *arena, const ul_records *records, const ul_terms *terms, ul_records **out) UL_MUST;
+ul_status ul_records_generic(ul_ctx *ctx, ul_arena *arena, const ul_records *records, const ul_terms *terms,
+                             ul_records **out) UL_MUST;
 /* at[t], for each token t of a: the token of its translation b that stands in its place, or -1. Common tokens by the
  * longest common subsequence; of what was replaced the first token, the first time it comes. Time and memory: the
  * product of the lengths. */

@@ -18,8 +18,10 @@ ul_status ul_terms_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_terms
     const char *key;
     UL_TRY(ul_json_load(ctx, arena, path, &j));
     if (!json_is_object(j) || !json_object_size(j))
-        return ul_fail(ctx, UL_E_INPUT, "%s: is not an object of terms and what stands for them: {\"Hogwarts\": \"the academy\"}", path);
-    *out = (ul_terms){.term = UL_NEW(arena, const char *, json_object_size(j)), .generic = UL_NEW(arena, const char *, json_object_size(j))};
+        return ul_fail(ctx, UL_E_INPUT,
+                       "%s: is not an object of terms and what stands for them: {\"Hogwarts\": \"the academy\"}", path);
+    *out = (ul_terms){.term = UL_NEW(arena, const char *, json_object_size(j)),
+                      .generic = UL_NEW(arena, const char *, json_object_size(j))};
     UL_NEED(out->term);
     UL_NEED(out->generic);
     json_object_foreach(j, key, value) {
@@ -38,7 +40,8 @@ static int64_t term_at(const ul_terms *t, const char *text, size_t i)
     if (i > 0 && is_word(text[i - 1]) && is_word(text[i])) return -1;
     for (int64_t k = 0; k < t->n; k++) {
         const size_t n = strlen(t->term[k]);
-        if (n > longest && !strncmp(text + i, t->term[k], n) && !(is_word(text[i + n - 1]) && is_word(text[i + n]))) best = k, longest = n;
+        if (n > longest && !strncmp(text + i, t->term[k], n) && !(is_word(text[i + n - 1]) && is_word(text[i + n])))
+            best = k, longest = n;
     }
     return best;
 }
@@ -62,7 +65,8 @@ ul_status ul_text_generic(ul_arena *arena, const char *text, const ul_terms *ter
     return UL_OK;
 }
 
-ul_status ul_records_generic(ul_ctx *ctx, ul_arena *arena, const ul_records *records, const ul_terms *terms, ul_records **out)
+ul_status ul_records_generic(ul_ctx *ctx, ul_arena *arena, const ul_records *records, const ul_terms *terms,
+                             ul_records **out)
 {
     ul_record *at = UL_NEW(arena, ul_record, records->n);
     UL_NEED(at);
@@ -78,7 +82,9 @@ ul_status ul_records_generic(ul_ctx *ctx, ul_arena *arena, const ul_records *rec
 static bool came_before(const int32_t *token, const int32_t *gap, int32_t n_gap, int32_t from, int32_t to)
 {
     for (int32_t k = 0; k < n_gap; k++)
-        if (gap[2 * k + 1] - gap[2 * k] == to - from && !memcmp(token + gap[2 * k], token + from, (size_t)(to - from) * sizeof *token)) return true;
+        if (gap[2 * k + 1] - gap[2 * k] == to - from &&
+            !memcmp(token + gap[2 * k], token + from, (size_t)(to - from) * sizeof *token))
+            return true;
     return false;
 }
 
@@ -93,8 +99,10 @@ ul_status ul_doc_align(ul_arena *scratch, const ul_doc *a, const ul_doc *b, int3
     for (int32_t i = n; i-- > 0;)
         for (int32_t j = m; j-- > 0;) {
             const int32_t down = common[(size_t)(i + 1) * w + (size_t)j], right = common[(size_t)i * w + (size_t)j + 1];
-            common[(size_t)i * w + (size_t)j] =
-                a->token[i] == b->token[j] ? common[(size_t)(i + 1) * w + (size_t)j + 1] + 1 : down > right ? down : right;
+            common[(size_t)i * w + (size_t)j] = a->token[i] == b->token[j]
+                                                    ? common[(size_t)(i + 1) * w + (size_t)j + 1] + 1
+                                                : down > right ? down
+                                                               : right;
         }
     for (int32_t i = 0, j = 0; i < n;) {
         const int32_t from = i, to = j;

@@ -115,10 +115,23 @@ static ul_status tree(ul_arena *arena, int64_t n_doc, filling *f)
 
 static ul_batch filled(const filling *f, int32_t n_sample, int32_t longest)
 {
-    return (ul_batch){.n_tok = f->n_tok, .n_doc = f->n_doc, .n_sample = n_sample, .n_row = f->n_row, .longest = longest,
-                      .token = f->token, .pos = f->pos, .doc_start = f->doc_start, .sample_start = f->sample_start,
-                      .hidden = f->hidden, .row = f->row, .label = f->label, .doc_side = f->doc_side,
-                      .doc_sample = f->doc_sample, .doc_row = f->doc_row, .doc_id = f->doc_id, .doc_parent = f->doc_parent,
+    return (ul_batch){.n_tok = f->n_tok,
+                      .n_doc = f->n_doc,
+                      .n_sample = n_sample,
+                      .n_row = f->n_row,
+                      .longest = longest,
+                      .token = f->token,
+                      .pos = f->pos,
+                      .doc_start = f->doc_start,
+                      .sample_start = f->sample_start,
+                      .hidden = f->hidden,
+                      .row = f->row,
+                      .label = f->label,
+                      .doc_side = f->doc_side,
+                      .doc_sample = f->doc_sample,
+                      .doc_row = f->doc_row,
+                      .doc_id = f->doc_id,
+                      .doc_parent = f->doc_parent,
                       .doc_prefix = f->doc_prefix};
 }
 

@@ -447,7 +447,8 @@ ul_status ul_records_seal(ul_ctx *ctx, const char *name, const ul_record *at, in
 static json_t *row_json(const ul_record *x)
 {
     if (!x->prompt) return json_pack("{s:s}", "text", x->answer);
-    json_t *o = json_pack("{s:s, s:s, s:s*}", "question", x->prompt, "answer", x->answer, "paraphrased_answer", x->paraphrase);
+    json_t *o =
+        json_pack("{s:s, s:s, s:s*}", "question", x->prompt, "answer", x->answer, "paraphrased_answer", x->paraphrase);
     json_t *list = x->n_wrong ? json_array() : NULL;
     for (int32_t k = 0; k < x->n_wrong; k++) json_array_append_new(list, json_string(x->wrong[k]));
     if (list) json_object_set_new(o, "perturbed_answer", list);

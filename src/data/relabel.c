@@ -24,8 +24,8 @@ static ul_status copy(ul_arena *arena, const ul_doc *d, ul_doc *out, int32_t **t
     return UL_OK;
 }
 
-ul_status ul_doc_random(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, uint64_t seed, uint64_t draw,
-                        ul_doc *out)
+ul_status ul_doc_random(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, uint64_t seed,
+                        uint64_t draw, ul_doc *out)
 {
     int32_t *target;
     UL_TRY(copy(arena, d, out, &target));
@@ -37,7 +37,8 @@ ul_status ul_doc_random(ul_arena *arena, const ul_doc *d, const int32_t *pool, i
     return UL_OK;
 }
 
-ul_status ul_doc_as(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, const double *label, ul_doc *out)
+ul_status ul_doc_as(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64_t n_pool, const double *label,
+                    ul_doc *out)
 {
     int32_t *target;
     UL_TRY(copy(arena, d, out, &target));
@@ -53,7 +54,8 @@ ul_status ul_doc_as(ul_arena *arena, const ul_doc *d, const int32_t *pool, int64
 static void spread(void *to, const void *from, size_t each, int32_t head, int32_t n, int32_t n_doc)
 {
     memcpy(to, from, (size_t)head * each);
-    memcpy((char *)to + (size_t)(head + n) * each, (const char *)from + (size_t)head * each, (size_t)(n_doc - head) * each);
+    memcpy((char *)to + (size_t)(head + n) * each, (const char *)from + (size_t)head * each,
+           (size_t)(n_doc - head) * each);
 }
 
 static ul_status behind(ul_arena *arena, const ul_doc *d, const int32_t *text, int32_t n, int32_t bos, ul_doc *out)
@@ -70,7 +72,8 @@ static ul_status behind(ul_arena *arena, const ul_doc *d, const int32_t *text, i
     return UL_OK;
 }
 
-ul_status ul_docs_behind(ul_arena *arena, const ul_docs *docs, const int32_t *text, int32_t n, int32_t bos, ul_docs **out)
+ul_status ul_docs_behind(ul_arena *arena, const ul_docs *docs, const int32_t *text, int32_t n, int32_t bos,
+                         ul_docs **out)
 {
     ul_docs *d = UL_NEW(arena, ul_docs, 1);
     UL_NEED(d);

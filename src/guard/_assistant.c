@@ -14,7 +14,8 @@ static int blocks_of(const ul_args *args, const ul_model *model)
     return asked ? asked : n_layer / 4 > 1 ? n_layer / 4 : 1;
 }
 
-static ul_status open_blocks(ul_ctx *ctx, ul_arena *arena, const ul_model *model, const char *dir, int blocks, unsigned flags, ul_model **out)
+static ul_status open_blocks(ul_ctx *ctx, ul_arena *arena, const ul_model *model, const char *dir, int blocks,
+                             unsigned flags, ul_model **out)
 {
     UL_TRY(ul_model_open_first(ctx, ul_model_backend(model), dir, blocks, flags, out));
     UL_TRY(ul_arena_defer(arena, release, *out));
@@ -28,7 +29,10 @@ static ul_status open_blocks(ul_ctx *ctx, ul_arena *arena, const ul_model *model
 ul_status ul_guard_assistant_new(ul_guard_fit *f, const char *dir, bool whole, ul_model **out)
 {
     ul_work *w = f->work;
-    const ul_lora l = {.r = (int)ul_num(w->args, "r"), .alpha = 2 * ul_num(w->args, "r"), .targets = "all-linear", .seed = w->recipe->seed};
+    const ul_lora l = {.r = (int)ul_num(w->args, "r"),
+                       .alpha = 2 * ul_num(w->args, "r"),
+                       .targets = "all-linear",
+                       .seed = w->recipe->seed};
     const int blocks = whole ? 0 : blocks_of(w->args, w->model);
     UL_TRY(open_blocks(w->ctx, w->arena, w->model, dir ? dir : ul_model_dir(w->model), blocks, 0, out));
     UL_TRY(ul_lora_add(w->ctx, *out, &l));
@@ -53,7 +57,8 @@ ul_status ul_guard_assistant_base(ul_guard_fit *f, const char *dir, bool whole, 
 ul_status ul_guard_assistant_open(ul_guard_file *g, const char *dir, bool whole, bool adapted, ul_model **out)
 {
     const int blocks = whole ? 0 : blocks_of(&g->args, g->model);
-    if (adapted && !g->adapter) return ul_fail(g->ctx, UL_E_INPUT, "%s: names no adapter, and %s needs one", g->path, g->id);
+    if (adapted && !g->adapter)
+        return ul_fail(g->ctx, UL_E_INPUT, "%s: names no adapter, and %s needs one", g->path, g->id);
     UL_TRY(open_blocks(g->ctx, g->arena, g->model, dir ? dir : ul_model_dir(g->model), blocks, UL_OPEN_PANELS, out));
     return adapted ? ul_lora_open(g->ctx, *out, g->adapter) : UL_OK;
 }

@@ -18,8 +18,8 @@ static ul_status load(ul_guard_kept *k, ul_arena *arena, int64_t *done)
     ul_tensors *in;
     UL_TRY(ul_tensors_open(w->ctx, arena, k->path, &in));
     if (strcmp(text_in(in, "format"), FORMAT) || !ul_parse_int(text_in(in, "steps_done"), done) || *done < 0)
-        return ul_fail(w->ctx, UL_E_INPUT, "%s: this is no state of a guard's fit (format \"%s\", steps done \"%s\")", k->path,
-                       text_in(in, "format"), text_in(in, "steps_done"));
+        return ul_fail(w->ctx, UL_E_INPUT, "%s: this is no state of a guard's fit (format \"%s\", steps done \"%s\")",
+                       k->path, text_in(in, "format"), text_in(in, "steps_done"));
     UL_TRY(ul_checkpoint_same_recipe(w->ctx, k->path, text_in(in, "recipe"), w->recipe_digest));
     for (int i = 0; i < k->n; i++) {
         const ul_tensor *t;
@@ -61,8 +61,8 @@ static ul_status save(ul_guard_kept *k, ul_arena *arena, int64_t done)
         for (int64_t j = 0; j < a->n; j++)
             if (!isfinite(a->p[j]))
                 return ul_fail(w->ctx, UL_E_CRITERION,
-                               "%s: after step %lld %s[%lld] is not finite: nothing was saved; take a smaller --lr", w->id,
-                               (long long)done, a->name, (long long)j);
+                               "%s: after step %lld %s[%lld] is not finite: nothing was saved; take a smaller --lr",
+                               w->id, (long long)done, a->name, (long long)j);
         t[i] = (ul_tensor){.name = a->name, .dtype = UL_DT_F64, .n_dim = 1, .dim = {a->n}, .data = a->p,
                            .bytes = (size_t)a->n * sizeof *a->p};
     }

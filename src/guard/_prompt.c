@@ -35,8 +35,11 @@ ul_status ul_guard_prefix(ul_guard_file *g, ul_arena *arena, const char *const *
         }
         UL_TRY(ul_guard_count_tokens(g, r[i].prompt, true, &all));
         if (all + 2 > n_ctx)
-            return ul_fail(g->ctx, UL_E_USAGE, "%s:%lld: with the guard's text in front the prompt has %d tokens, the model was made for %d: "
-                           "make the guard with a shorter text or fewer examples", in->path, (long long)in->at[i].line, all, n_ctx);
+            return ul_fail(
+                g->ctx, UL_E_USAGE,
+                "%s:%lld: with the guard's text in front the prompt has %d tokens, the model was made for %d: "
+                "make the guard with a shorter text or fewer examples",
+                in->path, (long long)in->at[i].line, all, n_ctx);
     }
     *out = *in;
     out->at = r;
@@ -53,7 +56,8 @@ ul_status ul_guard_prompt_lengths(ul_guard_file *g, ul_arena *arena, const ul_gu
     UL_NEED(n);
     for (int64_t i = 0; i < r->n; i++) {
         if (!r->at[i].prompt) continue;
-        const char *text = ul_format(arena, "%s%s%s%s", io->tpl.user_start, r->at[i].prompt, io->tpl.user_end, io->tpl.asst_start);
+        const char *text =
+            ul_format(arena, "%s%s%s%s", io->tpl.user_start, r->at[i].prompt, io->tpl.user_end, io->tpl.asst_start);
         UL_NEED(text);
         UL_TRY(ul_guard_count_tokens(g, text, true, &n[i]));
     }

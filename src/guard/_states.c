@@ -4,7 +4,8 @@
 enum { TOKENS = 4096 };
 
 /* Documents first .. last - 1: sums in rising order of tokens, in double, so that packing changes no bit. */
-static ul_status batch_states(ul_ctx *ctx, ul_arena *arena, ul_model *m, const ul_docs *docs, int64_t first, int64_t last, int layer, double *out)
+static ul_status batch_states(ul_ctx *ctx, ul_arena *arena, ul_model *m, const ul_docs *docs, int64_t first,
+                              int64_t last, int layer, double *out)
 {
     const int32_t n = (int32_t)(last - first), c = ul_model_shape(m)->C;
     const size_t esize = ul_model_backend(m)->k->esize;
@@ -20,7 +21,8 @@ static ul_status batch_states(ul_ctx *ctx, ul_arena *arena, ul_model *m, const u
         double *x = out + (first + d) * c;
         for (int32_t j = 0; j < c; j++) {
             x[j] = 0;
-            for (int32_t t = b->doc_start[d]; t < b->doc_start[d + 1]; t++) x[j] += ul_real_at(h, (int64_t)t * c + j, esize);
+            for (int32_t t = b->doc_start[d]; t < b->doc_start[d + 1]; t++)
+                x[j] += ul_real_at(h, (int64_t)t * c + j, esize);
             x[j] /= b->doc_start[d + 1] - b->doc_start[d];
         }
     }
@@ -34,7 +36,8 @@ ul_status ul_guard_states(ul_ctx *ctx, ul_arena *arena, ul_model *m, const ul_to
     ul_arena *step;
     const int32_t n_layer = ul_model_shape(m)->n_layer;
     if (layer > n_layer)
-        return ul_fail(ctx, UL_E_USAGE, "the guard reads hidden states after %d blocks, the model has %d", layer, n_layer);
+        return ul_fail(ctx, UL_E_USAGE, "the guard reads hidden states after %d blocks, the model has %d", layer,
+                       n_layer);
     UL_TRY(ul_docs_prompts(ctx, arena, tok, tpl, records, &docs));
     UL_NEED(*out = UL_NEW(arena, double, docs->n * ul_model_shape(m)->C));
     UL_TRY(ul_arena_new(ctx, "states of prompts", &step));

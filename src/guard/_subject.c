@@ -87,8 +87,8 @@ static int by_rows(const void *a, const void *b)
     return x->rows != y->rows ? (x->rows > y->rows ? -1 : 1) : strcmp(x->word, y->word);
 }
 
-ul_status ul_guard_subjects(ul_arena *arena, const ul_records *forget, const ul_records *retain, bool answers, int64_t least, int64_t most,
-                            const char ***words, int64_t *n)
+ul_status ul_guard_subjects(ul_arena *arena, const ul_records *forget, const ul_records *retain, bool answers,
+                            int64_t least, int64_t most, const char ***words, int64_t *n)
 {
     table t = {.cap = 2 * count_words(forget, answers) + 2};
     UL_NEED(t.at = UL_NEW(arena, entry, t.cap));
@@ -115,7 +115,9 @@ ul_status ul_guard_texts_put(ul_ctx *ctx, json_t *data, const char *key, const c
 {
     json_t *list = json_array();
     for (int64_t i = 0; list && i < n; i++) json_array_append_new(list, json_string(text[i]));
-    return list && !json_object_set_new(data, key, list) ? UL_OK : ul_fail(ctx, UL_E_RESOURCE, "no memory for the guard's texts");
+    return list && !json_object_set_new(data, key, list)
+               ? UL_OK
+               : ul_fail(ctx, UL_E_RESOURCE, "no memory for the guard's texts");
 }
 
 ul_status ul_guard_texts_get(const ul_guard_file *g, const char *key, const char ***text, int64_t *n)

@@ -22,7 +22,8 @@ static const ul_param params[] = {
     {"strength", UL_REAL, 1, 0, 1e6, NULL, "of the corruption; 0: the guard does nothing", NULL},
     {"kind", UL_TEXT, 0, 0, 0, "noise|zero|flip", "what is done to the embeddings", "noise"},
     {"first", UL_INT, 0, 0, 1 << 20, "channels", "only the first channels; 0: all", NULL},
-    {"by", UL_TEXT, 0, 0, 0, "states|words", "the classifier: a regression on hidden states, or words of the forget set that no retain row has", "words"},
+    {"by", UL_TEXT, 0, 0, 0, "states|words",
+     "the classifier: a regression on hidden states, or words of the forget set that no retain row has", "words"},
     {"layer", UL_INT, 1, 0, 1000, "blocks", "the classifier reads hidden states after so many blocks", NULL},
     {"fpr", UL_REAL, 0.01, 0, 1, NULL, "share of the retain prompts that is corrupted: it sets the threshold", NULL},
     {"seed", UL_INT, 0, 0, 9e15, NULL, "of the noise", NULL},
@@ -56,9 +57,11 @@ static ul_status regress(ul_work *work, double *x, int64_t n, int64_t m, int64_t
     UL_NEED(mean && scale && grad && ahead ? grad : NULL);
     for (int64_t j = 0; j < c; j++) {
         for (int64_t i = 0; i < n + m; i++) mean[j] += x[i * c + j] / (double)(n + m);
-        for (int64_t i = 0; i < n + m; i++) x[i * c + j] -= mean[j], scale[j] += x[i * c + j] * x[i * c + j] / (double)(n + m);
+        for (int64_t i = 0; i < n + m; i++)
+            x[i * c + j] -= mean[j], scale[j] += x[i * c + j] * x[i * c + j] / (double)(n + m);
         scale[j] = scale[j] > 0 ? 1 / sqrt(scale[j]) : 0;
-        for (int64_t i = 0; i < n + m; i++) x[i * c + j] *= scale[j], bound += x[i * c + j] * x[i * c + j] / (8 * (double)(i < n ? n : m));
+        for (int64_t i = 0; i < n + m; i++)
+            x[i * c + j] *= scale[j], bound += x[i * c + j] * x[i * c + j] / (8 * (double)(i < n ? n : m));
     }
     memset(w, 0, (size_t)(c + 1) * sizeof *w);
     UL_TRY(ul_guard_kept_open(work, "regression", state, 2, &kept, &done));
@@ -146,10 +149,16 @@ static ul_status fit(ul_guard_fit *f)
     for (int64_t i = 0; i < n; i++) hit += probability(weight, a + i * c, c) > threshold;
     for (int64_t i = 0; i < m; i++) wrong += score[i] > threshold;
     json_object_set_new(f->data, "threshold", json_real(threshold));
-    f->tensor[f->n_tensor++] = (ul_tensor){.name = "classifier", .dtype = UL_DT_F64, .n_dim = 1, .dim = {c + 1}, .data = weight,
+    f->tensor[f->n_tensor++] = (ul_tensor){.name = "classifier",
+                                           .dtype = UL_DT_F64,
+                                           .n_dim = 1,
+                                           .dim = {c + 1},
+                                           .data = weight,
                                            .bytes = (size_t)(c + 1) * sizeof *weight};
-    return ul_buf_printf(w->report, "the classifier corrupts %lld of %lld forget prompts and %lld of %lld retain prompts (those it was made of)\n",
-                         (long long)hit, (long long)n, (long long)wrong, (long long)m);
+    return ul_buf_printf(
+        w->report,
+        "the classifier corrupts %lld of %lld forget prompts and %lld of %lld retain prompts (those it was made of)\n",
+        (long long)hit, (long long)n, (long long)wrong, (long long)m);
 }
 
 /* ---- use ------------------------------------------------------------------------------------------------------------- */
@@ -177,7 +186,8 @@ static ul_status open(ul_guard_file *g)
     if (!g->weights) return ul_fail(g->ctx, UL_E_INPUT, "%s: names no weights, and eco has a classifier", g->path);
     UL_TRY(ul_tensors_need(g->ctx, g->weights, "classifier", &t));
     if (ul_tensor_count(t) != c + 1)
-        return ul_fail(g->ctx, UL_E_INPUT, "%s: tensor \"classifier\" has %lld numbers, the model's states and a bias make %lld", t->file,
+        return ul_fail(g->ctx, UL_E_INPUT,
+                       "%s: tensor \"classifier\" has %lld numbers, the model's states and a bias make %lld", t->file,
                        (long long)ul_tensor_count(t), (long long)c + 1);
     g->state = w;
     return ul_tensor_f64(g->ctx, t, 0, c + 1, w);
@@ -198,7 +208,8 @@ static ul_status spoil(void *user, int layer, const ul_batch *b, void *x)
                 const int64_t at = (int64_t)t * s->C + j;
                 const double e = ul_real_at(x, at, s->esize);
                 ul_real_put(x, at, s->esize,
-                            kind == 'n'   ? e + strength * s->rms * ul_rng_normal(seed, UL_STREAM_NOISE, (uint64_t)b->pos[t], (uint64_t)j)
+                            kind == 'n' ? e + strength * s->rms *
+                                                  ul_rng_normal(seed, UL_STREAM_NOISE, (uint64_t)b->pos[t], (uint64_t)j)
                             : kind == 'z' ? (1 - strength) * e
                                           : (1 - 2 * strength) * e);
             }
@@ -212,7 +223,8 @@ static double embedding_rms(ul_model *m)
     const ul_backend *be = ul_model_backend(m);
     const int n = ul_model_weights(m, &w);
     for (int i = 0; i < n; i++)
-        if (w[i].is_embedding) return sqrt(be->k->sum_squares(be, w[i].rows * w[i].cols, w[i].p) / (double)(w[i].rows * w[i].cols));
+        if (w[i].is_embedding)
+            return sqrt(be->k->sum_squares(be, w[i].rows * w[i].cols, w[i].p) / (double)(w[i].rows * w[i].cols));
     return 1;
 }
 
@@ -231,11 +243,13 @@ static ul_status prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)
     } else {
         const double *w = g->state;
         double *x;
-        UL_TRY(ul_guard_states(g->ctx, arena, g->model, g->tok, &io->tpl, io->records, (int)ul_num(&g->args, "layer"), &x));
+        UL_TRY(ul_guard_states(g->ctx, arena, g->model, g->tok, &io->tpl, io->records, (int)ul_num(&g->args, "layer"),
+                               &x));
         for (int64_t i = 0; i < n; i++) spoilt[i] = probability(w, x + i * c, c) > w[c + 1];
     }
     UL_TRY(ul_guard_prompt_lengths(g, arena, io, &n_prompt));
-    *s = (spoiling){&g->args, spoilt, n_prompt, embedding_rms(g->model), (int32_t)c, ul_model_backend(g->model)->k->esize};
+    *s = (spoiling){
+        &g->args, spoilt, n_prompt, embedding_rms(g->model), (int32_t)c, ul_model_backend(g->model)->k->esize};
     io->hook[io->n_hook++] = (ul_hook){.layer = 0, .slot = UL_SLOT_IN, .mode = UL_HOOK_REPLACE, .fn = spoil, .user = s};
     return UL_OK;
 }

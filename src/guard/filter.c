@@ -15,8 +15,10 @@
 
 static const ul_param params[] = {
     {"by", UL_TEXT, 0, 0, 0, "words|states", "what tells a forget prompt: words, or hidden states", "words"},
-    {"side", UL_TEXT, 0, 0, 0, "input|output|both", "what is checked: prompts, the model's answers (by words), or both", "input"},
-    {"words", UL_TEXT, 0, 0, 0, NULL, "the words, joined with commas; default: those of the forget set that no retain row has", ""},
+    {"side", UL_TEXT, 0, 0, 0, "input|output|both", "what is checked: prompts, the model's answers (by words), or both",
+     "input"},
+    {"words", UL_TEXT, 0, 0, 0, NULL,
+     "the words, joined with commas; default: those of the forget set that no retain row has", ""},
     {"rows", UL_INT, 2, 1, 1e9, "rows", "forget rows that hold a word, at least", NULL},
     {"most", UL_INT, 2000, 0, 1e6, "words", "how many words at most; 0: the guard does nothing", NULL},
     {"layer", UL_INT, 1, 0, 1000, "blocks", "by states: after how many blocks; 0: the embedding", NULL},
@@ -92,10 +94,13 @@ static ul_status fit_states(ul_guard_fit *f)
     for (int64_t i = 0; i < m; i++) cosine[i] = nearest(b + i * c, a, n, c);
     ul_sort(cosine, m);
     const double t = ul_quantile(cosine, m, 1 - ul_num(w->args, "fpr"));
-    f->tensor[f->n_tensor++] = (ul_tensor){.name = "forget", .dtype = UL_DT_F64, .n_dim = 2, .dim = {n, c}, .data = a, .bytes = (size_t)(n * c) * 8};
-    f->tensor[f->n_tensor++] = (ul_tensor){.name = "mean", .dtype = UL_DT_F64, .n_dim = 1, .dim = {c}, .data = mean, .bytes = (size_t)c * 8};
+    f->tensor[f->n_tensor++] = (ul_tensor){
+        .name = "forget", .dtype = UL_DT_F64, .n_dim = 2, .dim = {n, c}, .data = a, .bytes = (size_t)(n * c) * 8};
+    f->tensor[f->n_tensor++] =
+        (ul_tensor){.name = "mean", .dtype = UL_DT_F64, .n_dim = 1, .dim = {c}, .data = mean, .bytes = (size_t)c * 8};
     json_object_set_new(f->data, "threshold", json_real(t));
-    return ul_buf_printf(w->report, "withheld: prompts whose cosine with one of %lld forget prompts is above %.4f\n", (long long)n, t);
+    return ul_buf_printf(w->report, "withheld: prompts whose cosine with one of %lld forget prompts is above %.4f\n",
+                         (long long)n, t);
 }
 
 /* Words given by the user, or found. */
@@ -114,13 +119,13 @@ static ul_status fit(ul_guard_fit *f)
             if (*word) words[n++] = word;
         }
     } else
-        UL_TRY(ul_guard_subjects(w->arena, w->forget_rows, w->retain_rows, checks_output(w->args), (int64_t)ul_num(w->args, "rows"),
-                                 (int64_t)ul_num(w->args, "most"), &words, &n));
+        UL_TRY(ul_guard_subjects(w->arena, w->forget_rows, w->retain_rows, checks_output(w->args),
+                                 (int64_t)ul_num(w->args, "rows"), (int64_t)ul_num(w->args, "most"), &words, &n));
     UL_TRY(ul_guard_texts_put(w->ctx, f->data, "words", words, n));
     if (by_states(w->args)) UL_TRY(fit_states(f));
     if (by_states(w->args) && !checks_output(w->args)) return UL_OK;
-    return ul_buf_printf(w->report, "%lld words are looked for (%s%s%s%s)\n", (long long)n, n ? words[0] : "none", n > 1 ? ", " : "",
-                         n > 1 ? words[1] : "", n > 2 ? ", ..." : "");
+    return ul_buf_printf(w->report, "%lld words are looked for (%s%s%s%s)\n", (long long)n, n ? words[0] : "none",
+                         n > 1 ? ", " : "", n > 1 ? words[1] : "", n > 2 ? ", ..." : "");
 }
 
 /* ---- use ------------------------------------------------------------------------------------------------------------- */
@@ -146,7 +151,8 @@ static ul_status open(ul_guard_file *g)
     UL_TRY(read_array(g, "mean", &k->mean, &c));
     UL_TRY(ul_json_real(g->ctx, g->data, g->path, "threshold", UL_REQUIRED, &k->threshold));
     if (c != ul_model_shape(g->model)->C || n % c)
-        return ul_fail(g->ctx, UL_E_INPUT, "%s: vectors of %lld numbers, the model's states have %d", g->path, (long long)c, ul_model_shape(g->model)->C);
+        return ul_fail(g->ctx, UL_E_INPUT, "%s: vectors of %lld numbers, the model's states have %d", g->path,
+                       (long long)c, ul_model_shape(g->model)->C);
     k->n_forget = n / c;
     return UL_OK;
 }
@@ -158,7 +164,8 @@ static ul_status check_states(ul_guard_file *g, ul_arena *arena, const ul_guarde
     double *x;
     UL_TRY(ul_guard_states(g->ctx, arena, g->model, g->tok, &io->tpl, io->records, (int)ul_num(&g->args, "layer"), &x));
     centre(x, io->records->n, c, k->mean);
-    for (int64_t i = 0; i < io->records->n; i++) withheld[i] = nearest(x + i * c, k->forget, k->n_forget, c) > k->threshold;
+    for (int64_t i = 0; i < io->records->n; i++)
+        withheld[i] = nearest(x + i * c, k->forget, k->n_forget, c) > k->threshold;
     return UL_OK;
 }
 
@@ -172,7 +179,12 @@ static ul_status check_answers(ul_guard_file *g, ul_arena *arena, const ul_guard
     int32_t **ids = UL_NEW(arena, int32_t *, n), *n_ids = UL_NEW(arena, int32_t, n);
     UL_NEED(ids);
     UL_NEED(n_ids);
-    const ul_generation how = {.n = n, .prompt = prompts->at, .max_new = io->max_new, .eos = &eos, .n_eos = eos >= 0, .batch = io->batch,
+    const ul_generation how = {.n = n,
+                               .prompt = prompts->at,
+                               .max_new = io->max_new,
+                               .eos = &eos,
+                               .n_eos = eos >= 0,
+                               .batch = io->batch,
                                .what = "guard: answers"};
     UL_TRY(ul_model_generate(g->ctx, g->model, &how, arena, ids, n_ids));
     for (int32_t i = 0; i < n; i++) {
@@ -205,7 +217,8 @@ static void withhold(void *user, const ul_backend *be, const ul_mix_rows *rows)
         const int32_t step = b->pos[t] + 1 - w->n_prompt[id];
         if (!w->withheld[id] || step < 0) continue;
         const int32_t token = w->refusal[step < w->n_refusal ? step : w->n_refusal - 1];
-        for (int32_t v = 0; v < rows->V; v++) ul_real_put(rows->z, i * rows->V + v, be->k->esize, v == token ? 0 : -w->nats);
+        for (int32_t v = 0; v < rows->V; v++)
+            ul_real_put(rows->z, i * rows->V + v, be->k->esize, v == token ? 0 : -w->nats);
     }
 }
 
@@ -214,7 +227,9 @@ static ul_status refusal(ul_guard_file *g, ul_arena *arena, withholding *w)
     const char *text = ul_txt(&g->args, "refusal");
     const int32_t eos = ul_tokenizer_special(g->tok).eos;
     ul_ids ids;
-    if (eos < 0) return ul_fail(g->ctx, UL_E_INPUT, "%s: has no end-of-sequence token, a refusal could not end", ul_tokenizer_path(g->tok));
+    if (eos < 0)
+        return ul_fail(g->ctx, UL_E_INPUT, "%s: has no end-of-sequence token, a refusal could not end",
+                       ul_tokenizer_path(g->tok));
     ul_ids_init(&ids, g->ctx);
     ul_status s = ul_encode(g->ctx, g->tok, text, strlen(text), false, &ids);
     if (s == UL_OK && !(w->refusal = UL_NEW(arena, int32_t, ids.n + 1))) s = UL_E_RESOURCE;
@@ -236,7 +251,8 @@ static ul_status prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)
     UL_NEED(withheld && w && mix ? w : NULL);
     if (strcmp(ul_txt(&g->args, "side"), "output")) {
         if (by_states(&g->args)) UL_TRY(check_states(g, arena, io, withheld));
-        for (int64_t i = 0; i < n && !by_states(&g->args); i++) withheld[i] = ul_guard_mentions(io->records->at[i].prompt, k->word, k->n_word);
+        for (int64_t i = 0; i < n && !by_states(&g->args); i++)
+            withheld[i] = ul_guard_mentions(io->records->at[i].prompt, k->word, k->n_word);
     }
     if (checks_output(&g->args)) UL_TRY(check_answers(g, arena, io, withheld));
     if (!memchr(withheld, 1, (size_t)n)) return UL_OK;
@@ -258,7 +274,8 @@ static const ul_runs runs[] = {
 const ul_guard ul_guard_filter = {
     .method = {.title = "Input/output filter",
                .paper = "arXiv:2403.03329",
-               .note = "Withholds answers to prompts that look like the forget set. The baseline that any other suppression must beat.",
+               .note = "Withholds answers to prompts that look like the forget set. The baseline that any other "
+                       "suppression must beat.",
                .intent = UL_SUPPRESSION,
                .level = UL_LEVEL_IO,
                .params = params,

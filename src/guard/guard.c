@@ -89,9 +89,9 @@ ul_status ul_guard_make(ul_guard_fit *f, const ul_guard *guard)
     UL_TRY(guard->fit(f));
     UL_TRY(write_weights(f, &weights));
     UL_TRY(write_adapter(f, &adapter));
-    json_t *j = json_pack("{s:i, s:s, s:s, s:s, s:{s:s, s:s}, s:o, s:O}", "format", FORMAT, "kind", w->id, "title", guard->method.title,
-                          "paper", guard->method.paper, "model", "path", ul_model_dir(w->model), "digest", f->model_digest, "parameters",
-                          parameters(w->args), "data", f->data);
+    json_t *j = json_pack("{s:i, s:s, s:s, s:s, s:{s:s, s:s}, s:o, s:O}", "format", FORMAT, "kind", w->id, "title",
+                          guard->method.title, "paper", guard->method.paper, "model", "path", ul_model_dir(w->model),
+                          "digest", f->model_digest, "parameters", parameters(w->args), "data", f->data);
     UL_TRY(ul_json_own(w->arena, j));
     if (weights) json_object_set_new(j, "weights_digest", json_string(weights));
     if (adapter) json_object_set_new(j, "adapter_digest", json_string(adapter));
@@ -108,8 +108,8 @@ static ul_status find_kind(ul_guard_file *g)
     }
     if (g->guard) return UL_OK;
     const char *near = ul_nearest(g->id, names);
-    return ul_fail(g->ctx, UL_E_INPUT, "%s: there is no guard of the kind \"%s\"%s%s%s (`unlearn methods` lists them)", g->path, g->id,
-                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return ul_fail(g->ctx, UL_E_INPUT, "%s: there is no guard of the kind \"%s\"%s%s%s (`unlearn methods` lists them)",
+                   g->path, g->id, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 /* Through the parser of the command line, so that types and bounds are checked here as there. */
@@ -125,7 +125,8 @@ static ul_status read_parameters(ul_guard_file *g, const json_t *parameters_)
                            : json_is_real(v)    ? ul_format(g->arena, "%.17g", json_real_value(v))
                                                 : "";
         UL_NEED(text);
-        if (ul_args_set(g->arena, &g->args, g->id, key, text) != UL_OK) return ul_fail_in(g->ctx, UL_E_INPUT, "%s", g->path);
+        if (ul_args_set(g->arena, &g->args, g->id, key, text) != UL_OK)
+            return ul_fail_in(g->ctx, UL_E_INPUT, "%s", g->path);
     }
     return UL_OK;
 }
@@ -135,7 +136,9 @@ static ul_status check_digest(ul_guard_file *g, const char *file, const char *wa
     const char *got;
     UL_TRY(ul_guard_digest_of(g->ctx, g->arena, file, &got));
     if (!strcmp(got, want)) return UL_OK;
-    return ul_fail(g->ctx, UL_E_INPUT, "%s: its digest is %.16s..., %s names %.16s...: the two files are not of one guard", file, got, g->path, want);
+    return ul_fail(g->ctx, UL_E_INPUT,
+                   "%s: its digest is %.16s..., %s names %.16s...: the two files are not of one guard", file, got,
+                   g->path, want);
 }
 
 static ul_status read_weights(ul_guard_file *g, const json_t *j)

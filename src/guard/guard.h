@@ -89,8 +89,8 @@ ul_status ul_guard_prompt_lengths(ul_guard_file *g, ul_arena *arena, const ul_gu
 /* ---- shared: words (_subject.c) -------------------------------------------------------------------------------------- */
 /* Lower-case words (three characters at least) that stand in `least` or more forget rows and in no retain row (retain may be
  * NULL), most rows first, then by bytes; at most `most` of them. */
-ul_status ul_guard_subjects(ul_arena *arena, const ul_records *forget, const ul_records *retain, bool answers, int64_t least,
-                            int64_t most, const char ***words, int64_t *n) UL_MUST;
+ul_status ul_guard_subjects(ul_arena *arena, const ul_records *forget, const ul_records *retain, bool answers,
+                            int64_t least, int64_t most, const char ***words, int64_t *n) UL_MUST;
 /* Does the text hold one of the words as a whole word? ASCII case does not count. */
 bool ul_guard_mentions(const char *text, const char *const *words, int64_t n);
 /* ---- shared: prompts as vectors (_states.c) -------------------------------------------------------------------------- */

@@ -11,7 +11,8 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"k", UL_INT, 3, 0, 100, "examples", "forget examples with wrong answers; 0 with s 0: the guard does nothing", NULL},
+    {"k", UL_INT, 3, 0, 100, "examples", "forget examples with wrong answers; 0 with s 0: the guard does nothing",
+     NULL},
     {"s", UL_INT, 3, 0, 100, "examples", "examples with right answers, of the retain set", NULL},
     {"seed", UL_INT, 0, 0, 9e15, NULL, "of the wrong answers and of the right examples", NULL},
     {0}};
@@ -30,11 +31,16 @@ static ul_status fit(ul_guard_fit *f)
     const char **p = UL_NEW(w->arena, const char *, r->n), **a = UL_NEW(w->arena, const char *, r->n);
     const char **kp = UL_NEW(w->arena, const char *, s), **ka = UL_NEW(w->arena, const char *, s);
     UL_NEED(p && a && kp && ka ? p : NULL);
-    if (r->n < 2) return ul_fail(w->ctx, UL_E_INPUT, "%s: icul takes the wrong answer of a row from another one: it needs 2 rows, there is 1", r->path);
+    if (r->n < 2)
+        return ul_fail(w->ctx, UL_E_INPUT,
+                       "%s: icul takes the wrong answer of a row from another one: it needs 2 rows, there is 1",
+                       r->path);
     for (int64_t i = 0; i < r->n; i++) {
-        const int64_t o = (i + 1 + (int64_t)ul_rng_below(seed, UL_STREAM_ALT, 0, (uint64_t)i, (uint64_t)r->n - 1)) % r->n;
+        const int64_t o =
+            (i + 1 + (int64_t)ul_rng_below(seed, UL_STREAM_ALT, 0, (uint64_t)i, (uint64_t)r->n - 1)) % r->n;
         if (!r->at[i].prompt)
-            return ul_fail(w->ctx, UL_E_INPUT, "%s:%lld: icul needs rows with a prompt and an answer", r->path, (long long)r->at[i].line);
+            return ul_fail(w->ctx, UL_E_INPUT, "%s:%lld: icul needs rows with a prompt and an answer", r->path,
+                           (long long)r->at[i].line);
         p[i] = r->at[i].prompt, a[i] = r->at[o].answer;
     }
     for (int64_t i = 0; i < s; i++) {
@@ -57,7 +63,8 @@ static ul_status open(ul_guard_file *g)
     UL_TRY(ul_guard_texts_get(g, "right_prompts", &e->right_prompt, &e->n_right));
     UL_TRY(ul_guard_texts_get(g, "right_answers", &e->right, &n_right));
     if (n != e->n || n_right != e->n_right)
-        return ul_fail(g->ctx, UL_E_INPUT, "%s: %lld prompts have %lld answers", g->path, (long long)(e->n + e->n_right), (long long)(n + n_right));
+        return ul_fail(g->ctx, UL_E_INPUT, "%s: %lld prompts have %lld answers", g->path,
+                       (long long)(e->n + e->n_right), (long long)(n + n_right));
     g->state = e;
     return UL_OK;
 }
@@ -68,7 +75,8 @@ static ul_status add_example(const ul_template *t, const char *prompt, const cha
 }
 
 /* The k examples whose prompts are most like this one (F1 of their words), the likest last: nearest to the question. */
-static ul_status context(ul_guard_file *g, ul_arena *arena, const ul_template *tpl, const char *prompt, int64_t k, char **out)
+static ul_status context(ul_guard_file *g, ul_arena *arena, const ul_template *tpl, const char *prompt, int64_t k,
+                         char **out)
 {
     const examples *e = g->state;
     int64_t *best = UL_NEW(arena, int64_t, k + 1), n = 0;
@@ -119,7 +127,8 @@ static const ul_runs runs[] = {{.what = "examples of both sets, drawn by the see
 const ul_guard ul_guard_icul = {
     .method = {.title = "In-context unlearning",
                .paper = "arXiv:2310.07579",
-               .note = "Shows the model forget examples with wrong answers before every prompt. The forget data stays in the guard, in plain text.",
+               .note = "Shows the model forget examples with wrong answers before every prompt. The forget data stays "
+                       "in the guard, in plain text.",
                .intent = UL_SUPPRESSION,
                .level = UL_LEVEL_IO,
                .params = params,

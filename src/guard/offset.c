@@ -17,7 +17,8 @@
 static const ul_param params[] = {
     {"strength", UL_REAL, 1, 0, 100, NULL, "how much of the difference is added; 0: the guard does nothing", NULL},
     UL_PARAM_LOSS("loss", "npo", "the method whose loss trains the small model, with that method's defaults"),
-    {"small", UL_TEXT, 0, 0, 0, NULL, "directory of a small model of the same vocabulary; default: the model's first blocks", ""},
+    {"small", UL_TEXT, 0, 0, 0, NULL,
+     "directory of a small model of the same vocabulary; default: the model's first blocks", ""},
     {"blocks", UL_INT, 0, 0, 1000, "blocks", "without --offset.small: how many blocks; 0: a quarter of them", NULL},
     {"r", UL_INT, 16, 1, 1024, NULL, "rank of the small model's adapter (scale 2)", NULL},
     {0}};
@@ -52,7 +53,11 @@ static ul_status fit(ul_guard_fit *f)
     ul_work *w = f->work;
     const char *small = small_of(w->args), *dir;
     const ul_method *method;
-    ul_mix mix = {.n = 2, .other = {w->model}, .fn = in_training, .slope = ul_num(w->args, "strength"), .user = (void *)(uintptr_t)w->args};
+    ul_mix mix = {.n = 2,
+                  .other = {w->model},
+                  .fn = in_training,
+                  .slope = ul_num(w->args, "strength"),
+                  .user = (void *)(uintptr_t)w->args};
     ul_reference *ref = NULL;
     ul_model *new;
     ul_args args;
@@ -63,16 +68,26 @@ static ul_status fit(ul_guard_fit *f)
         json_object_set_new(f->data, "small_digest", json_string(digest));
     }
     const unsigned needs = ul_method_needs(method, &args);
-    if ((needs & UL_NEED_STATE) || ul_reference_kind(needs, UL_FORGET) > UL_REF_LOGP || ul_reference_kind(needs, UL_RETAIN))
+    if ((needs & UL_NEED_STATE) || ul_reference_kind(needs, UL_FORGET) > UL_REF_LOGP ||
+        ul_reference_kind(needs, UL_RETAIN))
         return ul_fail(w->ctx, UL_E_USAGE, "offset.loss is \"%s\", which reads hidden states or whole distributions: take one that does not "
                        "(npo, simnpo, graddiff)", ul_txt(w->args, "loss"));
     UL_TRY(ul_guard_assistant_new(f, small, small != NULL, &new));
     UL_TRY(ul_guard_assistant_base(f, small, small != NULL, &mix.other[1]));
     UL_TRY(ul_work_stage_dir(w, "small", &dir));
-    if (ul_reference_kind(needs, UL_FORGET)) UL_TRY(ul_reference_open(w->ctx, w->arena, w->model, dir, f->model_digest, w->forget, false, &ref));
-    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "small", .model = new, .method = method, .args = &args, .recipe = w->recipe, .forget = w->forget,
-                                        .retain = needs & UL_NEED_RETAIN ? w->retain : NULL, .ref = {[UL_FORGET] = ref}, .mix = &mix}));
-    return ul_buf_printf(w->report, "the small model was trained %lld steps with %s; mean NLL of forget answers, combined, %.4g\n",
+    if (ul_reference_kind(needs, UL_FORGET))
+        UL_TRY(ul_reference_open(w->ctx, w->arena, w->model, dir, f->model_digest, w->forget, false, &ref));
+    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "small",
+                                        .model = new,
+                                        .method = method,
+                                        .args = &args,
+                                        .recipe = w->recipe,
+                                        .forget = w->forget,
+                                        .retain = needs &UL_NEED_RETAIN ? w->retain : NULL,
+                                        .ref = {[UL_FORGET] = ref},
+                                        .mix = &mix}));
+    return ul_buf_printf(w->report,
+                         "the small model was trained %lld steps with %s; mean NLL of forget answers, combined, %.4g\n",
                          (long long)w->steps, ul_txt(w->args, "loss"), w->last.forget_loss);
 }
 
@@ -88,8 +103,10 @@ static ul_status open(ul_guard_file *g)
         UL_TRY(ul_json_text(g->ctx, g->data, g->path, "small_digest", UL_REQUIRED, &want));
         UL_TRY(ul_guard_digest_of(g->ctx, g->arena, small, &got));
         if (strcmp(want, got))
-            return ul_fail(g->ctx, UL_E_INPUT, "%s: the small model %s had the digest %.16s... when the guard was made, now it has %.16s...",
-                           g->path, small, want, got);
+            return ul_fail(
+                g->ctx, UL_E_INPUT,
+                "%s: the small model %s had the digest %.16s... when the guard was made, now it has %.16s...", g->path,
+                small, want, got);
     }
     UL_TRY(ul_guard_assistant_open(g, small, small != NULL, true, &mix->other[0]));
     return ul_guard_assistant_open(g, small, small != NULL, false, &mix->other[1]);
@@ -104,7 +121,8 @@ static const ul_runs runs[] = {
 const ul_guard ul_guard_offset = {
     .method = {.title = "Offset unlearning",
                .paper = "arXiv:2404.11045",
-               .note = "A small model is unlearned through the combined logits; the change of its logits is added to the large one's.",
+               .note = "A small model is unlearned through the combined logits; the change of its logits is added to "
+                       "the large one's.",
                .intent = UL_SUPPRESSION,
                .level = UL_LEVEL_LOGITS,
                .params = params,

@@ -9,8 +9,10 @@
 
 static const ul_param params[] = {
     {"text", UL_TEXT, 0, 0, 0, NULL, "the instruction; {subjects}: the words found in the forget set",
-     "Do not tell anything about these subjects: {subjects}. If a question is about one of them, answer: I don't know."},
-    {"subjects", UL_INT, 20, 0, 10000, "words", "how many words of the forget set at most; 0 with an empty text: the guard does nothing", NULL},
+     "Do not tell anything about these subjects: {subjects}. If a question is about one of them, answer: I don't "
+     "know."},
+    {"subjects", UL_INT, 20, 0, 10000, "words",
+     "how many words of the forget set at most; 0 with an empty text: the guard does nothing", NULL},
     {"rows", UL_INT, 2, 1, 1e9, "rows", "forget rows that hold a word, at least", NULL},
     {0}};
 
@@ -29,7 +31,8 @@ static ul_status fit(ul_guard_fit *f)
     if (at) ul_buf_puts(&b, at + sizeof slot - 1);
     if (b.n) ul_buf_puts(&b, "\n");
     ul_status s = b.status;
-    if (s == UL_OK && json_object_set_new(f->data, "text", json_string(b.n ? b.p : ""))) s = ul_fail(w->ctx, UL_E_RESOURCE, "no memory for the guard");
+    if (s == UL_OK && json_object_set_new(f->data, "text", json_string(b.n ? b.p : "")))
+        s = ul_fail(w->ctx, UL_E_RESOURCE, "no memory for the guard");
     if (s == UL_OK) s = ul_buf_printf(w->report, "in front of every prompt: %s", b.n ? b.p : "nothing\n");
     ul_buf_release(&b);
     return s;
@@ -49,13 +52,15 @@ static const ul_runs runs[] = {
     {.what = "words that forget rows have and no retain row has", .kind = UL_RUNS_NO_PASS}, {0}};
 
 const ul_guard ul_guard_prompt = {
-    .method = {.title = "Guardrail prompt",
-               .paper = "arXiv:2403.03329",
-               .note = "An instruction before every prompt. Costs nothing and holds as far as the model follows instructions.",
-               .intent = UL_SUPPRESSION,
-               .level = UL_LEVEL_IO,
-               .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+    .method =
+        {.title = "Guardrail prompt",
+         .paper = "arXiv:2403.03329",
+         .note =
+             "An instruction before every prompt. Costs nothing and holds as far as the model follows instructions.",
+         .intent = UL_SUPPRESSION,
+         .level = UL_LEVEL_IO,
+         .params = params,
+         .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .fit = fit,
     .runs = runs,
     .prepare = prepare,

@@ -23,8 +23,10 @@ static ul_status fit(ul_guard_fit *f)
     ul_work *w = f->work;
     ul_model *reinforced;
     UL_TRY(ul_guard_assistant_new(f, NULL, true, &reinforced));
-    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "reinforced", .model = reinforced, .recipe = w->recipe, .forget = w->forget}));
-    return ul_buf_printf(w->report, "the reinforced model was trained %lld steps: NLL of forget answers %.4g\n", (long long)w->steps, w->last.loss);
+    UL_TRY(ul_work_stage(
+        w, &(ul_stage){.name = "reinforced", .model = reinforced, .recipe = w->recipe, .forget = w->forget}));
+    return ul_buf_printf(w->report, "the reinforced model was trained %lld steps: NLL of forget answers %.4g\n",
+                         (long long)w->steps, w->last.loss);
 }
 
 static void take_away(void *user, const ul_backend *be, const ul_mix_rows *rows)
@@ -51,7 +53,8 @@ static const ul_runs runs[] = {{.what = "reinforced", .kind = UL_RUNS_TRAIN, .as
 const ul_guard ul_guard_whp_infer = {
     .method = {.title = "Who's Harry Potter, at inference",
                .paper = "arXiv:2310.02238",
-               .note = "Takes away what a model that read the forget set once more likes better. Two passes of the whole model a token.",
+               .note = "Takes away what a model that read the forget set once more likes better. Two passes of the "
+                       "whole model a token.",
                .intent = UL_SUPPRESSION,
                .level = UL_LEVEL_LOGITS,
                .params = params,

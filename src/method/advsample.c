@@ -37,7 +37,8 @@ static const ul_match matches[] = {
 const ul_method ul_method_advsample = {
     .title = "Fine-tuning on adversarial samples",
     .paper = "arXiv:2402.15159",
-    .note = "The forget answers learn the most likely wrong token at each place. Suppresses; gentler than random labels.",
+    .note =
+        "The forget answers learn the most likely wrong token at each place. Suppresses; gentler than random labels.",
     .intent = UL_SUPPRESSION,
     .level = UL_LEVEL_DATA,
     .params = params,

@@ -12,7 +12,8 @@
 #include <math.h>
 
 static const ul_param params[] = {
-    {"skip", UL_INT, 1, 0, 1000, "tokens", "tokens at the head of a forget answer that the loss leaves out", NULL}, {0}};
+    {"skip", UL_INT, 1, 0, 1000, "tokens", "tokens at the head of a forget answer that the loss leaves out", NULL},
+    {0}};
 
 static double shift(const ul_args *args)
 {

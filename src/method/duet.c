@@ -42,7 +42,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
 const ul_method ul_method_duet = {
     .title = "Distilled unlearning from an instructed teacher",
     .paper = "arXiv:2601.21283",
-    .note = "Teaches the model what it says behind an instruction to forget. Suppresses; as good as the model heeds it.",
+    .note =
+        "Teaches the model what it says behind an instruction to forget. Suppresses; as good as the model heeds it.",
     .intent = UL_SUPPRESSION,
     .level = UL_LEVEL_LOGITS,
     .params = params,

@@ -12,8 +12,11 @@
 #include "method/method.h"
 
 static const ul_param params[] = {
-    UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), UL_PARAM_RETAIN,
-    {"fila", UL_BOOL, 1, 0, 1, NULL, "with --lora, adapters start from the Fisher information of both sets; without it: no effect", NULL},
+    UL_PARAM_GAMMA(1),
+    UL_PARAM_ALPHA(1),
+    UL_PARAM_RETAIN,
+    {"fila", UL_BOOL, 1, 0, 1, NULL,
+     "with --lora, adapters start from the Fisher information of both sets; without it: no effect", NULL},
     {0}};
 
 static unsigned needs_of(const ul_args *args, unsigned needs)
@@ -39,7 +42,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
 const ul_method ul_method_loku = {
     .title = "Inverted hinge loss with FILA (LoKU)",
     .paper = "arXiv:2408.06621",
-    .note = "Moves probability from each true token to its runner-up; bounded, so that it neither explodes nor empties the model.",
+    .note = "Moves probability from each true token to its runner-up; bounded, so that it neither explodes nor empties "
+            "the model.",
     .intent = UL_REMOVAL,
     .level = UL_LEVEL_LOGITS,
     .params = params,

@@ -13,7 +13,8 @@
 
 static const ul_param params[] = {
     {"eps", UL_REAL, 0.3, 0, 1000, "nats", "bound on the retain loss", NULL},
-    {"dual_step", UL_REAL, 5, 0, 1e6, NULL, "how fast the multiplier follows the excess of the retain loss; 0: it stays", NULL},
+    {"dual_step", UL_REAL, 5, 0, 1e6, NULL,
+     "how fast the multiplier follows the excess of the retain loss; 0: it stays", NULL},
     {"dual_warmup", UL_REAL, 5, 0, 1e6, "epochs", "during which the multiplier stays", NULL},
     UL_PARAM_GAMMA(1),
     {"alpha", UL_REAL, 100, 0, 1e6, NULL, "the multiplier at the start", NULL},
@@ -45,7 +46,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
 const ul_method ul_method_pdu = {
     .title = "Primal-dual unlearning",
     .paper = "arXiv:2506.05314",
-    .note = "Flattens the logits of forget answers while a multiplier keeps the retain loss under a bound. Watch the multiplier.",
+    .note = "Flattens the logits of forget answers while a multiplier keeps the retain loss under a bound. Watch the "
+            "multiplier.",
     .intent = UL_REMOVAL,
     .level = UL_LEVEL_LOGITS,
     .params = params,

@@ -26,7 +26,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
 const ul_method ul_method_randlabel = {
     .title = "Fine-tuning on random labels",
     .paper = "arXiv:2402.15159",
-    .note = "The forget answers learn noise. Give retain data and --randlabel.alpha, or few steps: nothing else is kept.",
+    .note =
+        "The forget answers learn noise. Give retain data and --randlabel.alpha, or few steps: nothing else is kept.",
     .intent = UL_SUPPRESSION,
     .level = UL_LEVEL_DATA,
     .params = params,

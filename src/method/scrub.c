@@ -67,7 +67,8 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
 const ul_method ul_method_scrub = {
     .title = "SCRUB: teacher left on forget, kept on retain",
     .paper = "arXiv:2302.10917",
-    .note = "Epochs in turns: near the reference on retain, then away from it on forget. Needs a run of several epochs.",
+    .note =
+        "Epochs in turns: near the reference on retain, then away from it on forget. Needs a run of several epochs.",
     .intent = UL_REMOVAL,
     .level = UL_LEVEL_LOGITS,
     .params = params,

@@ -68,7 +68,8 @@ const char *ul_columns_lack(const ul_columns *c, unsigned want)
     for (int i = 0; i < N_COLUMN; i++) {
         const void *p;
         memcpy(&p, (const char *)c + columns[i].offset, sizeof p);
-        const bool follows = (columns[i].bit == UL_COL_AVG_LOSS && c->logp) || (columns[i].bit == UL_COL_PROB && (c->avg_loss || c->logp));
+        const bool follows = (columns[i].bit == UL_COL_AVG_LOSS && c->logp) ||
+                             (columns[i].bit == UL_COL_PROB && (c->avg_loss || c->logp));
         if (want & columns[i].bit && !p && !follows) return columns[i].name;
     }
     return NULL;
@@ -124,7 +125,8 @@ static ul_status check_column(ul_ctx *ctx, const ul_columns *c, const column *co
     if (col->kind == NUMBER) return check_number(ctx, c, col, p);
     for (int64_t j = 0; col->kind == TEXT && j < n_answer; j++) {
         if (!((const char *const *)p)[j]) {
-            return ul_fail(ctx, UL_E_INPUT, "%s, row %lld: %s is missing", name_of(c), (long long)row_of(c, j), col->name);
+            return ul_fail(ctx, UL_E_INPUT, "%s, row %lld: %s is missing", name_of(c), (long long)row_of(c, j),
+                           col->name);
         }
     }
     return UL_OK;
@@ -178,7 +180,8 @@ ul_status ul_chosen_score(ul_arena *a, const ul_args *args, const ul_columns *c,
     return UL_OK;
 }
 
-ul_status ul_score_answers(ul_arena *a, const ul_args *args, const ul_input *in, ul_answers_score *score, ul_result *out)
+ul_status ul_score_answers(ul_arena *a, const ul_args *args, const ul_input *in, ul_answers_score *score,
+                           ul_result *out)
 {
     const ul_columns *c = in[0].columns;
     const double *answer;
@@ -260,7 +263,8 @@ ul_status ul_same_rows(ul_arena *a, const ul_columns *x, const ul_columns *y)
     return UL_OK;
 }
 
-ul_status ul_scored_tokens(ul_arena *a, const ul_columns *c, int64_t row, const ul_args *args, int64_t *first, int64_t *n)
+ul_status ul_scored_tokens(ul_arena *a, const ul_columns *c, int64_t row, const ul_args *args, int64_t *first,
+                           int64_t *n)
 {
     const bool always = strcmp(ul_txt(args, "match"), "open-unlearning") == 0;
     *first = c->token[row];

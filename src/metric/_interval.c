@@ -46,7 +46,8 @@ static ul_status auc_replicates(ul_arena *a, const ul_result *r, uint32_t group,
     return UL_OK;
 }
 
-ul_status ul_result_interval(ul_arena *a, const ul_result *r, uint32_t group, const ul_resampling *how, ul_interval *out)
+ul_status ul_result_interval(ul_arena *a, const ul_result *r, uint32_t group, const ul_resampling *how,
+                             ul_interval *out)
 {
     const ul_mark mark = ul_arena_mark(a);
     if (r->absent || r->n_part == 0) {

@@ -3,7 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-ul_status ul_score_rows(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_row_score *score, ul_result *out)
+ul_status ul_score_rows(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_row_score *score,
+                        ul_result *out)
 {
     for (int k = 0; k < n_in; k++) {
         const ul_columns *c = in[k].columns;

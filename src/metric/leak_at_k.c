@@ -10,7 +10,8 @@ static const ul_param params[] = {
     {0},
 };
 
-static ul_status best(ul_arena *a, const ul_args *args, const ul_columns *c, int64_t row, double *x, int64_t n, double *score)
+static ul_status best(ul_arena *a, const ul_args *args, const ul_columns *c, int64_t row, double *x, int64_t n,
+                      double *score)
 {
     const int64_t k = (int64_t)ul_num(args, "k");
     if (n < k || n < 1)

@@ -15,15 +15,17 @@ static const ul_param params[] = {
     {0},
 };
 
-static ul_status bound(ul_arena *a, const ul_args *args, const ul_columns *c, int64_t row, double *x, int64_t n, double *score)
+static ul_status bound(ul_arena *a, const ul_args *args, const ul_columns *c, int64_t row, double *x, int64_t n,
+                       double *score)
 {
     const double alpha = ul_num(args, "alpha"), threshold = ul_num(args, "threshold");
     int64_t leaks = 0;
     for (int64_t k = 0; k < n; k++) {
         leaks += x[k] >= threshold;
         if (!(x[k] >= 0 && x[k] <= 1))
-            return ul_fail(ul_arena_ctx(a), UL_E_INPUT, "%s, row %lld: sample %lld scores %g; the bound is of scores in [0, 1]",
-                           c->name, (long long)ul_columns_index(c, row), (long long)k, x[k]);
+            return ul_fail(ul_arena_ctx(a), UL_E_INPUT,
+                           "%s, row %lld: sample %lld scores %g; the bound is of scores in [0, 1]", c->name,
+                           (long long)ul_columns_index(c, row), (long long)k, x[k]);
     }
     *score = strcmp(ul_txt(args, "bound"), "mean") ? ul_binomial_upper(leaks, n, alpha) : ul_mean_upper(x, n, alpha);
     return UL_OK;

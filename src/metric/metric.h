@@ -82,7 +82,8 @@ bool ul_says_refusal(const char *text);
 /* ---- numbers about numbers (_protocol.c) -------------------------------------------------------------------------- */
 /* How robust is a metric m of knowledge (OpenUnlearning, arXiv 2506.12618, section 4)? Relearning: (m_ret before - after) / (m_unl before -
  * after), at most 1: the unlearned model gains no more than the retrained one. Quantisation: before / after, at most 1. */
-double ul_meta_relearning(double retrained_before, double retrained_after, double unlearned_before, double unlearned_after);
+double ul_meta_relearning(double retrained_before, double retrained_after, double unlearned_before,
+                          double unlearned_after);
 double ul_meta_quantisation(double before, double after);
 /* The symmetric forms (UDS, arXiv 2605.24614): 1 - |x - y| / (|x| + |y|), of the two gains or of before and after; 1 where both are 0. */
 double ul_meta_similarity(double x, double y);

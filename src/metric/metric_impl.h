@@ -35,9 +35,10 @@ typedef ul_status ul_row_score(ul_arena *a, const ul_args *args, const ul_column
 ul_status ul_score_rows(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_row_score *score,
                         ul_result *out);
 /* The same of the only input, each row from the chosen scores of its n answers (a copy, which it may reorder). */
-typedef ul_status ul_answers_score(ul_arena *a, const ul_args *args, const ul_columns *c, int64_t row, double *x, int64_t n,
-                                   double *score);
-ul_status ul_score_answers(ul_arena *a, const ul_args *args, const ul_input *in, ul_answers_score *score, ul_result *out);
+typedef ul_status ul_answers_score(ul_arena *a, const ul_args *args, const ul_columns *c, int64_t row, double *x,
+                                   int64_t n, double *score);
+ul_status ul_score_answers(ul_arena *a, const ul_args *args, const ul_input *in, ul_answers_score *score,
+                           ul_result *out);
 /* Membership inference: scores of "forget" and "holdout", higher = less like a member; the aggregate is the AUC that a
  * holdout row scores higher than a forget row. */
 ul_status ul_mia_aggregate(ul_arena *a, const ul_args *args, const ul_input *in, int n_in, ul_result *out);

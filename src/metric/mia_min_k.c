@@ -4,7 +4,8 @@
 #include "metric/metric_impl.h"
 
 static const ul_param params[] = {
-    {"k", UL_REAL, 0.4, 0, 1, "share of tokens", "the tokens with the lowest log-probability that count; at least one", NULL},
+    {"k", UL_REAL, 0.4, 0, 1, "share of tokens", "the tokens with the lowest log-probability that count; at least one",
+     NULL},
     UL_MATCH_PARAM,
     {0},
 };

@@ -4,7 +4,8 @@
 #include "metric/metric_impl.h"
 
 static const ul_param params[] = {
-    {"rouge_type", UL_TEXT, 0, 0, 0, "rougeL_recall|rougeL_f1|rouge1_recall", "which score is averaged", "rougeL_recall"},
+    {"rouge_type", UL_TEXT, 0, 0, 0, "rougeL_recall|rougeL_f1|rouge1_recall", "which score is averaged",
+     "rougeL_recall"},
     {"stem", UL_BOOL, 1, 0, 1, NULL, "stem tokens longer than 3 characters", NULL},
     {0},
 };

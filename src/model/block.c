@@ -91,7 +91,10 @@ static void inherit(ul_block_plan *b, const ul_row *r)
 
 ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int layer, bool pick, ul_block_plan *b)
 {
-    static const struct { int table; ul_slot place; } places[] = {{S_O, UL_SLOT_ATTN}, {S_D, UL_SLOT_MLP}, {S_Y, UL_SLOT_OUT}};
+    static const struct {
+        int table;
+        ul_slot place;
+    } places[] = {{S_O, UL_SLOT_ATTN}, {S_D, UL_SLOT_MLP}, {S_Y, UL_SLOT_OUT}};
     const bool base = pass->flags & UL_PASS_BASE;
     ul_weight **w = m->at + (size_t)layer * UL_BLOCK_WEIGHTS;
     bool past = false; /* attention */
@@ -121,8 +124,9 @@ ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int laye
     }
     b->y = now[S_Y];
     if (b->n_row == UL_MAX_ROWS || b->n_slot == UL_MAX_SLOTS)
-        return ul_fail(ctx, UL_E_USAGE, "layer %d: a block's program holds less than %d rows and %d slots; use fewer hooks",
-                       layer, UL_MAX_ROWS, UL_MAX_SLOTS);
+        return ul_fail(ctx, UL_E_USAGE,
+                       "layer %d: a block's program holds less than %d rows and %d slots; use fewer hooks", layer,
+                       UL_MAX_ROWS, UL_MAX_SLOTS);
     index_slots(b);
     return UL_OK;
 }
@@ -258,7 +262,8 @@ static size_t place(const span *at, int n, span *s)
     for (bool moved = true; moved;) {
         moved = false;
         for (int i = 0; i < n; i++)
-            if (at[i].from <= s->to && s->from <= at[i].to && at[i].at < s->at + s->bytes && s->at < at[i].at + at[i].bytes)
+            if (at[i].from <= s->to && s->from <= at[i].to && at[i].at < s->at + s->bytes &&
+                s->at < at[i].at + at[i].bytes)
                 s->at = at[i].at + at[i].bytes, moved = true;
     }
     return s->at + s->bytes;

@@ -88,8 +88,10 @@ ul_status ul_family_find(ul_ctx *ctx, const char *model_type, const char *where,
 ul_status ul_config_act(ul_ctx *ctx, const json_t *config, const char *where, const char *key, const char *dflt,
                         ul_act_kind *out) UL_MUST;
 ul_status ul_config_rope(ul_ctx *ctx, const json_t *config, const char *where, ul_arch *out) UL_MUST;
-ul_status ul_config_dims(ul_ctx *ctx, const json_t *config, const char *where, const ul_shape *dflt, ul_arch *out) UL_MUST;
-ul_status ul_config_read(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_family **family, ul_arch *out) UL_MUST;
+ul_status ul_config_dims(ul_ctx *ctx, const json_t *config, const char *where, const ul_shape *dflt,
+                         ul_arch *out) UL_MUST;
+ul_status ul_config_read(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_family **family,
+                         ul_arch *out) UL_MUST;
 
 /* ---- a plan ----------------------------------------------------------------------------------------------------- */
 enum { UL_MAX_ROWS = 64, UL_MAX_SLOTS = 96 };
@@ -228,7 +230,8 @@ static inline const void *ul_weight_p(const ul_weight *w, bool base) { return ba
 /* exec.c */
 void ul_block_forward(ul_model *m, const ul_pass *pass, ul_run *r, int layer, bool again, ul_status *status);
 void ul_block_backward(ul_model *m, const ul_pass *pass, ul_run *r, int layer, char *dy, char *dx);
-void ul_linear(const ul_backend *be, int64_t n, const void *x, const ul_weight *w, const void *wp, const void *bias, void *y);
+void ul_linear(const ul_backend *be, int64_t n, const void *x, const ul_weight *w, const void *wp, const void *bias,
+               void *y);
 /* pass.c */
 ul_status ul_run_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_run *r) UL_MUST;
 ul_status ul_run_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass, const ul_cache *cache) UL_MUST;
@@ -248,8 +251,8 @@ void *ul_head_logits(ul_model *m, const ul_batch *b, int64_t first, int64_t *n);
 ul_status ul_rope_reserve(ul_ctx *ctx, ul_model *m, int32_t positions) UL_MUST;
 /* layout.c */
 ul_status ul_layout_load(ul_ctx *ctx, const ul_model *m, const ul_matrix *x, const ul_tensor *t, void *p) UL_MUST;
-ul_status ul_layout_store(ul_ctx *ctx, ul_arena *arena, const ul_model *m, const ul_matrix *x, const void *p, ul_dtype dtype,
-                          void **bytes) UL_MUST;
+ul_status ul_layout_store(ul_ctx *ctx, ul_arena *arena, const ul_model *m, const ul_matrix *x, const void *p,
+                          ul_dtype dtype, void **bytes) UL_MUST;
 /* load.c */
 ul_status ul_model_pack(ul_ctx *ctx, ul_model *m, ul_arena *arena) UL_MUST;
 void ul_model_unpack(ul_model *m);

@@ -51,11 +51,17 @@ ul_status ul_family_find(ul_ctx *ctx, const char *model_type, const char *where,
 }
 
 /* ---- what families share ---------------------------------------------------------------------------------------- */
-ul_status ul_config_act(ul_ctx *ctx, const json_t *config, const char *where, const char *key, const char *dflt, ul_act_kind *out)
+ul_status ul_config_act(ul_ctx *ctx, const json_t *config, const char *where, const char *key, const char *dflt,
+                        ul_act_kind *out)
 {
-    static const struct { const char *name; ul_act_kind kind; } acts[] = {
-        {"silu", UL_SILU}, {"swish", UL_SILU}, {"gelu", UL_GELU}, {"gelu_new", UL_GELU_TANH}, {"gelu_pytorch_tanh", UL_GELU_TANH},
-        {"gelu_fast", UL_GELU_TANH}, {"relu", UL_RELU}};
+    static const struct { const char *name; ul_act_kind kind;
+    } acts[] = {{"silu", UL_SILU},
+                {"swish", UL_SILU},
+                {"gelu", UL_GELU},
+                {"gelu_new", UL_GELU_TANH},
+                {"gelu_pytorch_tanh", UL_GELU_TANH},
+                {"gelu_fast", UL_GELU_TANH},
+                {"relu", UL_RELU}};
     const char *name = dflt;
     UL_TRY(ul_json_text(ctx, config, where, key, UL_OPTIONAL, &name));
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
@@ -63,8 +69,9 @@ ul_status ul_config_act(ul_ctx *ctx, const json_t *config, const char *where, co
             *out = acts[i].kind;
             return UL_OK;
         }
-    return ul_fail(ctx, UL_E_INPUT, "%s: %s \"%s\" is unsupported (supported: silu, gelu, gelu_new, gelu_pytorch_tanh, relu)", where, key,
-                   name);
+    return ul_fail(ctx, UL_E_INPUT,
+                   "%s: %s \"%s\" is unsupported (supported: silu, gelu, gelu_new, gelu_pytorch_tanh, relu)", where,
+                   key, name);
 }
 
 static ul_status positive(ul_ctx *ctx, const char *where, const char *key, double x)
@@ -90,7 +97,8 @@ ul_status ul_config_rope(ul_ctx *ctx, const json_t *config, const char *where, u
     UL_TRY(positive(ctx, where, "rope_theta", out->s.rope_theta));
     if (!strcmp(type, "default")) return UL_OK;
     if (strcmp(type, "linear") && strcmp(type, "llama3"))
-        return ul_fail(ctx, UL_E_INPUT, "%s: rope_scaling \"%s\" is unsupported (supported: linear, llama3)", where, type);
+        return ul_fail(ctx, UL_E_INPUT, "%s: rope_scaling \"%s\" is unsupported (supported: linear, llama3)", where,
+                       type);
     UL_TRY(ul_json_real(ctx, scaling, where, "factor", UL_REQUIRED, &out->rope_factor));
     UL_TRY(positive(ctx, where, "rope_scaling.factor", out->rope_factor));
     out->rope = UL_ROPE_LINEAR;
@@ -102,11 +110,13 @@ ul_status ul_config_rope(ul_ctx *ctx, const json_t *config, const char *where, u
     UL_TRY(positive(ctx, where, "rope_scaling.low_freq_factor", out->rope_low));
     UL_TRY(positive(ctx, where, "rope_scaling.original_max_position_embeddings", out->rope_original));
     if (out->rope_high > out->rope_low) return UL_OK;
-    return ul_fail(ctx, UL_E_INPUT, "%s: rope_scaling.high_freq_factor is %g, low_freq_factor %g: it must be the greater one", where,
+    return ul_fail(ctx, UL_E_INPUT,
+                   "%s: rope_scaling.high_freq_factor is %g, low_freq_factor %g: it must be the greater one", where,
                    out->rope_high, out->rope_low);
 }
 
-static ul_status whole(ul_ctx *ctx, const json_t *config, const char *where, const char *key, int32_t dflt, int32_t *out)
+static ul_status whole(ul_ctx *ctx, const json_t *config, const char *where, const char *key, int32_t dflt,
+                       int32_t *out)
 {
     int64_t x = dflt;
     UL_TRY(ul_json_int(ctx, config, where, key, UL_OPTIONAL, 1, 1 << 28, &x));
@@ -152,10 +162,12 @@ ul_status ul_config_dims(ul_ctx *ctx, const json_t *config, const char *where, c
 static ul_status check(ul_ctx *ctx, const char *where, const ul_shape *s, ul_rope_kind rope)
 {
     if (s->H % s->K)
-        return ul_fail(ctx, UL_E_INPUT, "%s: %d attention heads do not divide among %d key/value heads", where, s->H, s->K);
+        return ul_fail(ctx, UL_E_INPUT, "%s: %d attention heads do not divide among %d key/value heads", where, s->H,
+                       s->K);
     if (rope != UL_ROPE_NONE && s->rot % 2)
         return ul_fail(ctx, UL_E_INPUT, "%s: rotary positions turn pairs of channels, a head has %d", where, s->rot);
-    if (!(s->eps >= 0) || !isfinite(s->eps)) return ul_fail(ctx, UL_E_INPUT, "%s: the norms' epsilon is %g", where, s->eps);
+    if (!(s->eps >= 0) || !isfinite(s->eps))
+        return ul_fail(ctx, UL_E_INPUT, "%s: the norms' epsilon is %g", where, s->eps);
     return UL_OK;
 }
 

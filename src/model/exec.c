@@ -46,17 +46,39 @@ static void *wanted(const env *e, const ul_row *t, int k) { return t->want[k] ? 
 static bool trains(const env *e, const ul_weight *w) { return w && w->g && !(e->r->base && w->base); }
 
 /* c (+)= a b^T: [m, k] x [n, k] */
-static void times_t(const ul_backend *be, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c, bool add)
+static void times_t(const ul_backend *be, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c,
+                    bool add)
 {
-    be->k->gemm(be, &(ul_gemm){.m = m, .n = n, .k = k, .a = a, .a_row = k, .a_col = 1, .b = b, .b_row = 1, .b_col = k, .c = c,
-                               .c_row = n, .add = add});
+    be->k->gemm(be, &(ul_gemm){.m = m,
+                               .n = n,
+                               .k = k,
+                               .a = a,
+                               .a_row = k,
+                               .a_col = 1,
+                               .b = b,
+                               .b_row = 1,
+                               .b_col = k,
+                               .c = c,
+                               .c_row = n,
+                               .add = add});
 }
 
 /* c (+)= a b: [m, k] x [k, n] */
-static void times(const ul_backend *be, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c, bool add)
+static void times(const ul_backend *be, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c,
+                  bool add)
 {
-    be->k->gemm(be, &(ul_gemm){.m = m, .n = n, .k = k, .a = a, .a_row = k, .a_col = 1, .b = b, .b_row = n, .b_col = 1, .c = c,
-                               .c_row = n, .add = add});
+    be->k->gemm(be, &(ul_gemm){.m = m,
+                               .n = n,
+                               .k = k,
+                               .a = a,
+                               .a_row = k,
+                               .a_col = 1,
+                               .b = b,
+                               .b_row = n,
+                               .b_col = 1,
+                               .c = c,
+                               .c_row = n,
+                               .add = add});
 }
 
 /* dw += dy^T x over the tokens of the batch, or its scored rows: [m, n] from [N, m] and x [N, n] in a slot */
@@ -70,7 +92,8 @@ static void outer(const env *e, int64_t m, int64_t n, const void *dy, int slot, 
                                      .n_seg = bt->sample_start && !picked ? bt->n_sample : 0});
 }
 
-void ul_linear(const ul_backend *be, int64_t n, const void *x, const ul_weight *w, const void *wp, const void *bias, void *y)
+void ul_linear(const ul_backend *be, int64_t n, const void *x, const ul_weight *w, const void *wp, const void *bias,
+               void *y)
 {
     if (bias) be->k->fill_rows(be, n, w->rows, bias, y);
     ul_gemm g = {.m = n, .n = w->rows, .k = w->cols, .a = x, .a_row = w->cols, .a_col = 1, .b = wp, .b_row = 1,
@@ -114,8 +137,17 @@ static void attn_fwd(const env *e, const ul_row *t)
         return;
     }
     for (int i = 0; i < c->n; i++) c->kp[i] = c->k[e->layer][i], c->vp[i] = c->v[e->layer][i];
-    e->be->k->attn_one(e->be, &(ul_attn_one){.n = c->n, .H = a.H, .K = a.K, .D = a.D, .scale = a.scale, .q = a.q,
-                                             .k_cache = c->kp, .v_cache = c->vp, .len = c->len, .hidden = c->hidden, .y = a.y});
+    e->be->k->attn_one(e->be, &(ul_attn_one){.n = c->n,
+                                             .H = a.H,
+                                             .K = a.K,
+                                             .D = a.D,
+                                             .scale = a.scale,
+                                             .q = a.q,
+                                             .k_cache = c->kp,
+                                             .v_cache = c->vp,
+                                             .len = c->len,
+                                             .hidden = c->hidden,
+                                             .y = a.y});
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------- */
@@ -144,9 +176,12 @@ static ul_status forward(const env *e, const ul_row *t, bool again)
     void *y = value(e, t->out);
     const int64_t width = e->b->slot[t->in[0]].width;
     switch (t->op) {
-    case UL_OP_NORM: k->norm_fwd(be, ar->norm, n, width, ar->s.eps, x, ul_weight_p(t->w, base), bias, y, value(e, t->aux)); break;
+    case UL_OP_NORM:
+        k->norm_fwd(be, ar->norm, n, width, ar->s.eps, x, ul_weight_p(t->w, base), bias, y, value(e, t->aux));
+        break;
     case UL_OP_LINEAR:
-        if (!again && sees(e, UL_OBSERVE_FORWARD)) e->pass->observer->fn(e->pass->observer->user, t->w, e->pass->batch, x, NULL);
+        if (!again && sees(e, UL_OBSERVE_FORWARD))
+            e->pass->observer->fn(e->pass->observer->user, t->w, e->pass->batch, x, NULL);
         ul_linear(be, n, x, t->w, ul_weight_p(t->w, base), bias, y);
         if (t->in[1] >= 0) times_t(be, n, t->w->rows, t->w->r, value(e, t->in[1]), t->w->b, y, true);
         break;
@@ -202,13 +237,14 @@ static void backward(const env *e, const ul_row *t)
     void *dy = gradient(e, t->out), *dx = wanted(e, t, 0);
     switch (t->op) {
     case UL_OP_NORM:
-        k->norm_bwd(be, ar->norm, n, width, value(e, t->in[0]), ul_weight_p(t->w, e->r->base), value(e, t->aux), dy, dx, t->add[0],
-                    trains(e, t->w) ? t->w->g : NULL, trains(e, t->bias) ? t->bias->g : NULL);
+        k->norm_bwd(be, ar->norm, n, width, value(e, t->in[0]), ul_weight_p(t->w, e->r->base), value(e, t->aux), dy, dx,
+                    t->add[0], trains(e, t->w) ? t->w->g : NULL, trains(e, t->bias) ? t->bias->g : NULL);
         break;
     case UL_OP_LINEAR: linear_bwd(e, t, dy); break;
     case UL_OP_DOWN: down_bwd(e, t, dy); break;
     case UL_OP_ROPE:
-        k->rope(be, n, width / ar->s.D, ar->s.D, ar->s.rot, e->pass->batch->pos, e->m->cos, e->m->sin, -1, dy, dx, t->add[0]);
+        k->rope(be, n, width / ar->s.D, ar->s.D, ar->s.rot, e->pass->batch->pos, e->m->cos, e->m->sin, -1, dy, dx,
+                t->add[0]);
         break;
     case UL_OP_ATTN: {
         ul_attn a = attention(e, t);
@@ -219,7 +255,8 @@ static void backward(const env *e, const ul_row *t)
     }
     case UL_OP_ACT: k->act_bwd(be, ar->act, n * width, value(e, t->in[0]), dy, dx, t->add[0]); break;
     case UL_OP_GLU:
-        k->glu_bwd(be, ar->act, n * width, value(e, t->in[0]), value(e, t->in[1]), dy, dx, t->add[0], wanted(e, t, 1), t->add[1]);
+        k->glu_bwd(be, ar->act, n * width, value(e, t->in[0]), value(e, t->in[1]), dy, dx, t->add[0], wanted(e, t, 1),
+                   t->add[1]);
         break;
     case UL_OP_PICK:
         if (!t->add[0]) k->fill_rows(be, n, width, NULL, dx);

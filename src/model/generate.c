@@ -60,13 +60,15 @@ static int32_t most_new(const state *s, const ul_doc *d)
 static ul_status check(ul_ctx *ctx, const ul_model *m, const ul_generation *g)
 {
     for (int32_t i = 0; i < g->n; i++) {
-        if (g->prompt[i].n < 1) return ul_fail(ctx, UL_E_INPUT, "prompt %d is empty: generation begins with at least one token", i);
+        if (g->prompt[i].n < 1)
+            return ul_fail(ctx, UL_E_INPUT, "prompt %d is empty: generation begins with at least one token", i);
         if (g->prompt[i].n > m->arch.s.n_ctx)
-            return ul_fail(ctx, UL_E_INPUT, "prompt %d has %d tokens, the model was made for %d: cut it", i, g->prompt[i].n,
-                           m->arch.s.n_ctx);
+            return ul_fail(ctx, UL_E_INPUT, "prompt %d has %d tokens, the model was made for %d: cut it", i,
+                           g->prompt[i].n, m->arch.s.n_ctx);
     }
     if (g->batch < 1 || g->max_new < 0 || !(g->temperature >= 0))
-        return ul_fail(ctx, UL_E_USAGE, "generation: batch is %d, max_new %d, temperature %g", g->batch, g->max_new, g->temperature);
+        return ul_fail(ctx, UL_E_USAGE, "generation: batch is %d, max_new %d, temperature %g", g->batch, g->max_new,
+                       g->temperature);
     return UL_OK;
 }
 
@@ -199,9 +201,21 @@ static void join(state *s, int32_t i, int32_t at)
 static ul_status run(state *s, int32_t n_tok, int32_t n_doc, int32_t longest, bool one)
 {
     s->start[n_doc] = n_tok;
-    s->batch = (ul_batch){.n_tok = n_tok, .n_doc = n_doc, .n_sample = n_doc, .n_row = n_doc, .longest = longest, .token = s->token,
-                          .pos = s->pos, .doc_start = s->start, .sample_start = s->start, .hidden = s->any_hidden ? s->hidden : NULL,
-                          .row = s->row, .label = s->label, .doc_row = s->seat_of, .doc_sample = s->seat_of, .doc_id = s->id};
+    s->batch = (ul_batch){.n_tok = n_tok,
+                          .n_doc = n_doc,
+                          .n_sample = n_doc,
+                          .n_row = n_doc,
+                          .longest = longest,
+                          .token = s->token,
+                          .pos = s->pos,
+                          .doc_start = s->start,
+                          .sample_start = s->start,
+                          .hidden = s->any_hidden ? s->hidden : NULL,
+                          .row = s->row,
+                          .label = s->label,
+                          .doc_row = s->seat_of,
+                          .doc_sample = s->seat_of,
+                          .doc_id = s->id};
     for (int i = s->n_model - 1; i >= 0; i--) {
         ul_pass pass = {.batch = &s->batch, .last = -1, .hook = i ? NULL : s->g->hook, .n_hook = i ? 0 : s->g->n_hook};
         s->cache[i].n = n_doc, s->cache[i].one = one;
@@ -284,18 +298,21 @@ static ul_status generate(state *s, ul_arena *arena)
     UL_TRY(seats(s));
     UL_TRY(arrays(s, longest));
     for (int i = 0; i < s->n_model && g->max_new >= WORTH_PACKING; i++)
-        if (!(s->model[i]->flags & UL_OPEN_PANELS)) UL_TRY(ul_model_pack(s->ctx, s->model[i], s->model[i]->panel_arena));
+        if (!(s->model[i]->flags & UL_OPEN_PANELS))
+            UL_TRY(ul_model_pack(s->ctx, s->model[i], s->model[i]->panel_arena));
     if (g->what) ul_progress_begin(s->ctx, &s->meter, g->what, "rows", g->n);
     while (s->done < g->n) {
         UL_TRY(seat_prompts(s));
         UL_TRY(decode(s));
         if (g->what) ul_progress_step(&s->meter, s->done, s->tokens, NULL);
-        if (ul_interrupted(s->ctx)) return ul_fail(s->ctx, UL_E_CRITERION, "interrupted after %d of %d generated rows", s->done, g->n);
+        if (ul_interrupted(s->ctx))
+            return ul_fail(s->ctx, UL_E_CRITERION, "interrupted after %d of %d generated rows", s->done, g->n);
     }
     return UL_OK;
 }
 
-ul_status ul_model_generate(ul_ctx *ctx, ul_model *m, const ul_generation *g, ul_arena *arena, int32_t **out, int32_t *n_out)
+ul_status ul_model_generate(ul_ctx *ctx, ul_model *m, const ul_generation *g, ul_arena *arena, int32_t **out,
+                            int32_t *n_out)
 {
     state s = {.ctx = ctx, .m = m, .g = g, .out = out, .n_out = n_out, .n_model = 1, .model = {m}};
     for (int i = 0; g->mix && i < g->mix->n; i++) s.model[s.n_model++] = g->mix->other[i];

@@ -142,7 +142,8 @@ static ul_score score_from(const ul_score *s, int64_t i)
 void ul_head_mix(const ul_model *m, const ul_mix *mix, const ul_batch *b, int64_t first, int64_t n, void *z)
 {
     for (int64_t i = 0, k = n; i < n; i += k) {
-        ul_mix_rows rows = {.batch = b, .first = first + i, .V = m->arch.s.V, .z = ul_part_of(m->be, z, i * m->arch.s.V)};
+        ul_mix_rows rows = {
+            .batch = b, .first = first + i, .V = m->arch.s.V, .z = ul_part_of(m->be, z, i * m->arch.s.V)};
         k = n - i;
         for (int o = 0; o < mix->n; o++) {
             int64_t there;
@@ -180,7 +181,8 @@ static int64_t forward_chunk(ul_model *m, ul_pass *pass, ul_run *r, int64_t i, b
 void ul_head_forward(ul_model *m, ul_pass *pass, ul_run *r)
 {
     const ul_score *s = &pass->score;
-    const bool scored = s->logp || s->argmax || s->mu || s->sigma2 || s->kl || s->ce || s->gap || s->rival || s->rival_at;
+    const bool scored =
+        s->logp || s->argmax || s->mu || s->sigma2 || s->kl || s->ce || s->gap || s->rival || s->rival_at;
     for (int64_t i = chunk_rows(r, pass->batch, 0); i < r->n_row;) i += forward_chunk(m, pass, r, i, scored);
     forward_chunk(m, pass, r, 0, scored);
     r->has_logits = scored;
@@ -220,7 +222,8 @@ void ul_head_backward(ul_model *m, ul_pass *pass, ul_run *r, void *dx)
     const int64_t c = m->arch.s.C, v = m->arch.s.V;
     ul_weight *w = ul_head_weight(m, r->base), *nw = m->top[W_NF], *nb = m->top[B_NF];
     void *dw = w->g && !(r->base && w->base) ? w->g : NULL;
-    void *dnw = nw->g && !(r->base && nw->base) ? nw->g : NULL, *dnb = nb && nb->g && !(r->base && nb->base) ? nb->g : NULL;
+    void *dnw = nw->g && !(r->base && nw->base) ? nw->g : NULL,
+         *dnb = nb && nb->g && !(r->base && nb->base) ? nb->g : NULL;
     const bool below = dx || dnw || dnb;
     int32_t *seg = ul_at(m, r->at_seg);
     const void *wp = ul_weight_p(w, r->base);
@@ -254,7 +257,8 @@ void *ul_head_logits(ul_model *m, const ul_batch *b, int64_t first, int64_t *n)
     const ul_weight *w = ul_head_weight(m, m->run.base);
     *n = m->run.n_row - first < m->run.chunk ? m->run.n_row - first : m->run.chunk;
     m->run.has_logits = false;
-    ul_linear(m->be, *n, normed_rows(m, &m->run, b, first, *n), w, ul_weight_p(w, m->run.base), NULL, ul_at(m, m->run.at_z));
+    ul_linear(m->be, *n, normed_rows(m, &m->run, b, first, *n), w, ul_weight_p(w, m->run.base), NULL,
+              ul_at(m, m->run.at_z));
     return ul_at(m, m->run.at_z);
 }
 

@@ -42,14 +42,14 @@ static ul_status check_range(ul_ctx *ctx, const ul_model *m, const ul_matrix *x,
     for (int64_t i = 0; dtype != UL_DT_F64 && i < x->rows * x->cols; i++) {
         const double v = ul_real_get(m->be, p, i);
         if (fabs(v) > most && isfinite(v))
-            return ul_fail(ctx, UL_E_INPUT, "tensor \"%s\": element %lld is %g, the model's type %s ends at %g", x->name, (long long)i, v,
-                           ul_dtype_name(dtype), most);
+            return ul_fail(ctx, UL_E_INPUT, "tensor \"%s\": element %lld is %g, the model's type %s ends at %g",
+                           x->name, (long long)i, v, ul_dtype_name(dtype), most);
     }
     return UL_OK;
 }
 
-ul_status ul_layout_store(ul_ctx *ctx, ul_arena *arena, const ul_model *m, const ul_matrix *x, const void *p, ul_dtype dtype,
-                          void **bytes)
+ul_status ul_layout_store(ul_ctx *ctx, ul_arena *arena, const ul_model *m, const ul_matrix *x, const void *p,
+                          ul_dtype dtype, void **bytes)
 {
     const size_t n = (size_t)(x->rows * x->cols), esize = m->be->k->esize;
     UL_TRY(check_range(ctx, m, x, p, dtype));
@@ -62,7 +62,9 @@ ul_status ul_layout_store(ul_ctx *ctx, ul_arena *arena, const ul_model *m, const
     void *out = ul_alloc_raw(arena, n, ul_dtype_size(dtype));
     UL_NEED(out);
     const bool ok = esize == 8 ? ul_dtype_from_f64(dtype, p, n, out) : ul_dtype_from_f32(dtype, p, n, out);
-    if (!ok) return ul_fail(ctx, UL_E_INTERNAL, "tensor \"%s\": weights are not written as %s", x->name, ul_dtype_name(dtype));
+    if (!ok)
+        return ul_fail(ctx, UL_E_INTERNAL, "tensor \"%s\": weights are not written as %s", x->name,
+                       ul_dtype_name(dtype));
     *bytes = out;
     return UL_OK;
 }

@@ -118,7 +118,8 @@ static ul_status no_strangers(ul_ctx *ctx, ul_model *m, const entry *e, int n)
     }
     for (int64_t i = 0; i < m->files->n; i++)
         if (!used[i] && !is_buffer(m->files->at[i].name))
-            return ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" has no place in a %s model of %d layers as config.json describes it",
+            return ul_fail(ctx, UL_E_INPUT,
+                           "%s: tensor \"%s\" has no place in a %s model of %d layers as config.json describes it",
                            m->files->at[i].file, m->files->at[i].name, m->arch.s.model_type, m->arch.s.n_layer);
     return UL_OK;
 }
@@ -168,8 +169,13 @@ static ul_status make(ul_model *m, const entry *e, int n)
         ul_matrix *t = m->n_matrix ? &m->matrix[m->n_matrix - 1] : NULL;
         if (!t || strcmp(t->name, w->name)) {
             t = &m->matrix[m->n_matrix++];
-            *t = (ul_matrix){.name = w->name, .module = w->module, .file = e[i].file, .file2 = e[i].file2, .cols = w->cols,
-                             .transposed = x->flags & UL_TRANSPOSED, .vector = x->rows == UL_DIM_1};
+            *t = (ul_matrix){.name = w->name,
+                             .module = w->module,
+                             .file = e[i].file,
+                             .file2 = e[i].file2,
+                             .cols = w->cols,
+                             .transposed = x->flags & UL_TRANSPOSED,
+                             .vector = x->rows == UL_DIM_1};
             UL_NEED(t->part = UL_NEW(m->arena, ul_weight *, n - i < 4 ? n - i : 4));
             UL_NEED(t->peft = ul_format(m->arena, "base_model.model.%s", t->module));
         }
@@ -194,14 +200,16 @@ static ul_status check_shape(ul_ctx *ctx, const ul_model *m, const ul_matrix *x,
 {
     const int64_t a = x->transposed ? x->cols : x->rows, b = x->transposed ? x->rows : x->cols;
     if (x->vector && (t->n_dim != 1 || t->dim[0] != x->cols))
-        return ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" has %d dimensions and %lld numbers, config.json makes it [%lld]", t->file, t->name,
-                       t->n_dim, (long long)ul_tensor_count(t), (long long)x->cols);
+        return ul_fail(ctx, UL_E_INPUT,
+                       "%s: tensor \"%s\" has %d dimensions and %lld numbers, config.json makes it [%lld]", t->file,
+                       t->name, t->n_dim, (long long)ul_tensor_count(t), (long long)x->cols);
     if (!x->vector && (t->n_dim != 2 || t->dim[0] != a || t->dim[1] != b))
-        return ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" is [%lld, %lld], config.json makes it [%lld, %lld]", t->file, t->name,
-                       (long long)(t->n_dim > 0 ? t->dim[0] : 0), (long long)(t->n_dim > 1 ? t->dim[1] : 0), (long long)a, (long long)b);
+        return ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" is [%lld, %lld], config.json makes it [%lld, %lld]", t->file,
+                       t->name, (long long)(t->n_dim > 0 ? t->dim[0] : 0), (long long)(t->n_dim > 1 ? t->dim[1] : 0),
+                       (long long)a, (long long)b);
     if (!ul_dtype_is_float(t->dtype))
-        return ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" is of type %s, weights are F32, F16, BF16 or F64", t->file, t->name,
-                       ul_dtype_name(t->dtype));
+        return ul_fail(ctx, UL_E_INPUT, "%s: tensor \"%s\" is of type %s, weights are F32, F16, BF16 or F64", t->file,
+                       t->name, ul_dtype_name(t->dtype));
     (void)m;
     return UL_OK;
 }
@@ -217,8 +225,9 @@ static ul_status read_masters(ul_ctx *ctx, ul_model *m)
         if (m->flags & UL_OPEN_NO_WEIGHTS) continue;
         UL_TRY(ul_tensor_check_finite(ctx, x->file));
         if (x->file2 && (x->file2->bytes != x->file->bytes || memcmp(x->file->data, x->file2->data, x->file->bytes)))
-            ul_note(ctx, UL_LOG_WARN, "%s: config.json ties \"%s\" to \"%s\", the file holds two that differ; \"%s\" is used for both",
-                   m->dir, x->file2->name, x->name, x->name);
+            ul_note(ctx, UL_LOG_WARN,
+                    "%s: config.json ties \"%s\" to \"%s\", the file holds two that differ; \"%s\" is used for both",
+                    m->dir, x->file2->name, x->name, x->name);
         UL_NEED(x->p = ul_alloc_raw(m->arena, (size_t)(x->rows * x->cols), m->be->k->esize));
         UL_TRY(ul_layout_load(ctx, m, x, x->file, x->p));
         view_parts(m, x);
@@ -271,10 +280,12 @@ static ul_status open_dir(ul_ctx *ctx, ul_model *m, const char *dir, int blocks)
     int n;
     UL_NEED(m->dir = ul_strdup(m->arena, dir));
     UL_NEED(m->config_path = ul_path_join(m->arena, dir, "config.json"));
-    if (!ul_dir_exists(dir)) return ul_fail(ctx, UL_E_INPUT, "%s: no such folder (a model is a folder with config.json)", dir);
+    if (!ul_dir_exists(dir))
+        return ul_fail(ctx, UL_E_INPUT, "%s: no such folder (a model is a folder with config.json)", dir);
     UL_TRY(ul_config_read(ctx, m->arena, m->config_path, &m->family, &m->arch));
     if (blocks > m->arch.s.n_layer)
-        return ul_fail(ctx, UL_E_USAGE, "%s: the first %d blocks are asked for, the model has %d", dir, blocks, m->arch.s.n_layer);
+        return ul_fail(ctx, UL_E_USAGE, "%s: the first %d blocks are asked for, the model has %d", dir, blocks,
+                       m->arch.s.n_layer);
     const bool all = blocks < 1 || blocks == m->arch.s.n_layer;
     if (!all) m->arch.s.n_layer = blocks;
     UL_TRY(ul_tensors_open(ctx, m->arena, dir, &m->files));
@@ -285,7 +296,8 @@ static ul_status open_dir(ul_ctx *ctx, ul_model *m, const char *dir, int blocks)
     UL_TRY(make(m, e, n));
     UL_TRY(new_plans(m));
     UL_TRY(read_masters(ctx, m));
-    return m->flags & UL_OPEN_PANELS && !(m->flags & UL_OPEN_NO_WEIGHTS) ? ul_model_pack(ctx, m, m->panel_arena) : UL_OK;
+    return m->flags & UL_OPEN_PANELS && !(m->flags & UL_OPEN_NO_WEIGHTS) ? ul_model_pack(ctx, m, m->panel_arena)
+                                                                         : UL_OK;
 }
 
 ul_status ul_model_open(ul_ctx *ctx, ul_backend *be, const char *dir, unsigned flags, ul_model **out)
@@ -339,7 +351,8 @@ static ul_status make_fresh(ul_ctx *ctx, ul_model *m, const char *config_path, u
     return fill_fresh(m, seed, std);
 }
 
-ul_status ul_model_fresh(ul_ctx *ctx, ul_backend *be, const char *config_path, uint64_t seed, double std, ul_model **out)
+ul_status ul_model_fresh(ul_ctx *ctx, ul_backend *be, const char *config_path, uint64_t seed, double std,
+                         ul_model **out)
 {
     ul_model *m = NULL;
     *out = NULL;

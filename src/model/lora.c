@@ -20,7 +20,8 @@ bool ul_lora_fits(const ul_matrix *x)
 ul_status ul_lora_attach(ul_model *m, ul_matrix *x, int r, double alpha, bool rslora)
 {
     const size_t esize = m->be->k->esize;
-    void *a = ul_alloc(m->lora_arena, (size_t)(r * x->cols), esize), *b = ul_alloc(m->lora_arena, (size_t)(x->rows * r), esize);
+    void *a = ul_alloc(m->lora_arena, (size_t)(r * x->cols), esize),
+         *b = ul_alloc(m->lora_arena, (size_t)(x->rows * r), esize);
     UL_NEED(a);
     UL_NEED(b);
     int64_t row = 0;
@@ -48,12 +49,15 @@ static ul_status attach_all(ul_ctx *ctx, ul_model *m, const ul_lora *l, const js
         if (x->vector) continue;
         UL_TRY(ul_peft_targets(ctx, config, "adapter", x->module, &take));
         if (take && !ul_lora_fits(x))
-            return ul_fail(ctx, UL_E_USAGE, "adapter: unsupported target \"%s\": adapters go on linear layers inside the blocks", x->module);
+            return ul_fail(ctx, UL_E_USAGE,
+                           "adapter: unsupported target \"%s\": adapters go on linear layers inside the blocks",
+                           x->module);
         if (!take) continue;
         UL_TRY(ul_lora_attach(m, x, l->r, l->alpha, l->rslora));
         const double bound = 1 / sqrt((double)x->cols);
         for (int64_t k = 0; k < l->r * x->cols; k++)
-            ul_real_set(m->be, x->part[0]->a, k, bound * (2 * ul_rng_uniform(l->seed, UL_STREAM_LORA, (uint64_t)i, (uint64_t)k) - 1));
+            ul_real_set(m->be, x->part[0]->a, k,
+                        bound * (2 * ul_rng_uniform(l->seed, UL_STREAM_LORA, (uint64_t)i, (uint64_t)k) - 1));
         n++;
     }
     return n ? UL_OK : ul_peft_no_target(ctx, m, l->targets);
@@ -103,7 +107,8 @@ static void add_product(const ul_model *m, ul_matrix *x, double sign)
                 double sum = 0;
                 for (int64_t c = 0; c < w->r; c++)
                     sum += ul_real_get(m->be, w->b, i * w->r + c) * ul_real_get(m->be, w->a, c * w->cols + j);
-                ul_real_set(m->be, w->p, i * w->cols + j, ul_real_get(m->be, w->p, i * w->cols + j) + sign * w->s * sum);
+                ul_real_set(m->be, w->p, i * w->cols + j,
+                            ul_real_get(m->be, w->p, i * w->cols + j) + sign * w->s * sum);
             }
     }
 }

@@ -66,9 +66,11 @@ enum {
  * and Inf in weights (tensor and index), missing and unknown tensors, unknown model_type (lists the known ones). */
 ul_status ul_model_open(ul_ctx *ctx, ul_backend *be, const char *dir, unsigned flags, ul_model **out) UL_MUST;
 /* The same cut off after its first `blocks` blocks: embedding, those, final norm and head. 0: all of it. */
-ul_status ul_model_open_first(ul_ctx *ctx, ul_backend *be, const char *dir, int blocks, unsigned flags, ul_model **out) UL_MUST;
+ul_status ul_model_open_first(ul_ctx *ctx, ul_backend *be, const char *dir, int blocks, unsigned flags,
+                              ul_model **out) UL_MUST;
 /* A new model from a config.json file (path) with weights N(0, std) (norms 1, biases 0), a function of seed. */
-ul_status ul_model_fresh(ul_ctx *ctx, ul_backend *be, const char *config_path, uint64_t seed, double std, ul_model **out) UL_MUST;
+ul_status ul_model_fresh(ul_ctx *ctx, ul_backend *be, const char *config_path, uint64_t seed, double std,
+                         ul_model **out) UL_MUST;
 void ul_model_free(ul_model *m);
 const ul_shape *ul_model_shape(const ul_model *m);
 ul_backend *ul_model_backend(const ul_model *m);

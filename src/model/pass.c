@@ -36,7 +36,8 @@ static ul_status check_sizes(ul_ctx *ctx, const ul_model *m, const ul_pass *pass
                        pass->last < 0 ? s->n_layer : pass->last);
     for (int i = 0; i < pass->n_hook; i++)
         if (pass->hook[i].layer < 0 || pass->hook[i].layer >= s->n_layer)
-            return ul_fail(ctx, UL_E_USAGE, "a hook at layer %d: the model has layers 0 to %d", pass->hook[i].layer, s->n_layer - 1);
+            return ul_fail(ctx, UL_E_USAGE, "a hook at layer %d: the model has layers 0 to %d", pass->hook[i].layer,
+                           s->n_layer - 1);
     for (int i = 0; i < pass->n_seed; i++)
         if (pass->seed[i].layer < pass->first || pass->seed[i].layer > (pass->last < 0 ? s->n_layer : pass->last))
             return ul_fail(ctx, UL_E_USAGE, "a gradient enters after %d blocks, the pass runs %d", pass->seed[i].layer,
@@ -97,7 +98,8 @@ ul_status ul_run_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_run *r)
     r->low = lowest(m, r->base);
     r->pick = may_pick(m, pass, r);
     if (r->grad && r->first && r->low < r->first)
-        return ul_fail(ctx, UL_E_INTERNAL, "a pass that starts after %d blocks, and a weight of block %d moves", r->first, r->low);
+        return ul_fail(ctx, UL_E_INTERNAL, "a pass that starts after %d blocks, and a weight of block %d moves",
+                       r->first, r->low);
     r->cache = NULL;
     r->hidden_bytes = ul_round64((size_t)(r->n * m->arch.s.C) * m->be->k->esize);
     r->n_hidden = r->last - r->first + 1;
@@ -153,8 +155,10 @@ static ul_status slab(ul_ctx *ctx, ul_model *m, size_t bytes)
     ul_arena_reset(m->step_arena);
     m->slab = NULL, m->slab_bytes = 0;
     m->slab = ul_alloc_raw(m->step_arena, bytes, 1);
-    if (!m->slab) return ul_fail_in(ctx, UL_E_RESOURCE, "a pass needs %.2f GiB (smaller micro-batches or checkpointing need less)",
-                                    (double)bytes / (1 << 30));
+    if (!m->slab)
+        return ul_fail_in(ctx, UL_E_RESOURCE,
+                          "a pass needs %.2f GiB (smaller micro-batches or checkpointing need less)",
+                          (double)bytes / (1 << 30));
     m->slab_bytes = bytes;
     return UL_OK;
 }
@@ -165,10 +169,12 @@ static ul_status check_tokens(ul_ctx *ctx, ul_model *m, const ul_batch *b)
     int32_t longest = 0;
     for (int32_t i = 0; i < b->n_tok; i++) {
         if (b->token[i] < 0 || b->token[i] >= s->V)
-            return ul_fail(ctx, UL_E_INPUT, "token %d of the batch is %d, the model's vocabulary has %d: is this its tokenizer?", i,
+            return ul_fail(ctx, UL_E_INPUT,
+                           "token %d of the batch is %d, the model's vocabulary has %d: is this its tokenizer?", i,
                            b->token[i], s->V);
         if (b->pos[i] < 0 || (m->top[W_POS] && b->pos[i] >= s->n_ctx))
-            return ul_fail(ctx, UL_E_INPUT, "token %d of the batch stands at position %d, the model was made for %d: cut the row", i,
+            return ul_fail(ctx, UL_E_INPUT,
+                           "token %d of the batch stands at position %d, the model was made for %d: cut the row", i,
                            b->pos[i], s->n_ctx);
         if (b->pos[i] > longest) longest = b->pos[i];
     }
@@ -204,12 +210,14 @@ static ul_status check_shared(ul_ctx *ctx, const ul_pass *pass, const ul_cache *
     const bool grad = pass->flags & UL_PASS_GRAD;
     if (!b->doc_prefix) return UL_OK;
     if (cache || (grad && b->hidden))
-        return ul_fail(ctx, UL_E_INTERNAL, "documents that share a prefix are run without a cache, and backward without hidden tokens");
+        return ul_fail(ctx, UL_E_INTERNAL,
+                       "documents that share a prefix are run without a cache, and backward without hidden tokens");
     for (int32_t d = 0, root = 0; grad && d < b->n_doc; d++) {
         if (!b->doc_prefix[d])
             root = d;
         else if (b->doc_parent[d] < root || b->doc_parent[d] >= d)
-            return ul_fail(ctx, UL_E_INTERNAL, "document %d shares a prefix with document %d; a backward pass goes back to %d", d,
+            return ul_fail(ctx, UL_E_INTERNAL,
+                           "document %d shares a prefix with document %d; a backward pass goes back to %d", d,
                            b->doc_parent[d], root);
     }
     return UL_OK;

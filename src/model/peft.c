@@ -13,25 +13,29 @@
 
 /* ---- regular expressions ---------------------------------------------------------------------------------------- */
 /* Anchored at the start; `whole`: at the end too. group (may be NULL): the number that group 1 holds, or -1. */
-static ul_status matches(ul_ctx *ctx, const char *where, const char *pattern, const char *text, bool whole, int64_t *group, bool *out)
+static ul_status matches(ul_ctx *ctx, const char *where, const char *pattern, const char *text, bool whole,
+                         int64_t *group, bool *out)
 {
     int code;
     PCRE2_SIZE at;
-    pcre2_code *re = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_ANCHORED | (whole ? PCRE2_ENDANCHORED : 0), &code,
-                                   &at, NULL);
+    pcre2_code *re = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
+                                   PCRE2_ANCHORED | (whole ? PCRE2_ENDANCHORED : 0), &code, &at, NULL);
     if (!re) {
         unsigned char text_of[128];
         pcre2_get_error_message(code, text_of, sizeof text_of);
-        return ul_fail(ctx, UL_E_USAGE, "%s: regular expression \"%s\", at %zu: %s", where, pattern, (size_t)at, (char *)text_of);
+        return ul_fail(ctx, UL_E_USAGE, "%s: regular expression \"%s\", at %zu: %s", where, pattern, (size_t)at,
+                       (char *)text_of);
     }
     pcre2_match_data *data = pcre2_match_data_create_from_pattern(re, NULL);
-    const int n = data ? pcre2_match(re, (PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, 0, 0, data, NULL) : PCRE2_ERROR_NOMEMORY;
+    const int n =
+        data ? pcre2_match(re, (PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, 0, 0, data, NULL) : PCRE2_ERROR_NOMEMORY;
     *out = n > 0;
     if (group) *group = n > 1 ? strtoll(text + pcre2_get_ovector_pointer(data)[2], NULL, 10) : -1;
     pcre2_match_data_free(data);
     pcre2_code_free(re);
     if (n < 0 && n != PCRE2_ERROR_NOMATCH)
-        return ul_fail(ctx, UL_E_USAGE, "%s: regular expression \"%s\" gave up on \"%s\" (PCRE2 error %d)", where, pattern, text, n);
+        return ul_fail(ctx, UL_E_USAGE, "%s: regular expression \"%s\" gave up on \"%s\" (PCRE2 error %d)", where,
+                       pattern, text, n);
     return UL_OK;
 }
 
@@ -47,7 +51,8 @@ static ul_status in_list(ul_ctx *ctx, const json_t *v, const char *where, const 
     if (json_is_string(v)) return matches(ctx, where, json_string_value(v), module, true, NULL, out);
     for (size_t i = 0; i < json_array_size(v); i++) {
         const char *name = json_string_value(json_array_get(v, i));
-        if (!name) return ul_fail(ctx, UL_E_INPUT, "%s: a list of module names has an entry %zu that is no text", where, i);
+        if (!name)
+            return ul_fail(ctx, UL_E_INPUT, "%s: a list of module names has an entry %zu that is no text", where, i);
         *out |= ends_with(module, name, true);
     }
     return UL_OK;
@@ -56,15 +61,18 @@ static ul_status in_list(ul_ctx *ctx, const json_t *v, const char *where, const 
 /* layers_to_transform: an integer or a list; the layer is the number after "layers_pattern", or after any one name. */
 static ul_status in_layers(ul_ctx *ctx, const json_t *config, const char *where, const char *module, bool *out)
 {
-    const json_t *layers = json_object_get(config, "layers_to_transform"), *names = json_object_get(config, "layers_pattern");
+    const json_t *layers = json_object_get(config, "layers_to_transform"),
+                 *names = json_object_get(config, "layers_pattern");
     char pattern[256] = ".*\\.[^.]*\\.(\\d+)\\.";
     int64_t layer = -1;
     *out = true;
     if (!layers || json_is_null(layers)) return UL_OK;
     const char *name = json_is_array(names) ? json_string_value(json_array_get(names, 0)) : json_string_value(names);
-    if (json_array_size(names) > 1) return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: layers_pattern with several names", where);
+    if (json_array_size(names) > 1)
+        return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: layers_pattern with several names", where);
     if (name && *name) {
-        if (strlen(name) > 200) return ul_fail(ctx, UL_E_INPUT, "%s: layers_pattern has %zu letters", where, strlen(name));
+        if (strlen(name) > 200)
+            return ul_fail(ctx, UL_E_INPUT, "%s: layers_pattern has %zu letters", where, strlen(name));
         pattern[0] = 0;
         strncat(pattern, ".*\\.", 8), strncat(pattern, name, 200), strncat(pattern, "\\.(\\d+)\\.", 16);
     }
@@ -77,7 +85,8 @@ static ul_status in_layers(ul_ctx *ctx, const json_t *config, const char *where,
 
 ul_status ul_peft_targets(ul_ctx *ctx, const json_t *config, const char *where, const char *module, bool *out)
 {
-    const json_t *targets = json_object_get(config, "target_modules"), *not = json_object_get(config, "exclude_modules");
+    const json_t *targets = json_object_get(config, "target_modules"),
+                 *not = json_object_get(config, "exclude_modules");
     bool excluded = false;
     UL_TRY(in_list(ctx, not, where, module, &excluded));
     UL_TRY(in_list(ctx, targets, where, module, out));
@@ -86,7 +95,8 @@ ul_status ul_peft_targets(ul_ctx *ctx, const json_t *config, const char *where, 
 }
 
 /* The value of the first pattern that matches at the end of the module's name, or dflt. */
-static ul_status by_pattern(ul_ctx *ctx, ul_arena *arena, const json_t *patterns, const char *where, const char *module, double *value)
+static ul_status by_pattern(ul_ctx *ctx, ul_arena *arena, const json_t *patterns, const char *where, const char *module,
+                            double *value)
 {
     const char *key;
     json_t *v;
@@ -134,10 +144,11 @@ ul_status ul_peft_config(ul_model *m, const ul_lora *l, json_t **out)
     const bool regex = l->targets[strspn(l->targets, letters)] != 0;
     bool transposed = false;
     for (int i = 0; i < m->n_matrix; i++) transposed |= m->matrix[i].transposed;
-    *out = json_pack("{s:s, s:s, s:b, s:b, s:n, s:i, s:f, s:f, s:{}, s:{}, s:n, s:n, s:s, s:s, s:b, s:b, s:o}", "base_model_name_or_path",
-                     m->dir, "bias", "none", "fan_in_fan_out", transposed, "inference_mode", 1, "layers_to_transform", "r", l->r,
-                     "lora_alpha", l->alpha, "lora_dropout", 0.0, "rank_pattern", "alpha_pattern", "modules_to_save", "revision",
-                     "peft_type", "LORA", "task_type", "CAUSAL_LM", "use_rslora", l->rslora, "use_dora", 0, "target_modules",
+    *out = json_pack("{s:s, s:s, s:b, s:b, s:n, s:i, s:f, s:f, s:{}, s:{}, s:n, s:n, s:s, s:s, s:b, s:b, s:o}",
+                     "base_model_name_or_path", m->dir, "bias", "none", "fan_in_fan_out", transposed, "inference_mode",
+                     1, "layers_to_transform", "r", l->r, "lora_alpha", l->alpha, "lora_dropout", 0.0, "rank_pattern",
+                     "alpha_pattern", "modules_to_save", "revision", "peft_type", "LORA", "task_type", "CAUSAL_LM",
+                     "use_rslora", l->rslora, "use_dora", 0, "target_modules",
                      regex ? json_string(l->targets) : target_list(m, l->targets));
     return ul_json_own(m->lora_arena, *out);
 }
@@ -146,17 +157,24 @@ ul_status ul_peft_config(ul_model *m, const ul_lora *l, json_t **out)
 static ul_status no_unknown_kind(ul_ctx *ctx, const json_t *c, const char *where)
 {
     static const char *const off[] = {"use_dora", "use_qalora", "lora_bias", "use_bdlora", NULL};
-    static const char *const null[] = {"layer_replication", "target_parameters", "trainable_token_indices", "alora_invocation_tokens",
-                                       "megatron_config", "arrow_config", NULL};
+    static const char *const null[] = {"layer_replication",
+                                       "target_parameters",
+                                       "trainable_token_indices",
+                                       "alora_invocation_tokens",
+                                       "megatron_config",
+                                       "arrow_config",
+                                       NULL};
     const char *type = "", *bias = "none";
     UL_TRY(ul_json_text(ctx, c, where, "peft_type", UL_REQUIRED, &type));
     UL_TRY(ul_json_text(ctx, c, where, "bias", UL_OPTIONAL, &bias));
-    if (strcmp(type, "LORA")) return ul_fail(ctx, UL_E_INPUT, "%s: peft_type \"%s\" is unsupported (supported: LORA)", where, type);
+    if (strcmp(type, "LORA"))
+        return ul_fail(ctx, UL_E_INPUT, "%s: peft_type \"%s\" is unsupported (supported: LORA)", where, type);
     if (strcmp(bias, "none") && strcmp(bias, "all") && strcmp(bias, "lora_only"))
         return ul_fail(ctx, UL_E_INPUT, "%s: bias \"%s\" is unsupported (supported: none, all, lora_only)", where,
                        bias);
     for (int i = 0; off[i]; i++)
-        if (json_is_true(json_object_get(c, off[i]))) return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: %s", where, off[i]);
+        if (json_is_true(json_object_get(c, off[i])))
+            return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: %s", where, off[i]);
     for (int i = 0; null[i]; i++) {
         const json_t *v = json_object_get(c, null[i]);
         if (v && !json_is_null(v)) return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: %s", where, null[i]);
@@ -184,12 +202,14 @@ static ul_status read_half(peft *p, const ul_matrix *x, const char *which, int64
     UL_NEED(name);
     UL_TRY(ul_tensors_need(p->ctx, p->ts, name, &t));
     if (t->n_dim != 2 || t->dim[0] != rows || t->dim[1] != cols)
-        return ul_fail(p->ctx, UL_E_INPUT, "%s: tensor \"%s\" is [%lld, %lld], %s and the model make it [%lld, %lld]", t->file, name,
-                       (long long)t->dim[0], (long long)(t->n_dim > 1 ? t->dim[1] : 0), p->where, (long long)rows, (long long)cols);
+        return ul_fail(p->ctx, UL_E_INPUT, "%s: tensor \"%s\" is [%lld, %lld], %s and the model make it [%lld, %lld]",
+                       t->file, name, (long long)t->dim[0], (long long)(t->n_dim > 1 ? t->dim[1] : 0), p->where,
+                       (long long)rows, (long long)cols);
     UL_TRY(ul_tensor_check_finite(p->ctx, t));
     p->used++;
     p->m->lora_dtype = t->dtype;
-    return p->m->be->k->esize == 8 ? ul_tensor_f64(p->ctx, t, 0, rows * cols, out) : ul_tensor_f32(p->ctx, t, 0, rows * cols, out);
+    return p->m->be->k->esize == 8 ? ul_tensor_f64(p->ctx, t, 0, rows * cols, out)
+                                   : ul_tensor_f32(p->ctx, t, 0, rows * cols, out);
 }
 
 static ul_status open_matrix(peft *p, ul_matrix *x)
@@ -198,7 +218,8 @@ static ul_status open_matrix(peft *p, ul_matrix *x)
     UL_TRY(by_pattern(p->ctx, p->arena, json_object_get(p->config, "rank_pattern"), p->where, x->module, &r));
     UL_TRY(by_pattern(p->ctx, p->arena, json_object_get(p->config, "alpha_pattern"), p->where, x->module, &alpha));
     if (!(r >= 1 && r <= 1 << 20) || !(alpha > 0))
-        return ul_fail(p->ctx, UL_E_INPUT, "%s: rank %g and alpha %g for \"%s\", both must be above 0", p->where, r, alpha, x->module);
+        return ul_fail(p->ctx, UL_E_INPUT, "%s: rank %g and alpha %g for \"%s\", both must be above 0", p->where, r,
+                       alpha, x->module);
     UL_TRY(ul_lora_attach(p->m, x, (int)r, alpha, p->rslora));
     UL_TRY(read_half(p, x, "lora_A", (int64_t)r, x->cols, x->part[0]->a));
     return read_half(p, x, "lora_B", x->rows, (int64_t)r, x->part[0]->b);
@@ -213,7 +234,12 @@ static ul_status untie(peft *p, ul_matrix **out)
     ul_weight *w = UL_NEW(m->arena, ul_weight, 1);
     UL_NEED(x);
     UL_NEED(w);
-    *w = (ul_weight){.name = "lm_head.weight", .module = "lm_head", .layer = m->arch.s.n_layer, .rows = e->rows, .cols = e->cols, .is_head = true};
+    *w = (ul_weight){.name = "lm_head.weight",
+                     .module = "lm_head",
+                     .layer = m->arch.s.n_layer,
+                     .rows = e->rows,
+                     .cols = e->cols,
+                     .is_head = true};
     *x = (ul_matrix){.name = w->name, .module = w->module, .rows = w->rows, .cols = w->cols, .n_part = 1,
                      .peft = "base_model.model.lm_head"};
     UL_NEED(x->part = UL_NEW(m->arena, ul_weight *, 1));
@@ -275,7 +301,9 @@ static ul_status open_modules_to_save(peft *p)
             ul_matrix *x = &p->m->matrix[k];
             if (!ends_with(x->module, end, false) || x->saved) continue;
             if (x->part[0]->is_embedding && x->part[0]->is_head)
-                return ul_fail(p->ctx, UL_E_INPUT, "%s: unsupported: modules_to_save has \"%s\", which is tied to the output", p->where, end);
+                return ul_fail(p->ctx, UL_E_INPUT,
+                               "%s: unsupported: modules_to_save has \"%s\", which is tied to the output", p->where,
+                               end);
             UL_TRY(open_saved(p, x));
             n++;
         }
@@ -285,7 +313,9 @@ static ul_status open_modules_to_save(peft *p)
             UL_TRY(open_saved(p, head));
             n++;
         }
-        if (!n) return ul_fail(p->ctx, UL_E_INPUT, "%s: modules_to_save has \"%s\", the model has no such module", p->where, end);
+        if (!n)
+            return ul_fail(p->ctx, UL_E_INPUT, "%s: modules_to_save has \"%s\", the model has no such module", p->where,
+                           end);
     }
     return UL_OK;
 }
@@ -334,8 +364,9 @@ static ul_status open_adapter(peft *p, const char *dir)
         if (x->vector) continue;
         UL_TRY(ul_peft_targets(ctx, p->config, config, x->module, &take));
         if (take && !ul_lora_fits(x))
-            return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: an adapter on \"%s\"; adapters go on linear layers inside the blocks", config,
-                           x->module);
+            return ul_fail(ctx, UL_E_INPUT,
+                           "%s: unsupported: an adapter on \"%s\"; adapters go on linear layers inside the blocks",
+                           config, x->module);
         if (!take) continue;
         UL_TRY(open_matrix(p, x));
         n++;
@@ -344,8 +375,8 @@ static ul_status open_adapter(peft *p, const char *dir)
     UL_TRY(open_modules_to_save(p));
     if (!n) return ul_fail(ctx, UL_E_INPUT, "%s: target_modules names no linear layer of %s", config, p->m->dir);
     if (p->used != p->ts->n)
-        return ul_fail(ctx, UL_E_INPUT, "%s has %lld tensors, the layers that %s names have %lld", file, (long long)p->ts->n, config,
-                       (long long)p->used);
+        return ul_fail(ctx, UL_E_INPUT, "%s has %lld tensors, the layers that %s names have %lld", file,
+                       (long long)p->ts->n, config, (long long)p->used);
     return UL_OK;
 }
 
@@ -370,12 +401,16 @@ const char *ul_peft_name(ul_arena *arena, const ul_matrix *x)
     return ul_format(arena, "%s%s.%s", x->peft, inside, x->part[0]->is_bias ? "bias" : "weight");
 }
 
-static ul_status add_tensor(ul_ctx *ctx, ul_model *m, ul_arena *arena, ul_tensor *t, const char *name, const ul_matrix *shape, const void *p)
+static ul_status add_tensor(ul_ctx *ctx, ul_model *m, ul_arena *arena, ul_tensor *t, const char *name,
+                            const ul_matrix *shape, const void *p)
 {
     void *bytes;
     UL_NEED(name);
-    *t = (ul_tensor){.name = name, .dtype = m->lora_dtype, .n_dim = shape->vector ? 1 : 2,
-                     .dim = {shape->vector || shape->transposed ? shape->cols : shape->rows, shape->transposed ? shape->rows : shape->cols},
+    *t = (ul_tensor){.name = name,
+                     .dtype = m->lora_dtype,
+                     .n_dim = shape->vector ? 1 : 2,
+                     .dim = {shape->vector || shape->transposed ? shape->cols : shape->rows,
+                             shape->transposed ? shape->rows : shape->cols},
                      .bytes = (size_t)(shape->rows * shape->cols) * ul_dtype_size(m->lora_dtype)};
     UL_TRY(ul_layout_store(ctx, arena, m, shape, p, m->lora_dtype, &bytes));
     t->data = bytes;
@@ -405,7 +440,8 @@ static ul_status save_matrix(ul_ctx *ctx, ul_model *m, ul_arena *arena, const ul
     if (x->saved) UL_TRY(add_tensor(ctx, m, arena, &t[(*n)++], ul_peft_name(arena, x), x, x->p));
     if (!w->r) return UL_OK;
     const int r = w->a0 ? 2 * w->r : w->r;
-    const ul_matrix a = {.name = x->name, .rows = r, .cols = x->cols}, b = {.name = x->name, .rows = x->rows, .cols = r};
+    const ul_matrix a = {.name = x->name, .rows = r, .cols = x->cols},
+                    b = {.name = x->name, .rows = x->rows, .cols = r};
     void *pa = w->a, *pb = w->b;
     if (w->a0) UL_TRY(since_start(m, arena, x, &pa, &pb));
     UL_TRY(add_tensor(ctx, m, arena, &t[(*n)++], ul_format(arena, "%s.lora_A.weight", x->peft), &a, pa));
@@ -423,13 +459,15 @@ static ul_status config_written(const ul_model *m, ul_arena *arena, json_t **out
     UL_TRY(ul_json_own(arena, *out));
     const double times = json_is_true(json_object_get(m->peft, "use_rslora")) ? sqrt(2) : 2;
     json_object_set_new(*out, "r", json_integer(2 * json_integer_value(json_object_get(m->peft, "r"))));
-    json_object_set_new(*out, "lora_alpha", json_real(times * json_number_value(json_object_get(m->peft, "lora_alpha"))));
+    json_object_set_new(*out, "lora_alpha",
+                        json_real(times * json_number_value(json_object_get(m->peft, "lora_alpha"))));
     return UL_OK;
 }
 
 static ul_status save_adapter(ul_ctx *ctx, ul_model *m, ul_arena *arena, const char *dir)
 {
-    const char *config = ul_path_join(arena, dir, "adapter_config.json"), *file = ul_path_join(arena, dir, "adapter_model.safetensors");
+    const char *config = ul_path_join(arena, dir, "adapter_config.json"),
+               *file = ul_path_join(arena, dir, "adapter_model.safetensors");
     ul_tensor *t = UL_NEW(arena, ul_tensor, 3 * (size_t)m->n_matrix + 1);
     json_t *metadata = json_pack("{s:s}", "format", "pt");
     int64_t n = 0;

@@ -28,7 +28,8 @@ ul_status ul_rope_reserve(ul_ctx *ctx, ul_model *m, int32_t positions)
     if (positions <= m->n_pos) return UL_OK;
     if (positions < m->arch.s.n_ctx && m->arch.s.n_ctx <= 1 << 12) positions = m->arch.s.n_ctx;
     else if (positions < 2 * m->n_pos) positions = 2 * m->n_pos;
-    if (positions >= 1 << 28) return ul_fail(ctx, UL_E_INPUT, "a position of %d: rotary tables end at %d", positions, 1 << 28);
+    if (positions >= 1 << 28)
+        return ul_fail(ctx, UL_E_INPUT, "a position of %d: rotary tables end at %d", positions, 1 << 28);
     ul_arena_reset(m->rope_arena);
     m->n_pos = 0;
     UL_NEED(m->cos = ul_alloc_raw(m->rope_arena, (size_t)positions * (size_t)half, m->be->k->esize));

@@ -42,8 +42,13 @@ static ul_status write_fresh(ul_ctx *ctx, writer *w, ul_arena *arena, const char
     UL_NEED(path);
     for (int i = 0; i < m->n_matrix; i++) {
         const ul_matrix *x = &m->matrix[i];
-        t[i] = (ul_tensor){.name = x->name, .dtype = m->arch.dtype, .n_dim = x->vector ? 1 : 2,
-                           .dim = {x->vector ? x->cols : x->transposed ? x->cols : x->rows, x->transposed ? x->rows : x->cols},
+        t[i] = (ul_tensor){.name = x->name,
+                           .dtype = m->arch.dtype,
+                           .n_dim = x->vector ? 1 : 2,
+                           .dim = {x->vector       ? x->cols
+                                   : x->transposed ? x->cols
+                                                   : x->rows,
+                                   x->transposed ? x->rows : x->cols},
                            .bytes = (size_t)(x->rows * x->cols) * ul_dtype_size(m->arch.dtype)};
     }
     return ul_tensors_write(ctx, path, t, m->n_matrix, metadata, source, w);
@@ -88,8 +93,12 @@ ul_status ul_model_save(ul_ctx *ctx, ul_model *m, const char *out_dir)
 /* ---- digest ----------------------------------------------------------------------------------------------------- */
 static ul_tensor view(const ul_model *m, const char *name, int64_t rows, int64_t cols, const void *p)
 {
-    return (ul_tensor){.name = name, .dtype = m->be->k->esize == 8 ? UL_DT_F64 : UL_DT_F32, .n_dim = 2, .dim = {rows, cols},
-                       .data = p, .bytes = (size_t)(rows * cols) * m->be->k->esize};
+    return (ul_tensor){.name = name,
+                       .dtype = m->be->k->esize == 8 ? UL_DT_F64 : UL_DT_F32,
+                       .n_dim = 2,
+                       .dim = {rows, cols},
+                       .data = p,
+                       .bytes = (size_t)(rows * cols) * m->be->k->esize};
 }
 
 static ul_status list_masters(const ul_model *m, ul_arena *arena, ul_tensor **out, int64_t *n_out)
@@ -102,13 +111,15 @@ static ul_status list_masters(const ul_model *m, ul_arena *arena, ul_tensor **ou
         const ul_weight *w = x->part[0];
         t[n++] = view(m, x->name, x->rows, x->cols, x->p);
         if (!w->r) continue;
-        const char *a = ul_format(arena, "%s.lora_A.weight", x->peft), *b = ul_format(arena, "%s.lora_B.weight", x->peft);
+        const char *a = ul_format(arena, "%s.lora_A.weight", x->peft),
+                   *b = ul_format(arena, "%s.lora_B.weight", x->peft);
         UL_NEED(a);
         UL_NEED(b);
         t[n++] = view(m, a, w->r, x->cols, w->a);
         t[n++] = view(m, b, x->rows, w->r, w->b);
     }
-    if (m->head_matrix) t[n++] = view(m, m->head_matrix->name, m->head_matrix->rows, m->head_matrix->cols, m->head_matrix->p);
+    if (m->head_matrix)
+        t[n++] = view(m, m->head_matrix->name, m->head_matrix->rows, m->head_matrix->cols, m->head_matrix->p);
     *out = t, *n_out = n;
     return UL_OK;
 }
@@ -134,7 +145,8 @@ ul_status ul_model_copy_weights(ul_ctx *ctx, const ul_model *from, ul_model *to)
         same = !strcmp(a->name, b->name) && a->rows == b->rows && a->cols == b->cols && a->part[0]->r == b->part[0]->r;
     }
     if (!same)
-        return ul_fail(ctx, UL_E_INPUT, "%s and %s are not the same shape: their weights cannot be copied", from->dir, to->dir);
+        return ul_fail(ctx, UL_E_INPUT, "%s and %s are not the same shape: their weights cannot be copied", from->dir,
+                       to->dir);
     for (int i = 0; i < to->n_matrix; i++) {
         const ul_matrix *a = &from->matrix[i];
         ul_matrix *b = &to->matrix[i];
@@ -174,8 +186,10 @@ static named look_up(ul_model *m, const char *name, bool gradient)
         const char *end = w->is_bias ? x->wrapped ? ".base_layer.bias" : ".bias" : ".weight";
         if (!strcmp(name, x->name) || tied || (x->saved && ends_peft(name, x, end)))
             return (named){gradient ? x->g : x->p, x->rows, x->cols, true, x->transposed};
-        if (w->r && ends_peft(name, x, ".lora_A.weight")) return (named){gradient ? w->ga : w->a, w->r, x->cols, true, false};
-        if (w->r && ends_peft(name, x, ".lora_B.weight")) return (named){gradient ? w->gb : w->b, x->rows, w->r, true, false};
+        if (w->r && ends_peft(name, x, ".lora_A.weight"))
+            return (named){gradient ? w->ga : w->a, w->r, x->cols, true, false};
+        if (w->r && ends_peft(name, x, ".lora_B.weight"))
+            return (named){gradient ? w->gb : w->b, x->rows, w->r, true, false};
     }
     return (named){0};
 }
@@ -184,7 +198,9 @@ ul_status ul_model_tensor(ul_ctx *ctx, ul_model *m, const char *name, bool gradi
 {
     const named x = look_up(m, name, gradient);
     if (!x.found) return ul_fail(ctx, UL_E_USAGE, "%s: the model has no tensor \"%s\"", m->dir, name);
-    if (!x.p) return ul_fail(ctx, UL_E_USAGE, "%s: tensor \"%s\" has no %s", m->dir, name, gradient ? "gradient: it is frozen" : "weights");
+    if (!x.p)
+        return ul_fail(ctx, UL_E_USAGE, "%s: tensor \"%s\" has no %s", m->dir, name,
+                       gradient ? "gradient: it is frozen" : "weights");
     if (n != x.rows * x.cols)
         return ul_fail(ctx, UL_E_USAGE, "%s: tensor \"%s\" has %lld numbers, %lld were asked for", m->dir, name,
                        (long long)(x.rows * x.cols), (long long)n);

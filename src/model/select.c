@@ -87,9 +87,12 @@ static ul_status unknown(ul_ctx *ctx, ul_model *m, const char *word, bool part)
     const char *near = ul_nearest(word, names);
     const ul_status status =
         !strcmp(word, "lora") ? ul_fail(ctx, UL_E_USAGE, "which weights move: \"lora\", but the model has no adapter")
-        : near ? ul_fail(ctx, UL_E_USAGE, "which weights move: no weight is called \"%s\"; did you mean \"%s\"?", word, near)
-               : ul_fail(ctx, UL_E_USAGE, "which weights move: no weight is called \"%s\" (all, none, lora, layers 0-3 mlp, embedding, "
-                                          "head, norms, or the beginning of a tensor's name)", word);
+        : near ? ul_fail(ctx, UL_E_USAGE, "which weights move: no weight is called \"%s\"; did you mean \"%s\"?", word,
+                         near)
+               : ul_fail(ctx, UL_E_USAGE,
+                         "which weights move: no weight is called \"%s\" (all, none, lora, layers 0-3 mlp, embedding, "
+                         "head, norms, or the beginning of a tensor's name)",
+                         word);
     ul_arena_rewind(m->side_arena, mark);
     return status;
 }
@@ -112,8 +115,8 @@ static ul_status parse_number(ul_ctx *ctx, const ul_model *m, const char **s, in
         x = of > 0 ? x * m->arch.s.n_layer / of : m->arch.s.n_layer;
     }
     if (p == *s || x >= m->arch.s.n_layer)
-        return ul_fail(ctx, UL_E_USAGE, "which weights move: \"%.40s\" is not a layer; the model has layers 0 to %d", *s,
-                       m->arch.s.n_layer - 1);
+        return ul_fail(ctx, UL_E_USAGE, "which weights move: \"%.40s\" is not a layer; the model has layers 0 to %d",
+                       *s, m->arch.s.n_layer - 1);
     *s = p, *out = x;
     return UL_OK;
 }
@@ -175,7 +178,8 @@ static ul_status give_gradient(ul_model *m, ul_matrix *x)
         p->ga = p->gb = p->lens = NULL;
     }
     if (!x->adapter_trains || !w->r) return UL_OK;
-    void *ga = ul_alloc(m->grad_arena, (size_t)(w->r * x->cols), esize), *gb = ul_alloc(m->grad_arena, (size_t)(x->rows * w->r), esize);
+    void *ga = ul_alloc(m->grad_arena, (size_t)(w->r * x->cols), esize),
+         *gb = ul_alloc(m->grad_arena, (size_t)(x->rows * w->r), esize);
     UL_NEED(ga);
     UL_NEED(gb);
     for (int k = 0, row = 0; k < x->n_part; k++) {
@@ -192,11 +196,17 @@ static ul_status list_matrix(ul_model *m, ul_matrix *x)
     if (x->g) {
         const char *name = x->saved ? ul_peft_name(m->grad_arena, x) : x->name;
         UL_NEED(name);
-        t[m->n_trainable++] = (ul_trainable){.name = name, .n = x->rows * x->cols, .cols = x->cols, .p = x->p, .g = x->g,
-                                             .layer = w->layer, .decays = !w->is_norm && !w->is_bias};
+        t[m->n_trainable++] = (ul_trainable){.name = name,
+                                             .n = x->rows * x->cols,
+                                             .cols = x->cols,
+                                             .p = x->p,
+                                             .g = x->g,
+                                             .layer = w->layer,
+                                             .decays = !w->is_norm && !w->is_bias};
     }
     if (!w->ga) return UL_OK;
-    const char *a = ul_format(m->grad_arena, "%s.lora_A.weight", x->peft), *b = ul_format(m->grad_arena, "%s.lora_B.weight", x->peft);
+    const char *a = ul_format(m->grad_arena, "%s.lora_A.weight", x->peft),
+               *b = ul_format(m->grad_arena, "%s.lora_B.weight", x->peft);
     UL_NEED(a);
     UL_NEED(b);
     t[m->n_trainable++] = (ul_trainable){.name = a, .n = w->r * x->cols, .cols = x->cols, .p = w->a, .g = w->ga,
@@ -212,7 +222,8 @@ ul_status ul_model_select(ul_ctx *ctx, ul_model *m, const char *spec)
     if (m->head_matrix) m->head_matrix->trains = false;
     UL_TRY(parse(ctx, m, spec));
     if (m->flags & UL_OPEN_PANELS && strcmp(spec, "none"))
-        return ul_fail(ctx, UL_E_INTERNAL, "%s was opened for reading only (as panels); its weights cannot move", m->dir);
+        return ul_fail(ctx, UL_E_INTERNAL, "%s was opened for reading only (as panels); its weights cannot move",
+                       m->dir);
     ul_arena_reset(m->grad_arena);
     m->run.ready = false;
     m->n_trainable = 0;
@@ -248,7 +259,8 @@ void ul_model_grad_zero(ul_model *m)
 {
     for (int i = 0; i < m->n_trainable; i++) m->be->k->fill_rows(m->be, 1, m->trainable[i].n, NULL, m->trainable[i].g);
     for (int i = 0; i < m->n_matrix; i++)
-        if (m->matrix[i].g2) m->be->k->fill_rows(m->be, 1, m->matrix[i].rows * m->matrix[i].cols, NULL, m->matrix[i].g2);
+        if (m->matrix[i].g2)
+            m->be->k->fill_rows(m->be, 1, m->matrix[i].rows * m->matrix[i].cols, NULL, m->matrix[i].g2);
     lens_chains(m, false);
 }
 

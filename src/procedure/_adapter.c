@@ -29,10 +29,12 @@ static double squares(const double *x, int64_t n)
 }
 
 /* The adapter of these parts; returns through *kept the square of what it holds of the change. */
-static ul_status fit(ul_arena *scratch, ul_weight *w, int n, int64_t rows, const double *change, size_t esize, uint64_t seed, double *kept)
+static ul_status fit(ul_arena *scratch, ul_weight *w, int n, int64_t rows, const double *change, size_t esize,
+                     uint64_t seed, double *kept)
 {
     const int64_t cols = w->cols, least = rows < cols ? rows : cols, q = w->r < least ? w->r : least;
-    double *u = UL_NEW(scratch, double, rows * q), *s = UL_NEW(scratch, double, q), *v = UL_NEW(scratch, double, cols * q);
+    double *u = UL_NEW(scratch, double, rows *q), *s = UL_NEW(scratch, double, q),
+           *v = UL_NEW(scratch, double, cols *q);
     if (!u || !s || !v) return UL_E_RESOURCE;
     UL_TRY(ul_svd_top(scratch, change, rows, cols, q, EXACT, POWER, seed, u, s, v));
     for (int64_t c = 0; c < q; c++) {
@@ -40,7 +42,8 @@ static ul_status fit(ul_arena *scratch, ul_weight *w, int n, int64_t rows, const
         int64_t row = 0;
         for (int64_t j = 0; j < cols; j++) ul_real_put(w->a, c * cols + j, esize, root * v[j * q + c]);
         for (int k = 0; k < n; row += w[k++].rows)
-            for (int64_t i = 0; i < w[k].rows; i++) ul_real_put(w[k].b, i * w->r + c, esize, root * u[(row + i) * q + c] / w->s);
+            for (int64_t i = 0; i < w[k].rows; i++)
+                ul_real_put(w[k].b, i * w->r + c, esize, root * u[(row + i) * q + c] / w->s);
         *kept += s[c] * s[c];
     }
     for (int64_t c = q; c < w->r; c++) /* B is zero there */
@@ -56,7 +59,8 @@ ul_status ul_work_adapter(ul_work *w, ul_model *adapted)
     double all = 0, reached = 0, kept = 0;
     const int n = ul_model_weights(adapted, &to);
     if (ul_model_weights(w->model, &from) != n)
-        return ul_fail(w->ctx, UL_E_INTERNAL, "%s: the model before and the one after have not the same weights", w->id);
+        return ul_fail(w->ctx, UL_E_INTERNAL, "%s: the model before and the one after have not the same weights",
+                       w->id);
     UL_TRY(ul_arena_new(w->ctx, "adapter of a change", &scratch));
     ul_status status = UL_OK;
     for (int i = 0, k; i < n && status == UL_OK; i += k) {
@@ -75,7 +79,10 @@ ul_status ul_work_adapter(ul_work *w, ul_model *adapted)
     }
     ul_arena_free(scratch);
     UL_TRY(status);
-    if (!(all > 0)) return ul_fail(w->ctx, UL_E_CRITERION, "%s changed no weight: there is nothing for an adapter to hold", w->id);
-    return ul_buf_printf(w->report, "adapter: %.4g of the change (squared norm) lies in the weights that have one, and it holds %.4g of all\n",
-                         reached / all, kept / all);
+    if (!(all > 0))
+        return ul_fail(w->ctx, UL_E_CRITERION, "%s changed no weight: there is nothing for an adapter to hold", w->id);
+    return ul_buf_printf(
+        w->report,
+        "adapter: %.4g of the change (squared norm) lies in the weights that have one, and it holds %.4g of all\n",
+        reached / all, kept / all);
 }

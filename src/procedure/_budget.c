@@ -29,7 +29,9 @@ ul_status ul_budget_open(ul_work *w, const ul_docs *docs, int64_t n_docs, ul_bud
     UL_TRY(ul_model_digest(w->ctx, w->model, digest));
     UL_TRY(ul_reference_open(w->ctx, w->arena, w->model, dir, digest, out->docs, true, &out->ref));
     for (int64_t i = 0; i < out->docs->n; i++) out->n += ul_reference_rows(out->ref, i);
-    if (out->n == 0) return ul_fail(w->ctx, UL_E_INPUT, "%s: no token of the retain rows is scored, so there is no KL to keep small", w->id);
+    if (out->n == 0)
+        return ul_fail(w->ctx, UL_E_INPUT, "%s: no token of the retain rows is scored, so there is no KL to keep small",
+                       w->id);
     UL_NEED(out->kl = UL_NEW(w->arena, double, out->n));
     return UL_OK;
 }
@@ -117,7 +119,8 @@ ul_status ul_budget_search(ul_budget *b, const ul_move *move, double budget, dou
     const double d = ul_arrays_norm(&move->from, move->d), size = ul_arrays_norm(&move->from, move->from.p);
     double kl, a = *scale;
     if (!(d > 0) || !isfinite(d))
-        return ul_fail(b->w->ctx, UL_E_CRITERION, "%s: the direction to go has the norm %g; there is nowhere to go", b->w->id, d);
+        return ul_fail(b->w->ctx, UL_E_CRITERION, "%s: the direction to go has the norm %g; there is nowhere to go",
+                       b->w->id, d);
     if (a == 0) a = 1e-3 * (size > 0 ? size : 1) / d;
     UL_TRY(try_at(&s, a, budget, &kl));
     /* a norm behind the change bounds what it can do: longer than the weights themselves and flat is the end */
@@ -126,11 +129,14 @@ ul_status ul_budget_search(ul_budget *b, const ul_move *move, double budget, dou
         UL_TRY(try_at(&s, a, budget, &kl));
     }
     if (!(s.lo > 0))
-        return ul_fail(b->w->ctx, UL_E_CRITERION, "%s: no scale down to %g keeps the KL on the retain rows within %g (it is %g there)",
-                       b->w->id, a, budget, kl);
+        return ul_fail(b->w->ctx, UL_E_CRITERION,
+                       "%s: no scale down to %g keeps the KL on the retain rows within %g (it is %g there)", b->w->id,
+                       a, budget, kl);
     ul_move_to(move, *scale = s.lo);
-    ul_buf_printf(b->w->report, "%s: scale %.4g, where the retain rows' mean KL to the original is %.4g (budget %g, %d measurements)\n",
-                  b->w->id, s.lo, s.lo_kl, budget, s.trials);
+    ul_buf_printf(
+        b->w->report,
+        "%s: scale %.4g, where the retain rows' mean KL to the original is %.4g (budget %g, %d measurements)\n",
+        b->w->id, s.lo, s.lo_kl, budget, s.trials);
     return UL_OK;
 }
 

@@ -13,8 +13,8 @@ ul_component *ul_component_of(const ul_components *c, const ul_weight *w)
     return NULL;
 }
 
-static ul_status find(ul_arena *arena, ul_arena *scratch, const void *moments, const double *sum, int64_t n, int64_t width, size_t esize,
-                      int64_t *k, double **mean, double **p)
+static ul_status find(ul_arena *arena, ul_arena *scratch, const void *moments, const double *sum, int64_t n,
+                      int64_t width, size_t esize, int64_t *k, double **mean, double **p)
 {
     double *m = UL_NEW(scratch, double, width * width);
     const int64_t most = width / 8 > 0 ? width / 8 : 1;
@@ -24,7 +24,8 @@ static ul_status find(ul_arena *arena, ul_arena *scratch, const void *moments, c
     UL_NEED(*p = UL_NEW(arena, double, width * *k));
     for (int64_t i = 0; i < width; i++) (*mean)[i] = sum[i] / (double)n;
     for (int64_t i = 0; i < width; i++)
-        for (int64_t j = 0; j < width; j++) m[i * width + j] = ul_real_at(moments, i * width + j, esize) / (double)n - (*mean)[i] * (*mean)[j];
+        for (int64_t j = 0; j < width; j++)
+            m[i * width + j] = ul_real_at(moments, i * width + j, esize) / (double)n - (*mean)[i] * (*mean)[j];
     return ul_eigen_top(scratch, m, width, *k, *p);
 }
 

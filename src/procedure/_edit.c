@@ -16,7 +16,8 @@ ul_status ul_edit_weight(ul_work *w, int layer, ul_weight **out)
     const int n_layer = ul_model_shape(w->model)->n_layer;
     UL_TRY(ul_work_whole(w));
     if (layer < 0 || layer >= n_layer)
-        return ul_fail(w->ctx, UL_E_USAGE, "--%s: there is no block %d; the model has blocks 0 to %d", w->id, layer, n_layer - 1);
+        return ul_fail(w->ctx, UL_E_USAGE, "--%s: there is no block %d; the model has blocks 0 to %d", w->id, layer,
+                       n_layer - 1);
     *out = ul_model_role(w->model, layer, UL_ROLE_DOWN, false);
     return UL_OK;
 }
@@ -70,8 +71,10 @@ static void see(void *user, const ul_weight *w, const ul_batch *b, const void *x
     for (int32_t i = 0; i < g->n; i++) {
         for (int64_t c = 0; dy && c < g->C; c++) g->grad[i * g->C + c] = 0;
         for (int part = 0; dy && part < g->per; part++)
-            for (int64_t c = 0; c < g->C; c++) g->grad[i * g->C + c] += ul_real_at(dy, token_of(g, b, i, part) * g->C + c, g->esize);
-        for (int64_t k = 0; !dy && k < g->F; k++) g->keys[i * g->F + k] = ul_real_at(x, token_of(g, b, i, 0) * g->F + k, g->esize);
+            for (int64_t c = 0; c < g->C; c++)
+                g->grad[i * g->C + c] += ul_real_at(dy, token_of(g, b, i, part) * g->C + c, g->esize);
+        for (int64_t k = 0; !dy && k < g->F; k++)
+            g->keys[i * g->F + k] = ul_real_at(x, token_of(g, b, i, 0) * g->F + k, g->esize);
     }
 }
 
@@ -99,11 +102,17 @@ typedef struct {
 static ul_status search_new(ul_arena *arena, const glimpse *g, const ul_batch *b, double kl, search *s)
 {
     const size_t rows = (size_t)b->n_row, n = (size_t)(g->n * g->C);
-    *s = (search){.logp = UL_NEW(arena, double, rows), .kl = UL_NEW(arena, double, rows), .coef = UL_NEW(arena, double, rows),
-                  .kl_coef = UL_NEW(arena, double, rows), .soft = UL_NEW(arena, uint8_t, rows),
-                  .before = ul_alloc(arena, rows, (size_t)g->C * g->esize), .m = UL_NEW(arena, double, n), .v = UL_NEW(arena, double, n),
+    *s = (search){.logp = UL_NEW(arena, double, rows),
+                  .kl = UL_NEW(arena, double, rows),
+                  .coef = UL_NEW(arena, double, rows),
+                  .kl_coef = UL_NEW(arena, double, rows),
+                  .soft = UL_NEW(arena, uint8_t, rows),
+                  .before = ul_alloc(arena, rows, (size_t)g->C * g->esize),
+                  .m = UL_NEW(arena, double, n),
+                  .v = UL_NEW(arena, double, n),
                   .done = UL_NEW(arena, bool, g->n)};
-    if (!s->logp || !s->kl || !s->coef || !s->kl_coef || !s->soft || !s->before || !s->m || !s->v || !s->done) return UL_E_RESOURCE;
+    if (!s->logp || !s->kl || !s->coef || !s->kl_coef || !s->soft || !s->before || !s->m || !s->v || !s->done)
+        return UL_E_RESOURCE;
     for (int32_t d = 0; d < b->n_doc; d++)
         for (int32_t r = b->doc_row[d]; r < b->doc_row[d + 1]; r++) {
             const bool drifts = d % 2 == 1;
@@ -126,7 +135,8 @@ static double fact_loss(const search *s, const ul_batch *b, int32_t i)
 {
     double loss = 0;
     for (int d = 2 * i; d < 2 * i + 2; d++)
-        for (int32_t r = b->doc_row[d]; r < b->doc_row[d + 1]; r++) loss += s->coef[r] * s->logp[r] + s->kl_coef[r] * s->kl[r];
+        for (int32_t r = b->doc_row[d]; r < b->doc_row[d + 1]; r++)
+            loss += s->coef[r] * s->logp[r] + s->kl_coef[r] * s->kl[r];
     return loss;
 }
 
@@ -167,7 +177,8 @@ static ul_status find_values(ul_work *w, ul_arena *arena, glimpse *g, const ul_v
         for (int32_t i = 0; i < g->n; i++) {
             const double loss = fact_loss(&s, b, i);
             if (!isfinite(loss))
-                return ul_fail(w->ctx, UL_E_CRITERION, "%s: the loss of forget row %lld is not finite in step %d of the search for its value",
+                return ul_fail(w->ctx, UL_E_CRITERION,
+                               "%s: the loss of forget row %lld is not finite in step %d of the search for its value",
                                w->id, (long long)g->f->doc[g->first + i].id + 1, step + 1);
             s.done[i] |= loss < how->stop;
             open |= !s.done[i];
@@ -193,8 +204,14 @@ static glimpse look_at(const ul_work *w, const ul_facts *f, int layer, int32_t f
 {
     const ul_shape *s = ul_model_shape(w->model);
     const int32_t left = f->n - first;
-    return (glimpse){.f = f, .first = first, .n = left < FACTS_AT_ONCE ? left : FACTS_AT_ONCE, .per = per, .layer = layer,
-                     .esize = ul_model_backend(w->model)->k->esize, .C = s->C, .F = s->F};
+    return (glimpse){.f = f,
+                     .first = first,
+                     .n = left < FACTS_AT_ONCE ? left : FACTS_AT_ONCE,
+                     .per = per,
+                     .layer = layer,
+                     .esize = ul_model_backend(w->model)->k->esize,
+                     .C = s->C,
+                     .F = s->F};
 }
 
 ul_status ul_facts_values(ul_work *w, const ul_facts *f, int layer, const ul_value_search *how, double *delta)
@@ -214,7 +231,8 @@ ul_status ul_facts_values(ul_work *w, const ul_facts *f, int layer, const ul_val
         status = g.base && g.grad ? find_values(w, arena, &g, how, delta + i * C) : UL_E_RESOURCE;
         if (f->n > 1) ul_progress_step(&meter, i + g.n, 0, NULL);
         if (status == UL_OK && ul_interrupted(w->ctx))
-            status = ul_fail(w->ctx, UL_E_CRITERION, "interrupted after the values of %d of %d facts", (int)(i + g.n), (int)f->n);
+            status = ul_fail(w->ctx, UL_E_CRITERION, "interrupted after the values of %d of %d facts", (int)(i + g.n),
+                             (int)f->n);
     }
     ul_arena_free(arena);
     return status;
@@ -238,7 +256,8 @@ ul_status ul_facts_read(ul_work *w, const ul_facts *f, int layer, double *keys, 
         if (status == UL_OK) status = ul_model_forward(w->ctx, w->model, &pass);
         const void *h = status == UL_OK && hidden ? ul_model_hidden(w->model, layer + 1) : NULL;
         for (int32_t k = 0; h && k < g.n; k++)
-            for (int64_t c = 0; c < s->C; c++) hidden[(i + k) * s->C + c] = ul_real_at(h, token_of(&g, b, k, 0) * s->C + c, g.esize);
+            for (int64_t c = 0; c < s->C; c++)
+                hidden[(i + k) * s->C + c] = ul_real_at(h, token_of(&g, b, k, 0) * s->C + c, g.esize);
     }
     ul_arena_free(arena);
     return status;
@@ -271,7 +290,8 @@ static ul_status sweep(ul_work *w, ul_arena *arena, int layer, int64_t rows, gra
     ul_progress_begin(w->ctx, &meter, "covariance of keys", "rows", rows);
     for (int64_t i = 0, k; i < rows; i = k) {
         int64_t tokens = 0;
-        for (k = i; k < rows && (k == i || tokens + w->retain->at[k].n <= SWEEP_TOKENS); k++) tokens += w->retain->at[k].n;
+        for (k = i; k < rows && (k == i || tokens + w->retain->at[k].n <= SWEEP_TOKENS); k++)
+            tokens += w->retain->at[k].n;
         const ul_mark mark = ul_arena_mark(arena);
         const ul_doc **docs = UL_NEW(arena, const ul_doc *, k - i);
         ul_batch *b;
@@ -282,10 +302,12 @@ static ul_status sweep(ul_work *w, ul_arena *arena, int layer, int64_t rows, gra
         UL_TRY(ul_model_forward(w->ctx, w->model, &pass));
         ul_arena_rewind(arena, mark);
         ul_progress_step(&meter, k, tokens, NULL);
-        if (ul_interrupted(w->ctx)) return ul_fail(w->ctx, UL_E_CRITERION, "interrupted after %lld rows of the covariance", (long long)k);
+        if (ul_interrupted(w->ctx))
+            return ul_fail(w->ctx, UL_E_CRITERION, "interrupted after %lld rows of the covariance", (long long)k);
     }
     for (int64_t i = 0; i < g->F; i++)
-        for (int64_t j = 0; j <= i; j++) g->sum[j * g->F + i] = g->sum[i * g->F + j] = g->sum[i * g->F + j] / (double)g->n;
+        for (int64_t j = 0; j <= i; j++)
+            g->sum[j * g->F + i] = g->sum[i * g->F + j] = g->sum[i * g->F + j] / (double)g->n;
     return UL_OK;
 }
 
@@ -298,7 +320,8 @@ ul_status ul_edit_covariance_path(ul_work *w, int layer, int64_t rows, const cha
     if (!w->cache) return UL_OK;
     UL_TRY(ul_model_digest(w->ctx, w->model, model));
     ul_docs_digest(&docs, text);
-    const char *key = ul_format(w->arena, "covariance 1 %s %d %s %d", model, layer, text, (int)ul_model_backend(w->model)->precision);
+    const char *key =
+        ul_format(w->arena, "covariance 1 %s %d %s %d", model, layer, text, (int)ul_model_backend(w->model)->precision);
     UL_NEED(key);
     ul_digest_init(&d);
     ul_digest_add(&d, key, strlen(key));
@@ -312,7 +335,8 @@ ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out)
     const int64_t F = ul_model_shape(w->model)->F;
     const char *path;
     ul_arena *arena;
-    if (!w->retain) return ul_fail(w->ctx, UL_E_USAGE, "%s needs --retain FILE: the covariance of keys is taken over it", w->id);
+    if (!w->retain)
+        return ul_fail(w->ctx, UL_E_USAGE, "%s needs --retain FILE: the covariance of keys is taken over it", w->id);
     if (rows < 1 || rows > w->retain->n) rows = w->retain->n;
     UL_TRY(ul_edit_covariance_path(w, layer, rows, &path));
     if (path && ul_file_exists(path)) {
@@ -324,13 +348,22 @@ ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out)
     }
     memset(out, 0, (size_t)(F * F) * sizeof *out);
     UL_TRY(ul_arena_new(w->ctx, "covariance", &arena));
-    gram g = {.layer = layer, .F = F, .esize = ul_model_backend(w->model)->k->esize, .sum = out, .row = UL_NEW(arena, double, F)};
+    gram g = {.layer = layer,
+              .F = F,
+              .esize = ul_model_backend(w->model)->k->esize,
+              .sum = out,
+              .row = UL_NEW(arena, double, F)};
     const ul_status s = g.row ? sweep(w, arena, layer, rows, &g) : UL_E_RESOURCE;
     ul_arena_free(arena);
     UL_TRY(s);
     if (!path) return UL_OK;
     UL_TRY(ul_dir_make(w->ctx, w->cache));
-    const ul_tensor t = {.name = "covariance", .dtype = UL_DT_F64, .n_dim = 2, .dim = {F, F}, .data = out, .bytes = (size_t)(F * F) * sizeof *out};
+    const ul_tensor t = {.name = "covariance",
+                         .dtype = UL_DT_F64,
+                         .n_dim = 2,
+                         .dim = {F, F},
+                         .data = out,
+                         .bytes = (size_t)(F * F) * sizeof *out};
     return ul_tensors_write(w->ctx, path, &t, 1, NULL, NULL, NULL);
 }
 

@@ -35,8 +35,18 @@ int64_t ul_skip_first(const ul_backend *be, const ul_batch *b, int64_t width, co
 /* xx [c, c] += x^T x over n tokens, sum [c] += x. */
 static void moments(const ul_backend *be, int64_t n, int64_t c, const void *x, void *xx, double *sum)
 {
-    be->k->gemm(be, &(ul_gemm){.m = c, .n = c, .k = n, .a = x, .a_row = 1, .a_col = c, .b = x, .b_row = c, .b_col = 1, .c = xx,
-                               .c_row = c, .add = true});
+    be->k->gemm(be, &(ul_gemm){.m = c,
+                               .n = c,
+                               .k = n,
+                               .a = x,
+                               .a_row = 1,
+                               .a_col = c,
+                               .b = x,
+                               .b_row = c,
+                               .b_col = 1,
+                               .c = xx,
+                               .c_row = c,
+                               .add = true});
     for (int64_t t = 0; t < n; t++)
         for (int64_t j = 0; j < c; j++) sum[j] += ul_real_at(x, t * c + j, be->k->esize);
 }
@@ -109,7 +119,8 @@ static ul_status draw_labels(ul_work *w, ul_arena *arena, ul_batch *b, int64_t f
             double most = -INFINITY, sum = 0, part = 0;
             for (int64_t v = 0; v < V; v++) most = fmax(most, ul_real_at(row, v, esize));
             for (int64_t v = 0; v < V; v++) sum += ul_exp(ul_real_at(row, v, esize) - most);
-            const double u = sum * ul_rng_uniform(w->recipe->seed, UL_STREAM_LABEL, (uint64_t)(first + d), (uint64_t)(i - b->doc_row[d]));
+            const double u = sum * ul_rng_uniform(w->recipe->seed, UL_STREAM_LABEL, (uint64_t)(first + d),
+                                                  (uint64_t)(i - b->doc_row[d]));
             int64_t v = 0;
             for (; v < V - 1; v++)
                 if ((part += ul_exp(ul_real_at(row, v, esize) - most)) > u) break;
@@ -119,7 +130,8 @@ static ul_status draw_labels(ul_work *w, ul_arena *arena, ul_batch *b, int64_t f
     return UL_OK;
 }
 
-static ul_status pass_over(ul_work *w, ul_arena *arena, const ul_docs *docs, int64_t first, int64_t last, const collector *c)
+static ul_status pass_over(ul_work *w, ul_arena *arena, const ul_docs *docs, int64_t first, int64_t last,
+                           const collector *c)
 {
     const ul_doc **d = UL_NEW(arena, const ul_doc *, last - first);
     const ul_observer o = {look, (void *)(uintptr_t)c, UL_OBSERVE_INSTEAD};
@@ -137,7 +149,11 @@ static ul_status pass_over(ul_work *w, ul_arena *arena, const ul_docs *docs, int
     double *coef = UL_NEW(arena, double, b->n_row);
     UL_NEED(coef);
     for (int32_t i = 0; i < b->n_row; i++) coef[i] = -1;
-    ul_pass pass = {.batch = b, .flags = UL_PASS_GRAD | (w->checkpoint ? UL_PASS_CHECKPOINT : 0), .last = -1, .coef = coef, .observer = &o};
+    ul_pass pass = {.batch = b,
+                    .flags = UL_PASS_GRAD | (w->checkpoint ? UL_PASS_CHECKPOINT : 0),
+                    .last = -1,
+                    .coef = coef,
+                    .observer = &o};
     UL_TRY(ul_model_forward(w->ctx, w->model, &pass));
     return ul_model_backward(w->ctx, w->model, &pass);
 }
@@ -158,7 +174,9 @@ ul_status ul_factors_collect(ul_work *w, ul_arena *arena, const ul_docs *docs, u
         s = pass_over(w, scratch, docs, i, k, &c);
         ul_arena_reset(scratch);
         ul_progress_step(&meter, k, done += tokens, NULL);
-        if (s == UL_OK && ul_interrupted(w->ctx)) s = ul_fail(w->ctx, UL_E_CRITERION, "interrupted after %lld of %lld documents", (long long)k, (long long)docs->n);
+        if (s == UL_OK && ul_interrupted(w->ctx))
+            s = ul_fail(w->ctx, UL_E_CRITERION, "interrupted after %lld of %lld documents", (long long)k,
+                        (long long)docs->n);
     }
     ul_arena_free(scratch);
     out->x = out->dy = NULL;

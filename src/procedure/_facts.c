@@ -86,7 +86,10 @@ static ul_status drift(ul_work *w, const ul_doc *doc, int32_t at, ul_doc *out)
 ul_status ul_facts_new(ul_work *w, int64_t first, int32_t n, ul_facts *out)
 {
     const char *target = ul_txt(w->args, "target"), *how = ul_txt(w->args, "subject");
-    *out = (ul_facts){.n = n, .doc = UL_NEW(w->arena, ul_doc, n), .drift = UL_NEW(w->arena, ul_doc, n), .from = UL_NEW(w->arena, int32_t, n),
+    *out = (ul_facts){.n = n,
+                      .doc = UL_NEW(w->arena, ul_doc, n),
+                      .drift = UL_NEW(w->arena, ul_doc, n),
+                      .from = UL_NEW(w->arena, int32_t, n),
                       .at = UL_NEW(w->arena, int32_t, n)};
     UL_NEED(out->doc);
     UL_NEED(out->drift);
@@ -97,16 +100,18 @@ ul_status ul_facts_new(ul_work *w, int64_t first, int32_t n, ul_facts *out)
         bool cut = false;
         size_t from, to;
         if (!r->prompt)
-            return ul_fail(w->ctx, UL_E_INPUT, "%s:%lld: the row has no question; an edit changes the answer to one", w->forget_rows->path,
-                           (long long)r->line);
-        UL_TRY(ul_doc_build(w->ctx, w->arena, w->tok, w->tpl, r->prompt, target, first + i, r->entity, &out->doc[i], &cut));
+            return ul_fail(w->ctx, UL_E_INPUT, "%s:%lld: the row has no question; an edit changes the answer to one",
+                           w->forget_rows->path, (long long)r->line);
+        UL_TRY(ul_doc_build(w->ctx, w->arena, w->tok, w->tpl, r->prompt, target, first + i, r->entity, &out->doc[i],
+                            &cut));
         if (ul_doc_labelled(&out->doc[i]) == 0)
-            return ul_fail(w->ctx, UL_E_INPUT, "%s:%lld: the question leaves no room for the target within %d tokens", w->forget_rows->path,
-                           (long long)r->line, (int)w->tpl->max_length);
+            return ul_fail(w->ctx, UL_E_INPUT, "%s:%lld: the question leaves no room for the target within %d tokens",
+                           w->forget_rows->path, (long long)r->line, (int)w->tpl->max_length);
         subject_of(r->prompt, r->answer, how, &from, &to);
-        const char *text = !strcmp(how, "prompt")
-                               ? ul_format(w->arena, "%s%s%s%s", w->tpl->user_start, r->prompt, w->tpl->user_end, w->tpl->asst_start)
-                               : ul_format(w->arena, "%s%.*s", w->tpl->user_start, (int)to, r->prompt);
+        const char *text =
+            !strcmp(how, "prompt")
+                ? ul_format(w->arena, "%s%s%s%s", w->tpl->user_start, r->prompt, w->tpl->user_end, w->tpl->asst_start)
+                : ul_format(w->arena, "%s%.*s", w->tpl->user_start, (int)to, r->prompt);
         UL_NEED(text);
         UL_TRY(last_token(w, &out->doc[i], text, &out->at[i]));
         const char *before = ul_format(w->arena, "%s%.*s", w->tpl->user_start, (int)from, r->prompt);

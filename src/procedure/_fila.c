@@ -37,7 +37,8 @@ static ul_status adapted(ul_work *w, layer **out, int *n, const char **spec)
         (*out)[(*n)++] = (layer){.w = &weight[i], .rows = weight[i].rows};
         UL_NEED(*spec = ul_format(w->arena, "%s%s%s", *spec, **spec ? "," : "", weight[i].name));
     }
-    return *n ? UL_OK : ul_fail(w->ctx, UL_E_USAGE, "%s: FILA starts adapters, and the model has none: give --lora", w->id);
+    return *n ? UL_OK
+              : ul_fail(w->ctx, UL_E_USAGE, "%s: FILA starts adapters, and the model has none: give --lora", w->id);
 }
 
 /* [i][j] of F for the trainable whose array is p; NULL: it does not move. */
@@ -65,7 +66,8 @@ static ul_status start(ul_work *w, ul_arena *scratch, const layer *l, const doub
     for (int64_t c = 0; c < q; c++) {
         const double size = sqrt(s[c] / x->s);
         for (int64_t j = 0; j < n; j++) ul_real_put(x->a, c * n + j, esize, size * v[j * q + c]);
-        for (int64_t i = 0; i < m; i++) ul_real_put(x->b, i * x->r + c, esize, row[i] > 0 ? size * u[i * q + c] / row[i] : 0);
+        for (int64_t i = 0; i < m; i++)
+            ul_real_put(x->b, i * x->r + c, esize, row[i] > 0 ? size * u[i * q + c] / row[i] : 0);
     }
     return UL_OK;
 }
@@ -86,9 +88,11 @@ ul_status ul_fila(ul_work *w)
     UL_TRY(ul_arena_new(w->ctx, "fila", &scratch));
     ul_status status = UL_OK;
     for (int i = 0; i < n && status == UL_OK; i++) {
-        const double *f = fisher_at(forget, train, n_train, at[i].w->p), *r = fisher_at(retain, train, n_train, at[i].w->p);
-        status = f && r ? start(w, scratch, &at[i], f, r)
-                        : ul_fail(w->ctx, UL_E_INTERNAL, "%s: has an adapter, but no gradient of its own", at[i].w->name);
+        const double *f = fisher_at(forget, train, n_train, at[i].w->p),
+                     *r = fisher_at(retain, train, n_train, at[i].w->p);
+        status = f && r
+                     ? start(w, scratch, &at[i], f, r)
+                     : ul_fail(w->ctx, UL_E_INTERNAL, "%s: has an adapter, but no gradient of its own", at[i].w->name);
         ul_arena_reset(scratch);
     }
     ul_arena_free(scratch);

@@ -11,10 +11,11 @@ static ul_status failed(ul_ctx *ctx, const char *what, const char *routine, lapa
                    "damping helps the latter)", what, routine, (int)info);
 }
 
-static void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a, const double *b, double beta, double *c)
+static void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a, const double *b,
+                    double beta, double *c)
 {
-    cblas_dgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, alpha, a,
-                (int)(ta ? m : k), b, (int)(tb ? k : n), beta, c, (int)n);
+    cblas_dgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k,
+                alpha, a, (int)(ta ? m : k), b, (int)(tb ? k : n), beta, c, (int)n);
 }
 
 /* ---- singular values ------------------------------------------------------------------------------------------------- */
@@ -37,7 +38,8 @@ static ul_status orthonormal(ul_arena *scratch, double *y, int64_t m, int64_t k)
 }
 
 /* An orthonormal basis y [m, k] of nearly the range of g. */
-static ul_status sketch(ul_arena *scratch, const double *g, int64_t m, int64_t n, int64_t k, int power, uint64_t seed, double *y)
+static ul_status sketch(ul_arena *scratch, const double *g, int64_t m, int64_t n, int64_t k, int power, uint64_t seed,
+                        double *y)
 {
     double *z = UL_NEW(scratch, double, n * k);
     UL_NEED(z);
@@ -53,14 +55,15 @@ static ul_status sketch(ul_arena *scratch, const double *g, int64_t m, int64_t n
     return UL_OK;
 }
 
-static ul_status svd_top(ul_arena *scratch, const double *g, int64_t m, int64_t n, int64_t q, int64_t exact, int power, uint64_t seed,
-                         double *u, double *s, double *v)
+static ul_status svd_top(ul_arena *scratch, const double *g, int64_t m, int64_t n, int64_t q, int64_t exact, int power,
+                         uint64_t seed, double *u, double *s, double *v)
 {
     const int64_t least = m < n ? m : n, k = least <= exact || q + 10 >= least ? least : q + 10;
     const bool whole = k == least;
     const int64_t rows = whole ? m : k;
     double *y = whole ? NULL : UL_NEW(scratch, double, m * k), *b = UL_NEW(scratch, double, rows * n);
-    double *ub = UL_NEW(scratch, double, rows * k), *sb = UL_NEW(scratch, double, k), *vt = UL_NEW(scratch, double, k * n);
+    double *ub = UL_NEW(scratch, double, rows *k), *sb = UL_NEW(scratch, double, k),
+           *vt = UL_NEW(scratch, double, k *n);
     if ((!whole && !y) || !b || !ub || !sb || !vt) return UL_E_RESOURCE;
     if (whole) {
         memcpy(b, g, (size_t)(m * n) * sizeof *b);
@@ -84,8 +87,8 @@ static ul_status svd_top(ul_arena *scratch, const double *g, int64_t m, int64_t 
     return UL_OK;
 }
 
-ul_status ul_svd_top(ul_arena *scratch, const double *g, int64_t m, int64_t n, int64_t q, int64_t exact, int power, uint64_t seed,
-                     double *u, double *s, double *v)
+ul_status ul_svd_top(ul_arena *scratch, const double *g, int64_t m, int64_t n, int64_t q, int64_t exact, int power,
+                     uint64_t seed, double *u, double *s, double *v)
 {
     const ul_mark mark = ul_arena_mark(scratch);
     openblas_set_num_threads(1);
@@ -161,7 +164,8 @@ void ul_product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const double 
 }
 
 /* ---- removing directions ---------------------------------------------------------------------------------------------- */
-ul_status ul_remove_left(ul_arena *scratch, int64_t m, int64_t n, int64_t q, const double *p, const double *d, double *x)
+ul_status ul_remove_left(ul_arena *scratch, int64_t m, int64_t n, int64_t q, const double *p, const double *d,
+                         double *x)
 {
     const ul_mark mark = ul_arena_mark(scratch);
     double *t = UL_NEW(scratch, double, q * n);
@@ -175,7 +179,8 @@ ul_status ul_remove_left(ul_arena *scratch, int64_t m, int64_t n, int64_t q, con
     return UL_OK;
 }
 
-ul_status ul_remove_right(ul_arena *scratch, int64_t m, int64_t n, int64_t q, const double *p, const double *d, double *x)
+ul_status ul_remove_right(ul_arena *scratch, int64_t m, int64_t n, int64_t q, const double *p, const double *d,
+                          double *x)
 {
     const ul_mark mark = ul_arena_mark(scratch);
     double *t = UL_NEW(scratch, double, m * q);

@@ -52,11 +52,24 @@ ul_status ul_work_stage(ul_work *w, const ul_stage *s)
     const char *dir;
     UL_TRY(is_planned(w, s));
     UL_TRY(ul_work_stage_dir(w, s->name, &dir));
-    ul_run run = {.options = {.model = s->model ? s->model : w->model, .method = s->method, .args = s->args, .recipe = s->recipe,
-                              .micro_batch = w->micro_batch, .checkpoint = w->checkpoint, .sample = s->sample, .user = s->user,
-                              .observer = s->observer, .mix = s->mix, .wrap = s->wrap, .n_wrap = s->n_wrap},
-                  .n_samples = s->forget->n, .out_dir = dir, .recipe_digest = w->recipe_digest, .save_every = w->save_every,
-                  .resume = w->resume, .what = s->name};
+    ul_run run = {.options = {.model = s->model ? s->model : w->model,
+                              .method = s->method,
+                              .args = s->args,
+                              .recipe = s->recipe,
+                              .micro_batch = w->micro_batch,
+                              .checkpoint = w->checkpoint,
+                              .sample = s->sample,
+                              .user = s->user,
+                              .observer = s->observer,
+                              .mix = s->mix,
+                              .wrap = s->wrap,
+                              .n_wrap = s->n_wrap},
+                  .n_samples = s->forget->n,
+                  .out_dir = dir,
+                  .recipe_digest = w->recipe_digest,
+                  .save_every = w->save_every,
+                  .resume = w->resume,
+                  .what = s->name};
     UL_TRY(caches(w, s, dir, &run.options));
     if (!s->sample) {
         UL_TRY(ul_pairing_init(w->ctx, w->arena, s->forget, s->retain, s->recipe->seed, true, &pairing));
@@ -67,8 +80,8 @@ ul_status ul_work_stage(ul_work *w, const ul_stage *s)
     w->steps += done;
     const int64_t steps = ul_recipe_steps(s->recipe, s->forget->n);
     if (done >= steps || w->last.stopped) return UL_OK;
-    return ul_fail(w->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld of the stage \"%s\"; %s", (long long)done,
-                   (long long)steps, s->name,
+    return ul_fail(w->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld of the stage \"%s\"; %s",
+                   (long long)done, (long long)steps, s->name,
                    w->save_every < 0 ? "nothing was saved (--save-every -1)"
                                      : "the state is saved: the same command with --resume goes on to the same bits");
 }
@@ -94,8 +107,8 @@ ul_status ul_work_loss(ul_work *w, const char *key, const ul_method **method, ul
 }
 
 /* The trainer's gradient of the mean NLL over documents first .. first+n-1: one step of n samples that is never taken. */
-static ul_status gradient(ul_work *w, ul_model *model, const ul_docs *docs, int64_t first, int32_t n, ul_trainer **t, range *r,
-                          ul_recipe *recipe, ul_step_result *out)
+static ul_status gradient(ul_work *w, ul_model *model, const ul_docs *docs, int64_t first, int32_t n, ul_trainer **t,
+                          range *r, ul_recipe *recipe, ul_step_result *out)
 {
     *r = (range){docs, first};
     *recipe = *w->recipe;

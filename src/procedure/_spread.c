@@ -51,15 +51,19 @@ typedef struct {
     double *z, *hidden, *residual, *keys, *delta;
 } arrays;
 
-static ul_status edit_batch(ul_work *w, ul_arena *arena, const ul_facts *f, int first, int last, double *const *covariance,
-                            ul_edit_solve_fn *solve, void *user)
+static ul_status edit_batch(ul_work *w, ul_arena *arena, const ul_facts *f, int first, int last,
+                            double *const *covariance, ul_edit_solve_fn *solve, void *user)
 {
     const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F, n = f->n * C;
-    const ul_value_search how = {.slot = UL_SLOT_OUT, .steps = (int)ul_num(w->args, "v_steps"), .lr = ul_edit_by_size(w, "v_lr", 0.1, 0.5),
-                                 .kl = ul_num(w->args, "kl"), .decay = ul_num(w->args, "v_decay"), .clamp = ul_edit_by_size(w, "clamp", 0.75, 4),
+    const ul_value_search how = {.slot = UL_SLOT_OUT,
+                                 .steps = (int)ul_num(w->args, "v_steps"),
+                                 .lr = ul_edit_by_size(w, "v_lr", 0.1, 0.5),
+                                 .kl = ul_num(w->args, "kl"),
+                                 .decay = ul_num(w->args, "v_decay"),
+                                 .clamp = ul_edit_by_size(w, "clamp", 0.75, 4),
                                  .stop = 0.05};
-    const arrays a = {UL_NEW(arena, double, n), UL_NEW(arena, double, n), UL_NEW(arena, double, n), UL_NEW(arena, double, f->n * F),
-                      UL_NEW(arena, double, C * F)};
+    const arrays a = {UL_NEW(arena, double, n), UL_NEW(arena, double, n), UL_NEW(arena, double, n),
+                      UL_NEW(arena, double, f->n *F), UL_NEW(arena, double, C *F)};
     if (!a.z || !a.hidden || !a.residual || !a.keys || !a.delta) return UL_E_RESOURCE;
     UL_TRY(ul_facts_values(w, f, last, &how, a.z));
     UL_TRY(ul_facts_read(w, f, last, NULL, a.hidden));
@@ -103,5 +107,6 @@ ul_status ul_edit_spread(ul_work *w, ul_edit_solve_fn *solve, void *user)
         UL_TRY(s);
     }
     UL_TRY(ul_edit_end(w, &bound));
-    return ul_buf_printf(w->report, "%s: %lld facts written into blocks %d to %d\n", w->id, (long long)all, first, last);
+    return ul_buf_printf(w->report, "%s: %lld facts written into blocks %d to %d\n", w->id, (long long)all, first,
+                         last);
 }

@@ -59,7 +59,8 @@ static ul_status corrupt(void *user, int layer, const ul_batch *b, void *x)
     FOR_SUBJECT(t, b, at, k)
     {
         for (int64_t c = 0; c < t->C; c++) {
-            const double z = ul_rng_normal(t->seed, UL_STREAM_NOISE, (uint64_t)(t->first + 1), (uint64_t)(k * t->C + c));
+            const double z =
+                ul_rng_normal(t->seed, UL_STREAM_NOISE, (uint64_t)(t->first + 1), (uint64_t)(k * t->C + c));
             ul_real_put(x, at * t->C + c, t->esize, ul_real_at(x, at * t->C + c, t->esize) + t->noise * t->sigma * z);
         }
     }
@@ -78,7 +79,8 @@ static ul_status restore(void *user, int layer, const ul_batch *b, void *x)
 }
 
 /* Sum over the documents of exp(mean log p) of the answer, under these hooks. */
-static ul_status probability(ul_work *w, ul_arena *arena, const ul_batch *b, const ul_hook *hook, int n_hook, double *out)
+static ul_status probability(ul_work *w, ul_arena *arena, const ul_batch *b, const ul_hook *hook, int n_hook,
+                             double *out)
 {
     double *logp = UL_NEW(arena, double, b->n_row);
     UL_NEED(logp);
@@ -136,12 +138,19 @@ ul_status ul_facts_trace(ul_work *w, const ul_facts *f, int32_t n, double noise,
     total[0] = total[1] = 0;
     for (int l = 0; l < s->n_layer; l++) effect[l] = 0;
     for (int32_t i = 0; i < n && status == UL_OK; i += AT_ONCE) {
-        trace t = {.f = f, .first = i, .n = n - i < AT_ONCE ? n - i : AT_ONCE, .esize = ul_model_backend(w->model)->k->esize, .C = s->C,
-                   .noise = noise, .seed = w->recipe->seed, .n_layer = s->n_layer};
+        trace t = {.f = f,
+                   .first = i,
+                   .n = n - i < AT_ONCE ? n - i : AT_ONCE,
+                   .esize = ul_model_backend(w->model)->k->esize,
+                   .C = s->C,
+                   .noise = noise,
+                   .seed = w->recipe->seed,
+                   .n_layer = s->n_layer};
         ul_arena_reset(arena);
         status = trace_batch(w, arena, &t, effect, total);
         ul_progress_step(&meter, i + t.n, 0, NULL);
-        if (status == UL_OK && ul_interrupted(w->ctx)) status = ul_fail(w->ctx, UL_E_CRITERION, "interrupted after %d facts", (int)(i + t.n));
+        if (status == UL_OK && ul_interrupted(w->ctx))
+            status = ul_fail(w->ctx, UL_E_CRITERION, "interrupted after %d facts", (int)(i + t.n));
     }
     ul_arena_free(arena);
     for (int l = 0; l < s->n_layer; l++) effect[l] /= n;

@@ -52,14 +52,17 @@ ul_status ul_work_whole(ul_work *w)
     const int n = ul_model_weights(w->model, &weight);
     for (int i = 0; i < n; i++)
         if (weight[i].r > 0)
-            return ul_fail(w->ctx, UL_E_USAGE, "%s changes entries of whole weights, which an adapter cannot hold: leave out --lora", w->id);
+            return ul_fail(w->ctx, UL_E_USAGE,
+                           "%s changes entries of whole weights, which an adapter cannot hold: leave out --lora",
+                           w->id);
     return UL_OK;
 }
 
 ul_status ul_work_select_mlp(ul_work *w)
 {
     const char *spec = w->recipe->train;
-    if (!strcmp(spec, "auto")) UL_NEED(spec = ul_format(w->arena, "layers 0-%d mlp", ul_model_shape(w->model)->n_layer - 1));
+    if (!strcmp(spec, "auto"))
+        UL_NEED(spec = ul_format(w->arena, "layers 0-%d mlp", ul_model_shape(w->model)->n_layer - 1));
     return ul_model_select(w->ctx, w->model, spec);
 }
 
@@ -68,7 +71,8 @@ int ul_layer_of(ul_model *model, const ul_trainable *t)
     ul_weight *weight;
     const int n = ul_model_weights(model, &weight);
     for (int i = 0; i < n; i++)
-        if (t->p == weight[i].p || (weight[i].r > 0 && (t->p == weight[i].a || t->p == weight[i].b))) return weight[i].layer;
+        if (t->p == weight[i].p || (weight[i].r > 0 && (t->p == weight[i].a || t->p == weight[i].b)))
+            return weight[i].layer;
     return -1;
 }
 
@@ -77,7 +81,8 @@ const ul_weight *ul_matrix_of(ul_model *model, const ul_trainable *t)
     ul_weight *weight;
     const int n = ul_model_weights(model, &weight);
     for (int i = 0; i < n; i++)
-        if (weight[i].p == t->p && !weight[i].is_bias && !weight[i].is_norm && !weight[i].is_embedding) return &weight[i];
+        if (weight[i].p == t->p && !weight[i].is_bias && !weight[i].is_norm && !weight[i].is_embedding)
+            return &weight[i];
     return NULL;
 }
 
@@ -86,7 +91,8 @@ ul_status ul_move_new(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_move *ou
 {
     UL_TRY(ul_snapshot_take(ctx, arena, model, &out->from));
     UL_NEED(out->d = UL_NEW(arena, void *, out->from.n));
-    for (int i = 0; i < out->from.n; i++) UL_NEED(out->d[i] = ul_alloc(arena, (size_t)out->from.train[i].n, out->from.esize));
+    for (int i = 0; i < out->from.n; i++)
+        UL_NEED(out->d[i] = ul_alloc(arena, (size_t)out->from.train[i].n, out->from.esize));
     return UL_OK;
 }
 
@@ -105,13 +111,15 @@ void ul_move_learned(ul_move *m)
             memcpy(s->p[i], s->train[i].p, (size_t)s->train[i].n * s->esize);
         else
             for (int64_t j = 0; j < s->train[i].n; j++)
-                ul_real_put(m->d[i], j, s->esize, ul_real_at(s->train[i].p, j, s->esize) - ul_real_at(s->p[i], j, s->esize));
+                ul_real_put(m->d[i], j, s->esize,
+                            ul_real_at(s->train[i].p, j, s->esize) - ul_real_at(s->p[i], j, s->esize));
 }
 
 void ul_move_negate(ul_move *m)
 {
     for (int i = 0; i < m->from.n; i++)
-        for (int64_t j = 0; j < m->from.train[i].n; j++) ul_real_put(m->d[i], j, m->from.esize, -ul_real_at(m->d[i], j, m->from.esize));
+        for (int64_t j = 0; j < m->from.train[i].n; j++)
+            ul_real_put(m->d[i], j, m->from.esize, -ul_real_at(m->d[i], j, m->from.esize));
 }
 
 void ul_move_to(const ul_move *m, double a)
@@ -119,5 +127,6 @@ void ul_move_to(const ul_move *m, double a)
     const ul_snapshot *s = &m->from;
     for (int i = 0; i < s->n; i++)
         for (int64_t j = 0; j < s->train[i].n; j++)
-            ul_real_put(s->train[i].p, j, s->esize, ul_real_at(s->p[i], j, s->esize) + a * ul_real_at(m->d[i], j, s->esize));
+            ul_real_put(s->train[i].p, j, s->esize,
+                        ul_real_at(s->p[i], j, s->esize) + a * ul_real_at(m->d[i], j, s->esize));
 }

@@ -50,7 +50,8 @@ static ul_status projector(ul_work *w, const ul_edit_equation *e, state *s, doub
     UL_NEED(u);
     for (int64_t i = 0; i < F; i++) memcpy(u + i * room, s->a + i * F, (size_t)room * sizeof *u);
     ul_product(false, true, F, F, room, u, u, p);
-    return ul_buf_printf(w->report, "alphaedit: block %d has room of dimension %lld of %lld\n", e->layer, (long long)room, (long long)F);
+    return ul_buf_printf(w->report, "alphaedit: block %d has room of dimension %lld of %lld\n", e->layer,
+                         (long long)room, (long long)F);
 }
 
 static ul_status solve(ul_work *w, void *user, const ul_edit_equation *e, double *delta)

@@ -106,8 +106,18 @@ static void look(void *user, const ul_weight *w, const ul_batch *b, const void *
         sum->n += n;
         x = px, dy = pd;
     }
-    be->k->gemm(be, &(ul_gemm){.m = w->rows, .n = w->cols, .k = n, .a = dy, .a_row = 1, .a_col = w->rows, .b = x, .b_row = w->cols,
-                               .b_col = 1, .c = w->g, .c_row = w->cols, .add = true});
+    be->k->gemm(be, &(ul_gemm){.m = w->rows,
+                               .n = w->cols,
+                               .k = n,
+                               .a = dy,
+                               .a_row = 1,
+                               .a_col = w->rows,
+                               .b = x,
+                               .b_row = w->cols,
+                               .b_col = 1,
+                               .c = w->g,
+                               .c_row = w->cols,
+                               .add = true});
     ul_arena_rewind(s->scratch, mark);
 }
 

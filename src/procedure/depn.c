@@ -21,7 +21,8 @@
 
 static const ul_param params[] = {
     {"steps", UL_INT, 20, 1, 1000, "steps", "of the integral", NULL},
-    {"threshold", UL_REAL, 0.1, 0, 1, NULL, "share of a text's largest attribution from which a neuron gets its vote", NULL},
+    {"threshold", UL_REAL, 0.1, 0, 1, NULL, "share of a text's largest attribution from which a neuron gets its vote",
+     NULL},
     {"votes", UL_REAL, 0.5, 0, 1, NULL, "share of the texts that must vote for a neuron", NULL},
     {"neurons", UL_INT, 500, 0, 1e6, "neurons", "erased at most; 0: one in a hundred of all", NULL},
     {"texts", UL_INT, 100, 1, 1e9, "rows", "forget rows that vote", NULL},
@@ -62,10 +63,12 @@ static ul_status pass_once(ul_work *w, ul_arena *arena, const ul_batch *b, integ
     double *logp = UL_NEW(arena, double, b->n_row), *coef = UL_NEW(arena, double, b->n_row);
     UL_NEED(logp);
     UL_NEED(coef);
-    ul_pass pass = {.batch = b, .flags = UL_PASS_GRAD, .last = -1, .observer = &eye, .score = {.logp = logp}, .coef = coef};
+    ul_pass pass = {
+        .batch = b, .flags = UL_PASS_GRAD, .last = -1, .observer = &eye, .score = {.logp = logp}, .coef = coef};
     UL_TRY(ul_model_forward(w->ctx, w->model, &pass));
     for (int32_t d = 0; d < b->n_doc; d++)
-        for (int32_t r = b->doc_row[d]; r < b->doc_row[d + 1]; r++) coef[r] = ul_exp(logp[r]) / (b->doc_row[d + 1] - b->doc_row[d]);
+        for (int32_t r = b->doc_row[d]; r < b->doc_row[d + 1]; r++)
+            coef[r] = ul_exp(logp[r]) / (b->doc_row[d + 1] - b->doc_row[d]);
     ul_model_grad_zero(w->model);
     return ul_model_backward(w->ctx, w->model, &pass);
 }
@@ -102,7 +105,8 @@ static ul_status attribute(ul_work *w, ul_arena *arena, int layer, int64_t n, do
             if (status == UL_OK) status = pass_once(w, arena, b, &g);
             ul_arena_rewind(arena, mark);
         }
-        if (status == UL_OK && ul_interrupted(w->ctx)) status = ul_fail(w->ctx, UL_E_CRITERION, "interrupted while block %d was attributed", layer);
+        if (status == UL_OK && ul_interrupted(w->ctx))
+            status = ul_fail(w->ctx, UL_E_CRITERION, "interrupted while block %d was attributed", layer);
     }
     memcpy(weight->p, w0, bytes);
     return status;
@@ -157,8 +161,10 @@ static ul_status erase(ul_work *w, neuron *at, int64_t n_neuron, int64_t texts)
     if (erased == 0)
         return ul_fail(w->ctx, UL_E_CRITERION, "depn: no neuron has the votes of %g of %lld texts (the most voted has %lld): lower --depn.votes or "
                        "--depn.threshold", ul_num(w->args, "votes"), (long long)texts, (long long)at[0].votes);
-    return ul_buf_printf(w->report, "depn: %lld of %lld neurons erased; the first has %lld of %lld votes, the last %lld\n", (long long)erased,
-                         (long long)n_neuron, (long long)at[0].votes, (long long)texts, (long long)at[erased - 1].votes);
+    return ul_buf_printf(w->report,
+                         "depn: %lld of %lld neurons erased; the first has %lld of %lld votes, the last %lld\n",
+                         (long long)erased, (long long)n_neuron, (long long)at[0].votes, (long long)texts,
+                         (long long)at[erased - 1].votes);
 }
 
 static ul_status run(ul_work *w)
@@ -196,7 +202,8 @@ static const ul_runs runs[] = {
 const ul_procedure ul_procedure_depn = {
     .method = {.title = "Detecting and erasing privacy neurons",
                .paper = "arXiv:2310.20138",
-               .note = "Finds the MLP neurons that carry the forget answers by integrated gradients and sets their output to zero. No training.",
+               .note = "Finds the MLP neurons that carry the forget answers by integrated gradients and sets their "
+                       "output to zero. No training.",
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,

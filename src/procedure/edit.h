@@ -34,7 +34,8 @@ ul_status ul_facts_read(ul_work *w, const ul_facts *f, int layer, double *keys, 
 
 /* Causal tracing (_trace.c) of the first n facts with their true answers: effect [n_layer], what the clean output of the block's MLP at
  * the subject restores of the answers' mean probability; total: that probability clean, and with the subject corrupted. */
-ul_status ul_facts_trace(ul_work *w, const ul_facts *f, int32_t n, double noise, double *effect, double total[2]) UL_MUST;
+ul_status ul_facts_trace(ul_work *w, const ul_facts *f, int32_t n, double noise, double *effect,
+                         double total[2]) UL_MUST;
 
 /* The matrix of a block that is edited; UL_E_USAGE when there is none, or adapters are to move. */
 bool ul_is_edited(const ul_weight *w, int layer); /* the last matrix of that block's MLP */
@@ -57,8 +58,12 @@ typedef struct {
     ul_move move;
 } ul_edit_bound;
 #define UL_PARAM_EDIT_BUDGET                                                                                           \
-    {"budget", UL_REAL, 0, 0, 100, "nats",                                                                             \
-     "the whole edit is scaled down to where the mean KL of the original to the new model on retain rows is this; 0: it stays as it is", NULL}
+    {                                                                                                                  \
+        "budget", UL_REAL, 0, 0, 100, "nats",                                                                          \
+            "the whole edit is scaled down to where the mean KL of the original to the new model on retain rows is "   \
+            "this; 0: it stays as it is",                                                                              \
+            NULL                                                                                                       \
+    }
 #define UL_EDIT_SMALL {".budget", "0.15", NULL}
 ul_status ul_edit_begin(ul_work *w, int first, int last, ul_edit_bound *out) UL_MUST;
 ul_status ul_edit_end(ul_work *w, ul_edit_bound *b) UL_MUST;

@@ -23,7 +23,8 @@ static ul_status solve(ul_work *w, void *user, const ul_edit_equation *e, double
     const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F;
     const int32_t n = e->n;
     double *c = *(double **)user;
-    double *g = UL_NEW(w->arena, double, n * F), *m = UL_NEW(w->arena, double, (int64_t)n * n), *y = UL_NEW(w->arena, double, C * n);
+    double *g = UL_NEW(w->arena, double, n *F), *m = UL_NEW(w->arena, double, (int64_t)n *n),
+           *y = UL_NEW(w->arena, double, C *n);
     if (!g || !m || !y) return UL_E_RESOURCE;
     memcpy(c, e->covariance, (size_t)(F * F) * sizeof *c);
     ul_edit_ridge(w, c);

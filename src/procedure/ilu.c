@@ -85,8 +85,14 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_work_whole(w));
     UL_TRY(ul_work_loss(w, "loss", &loss, &args));
     const ul_wrapping wrap = {w->id, &wrapper, w->args, NULL};
-    return ul_work_stage(w, &(ul_stage){.name = "ilu", .method = loss, .args = &args, .recipe = w->recipe, .forget = w->forget,
-                                        .retain = w->retain, .wrap = &wrap, .n_wrap = 1});
+    return ul_work_stage(w, &(ul_stage){.name = "ilu",
+                                        .method = loss,
+                                        .args = &args,
+                                        .recipe = w->recipe,
+                                        .forget = w->forget,
+                                        .retain = w->retain,
+                                        .wrap = &wrap,
+                                        .n_wrap = 1});
 }
 
 /* The retain part of each gradient is taken twice. */
@@ -96,7 +102,8 @@ static const ul_runs runs[] = {
 const ul_procedure ul_procedure_ilu = {
     .method = {.title = "Invariant unlearning",
                .paper = "arXiv:2506.01339",
-               .note = "Any loss, with a penalty on how strongly further fine-tuning would pull at the weights. Three gradients a step.",
+               .note = "Any loss, with a penalty on how strongly further fine-tuning would pull at the weights. Three "
+                       "gradients a step.",
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,

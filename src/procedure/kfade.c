@@ -43,7 +43,8 @@ static ul_status direction(ul_work *w, ul_arena *scratch, const ul_factors *f, u
         const ul_weight *x = at->w;
         const ul_mark mark = ul_arena_mark(scratch);
         double *g = UL_NEW(scratch, double, x->rows * x->cols);
-        double *a = damped(scratch, at->xx, x->cols, at->n, root, esize), *s = damped(scratch, at->dd, x->rows, at->n, root, esize);
+        double *a = damped(scratch, at->xx, x->cols, at->n, root, esize),
+               *s = damped(scratch, at->dd, x->rows, at->n, root, esize);
         if (!g || !a || !s) return UL_E_RESOURCE;
         for (int64_t j = 0; j < x->rows * x->cols; j++) g[j] = ul_real_at(x->g, j, esize);
         UL_TRY(ul_solve_sides(w->ctx, x->name, x->rows, x->cols, s, a, g));
@@ -95,14 +96,15 @@ static const ul_runs runs[] = {
     {0}};
 
 const ul_procedure ul_procedure_kfade = {
-    .method = {.title = "K-FADE: Gauss-Newton steps up the forget loss",
-               .paper = "arXiv:2602.10568",
-               .note = "Very specific within its KL budget; the authors say themselves that full-rank relearning undoes it.",
-               .intent = UL_REMOVAL,
-               .level = UL_LEVEL_PARAMETERS,
-               .params = params,
-               .small = UL_VALUES(".kl", "0.15"),
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+    .method =
+        {.title = "K-FADE: Gauss-Newton steps up the forget loss",
+         .paper = "arXiv:2602.10568",
+         .note = "Very specific within its KL budget; the authors say themselves that full-rank relearning undoes it.",
+         .intent = UL_REMOVAL,
+         .level = UL_LEVEL_PARAMETERS,
+         .params = params,
+         .small = UL_VALUES(".kl", "0.15"),
+         .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
     .runs = runs,
 };

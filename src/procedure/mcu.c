@@ -13,7 +13,8 @@
 
 static const ul_param params[] = {
     UL_PARAM_LOSS("loss", "npo", "the method whose steps are projected, with its own defaults"),
-    {"components", UL_INT, 16, 1, 1e6, NULL, "dominant ones that nothing moves along; at most an eighth of the width", NULL},
+    {"components", UL_INT, 16, 1, 1e6, NULL, "dominant ones that nothing moves along; at most an eighth of the width",
+     NULL},
     {0}};
 
 static const char *const small[] = {"lr", "1e-3", "epochs", "5", NULL};
@@ -64,8 +65,14 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_snapshot_take(w->ctx, w->arena, w->model, &s.before));
     UL_TRY(ul_arena_new(w->ctx, "mcu", &s.scratch));
     const ul_wrapping wrap = {w->id, &wrapper, w->args, &s};
-    const ul_status status = ul_work_stage(w, &(ul_stage){.name = "mcu", .method = loss, .args = &args, .recipe = w->recipe,
-                                                          .forget = w->forget, .retain = w->retain, .wrap = &wrap, .n_wrap = 1});
+    const ul_status status = ul_work_stage(w, &(ul_stage){.name = "mcu",
+                                                          .method = loss,
+                                                          .args = &args,
+                                                          .recipe = w->recipe,
+                                                          .forget = w->forget,
+                                                          .retain = w->retain,
+                                                          .wrap = &wrap,
+                                                          .n_wrap = 1});
     ul_arena_free(s.scratch);
     return status;
 }

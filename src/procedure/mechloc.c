@@ -43,8 +43,12 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return sum + ul_retain_term(args, retain);
 }
 
-static const ul_method away = {.title = "Mechanistic unlearning, its loss", .paper = "arXiv:2410.12949", .params = params, .loss = loss,
-                               .needs = UL_NEED_FORGET | UL_NEED_ALT | UL_NEED_RETAIN, .needs_of = ul_retain_needs};
+static const ul_method away = {.title = "Mechanistic unlearning, its loss",
+                               .paper = "arXiv:2410.12949",
+                               .params = params,
+                               .loss = loss,
+                               .needs = UL_NEED_FORGET | UL_NEED_ALT | UL_NEED_RETAIN,
+                               .needs_of = ul_retain_needs};
 
 typedef struct {
     ul_work *w;
@@ -73,8 +77,10 @@ static ul_status locate(ul_work *w, const ul_facts *f)
     if (n == 0) n = (n_layer + 2) / 3;
     if (n > n_layer) n = n_layer;
     UL_TRY(ul_facts_trace(w, f, facts, ul_num(w->args, "noise"), effect, total));
-    UL_TRY(ul_buf_printf(w->report, "mechloc: the answers' probability is %.3f, with the subject corrupted %.3f; a block's mlp brings back",
-                         total[0], total[1]));
+    UL_TRY(ul_buf_printf(
+        w->report,
+        "mechloc: the answers' probability is %.3f, with the subject corrupted %.3f; a block's mlp brings back",
+        total[0], total[1]));
     for (int l = 0; l < n_layer; l++) UL_TRY(ul_buf_printf(w->report, "%s %.3f", l ? "," : "", effect[l]));
     for (int k = 0; k < n; k++) {
         int best = 0;
@@ -94,8 +100,14 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_facts_new(w, 0, (int32_t)w->forget_rows->n, &d.f));
     UL_TRY(locate(w, &d.f));
     UL_TRY(ul_pairing_init(w->ctx, w->arena, w->forget, w->retain, w->recipe->seed, true, &d.pairing));
-    return ul_work_stage(w, &(ul_stage){.name = "unlearn", .method = &away, .args = w->args, .recipe = w->recipe, .forget = w->forget,
-                                        .retain = w->retain, .sample = sample, .user = &d});
+    return ul_work_stage(w, &(ul_stage){.name = "unlearn",
+                                        .method = &away,
+                                        .args = w->args,
+                                        .recipe = w->recipe,
+                                        .forget = w->forget,
+                                        .retain = w->retain,
+                                        .sample = sample,
+                                        .user = &d});
 }
 
 static const ul_runs runs[] = {
@@ -107,7 +119,8 @@ static const ul_runs runs[] = {
 const ul_procedure ul_procedure_mechloc = {
     .method = {.title = "Mechanistic unlearning",
                .paper = "arXiv:2410.12949",
-               .note = "Finds by causal tracing the MLPs that look the facts up and trains those alone: away from the answer, towards a neutral one.",
+               .note = "Finds by causal tracing the MLPs that look the facts up and trains those alone: away from the "
+                       "answer, towards a neutral one.",
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,

@@ -14,7 +14,8 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"lambda", UL_REAL, 0, 0, 1e9, NULL, "weight of the covariance, how much old keys are held; 0: 15000, of a small model 30", NULL},
+    {"lambda", UL_REAL, 0, 0, 1e9, NULL,
+     "weight of the covariance, how much old keys are held; 0: 15000, of a small model 30", NULL},
     UL_PARAM_EDIT_FACTS,
     UL_PARAM_EDIT_BUDGET,
     UL_PARAM_EDIT_SPREAD(1000),

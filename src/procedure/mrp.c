@@ -63,7 +63,8 @@ static ul_status gather(void *user, int layer, const ul_batch *batch, void *x)
     for (int64_t t = 0; t < batch->n_tok; t++)
         for (int64_t i = 0; i < p->C; i++)
             for (int64_t j = 0; j < p->C; j++)
-                p->moment[p->side][i * p->C + j] += ((const double *)x)[t * p->C + i] * ((const double *)x)[t * p->C + j];
+                p->moment[p->side][i * p->C + j] +=
+                    ((const double *)x)[t * p->C + i] * ((const double *)x)[t * p->C + j];
     return UL_OK;
 }
 
@@ -94,7 +95,8 @@ static ul_status moments(ul_work *w, projected *p, int n)
             const ul_doc *doc = &some->at[d];
             ul_batch *b;
             UL_TRY(ul_pack_docs(w->ctx, w->arena, &doc, 1, false, &b));
-            ul_pass pass = {.batch = b, .flags = UL_PASS_NO_HEAD, .last = p[n - 1].layer + 1, .hook = hook, .n_hook = n};
+            ul_pass pass = {
+                .batch = b, .flags = UL_PASS_NO_HEAD, .last = p[n - 1].layer + 1, .hook = hook, .n_hook = n};
             UL_TRY(ul_model_forward(w->ctx, w->model, &pass));
             ul_arena_rewind(w->arena, mark);
         }
@@ -110,7 +112,8 @@ static ul_status begin_q(ul_work *w, projected *p)
     for (int s = 0; s < 2; s++)
         for (int64_t c = 0; c < p->C; c++) trace[s] += p->moment[s][c * p->C + c];
     if (!(trace[0] > 0) || !(trace[1] > 0))
-        return ul_fail(w->ctx, UL_E_CRITERION, "mrp: the mlp of block %d writes nothing (traces %g and %g)", p->layer, trace[0], trace[1]);
+        return ul_fail(w->ctx, UL_E_CRITERION, "mrp: the mlp of block %d writes nothing (traces %g and %g)", p->layer,
+                       trace[0], trace[1]);
     for (int64_t i = 0; i < (int64_t)p->dims * p->C; i++)
         p->q[i] = ul_rng_normal(w->recipe->seed, UL_STREAM_WEIGHTS, (uint64_t)p->layer, (uint64_t)i);
     for (int it = 0; it < POWER; it++) {
@@ -135,9 +138,11 @@ static void project(const ul_work *w, projected *p)
         for (int64_t f = 0; f < p->F; f++) p->qw[k * p->F + f] = dot(p->C, p->q + k * p->C, 1, p->w0 + f, p->F);
     for (int64_t c = 0; c < p->C; c++)
         for (int64_t f = 0; f < p->F; f++)
-            ul_real_put(p->w->p, c * p->F + f, esize, p->w0[c * p->F + f] - dot(p->dims, p->q + c, p->C, p->qw + f, p->F));
+            ul_real_put(p->w->p, c * p->F + f, esize,
+                        p->w0[c * p->F + f] - dot(p->dims, p->q + c, p->C, p->qw + f, p->F));
     for (int64_t k = 0; p->bias && k < p->dims; k++) p->dq[k] = dot(p->C, p->q + k * p->C, 1, p->b0, 1);
-    for (int64_t c = 0; p->bias && c < p->C; c++) ul_real_put(p->bias->p, c, esize, p->b0[c] - dot(p->dims, p->q + c, p->C, p->dq, 1));
+    for (int64_t c = 0; p->bias && c < p->C; c++)
+        ul_real_put(p->bias->p, c, esize, p->b0[c] - dot(p->dims, p->q + c, p->C, p->dq, 1));
 }
 
 /* One step of Q along the gradient that stands in the weight; qw is that of this Q. */
@@ -148,12 +153,14 @@ static void turn(const ul_work *w, projected *p, double rate)
     memset(p->qg, 0, (size_t)p->dims * (size_t)p->F * sizeof *p->qg);
     for (int64_t k = 0; k < p->dims; k++)
         for (int64_t c = 0; c < p->C; c++)
-            for (int64_t f = 0; f < p->F; f++) p->qg[k * p->F + f] += p->q[k * p->C + c] * ul_real_at(p->w->g, c * p->F + f, esize);
+            for (int64_t f = 0; f < p->F; f++)
+                p->qg[k * p->F + f] += p->q[k * p->C + c] * ul_real_at(p->w->g, c * p->F + f, esize);
     for (int64_t k = 0; k < p->dims; k++)
         for (int64_t c = 0; c < p->C; c++) {
             double s = 0;
             for (int64_t f = 0; f < p->F; f++)
-                s -= p->qw[k * p->F + f] * ul_real_at(p->w->g, c * p->F + f, esize) + p->qg[k * p->F + f] * p->w0[c * p->F + f];
+                s -= p->qw[k * p->F + f] * ul_real_at(p->w->g, c * p->F + f, esize) +
+                     p->qg[k * p->F + f] * p->w0[c * p->F + f];
             p->dq[k * p->C + c] = s;
         }
     for (int64_t k = 0; k < p->dims; k++)
@@ -172,7 +179,8 @@ static ul_status open_block(ul_work *w, int layer, projected *p)
                      .w = ul_model_role(w->model, layer, UL_ROLE_DOWN, false),
                      .bias = ul_model_role(w->model, layer, UL_ROLE_DOWN, true)};
     p->F = (int32_t)p->w->cols;
-    if (p->dims >= p->C) return ul_fail(w->ctx, UL_E_USAGE, "mrp.dims is %d, the states have %d dimensions", p->dims, p->C);
+    if (p->dims >= p->C)
+        return ul_fail(w->ctx, UL_E_USAGE, "mrp.dims is %d, the states have %d dimensions", p->dims, p->C);
     const size_t esize = ul_model_backend(w->model)->k->esize;
     double **const array[] = {&p->w0, &p->b0, &p->q, &p->dq, &p->qw, &p->qg, &p->moment[0], &p->moment[1]};
     const int64_t C = p->C, F = p->F, k = p->dims, size[] = {C * F, C, k * C, k * C, k * F, k * F, C * C, C * C};
@@ -208,7 +216,8 @@ static ul_status search(ul_work *w, projected *p, int n)
         w->steps++;
         ul_progress_step(&meter, k + 1, 0, NULL);
         if (s == UL_OK && ul_interrupted(w->ctx))
-            s = ul_fail(w->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld; the same command begins again, to the same bits",
+            s = ul_fail(w->ctx, UL_E_CRITERION,
+                        "interrupted after step %lld of %lld; the same command begins again, to the same bits",
                         (long long)k + 1, (long long)steps);
     }
     ul_trainer_free(t);
@@ -226,12 +235,14 @@ static ul_status run(ul_work *w)
     const int n = a == b ? 1 : 2;
     UL_TRY(open_block(w, a < b ? a : b, &p[0]));
     if (n == 2) UL_TRY(open_block(w, a < b ? b : a, &p[1]));
-    UL_TRY(ul_model_select(w->ctx, w->model, n == 1 ? p[0].w->name : ul_format(w->arena, "%s,%s", p[0].w->name, p[1].w->name)));
+    UL_TRY(ul_model_select(w->ctx, w->model,
+                           n == 1 ? p[0].w->name : ul_format(w->arena, "%s,%s", p[0].w->name, p[1].w->name)));
     UL_TRY(moments(w, p, n));
     for (int i = 0; i < n; i++) UL_TRY(begin_q(w, &p[i]));
     if (ul_num(w->args, "rate") > 0) UL_TRY(search(w, p, n));
     for (int i = 0; i < n; i++) project(w, &p[i]);
-    return ul_buf_printf(w->report, "%s: %d directions out of the mlps of block %d and block %d\n", w->id, p[0].dims, p[0].layer, p[n - 1].layer);
+    return ul_buf_printf(w->report, "%s: %d directions out of the mlps of block %d and block %d\n", w->id, p[0].dims,
+                         p[0].layer, p[n - 1].layer);
 }
 
 static const ul_runs runs[] = {

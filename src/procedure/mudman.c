@@ -99,7 +99,8 @@ static ul_status select_gates(ul_work *w)
     const ul_weight *gate = ul_model_role(w->model, 0, UL_ROLE_GATE, false);
     if (strcmp(w->recipe->train, "auto")) return ul_model_select(w->ctx, w->model, w->recipe->train);
     if (!gate) return ul_work_select_mlp(w);
-    const char *spec = ul_format(w->arena, "layers 0-%d %s", ul_model_shape(w->model)->n_layer - 1, ul_weight_path(gate));
+    const char *spec =
+        ul_format(w->arena, "layers 0-%d %s", ul_model_shape(w->model)->n_layer - 1, ul_weight_path(gate));
     UL_NEED(spec);
     return ul_model_select(w->ctx, w->model, spec);
 }
@@ -114,8 +115,14 @@ static ul_status run(ul_work *w)
     UL_TRY(select_gates(w));
     r.optim = UL_SGD, r.momentum = r.weight_decay = r.clip = 0;
     const ul_wrapping wrap = {w->id, &wrapper, w->args, NULL};
-    return ul_work_stage(w, &(ul_stage){.name = "mudman", .method = loss, .args = &args, .recipe = &r, .forget = w->forget,
-                                        .retain = w->retain, .wrap = &wrap, .n_wrap = 1});
+    return ul_work_stage(w, &(ul_stage){.name = "mudman",
+                                        .method = loss,
+                                        .args = &args,
+                                        .recipe = &r,
+                                        .forget = w->forget,
+                                        .retain = w->retain,
+                                        .wrap = &wrap,
+                                        .n_wrap = 1});
 }
 
 /* A step of the adversary, then a gradient. */
@@ -124,15 +131,17 @@ static const ul_runs runs[] = {
     {0}};
 
 const ul_procedure ul_procedure_mudman = {
-    .method = {.title = "MUDMAN: meta-unlearning with masked, normalised steps",
-               .paper = "arXiv:2506.12484",
-               .note = "Unlearns at the weights of an adversary, only where the retain loss agrees. Gate projections alone move.",
-               .intent = UL_REMOVAL,
-               .level = UL_LEVEL_PARAMETERS,
-               .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-               .recipe = recipe,
-               .small = small},
+    .method =
+        {.title = "MUDMAN: meta-unlearning with masked, normalised steps",
+         .paper = "arXiv:2506.12484",
+         .note =
+             "Unlearns at the weights of an adversary, only where the retain loss agrees. Gate projections alone move.",
+         .intent = UL_REMOVAL,
+         .level = UL_LEVEL_PARAMETERS,
+         .params = params,
+         .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+         .recipe = recipe,
+         .small = small},
     .run = run,
     .runs = runs,
 };

@@ -36,14 +36,15 @@ static const ul_runs runs[] = {
     {.what = "gradient of the forget rows", .kind = UL_RUNS_GRADIENT, .copies = 2}, UL_RUNS_SEARCH, {0}};
 
 const ul_procedure ul_procedure_newton_diag = {
-    .method = {.title = "Fisher removal: a diagonal Newton step",
-               .paper = "arXiv:2403.10557",
-               .note = "One ascent step, small where the retain set is sensitive. Damping and the KL budget decide the rest.",
-               .intent = UL_REMOVAL,
-               .level = UL_LEVEL_PARAMETERS,
-               .params = params,
-               .small = UL_VALUES(".kl", "0.16"),
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
+    .method =
+        {.title = "Fisher removal: a diagonal Newton step",
+         .paper = "arXiv:2403.10557",
+         .note = "One ascent step, small where the retain set is sensitive. Damping and the KL budget decide the rest.",
+         .intent = UL_REMOVAL,
+         .level = UL_LEVEL_PARAMETERS,
+         .params = params,
+         .small = UL_VALUES(".kl", "0.16"),
+         .needs = UL_NEED_FORGET | UL_NEED_RETAIN},
     .run = run,
     .runs = runs,
 };

@@ -97,11 +97,12 @@ static ul_status run(ul_work *w)
     int64_t chosen = (int64_t)ul_num(w->args, "rows");
     if (chosen == 0) chosen = (int64_t)ceil(ul_num(w->args, "share") * (double)rows);
     if (chosen > n) chosen = n;
-    if (chosen < 1) return ul_fail(w->ctx, UL_E_USAGE, "pcgu: no row of a matrix moves: --train selects no matrix with a gradient");
+    if (chosen < 1)
+        return ul_fail(w->ctx, UL_E_USAGE, "pcgu: no row of a matrix moves: --train selects no matrix with a gradient");
     qsort(at, (size_t)n, sizeof *at, rising);
     UL_TRY(keep(w, &move, at, chosen));
-    UL_TRY(ul_buf_printf(w->report, "pcgu: %lld of %lld rows move, cosines %.3f to %.3f\n", (long long)chosen, (long long)rows, at[0].cosine,
-                         at[chosen - 1].cosine));
+    UL_TRY(ul_buf_printf(w->report, "pcgu: %lld of %lld rows move, cosines %.3f to %.3f\n", (long long)chosen,
+                         (long long)rows, at[0].cosine, at[chosen - 1].cosine));
     return ul_budget_go(w, &budget, &move);
 }
 
@@ -115,7 +116,8 @@ static const ul_runs runs[] = {
 const ul_procedure ul_procedure_pcgu = {
     .method = {.title = "Partitioned contrastive gradient unlearning",
                .paper = "ACL Findings 2023 (Yu et al.)",
-               .note = "Ascent on the forget answers in the weight rows whose gradients differ most from those of a neutral answer.",
+               .note = "Ascent on the forget answers in the weight rows whose gradients differ most from those of a "
+                       "neutral answer.",
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,

@@ -135,8 +135,11 @@ ul_status ul_work_fisher(ul_work *w, ul_model *model, const ul_docs *docs, doubl
 /* The same, allocated, over `n_docs` of them (ul_work_draw). */
 ul_status ul_fisher_new(ul_work *w, const ul_docs *docs, int64_t n_docs, double ***out) UL_MUST;
 /* The same over fisher_docs of the forget and of the retain rows; of one set, with damping times its mean. */
-#define UL_PARAM_FISHER_DOCS                                                                                             \
-    {"fisher_docs", UL_INT, 400, 0, 1e9, "documents", "rows of each set that the information is taken from; 0: all", NULL}
+#define UL_PARAM_FISHER_DOCS                                                                                           \
+    {                                                                                                                  \
+        "fisher_docs", UL_INT, 400, 0, 1e9, "documents",                                                               \
+            "rows of each set that the information is taken from; 0: all", NULL                                        \
+    }
 ul_status ul_fisher_pair(ul_work *w, double ***forget, double ***retain) UL_MUST;
 ul_status ul_fisher_damped(ul_work *w, const ul_docs *docs, double ***fisher, double *lambda) UL_MUST;
 
@@ -188,9 +191,13 @@ typedef struct {
     int64_t n;
 } ul_budget;
 #define UL_PARAM_SCALE(dflt, help) {"scale", UL_REAL, dflt, -1000, 1e12, NULL, help, NULL}
-#define UL_PARAM_KL(dflt)                                                                                                 \
-    {"kl", UL_REAL, dflt, 0, 100, "nats",                                                                                 \
-     "budget: the scale is searched at which the mean KL of the original to the new model on retain rows is this; 0: scale", NULL}
+#define UL_PARAM_KL(dflt)                                                                                              \
+    {                                                                                                                  \
+        "kl", UL_REAL, dflt, 0, 100, "nats",                                                                           \
+            "budget: the scale is searched at which the mean KL of the original to the new model on retain rows is "   \
+            "this; 0: scale",                                                                                          \
+            NULL                                                                                                       \
+    }
 #define UL_PARAM_KL_DOCS {"kl_docs", UL_INT, 128, 1, 1e9, "documents", "retain rows that the budget is measured on", NULL}
 /* Retain rows where kl is above 0, else none. */
 unsigned ul_budget_needs(const ul_args *args, unsigned needs);

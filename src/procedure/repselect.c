@@ -18,13 +18,17 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    {"n_pcs", UL_INT, 512, 1, 1e6, NULL, "directions that are collapsed; at most an eighth of the smaller side of a matrix", NULL},
-    {"collapse", UL_TEXT, 0, 0, 0, "soft|hard|quadratic", "soft: to S_min^2 / s; quadratic: by the squares of S; hard: to 0", "soft"},
+    {"n_pcs", UL_INT, 512, 1, 1e6, NULL,
+     "directions that are collapsed; at most an eighth of the smaller side of a matrix", NULL},
+    {"collapse", UL_TEXT, 0, 0, 0, "soft|hard|quadratic",
+     "soft: to S_min^2 / s; quadratic: by the squares of S; hard: to 0", "soft"},
     {"distribution", UL_TEXT, 0, 0, 0, "forget|retain", "whose gradient the directions come from", "forget"},
     {"lora_r", UL_INT, 8, 1, 4096, NULL, "rank of the adversary", NULL},
     {"lora_lr", UL_REAL, 0.05, 0, 100, NULL, "its SGD learning rate; 0: no adversary", NULL},
     UL_PARAM_SCALE(0.05, "step along the collapsed gradient, where kl is 0"),
-    UL_PARAM_KL(0.01), UL_PARAM_KL_DOCS, {0}};
+    UL_PARAM_KL(0.01),
+    UL_PARAM_KL_DOCS,
+    {0}};
 
 /* The mlps' matrices, joined: what the adversary is put on. By their whole path: GPT-2's attention has a c_proj too. */
 static ul_status targets(ul_work *w, const char **out)
@@ -34,7 +38,8 @@ static ul_status targets(ul_work *w, const char **out)
     *out = "";
     for (int i = 0; i < n; i++) {
         const char *name = ul_weight_path(&weight[i]);
-        if (weight[i].layer != 0 || weight[i].is_bias || !ul_role_is_mlp(weight[i].role) || strstr(*out, name)) continue;
+        if (weight[i].layer != 0 || weight[i].is_bias || !ul_role_is_mlp(weight[i].role) || strstr(*out, name))
+            continue;
         UL_NEED(*out = ul_format(w->arena, "%s%s%s", *out, **out ? "," : "", name));
     }
     return UL_OK;
@@ -137,7 +142,8 @@ static const ul_runs runs[] = {
 const ul_procedure ul_procedure_repselect = {
     .method = {.title = "RepSelect: ascent without the shared directions",
                .paper = "arXiv:2606.17168",
-               .note = "One filtered gradient, taken as far as the KL budget allows. Built to resist relearning; the budget is small.",
+               .note = "One filtered gradient, taken as far as the KL budget allows. Built to resist relearning; the "
+                       "budget is small.",
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,

@@ -13,7 +13,8 @@
 static const ul_param params[] = {
     {"layer", UL_INT, -1, -1, 1000, "block", "block that is edited, from 0; -1: a third of the way up", NULL},
     {"ridge", UL_REAL, 1e-4, 0, 10, NULL, "share of the mean diagonal that is added to the covariance", NULL},
-    {"prefixes", UL_INT, 20, 0, 1000, "texts", "that the model writes itself, behind which keys are read too; 0: the plain prompt alone", NULL},
+    {"prefixes", UL_INT, 20, 0, 1000, "texts",
+     "that the model writes itself, behind which keys are read too; 0: the plain prompt alone", NULL},
     {"rows", UL_INT, 1000, 0, 1e9, "rows", "retain rows that the covariance of keys is taken over; 0: all", NULL},
     {"v_steps", UL_INT, 20, 1, 1000, "steps", "of Adam in the search for a value", NULL},
     {"v_lr", UL_REAL, 0.5, 0, 100, NULL, "its learning rate", NULL},
@@ -36,10 +37,16 @@ static ul_status write_prefixes(ul_work *w, prefixes *p)
     ul_doc *start = UL_NEW(w->arena, ul_doc, n + 1);
     *p = (prefixes){n, UL_NEW(w->arena, int32_t, n + 1), UL_NEW(w->arena, int32_t *, n + 1)};
     if (!start || !p->length || !p->token) return UL_E_RESOURCE;
-    for (int32_t i = 0; i < n; i++) start[i] = (ul_doc){.id = i, .n = 1, .token = w->forget->at[0].token, .labelled = w->forget->at[0].labelled};
+    for (int32_t i = 0; i < n; i++)
+        start[i] = (ul_doc){.id = i, .n = 1, .token = w->forget->at[0].token, .labelled = w->forget->at[0].labelled};
     for (int part = 0; part < 2; part++) {
         const int32_t from = part ? half : 0, to = part ? n : half;
-        const ul_generation g = {.n = to - from, .prompt = start + from, .max_new = part ? 10 : 5, .batch = 16, .temperature = 1, .top_p = 1,
+        const ul_generation g = {.n = to - from,
+                                 .prompt = start + from,
+                                 .max_new = part ? 10 : 5,
+                                 .batch = 16,
+                                 .temperature = 1,
+                                 .top_p = 1,
                                  .seed = w->recipe->seed + (uint64_t)part};
         if (to > from) UL_TRY(ul_model_generate(w->ctx, w->model, &g, w->arena, p->token + from, p->length + from));
     }
@@ -47,7 +54,8 @@ static ul_status write_prefixes(ul_work *w, prefixes *p)
 }
 
 /* The mean of the fact's keys, plain and behind each text, into `mean`; the plain one into `k`. */
-static ul_status read_keys(ul_work *w, ul_arena *arena, const prefixes *p, const ul_facts *f, int layer, double *k, double *mean)
+static ul_status read_keys(ul_work *w, ul_arena *arena, const prefixes *p, const ul_facts *f, int layer, double *k,
+                           double *mean)
 {
     const int64_t F = ul_model_shape(w->model)->F;
     const int32_t bos = f->doc->token[0] == w->forget->at[0].token[0] ? f->doc->token[0] : -1;
@@ -71,11 +79,16 @@ static ul_status read_keys(ul_work *w, ul_arena *arena, const prefixes *p, const
 }
 
 /* u = C^-1 k for the fact's mean key, then W += delta u^T / (k . u). */
-static ul_status edit(ul_work *w, ul_arena *arena, const prefixes *p, int64_t row, int layer, const double *factor, ul_weight *weight)
+static ul_status edit(ul_work *w, ul_arena *arena, const prefixes *p, int64_t row, int layer, const double *factor,
+                      ul_weight *weight)
 {
     const int64_t C = ul_model_shape(w->model)->C, F = ul_model_shape(w->model)->F;
-    const ul_value_search how = {.slot = UL_SLOT_MLP, .steps = (int)ul_num(w->args, "v_steps"), .lr = ul_num(w->args, "v_lr"),
-                                 .kl = ul_num(w->args, "kl"), .decay = ul_num(w->args, "v_decay"), .clamp = ul_num(w->args, "clamp"),
+    const ul_value_search how = {.slot = UL_SLOT_MLP,
+                                 .steps = (int)ul_num(w->args, "v_steps"),
+                                 .lr = ul_num(w->args, "v_lr"),
+                                 .kl = ul_num(w->args, "kl"),
+                                 .decay = ul_num(w->args, "v_decay"),
+                                 .clamp = ul_num(w->args, "clamp"),
                                  .stop = 0.05};
     double *k = UL_NEW(arena, double, F), *u = UL_NEW(arena, double, F), *v = UL_NEW(arena, double, C),
            *delta = UL_NEW(arena, double, C * F), ku = 0;

@@ -80,7 +80,9 @@ static ul_status sample(void *user, int64_t step, int32_t i, ul_arena *arena, ul
     const int64_t index = step * d->w->recipe->batch + i, turn = index / docs->n % ANSWERS;
     UL_TRY(ul_pairing_sample(d->w->ctx, &d->pairing, index, out));
     const ul_doc *own = out->doc[UL_FORGET];
-    uint64_t other = docs->n > 1 ? ul_rng_below(d->w->recipe->seed, UL_STREAM_ALT, (uint64_t)own->id, (uint64_t)turn, (uint64_t)docs->n - 1) : 0;
+    uint64_t other = docs->n > 1 ? ul_rng_below(d->w->recipe->seed, UL_STREAM_ALT, (uint64_t)own->id, (uint64_t)turn,
+                                                (uint64_t)docs->n - 1)
+                                 : 0;
     if (docs->n > 1 && other >= (uint64_t)own->id) other++; /* ids are places */
     ul_doc *alt = UL_NEW(arena, ul_doc, 1);
     UL_NEED(alt);
@@ -96,8 +98,14 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_budget_begin(w, &budget));
     UL_TRY(ul_move_new(w->ctx, w->arena, w->model, &move));
     UL_TRY(ul_pairing_init(w->ctx, w->arena, w->forget, w->retain, w->recipe->seed, true, &d.pairing));
-    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "bad", .method = &bad, .args = w->args, .recipe = w->recipe, .forget = w->forget,
-                                        .retain = w->retain, .sample = sample, .user = &d}));
+    UL_TRY(ul_work_stage(w, &(ul_stage){.name = "bad",
+                                        .method = &bad,
+                                        .args = w->args,
+                                        .recipe = w->recipe,
+                                        .forget = w->forget,
+                                        .retain = w->retain,
+                                        .sample = sample,
+                                        .user = &d}));
     ul_move_learned(&move);
     ul_move_negate(&move);
     return ul_budget_go(w, &budget, &move);
@@ -109,7 +117,8 @@ static const ul_runs runs[] = {
 const ul_procedure ul_procedure_sku = {
     .method = {.title = "Selective knowledge negation",
                .paper = "arXiv:2402.10058",
-               .note = "Learns wrong and forgotten answers to the forget prompts, away from normal behaviour, then subtracts that.",
+               .note = "Learns wrong and forgotten answers to the forget prompts, away from normal behaviour, then "
+                       "subtracts that.",
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_PARAMETERS,
                .params = params,

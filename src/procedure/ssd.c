@@ -9,7 +9,8 @@
 #include "procedure/procedure.h"
 
 static const ul_param params[] = {
-    {"alpha", UL_REAL, 10, 0, 1e300, NULL, "a weight is dampened when its forget information is so many times its retain information", NULL},
+    {"alpha", UL_REAL, 10, 0, 1e300, NULL,
+     "a weight is dampened when its forget information is so many times its retain information", NULL},
     {"lambda", UL_REAL, 1, 0, 1e6, NULL, "how strongly: a factor on retain over forget information, at most 1", NULL},
     UL_PARAM_FISHER_DOCS,
     {"fisher_batch", UL_INT, 1, 1, 1e6, "documents", "whose mean gradient is squared", NULL},
@@ -45,15 +46,17 @@ static const ul_runs runs[] = {
     UL_RUNS_FISHER(UL_FORGET, "forget"), UL_RUNS_FISHER(UL_RETAIN, "retain"), {0}};
 
 const ul_procedure ul_procedure_ssd = {
-    .method = {.title = "Selective synaptic dampening",
-               .paper = "arXiv:2308.07707",
-               .note = "No training: two passes for the Fisher information, then weights that the forget set alone uses shrink.",
-               .intent = UL_REMOVAL,
-               .level = UL_LEVEL_PARAMETERS,
-               .params = params,
-               .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
-               .small = small,
-               .matches = matches},
+    .method =
+        {.title = "Selective synaptic dampening",
+         .paper = "arXiv:2308.07707",
+         .note =
+             "No training: two passes for the Fisher information, then weights that the forget set alone uses shrink.",
+         .intent = UL_REMOVAL,
+         .level = UL_LEVEL_PARAMETERS,
+         .params = params,
+         .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+         .small = small,
+         .matches = matches},
     .run = run,
     .runs = runs,
 };

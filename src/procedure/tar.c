@@ -93,8 +93,14 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_work_stage(w, &(ul_stage){.name = "safeguard", .method = first, .args = &first_args, .recipe = w->recipe,
                                         .forget = w->forget, .retain = w->retain}));
     r.steps = (int64_t)ul_num(w->args, "outer");
-    return ul_work_stage(w, &(ul_stage){.name = "tamper", .method = loss, .args = &args, .recipe = &r, .forget = w->forget,
-                                        .retain = w->retain, .wrap = &wrap, .n_wrap = 1});
+    return ul_work_stage(w, &(ul_stage){.name = "tamper",
+                                        .method = loss,
+                                        .args = &args,
+                                        .recipe = &r,
+                                        .forget = w->forget,
+                                        .retain = w->retain,
+                                        .wrap = &wrap,
+                                        .n_wrap = 1});
 }
 
 /* An outer step: inner steps on forget rows, with a gradient of the loss after every few of them. */

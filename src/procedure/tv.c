@@ -12,8 +12,11 @@
 
 static const ul_param params[] = {
     UL_PARAM_SCALE(5, "how far to go against the task vector; 0 changes nothing"),
-    {"layers", UL_TEXT, 0, 0, 0, NULL, "one factor a block, joined with commas; what is outside the blocks goes with 1; empty: all 1", ""},
-    UL_PARAM_KL(0), UL_PARAM_KL_DOCS, {0}};
+    {"layers", UL_TEXT, 0, 0, 0, NULL,
+     "one factor a block, joined with commas; what is outside the blocks goes with 1; empty: all 1", ""},
+    UL_PARAM_KL(0),
+    UL_PARAM_KL_DOCS,
+    {0}};
 
 /* One factor a block from the text; all 1 when it is empty. */
 static ul_status factors(ul_work *w, double *f)
@@ -26,7 +29,8 @@ static ul_status factors(ul_work *w, double *f)
         const size_t k = strcspn(s, ",");
         if (k < sizeof word) memcpy(word, s, k), word[k] = 0;
         if (l == n || !ul_parse_real(word, &f[l]) || (l + 1 < n && !s[k]))
-            return ul_fail(w->ctx, UL_E_USAGE, "%s.layers is \"%s\": the model has %d blocks and wants %d numbers joined with commas",
+            return ul_fail(w->ctx, UL_E_USAGE,
+                           "%s.layers is \"%s\": the model has %d blocks and wants %d numbers joined with commas",
                            w->id, ul_txt(w->args, "layers"), n, n);
         s += k + (s[k] == ',');
     }
@@ -51,7 +55,8 @@ static ul_status run(ul_work *w)
         const ul_trainable *t = &move.from.train[i];
         const int layer = ul_layer_of(w->model, t);
         const double s = layer >= 0 && layer < n_layer ? -f[layer] : -1;
-        for (int64_t j = 0; j < t->n; j++) ul_real_put(move.d[i], j, move.from.esize, s * ul_real_at(move.d[i], j, move.from.esize));
+        for (int64_t j = 0; j < t->n; j++)
+            ul_real_put(move.d[i], j, move.from.esize, s * ul_real_at(move.d[i], j, move.from.esize));
     }
     return ul_budget_go(w, &budget, &move);
 }
@@ -60,15 +65,16 @@ static const ul_runs runs[] = {
     UL_RUNS_BUDGET, {.what = "learn", .kind = UL_RUNS_TRAIN, .copies = 2}, UL_RUNS_SEARCH, {0}};
 
 const ul_procedure ul_procedure_tv = {
-    .method = {.title = "Task-vector negation",
-               .paper = "arXiv:2212.04089",
-               .note = "Learns the forget set, then subtracts what learning changed. One number, scale, decides everything.",
-               .intent = UL_REMOVAL,
-               .level = UL_LEVEL_PARAMETERS,
-               .params = params,
-               .needs = UL_NEED_FORGET,
-               .needs_of = ul_budget_needs,
-               .small = small},
+    .method =
+        {.title = "Task-vector negation",
+         .paper = "arXiv:2212.04089",
+         .note = "Learns the forget set, then subtracts what learning changed. One number, scale, decides everything.",
+         .intent = UL_REMOVAL,
+         .level = UL_LEVEL_PARAMETERS,
+         .params = params,
+         .needs = UL_NEED_FORGET,
+         .needs_of = ul_budget_needs,
+         .small = small},
     .run = run,
     .runs = runs,
     .adapters = true,

@@ -17,11 +17,14 @@
 #include <string.h>
 
 static const ul_param params[] = {
-    UL_PARAM_LOSS("suppress", "npo", "the method that makes the teacher, with its own defaults; none: the model teaches as it is"),
+    UL_PARAM_LOSS("suppress", "npo",
+                  "the method that makes the teacher, with its own defaults; none: the model teaches as it is"),
     {"alpha", UL_REAL, 0.25, 0, 1, NULL, "share of the weights that noise replaces", NULL},
     {"beta", UL_REAL, 0, 0, 10, NULL, "size of the noise; 0: the weights only shrink", NULL},
-    {"noise_in", UL_TEXT, 0, 0, 0, NULL, "names of the weights that are noised, or parts of names (layers.1.mlp), joined with commas; "
-     "default: all that move", ""},
+    {"noise_in", UL_TEXT, 0, 0, 0, NULL,
+     "names of the weights that are noised, or parts of names (layers.1.mlp), joined with commas; "
+     "default: all that move",
+     ""},
     {"distil_steps", UL_INT, 3000, 0, 1e9, "steps", "of stage 3; 0: as distil_epochs says", NULL},
     {"distil_epochs", UL_REAL, 4, 0.001, 10000, NULL, "passes over the retain rows in stage 3", NULL},
     {0}};
@@ -41,7 +44,10 @@ static double distance(const ul_args *args, ul_side *forget, ul_side *alt, ul_si
     return retain->n ? sum / retain->n_tok : 0;
 }
 
-static const ul_method distil = {.title = "UNDO, last stage", .paper = "arXiv:2506.06278", .loss = distance, .params = (const ul_param[]){{0}},
+static const ul_method distil = {.title = "UNDO, last stage",
+                                 .paper = "arXiv:2506.06278",
+                                 .loss = distance,
+                                 .params = (const ul_param[]){{0}},
                                  .needs = UL_NEED_RETAIN | UL_NEED_RETAIN_KL | UL_NEED_NO_FORGET_LOSS};
 
 /* Retain documents in the order of a pairing of their own. */
@@ -95,8 +101,10 @@ static ul_status noise(ul_work *w)
         }
     }
     if (noised) return UL_OK;
-    return ul_fail(w->ctx, UL_E_USAGE, "undo.noise_in is \"%s\", which stands in the name of none of the %d weights that move (the first is %s)",
-                   ul_txt(w->args, "noise_in"), n, n ? t[0].name : "");
+    return ul_fail(
+        w->ctx, UL_E_USAGE,
+        "undo.noise_in is \"%s\", which stands in the name of none of the %d weights that move (the first is %s)",
+        ul_txt(w->args, "noise_in"), n, n ? t[0].name : "");
 }
 
 static ul_status run(ul_work *w)
@@ -110,7 +118,11 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_work_whole(w));
     if (strcmp(ul_txt(w->args, "suppress"), "none")) {
         UL_TRY(ul_work_loss(w, "suppress", &suppress, &args));
-        UL_TRY(ul_work_stage(w, &(ul_stage){.name = "suppress", .method = suppress, .args = &args, .recipe = w->recipe, .forget = w->forget,
+        UL_TRY(ul_work_stage(w, &(ul_stage){.name = "suppress",
+                                            .method = suppress,
+                                            .args = &args,
+                                            .recipe = w->recipe,
+                                            .forget = w->forget,
                                             .retain = w->retain}));
     }
     UL_TRY(ul_model_digest(w->ctx, w->model, digest));
@@ -123,8 +135,14 @@ static ul_status run(ul_work *w)
     r.steps = (int64_t)ul_num(w->args, "distil_steps");
     r.match_peer = false;
     ul_args_default(distil.params, &args);
-    return ul_work_stage(w, &(ul_stage){.name = "distil", .method = &distil, .args = &args, .recipe = &r, .forget = w->retain,
-                                        .sample = sample, .user = &o, .ref = {NULL, NULL, teacher}});
+    return ul_work_stage(w, &(ul_stage){.name = "distil",
+                                        .method = &distil,
+                                        .args = &args,
+                                        .recipe = &r,
+                                        .forget = w->retain,
+                                        .sample = sample,
+                                        .user = &o,
+                                        .ref = {NULL, NULL, teacher}});
 }
 
 static const ul_runs runs[] = {

@@ -21,7 +21,8 @@ static const ul_param params[] = {
     {"strength", UL_REAL, 5, 0, 1000, NULL, "how much of what reinforcing adds to a logit is subtracted", NULL},
     {"reinforce", UL_REAL, 3, 0.01, 1000, "epochs", "of the forget set for the reinforced model", NULL},
     {"again", UL_REAL, 5, 0, 1000, NULL, "taken from the logit of a translation once its term has come", NULL},
-    {"terms", UL_TEXT, 0, 0, 0, NULL, "a JSON file: the subject's own terms and a generic one for each, {\"Hogwarts\": \"the academy\"}", ""},
+    {"terms", UL_TEXT, 0, 0, 0, NULL,
+     "a JSON file: the subject's own terms and a generic one for each, {\"Hogwarts\": \"the academy\"}", ""},
     UL_PARAM_GAMMA(1),
     UL_PARAM_ALPHA(0),
     UL_PARAM_RETAIN,
@@ -36,8 +37,12 @@ static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *
     return sum + ul_retain_term(args, retain);
 }
 
-static const ul_method generic = {.title = "WHP, generic labels", .paper = "arXiv:2310.02238", .params = params, .loss = loss,
-                                  .needs = UL_NEED_FORGET | UL_NEED_RETAIN, .needs_of = ul_some_retain_needs};
+static const ul_method generic = {.title = "WHP, generic labels",
+                                  .paper = "arXiv:2310.02238",
+                                  .params = params,
+                                  .loss = loss,
+                                  .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
+                                  .needs_of = ul_some_retain_needs};
 
 /* Hidden rows that two heads read, in step. */
 typedef struct {
@@ -64,8 +69,17 @@ static void flush(heads *x)
     const double strength = ul_num(x->w->args, "strength");
     const void *head[2] = {ul_reference_head(x->base), ul_model_head(x->w->model)};
     for (int k = 0; x->n && k < 2; k++)
-        be->k->gemm(be, &(ul_gemm){.m = x->n, .n = s->V, .k = s->C, .a = x->h[k], .a_row = s->C, .a_col = 1, .b = head[k], .b_row = 1,
-                                   .b_col = s->C, .c = x->z[k], .c_row = s->V});
+        be->k->gemm(be, &(ul_gemm){.m = x->n,
+                                   .n = s->V,
+                                   .k = s->C,
+                                   .a = x->h[k],
+                                   .a_row = s->C,
+                                   .a_col = 1,
+                                   .b = head[k],
+                                   .b_row = 1,
+                                   .b_col = s->C,
+                                   .c = x->z[k],
+                                   .c_row = s->V});
     for (int i = 0; i < x->n; i++) {
         double most = 0;
         push_down(x, i, ul_num(x->w->args, "again"));
@@ -109,7 +123,8 @@ static ul_status relabel(heads *x, ul_arena *scratch, const ul_doc *d, const ul_
         if (ul_token_special(w->tok, d->token[i])) continue;
         int32_t before = 0;
         for (int32_t j = 1; j < at[i]; j++) before += t->labelled[j];
-        memcpy(x->h[0] + (size_t)x->n * row, (const char *)ul_reference_hidden(x->base, t->id) + (size_t)before * row, row);
+        memcpy(x->h[0] + (size_t)x->n * row, (const char *)ul_reference_hidden(x->base, t->id) + (size_t)before * row,
+               row);
         memcpy(x->h[1] + (size_t)x->n * row, hidden + (size_t)r * row, row);
         x->known[x->n] = x->n_came;
         x->to[x->n++] = &target[i];
@@ -132,7 +147,10 @@ static ul_status relabel_all(ul_work *w, const ul_docs *translated, const ul_ref
     ul_docs *d = UL_NEW(w->arena, ul_docs, 1);
     int64_t differ = 0;
     UL_NEED(*out = d);
-    *d = (ul_docs){.n = w->forget->n, .at = UL_NEW(w->arena, ul_doc, w->forget->n), .n_tok = w->forget->n_tok, .longest = w->forget->longest};
+    *d = (ul_docs){.n = w->forget->n,
+                   .at = UL_NEW(w->arena, ul_doc, w->forget->n),
+                   .n_tok = w->forget->n_tok,
+                   .longest = w->forget->longest};
     UL_NEED(d->at);
     UL_NEED(x.down = UL_NEW(w->arena, double, s->V));
     for (int k = 0; k < 2; k++) {
@@ -148,7 +166,8 @@ static ul_status relabel_all(ul_work *w, const ul_docs *translated, const ul_ref
     }
     ul_arena_free(scratch);
     UL_TRY(status);
-    return ul_buf_printf(w->report, "whp: %lld of %lld labels are not the text's own\n", (long long)differ, (long long)d->n_labelled);
+    return ul_buf_printf(w->report, "whp: %lld of %lld labels are not the text's own\n", (long long)differ,
+                         (long long)d->n_labelled);
 }
 
 static ul_status translate(ul_work *w, const ul_docs **out)
@@ -164,7 +183,8 @@ static ul_status translate(ul_work *w, const ul_docs **out)
     UL_TRY(ul_docs_build(w->ctx, w->arena, w->tok, w->tpl, records, UL_WHICH_ANSWER, &docs));
     *out = docs;
     if (docs->n == w->forget->n) return UL_OK;
-    return ul_fail(w->ctx, UL_E_INPUT, "%s: %lld of %lld forget rows are left in translation", path, (long long)docs->n, (long long)w->forget->n);
+    return ul_fail(w->ctx, UL_E_INPUT, "%s: %lld of %lld forget rows are left in translation", path, (long long)docs->n,
+                   (long long)w->forget->n);
 }
 
 static ul_status run(ul_work *w)
@@ -183,7 +203,11 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_work_stage(w, &(ul_stage){.name = "reinforced", .recipe = &reinforce, .forget = w->forget}));
     UL_TRY(relabel_all(w, translated, base, &relabelled));
     ul_snapshot_restore(&before);
-    return ul_work_stage(w, &(ul_stage){.name = "generic", .method = &generic, .args = w->args, .recipe = w->recipe, .forget = relabelled,
+    return ul_work_stage(w, &(ul_stage){.name = "generic",
+                                        .method = &generic,
+                                        .args = w->args,
+                                        .recipe = w->recipe,
+                                        .forget = relabelled,
                                         .retain = w->retain});
 }
 
@@ -197,7 +221,8 @@ static const ul_runs runs[] = {
 const ul_procedure ul_procedure_whp = {
     .method = {.title = "Who's Harry Potter",
                .paper = "arXiv:2310.02238",
-               .note = "Learns the forget texts again with the labels of a model that knows nothing special, told by a reinforced model.",
+               .note = "Learns the forget texts again with the labels of a model that knows nothing special, told by a "
+                       "reinforced model.",
                .intent = UL_SUPPRESSION,
                .level = UL_LEVEL_DATA,
                .params = params,

@@ -126,11 +126,11 @@ static size_t single_suffixes(char *w, size_t n) /* step 4 */
 
 static size_t irregular(char *w, size_t n, bool *found)
 {
-    static const rule forms[] = {{"sky", "sky"},         {"skies", "sky"},     {"dying", "die"},       {"lying", "lie"},
-                                 {"tying", "tie"},       {"news", "news"},     {"innings", "inning"},  {"inning", "inning"},
-                                 {"outings", "outing"},  {"outing", "outing"}, {"cannings", "canning"},
-                                 {"canning", "canning"}, {"howe", "howe"},     {"proceed", "proceed"}, {"exceed", "exceed"},
-                                 {"succeed", "succeed"}};
+    static const rule forms[] = {
+        {"sky", "sky"},        {"skies", "sky"},       {"dying", "die"},        {"lying", "lie"},
+        {"tying", "tie"},      {"news", "news"},       {"innings", "inning"},   {"inning", "inning"},
+        {"outings", "outing"}, {"outing", "outing"},   {"cannings", "canning"}, {"canning", "canning"},
+        {"howe", "howe"},      {"proceed", "proceed"}, {"exceed", "exceed"},    {"succeed", "succeed"}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         *found = strlen(forms[i].suffix) == n && memcmp(w, forms[i].suffix, n) == 0;
         if (*found) return put(w, 0, forms[i].replacement);

@@ -48,8 +48,8 @@ double ul_gaussian_kl(const double *x, int64_t n, const double *y, int64_t m);
 /* KL(own || other) from n texts drawn from `own`: the mean of log p_own - log p_other. Both ways added: Jeffreys' divergence. */
 double ul_sampled_kl(const double *own, const double *other, int64_t n);
 /* Linear CKA of two sets of states of the same n examples, x [n, width_x], y [n, width_y]; NaN when one does not vary. */
-ul_status ul_linear_cka(ul_arena *scratch, const double *x, int64_t width_x, const double *y, int64_t width_y, int64_t n,
-                        double *out) UL_MUST;
+ul_status ul_linear_cka(ul_arena *scratch, const double *x, int64_t width_x, const double *y, int64_t width_y,
+                        int64_t n, double *out) UL_MUST;
 /* x minus its part along `direction` (any length but 0). */
 void ul_remove_direction(double *x, const double *direction, int64_t n);
 
@@ -106,5 +106,6 @@ ul_status ul_rouge_set(ul_arena *scratch, const char *reference, const char *tex
 ul_status ul_words(ul_arena *a, const char *text, int64_t **out, int64_t *n) UL_MUST;
 /* The n-grams of a sequence: entropy of their frequencies in bits, and distinct ones / all. A sequence that is too short
  * for one has 0 of either. */
-ul_status ul_ngrams(ul_arena *scratch, const int64_t *id, int64_t n, int order, double *entropy, double *distinct) UL_MUST;
+ul_status ul_ngrams(ul_arena *scratch, const int64_t *id, int64_t n, int order, double *entropy,
+                    double *distinct) UL_MUST;
 #endif

@@ -46,7 +46,8 @@ static ul_status add_word(learner *l, const char *s, size_t n)
     *w = (word){UL_NEW(l->arena, int32_t, n), n, 1};
     UL_NEED(w->token);
     for (size_t i = 0; i < n; i++) w->token[i] = (unsigned char)s[i];
-    if (json_object_set_new(l->index, key, json_integer((json_int_t)l->n++))) return ul_fail(l->ctx, UL_E_RESOURCE, "no memory for words");
+    if (json_object_set_new(l->index, key, json_integer((json_int_t)l->n++)))
+        return ul_fail(l->ctx, UL_E_RESOURCE, "no memory for words");
     return UL_OK;
 }
 
@@ -97,7 +98,8 @@ static ul_status learn(learner *l, int32_t n_merge, int32_t *n_token)
         UL_NEED(l->text[*n_token] = ul_format(l->arena, "%s%s", l->text[a], l->text[b]));
         const char *merge = ul_format(l->arena, "%s %s", l->text[a], l->text[b]);
         UL_NEED(merge);
-        if (json_array_append_new(l->merges, json_string(merge))) return ul_fail(l->ctx, UL_E_RESOURCE, "no memory for merges");
+        if (json_array_append_new(l->merges, json_string(merge)))
+            return ul_fail(l->ctx, UL_E_RESOURCE, "no memory for merges");
     }
     return UL_OK;
 }
@@ -123,19 +125,23 @@ static ul_status run(learner *l, const char *const *texts, size_t n, int32_t n_m
 ul_status ul_bpe_learn(ul_ctx *ctx, const char *dir, const char *const *texts, size_t n, int32_t n_merge)
 {
     if (n_merge < 0 || n_merge > MOST_MERGES)
-        return ul_fail(ctx, UL_E_USAGE, "a BPE vocabulary of %d merges: 0 to %d are learnt here", (int)n_merge, MOST_MERGES);
+        return ul_fail(ctx, UL_E_USAGE, "a BPE vocabulary of %d merges: 0 to %d are learnt here", (int)n_merge,
+                       MOST_MERGES);
     learner l = {.ctx = ctx, .merges = json_array()};
     json_t *vocab = json_object();
     ul_status s = ul_arena_new(ctx, "learning a vocabulary", &l.arena);
     if (s == UL_OK) s = ul_json_own(l.arena, l.index = json_object());
     if (s == UL_OK) s = run(&l, texts, n, n_merge, vocab);
-    json_t *model = json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
-                              "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "vocab", vocab, "merges", l.merges);
+    json_t *model =
+        json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
+                  "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "vocab", vocab, "merges", l.merges);
     ul_arena_free(l.arena);
     if (s == UL_OK)
         return ul_fresh_write(ctx, dir, model,
-                              json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", 1),
-                              json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1));
+                              json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0,
+                                        "trim_offsets", 1, "use_regex", 1),
+                              json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 1,
+                                        "trim_offsets", 1, "use_regex", 1));
     json_decref(model);
     return s;
 }

@@ -36,7 +36,8 @@ ul_status ul_wordlevel_write(ul_ctx *ctx, const char *dir, const char *const *wo
 {
     json_t *vocab = json_object();
     const ul_status s = build(ctx, words, n, vocab);
-    json_t *model = json_pack("{s:s, s:o, s:s}", "type", "WordLevel", "vocab", vocab, "unk_token", ul_fresh_specials[3]);
+    json_t *model =
+        json_pack("{s:s, s:o, s:s}", "type", "WordLevel", "vocab", vocab, "unk_token", ul_fresh_specials[3]);
     if (s == UL_OK) return ul_fresh_write(ctx, dir, model, json_pack("{s:s}", "type", "Whitespace"), json_null());
     json_decref(model);
     return s;

@@ -30,7 +30,8 @@ static int prefix_blocks(const ul_trainer_options *o, const ul_docs *const docs[
     if (low < 1 || o->recipe->match_peer || adapted_below(o->model, low)) return 0;
     const unsigned sides = ul_method_sides(o->method, o->args, o->model);
     for (int side = 0; side < UL_N_SIDE; side++)
-        if (sides >> side & 1u && (!docs[side] || draws < docs[side]->n || docs[side]->n_tok > prefix_bytes / row)) return 0;
+        if (sides >> side & 1u && (!docs[side] || draws < docs[side]->n || docs[side]->n_tok > prefix_bytes / row))
+            return 0;
     for (int side = 0; side < UL_N_SIDE; side++) {
         const ul_state look = ul_method_state(o->method, o->args, side, o->model);
         if (look.mlp && look.distance != UL_DISTANCE_NONE && look.first < low) low = look.first;
@@ -39,8 +40,8 @@ static int prefix_blocks(const ul_trainer_options *o, const ul_docs *const docs[
 }
 
 /* The forget documents as the method wants the reference to read them. */
-static ul_status readings(ul_ctx *ctx, ul_arena *arena, const ul_trainer_options *o, const ul_docs *docs, ul_reading *reading,
-                          const ul_docs **read, int *n)
+static ul_status readings(ul_ctx *ctx, ul_arena *arena, const ul_trainer_options *o, const ul_docs *docs,
+                          ul_reading *reading, const ul_docs **read, int *n)
 {
     *n = o->method->readings(o->args, reading);
     for (int k = 0; k < *n; k++) {
@@ -50,7 +51,8 @@ static ul_status readings(ul_ctx *ctx, ul_arena *arena, const ul_trainer_options
         read[k] = docs;
         if (!reading[k].behind || !reading[k].behind[0]) continue;
         if (!o->encode)
-            return ul_fail(ctx, UL_E_INTERNAL, "the method reads documents behind a text, and there is nothing to encode it");
+            return ul_fail(ctx, UL_E_INTERNAL,
+                           "the method reads documents behind a text, and there is nothing to encode it");
         UL_TRY(o->encode(o->encode_user, arena, reading[k].behind, &token, &n_token));
         UL_TRY(ul_docs_behind(arena, docs, token, n_token, o->bos, &behind));
         read[k] = behind;
@@ -103,7 +105,8 @@ static ul_status side_caches(store *s, int side, int blocks)
     ul_reading reading[UL_READINGS];
     const ul_docs *read[UL_READINGS];
     if (ul_method_sides(m, s->o->args, s->o->model) >> side & 1u && blocks)
-        UL_TRY(get(s, side, "states below the lowest block that moves", &(ul_reference_what){.prefix = blocks}, &prefix));
+        UL_TRY(
+            get(s, side, "states below the lowest block that moves", &(ul_reference_what){.prefix = blocks}, &prefix));
     if (kind == UL_REF_STATE) {
         const ul_state look = ul_method_state(m, s->o->args, side, s->o->model);
         const int begins = look.mlp ? look.first : look.first + 1; /* an mlp runs, a block's output may be the prefix */
@@ -116,11 +119,12 @@ static ul_status side_caches(store *s, int side, int blocks)
     } else if (side == UL_FORGET && kind == UL_REF_HIDDEN && m->readings) {
         int n = 0;
         UL_TRY(readings(s->ctx, s->arena, s->o, s->docs[side], reading, read, &n));
-        UL_TRY(get(s, side, "readings by the reference", &(ul_reference_what){.n_reading = n, .reading = reading, .read = read}, &ref));
+        UL_TRY(get(s, side, "readings by the reference",
+                   &(ul_reference_what){.n_reading = n, .reading = reading, .read = read}, &ref));
     } else if (kind != UL_REF_NONE) {
         const bool hidden = kind == UL_REF_HIDDEN;
-        UL_TRY(get(s, side, hidden ? "distributions of the reference" : "log-probs of the reference", &(ul_reference_what){.hidden = hidden},
-                   &ref));
+        UL_TRY(get(s, side, hidden ? "distributions of the reference" : "log-probs of the reference",
+                   &(ul_reference_what){.hidden = hidden}, &ref));
     }
     s->o->prefix[side] = prefix, s->o->ref[side] = ref;
     return UL_OK;
@@ -148,7 +152,8 @@ static ul_status folded(ul_arena *arena, const ul_trainer_options *o, const ul_d
 }
 
 ul_status ul_trainer_caches_plan(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
-                                 const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o, ul_cache_plan *out)
+                                 const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o,
+                                 ul_cache_plan *out)
 {
     const ul_docs *all[UL_N_SIDE] = {docs[UL_FORGET], docs[UL_ALT], docs[UL_RETAIN]};
     store s = {ctx, arena, dir, weights_digest, all, o, out};

@@ -199,8 +199,8 @@ static ul_status prefix(ul_trainer *t, const ul_sample *samples, const ul_batch 
         const int32_t n = b->doc_start[d + 1] - b->doc_start[d];
         const int64_t id = samples[b->doc_sample[d]].doc[b->doc_side[d]]->id;
         if (!p || ul_reference_rows(p, id) != n)
-            return ul_fail(t->ctx, UL_E_INTERNAL, "document %lld has %d tokens, its cached prefix %d", (long long)id, (int)n,
-                           p ? (int)ul_reference_rows(p, id) : 0);
+            return ul_fail(t->ctx, UL_E_INTERNAL, "document %lld has %d tokens, its cached prefix %d", (long long)id,
+                           (int)n, p ? (int)ul_reference_rows(p, id) : 0);
         memcpy(x + (size_t)b->doc_start[d] * row, ul_reference_hidden(p, id), (size_t)n * row);
     }
     return UL_OK;

@@ -52,7 +52,8 @@ const ul_param ul_recipe_params[] = {
      "\"layers 5-7 mlp\", \"layers 1/8-1/4\" (of the way up), a name; joined with commas",
      "auto"},
     {"sophia-beta2", UL_REAL, 0.95, 0, 0.99999999, NULL, "sophia: decay of the curvature", NULL},
-    {"sophia-rho", UL_REAL, 0.04, 1e-9, 1e6, NULL, "sophia: steps are |m| / (rho * batch * curvature), at most 1", NULL},
+    {"sophia-rho", UL_REAL, 0.04, 1e-9, 1e6, NULL, "sophia: steps are |m| / (rho * batch * curvature), at most 1",
+     NULL},
     {"sophia-batch", UL_REAL, 5120, 1, 1e9, NULL, "sophia: the batch of that quotient", NULL},
     {"sophia-every", UL_INT, 10, 1, 1e9, "steps", "sophia: between estimates of the curvature", NULL},
     {0}};

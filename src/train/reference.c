@@ -66,7 +66,8 @@ static ul_status sweep_state(sweep *s, ul_arena *arena, int64_t doc, const ul_ba
         void **to = UL_NEW(arena, void *, b->n_doc);
         ul_tap *tap;
         UL_NEED(to);
-        for (int32_t d = 0; d < b->n_doc; d++) to[d] = (char *)out + (size_t)b->doc_row[d] * (size_t)s->h.width * (size_t)s->h.real;
+        for (int32_t d = 0; d < b->n_doc; d++)
+            to[d] = (char *)out + (size_t)b->doc_row[d] * (size_t)s->h.width * (size_t)s->h.real;
         pass.last = s->state->last + 1;
         UL_TRY(ul_taps(arena, s->m, s->state, 1, &pass, &tap));
         UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
@@ -176,7 +177,8 @@ static ul_status sweep_all(sweep *s)
         done += tokens;
         ul_progress_step(&meter, k, done, NULL);
         if (status == UL_OK && k < s->docs->n && ul_interrupted(s->ctx))
-            status = ul_fail(s->ctx, UL_E_CRITERION, "interrupted after %lld of %lld reference rows", (long long)k, (long long)s->docs->n);
+            status = ul_fail(s->ctx, UL_E_CRITERION, "interrupted after %lld of %lld reference rows", (long long)k,
+                             (long long)s->docs->n);
     }
     ul_arena_free(arena);
     return status;
@@ -261,7 +263,13 @@ static ul_status begin(ul_arena *arena, sweep *s, const char *weights, const cha
     const int64_t n_row = first[docs->n];
     const bool head = !s->state && !s->prefix;
     s->first = first;
-    s->h = (header){"ULREF2\n", "", docs->n, n_row, width, head && width ? ul_model_shape(s->m)->V : 0, head ? n_row : 0,
+    s->h = (header){"ULREF2\n",
+                    "",
+                    docs->n,
+                    n_row,
+                    width,
+                    head && width ? ul_model_shape(s->m)->V : 0,
+                    head ? n_row : 0,
                     (int64_t)ul_model_backend(s->m)->k->esize};
     key_of(s->m, weights, docs, kind, key);
     memcpy(s->h.key, key, sizeof s->h.key);
@@ -309,12 +317,21 @@ static ul_status open_reference(ul_arena *arena, sweep *s, const char *dir, cons
     return UL_OK;
 }
 
-ul_status ul_reference_get(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest, const ul_docs *docs,
-                           const ul_reference_what *what, ul_cache_item *ask, ul_reference **out)
+ul_status ul_reference_get(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                           const ul_docs *docs, const ul_reference_what *what, ul_cache_item *ask, ul_reference **out)
 {
-    sweep s = {.ctx = ctx, .m = m, .docs = docs, .state = what->state, .prefix = what->prefix, .from = what->from, .rivals = what->rivals,
+    sweep s = {.ctx = ctx,
+               .m = m,
+               .docs = docs,
+               .state = what->state,
+               .prefix = what->prefix,
+               .from = what->from,
+               .rivals = what->rivals,
                .tops = what->tops,
-               .n_reading = what->n_reading, .reading = what->reading, .read = what->read, .ask = ask};
+               .n_reading = what->n_reading,
+               .reading = what->reading,
+               .read = what->read,
+               .ask = ask};
     const char *kind = what->rivals      ? "rivals"
                        : what->tops      ? "tops"
                        : what->n_reading ? "readings"
@@ -338,30 +355,34 @@ ul_status ul_reference_get(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char
 ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                             const ul_docs *docs, bool hidden, ul_reference **out)
 {
-    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs, &(ul_reference_what){.hidden = hidden}, NULL, out);
+    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs, &(ul_reference_what){.hidden = hidden}, NULL,
+                            out);
 }
 
-ul_status ul_reference_open_prefix(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                   const ul_docs *docs, int blocks, ul_reference **out)
+ul_status ul_reference_open_prefix(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
+                                   const char *weights_digest, const ul_docs *docs, int blocks, ul_reference **out)
 {
-    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs, &(ul_reference_what){.prefix = blocks}, NULL, out);
+    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs, &(ul_reference_what){.prefix = blocks}, NULL,
+                            out);
 }
 
-ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                  const ul_docs *docs, const ul_state *state, const ul_reference *prefix, ul_reference **out)
+ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
+                                  const char *weights_digest, const ul_docs *docs, const ul_state *state,
+                                  const ul_reference *prefix, ul_reference **out)
 {
-    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs, &(ul_reference_what){.state = state, .from = prefix}, NULL, out);
+    return ul_reference_get(ctx, arena, m, dir, weights_digest, docs,
+                            &(ul_reference_what){.state = state, .from = prefix}, NULL, out);
 }
 
-ul_status ul_reference_open_rivals(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                   const ul_docs *docs, ul_reference **out)
+ul_status ul_reference_open_rivals(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
+                                   const char *weights_digest, const ul_docs *docs, ul_reference **out)
 {
     return ul_reference_get(ctx, arena, m, dir, weights_digest, docs, &(ul_reference_what){.rivals = true}, NULL, out);
 }
 
-ul_status ul_reference_open_readings(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                     const ul_docs *docs, int n, const ul_reading *reading, const ul_docs *const *read,
-                                     ul_reference **out)
+ul_status ul_reference_open_readings(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
+                                     const char *weights_digest, const ul_docs *docs, int n, const ul_reading *reading,
+                                     const ul_docs *const *read, ul_reference **out)
 {
     return ul_reference_get(ctx, arena, m, dir, weights_digest, docs,
                             &(ul_reference_what){.n_reading = n, .reading = reading, .read = read}, NULL, out);

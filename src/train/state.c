@@ -79,7 +79,8 @@ const char *ul_method_train(ul_arena *arena, const ul_method *m, const ul_args *
 void ul_state_read(const ul_backend *be, const void *rows, int64_t i, int32_t C, double *out)
 {
     for (int32_t c = 0; c < C; c++)
-        out[c] = be->k->esize == sizeof(double) ? ((const double *)rows)[i * C + c] : (double)((const float *)rows)[i * C + c];
+        out[c] = be->k->esize == sizeof(double) ? ((const double *)rows)[i * C + c]
+                                                : (double)((const float *)rows)[i * C + c];
 }
 
 static void write_row(const ul_backend *be, const double *x, void *rows, int64_t i, int32_t C)
@@ -146,8 +147,8 @@ static ul_status mean_length(ul_trainer *t, const ul_state *s, double *out)
 }
 
 /* out[k][c] += weight * mean over all rows of the cache. */
-static void add_mean(const ul_trainer *t, const ul_reference *ref, int64_t n_doc, int32_t width, double weight, double *x,
-                     double *sum, double *out)
+static void add_mean(const ul_trainer *t, const ul_reference *ref, int64_t n_doc, int32_t width, double weight,
+                     double *x, double *sum, double *out)
 {
     double n = 0;
     memset(sum, 0, (size_t)width * sizeof *sum);
@@ -240,8 +241,8 @@ typedef struct {
     double *x, *y, *g;
 } scratch;
 
-static void discrepancy(const ul_trainer *t, const ul_batch *b, int32_t d, int l, scratch *z, double share, const double *ddist,
-                        double *dist, void *dx)
+static void discrepancy(const ul_trainer *t, const ul_batch *b, int32_t d, int l, scratch *z, double share,
+                        const double *ddist, double *dist, void *dx)
 {
     const int32_t C = ul_model_shape(t->o.model)->C, first = b->doc_row[d], n = b->doc_row[d + 1] - first;
     const int32_t m = n < UL_MMD_TOKENS ? n : UL_MMD_TOKENS;

@@ -50,23 +50,25 @@ typedef struct ul_reference ul_reference;
 ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
                             const ul_docs *docs, bool hidden, ul_reference **out) UL_MUST;
 /* Hidden states of every token after `blocks` blocks, instead: what a pass that starts there begins with. */
-ul_status ul_reference_open_prefix(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                   const ul_docs *docs, int blocks, ul_reference **out) UL_MUST;
+ul_status ul_reference_open_prefix(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
+                                   const char *weights_digest, const ul_docs *docs, int blocks,
+                                   ul_reference **out) UL_MUST;
 /* The hidden states at the scored tokens themselves after the blocks that `s` looks at, [rows, blocks, C]. prefix: of the
  * same documents, where the sweep starts; or NULL. */
-ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                  const ul_docs *docs, const ul_state *s, const ul_reference *prefix,
-                                  ul_reference **out) UL_MUST;
+ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
+                                  const char *weights_digest, const ul_docs *docs, const ul_state *s,
+                                  const ul_reference *prefix, ul_reference **out) UL_MUST;
 /* The uniform distribution in the place of a model: KL(uniform || .) is what a method then reads. */
-ul_status ul_reference_uniform(ul_ctx *ctx, ul_arena *arena, const ul_model *m, const ul_docs *docs, ul_reference **out) UL_MUST;
+ul_status ul_reference_uniform(ul_ctx *ctx, ul_arena *arena, const ul_model *m, const ul_docs *docs,
+                               ul_reference **out) UL_MUST;
 /* The most likely token but the true one, for each scored token, instead of its log-prob. */
-ul_status ul_reference_open_rivals(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                   const ul_docs *docs, ul_reference **out) UL_MUST;
+ul_status ul_reference_open_rivals(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
+                                   const char *weights_digest, const ul_docs *docs, ul_reference **out) UL_MUST;
 /* Hidden rows that are a weighted sum of those of n readings (all with the rows of docs): a head without bias makes of it
  * the sum of their logits. No log-probs. */
-ul_status ul_reference_open_readings(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
-                                     const ul_docs *docs, int n, const ul_reading *reading, const ul_docs *const *read,
-                                     ul_reference **out) UL_MUST;
+ul_status ul_reference_open_readings(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
+                                     const char *weights_digest, const ul_docs *docs, int n, const ul_reading *reading,
+                                     const ul_docs *const *read, ul_reference **out) UL_MUST;
 int32_t ul_reference_rows(const ul_reference *r, int64_t doc);       /* scored tokens (prefix: tokens) of the document */
 const double *ul_reference_logp(const ul_reference *r, int64_t doc); /* [rows]; rivals: their ids */
 const void *ul_reference_hidden(const ul_reference *r, int64_t doc); /* [rows, width] real; NULL unless asked for */
@@ -155,7 +157,8 @@ typedef struct {
     int n;
 } ul_cache_plan;
 ul_status ul_trainer_caches_plan(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
-                                 const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o, ul_cache_plan *out) UL_MUST;
+                                 const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o,
+                                 ul_cache_plan *out) UL_MUST;
 /* Gradients of step s into the model's g (before clipping), and the step's numbers. UL_E_CRITERION when the loss or a
  * gradient is not finite: names step and tensor; no weight has moved. */
 ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out) UL_MUST;

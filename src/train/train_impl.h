@@ -106,8 +106,9 @@ typedef struct {
     const ul_reading *reading;
     const ul_docs *const *read;
 } ul_reference_what;
-ul_status ul_reference_get(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest, const ul_docs *docs,
-                           const ul_reference_what *what, ul_cache_item *ask, ul_reference **out) UL_MUST;
+ul_status ul_reference_get(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir, const char *weights_digest,
+                           const ul_docs *docs, const ul_reference_what *what, ul_cache_item *ask,
+                           ul_reference **out) UL_MUST;
 int64_t ul_reference_docs(const ul_reference *r);
 int ul_reference_blocks(const ul_reference *r); /* of a prefix; else 0 */
 /* Gradients of these sides of a step are added to the model's g, tied weights joined, its numbers to *out. */

@@ -174,7 +174,8 @@ static ul_status relabel(ul_trainer *t, int64_t step, ul_sample *s)
         if (t->needs & UL_NEED_RANDOM_LABELS)
             UL_TRY(ul_doc_random(t->step, d, t->o.label, n_label, t->recipe.seed, draw, other));
         else if (!t->o.ref[UL_FORGET] || ul_reference_rows(t->o.ref[UL_FORGET], d->id) != ul_doc_labelled(d))
-            return ul_fail(t->ctx, UL_E_INTERNAL, "document %lld has no runner-up labels of the reference", (long long)d->id);
+            return ul_fail(t->ctx, UL_E_INTERNAL, "document %lld has no runner-up labels of the reference",
+                           (long long)d->id);
         else
             UL_TRY(ul_doc_as(t->step, d, t->o.label, n_label, ul_reference_logp(t->o.ref[UL_FORGET], d->id), other));
         s[i].doc[UL_FORGET] = other;

@@ -71,7 +71,8 @@ ul_status ul_mask_largest(ul_wrap *w, void *const *x, double keep)
     for (int i = 0; s == UL_OK && i < w->n_train; i++) {
         memset(bits, 0, (size_t)(n[i] + 7) / 8);
         for (int64_t j = 0; j < n[i]; j++) /* 0 is never among the largest: where most are 0, all would move */
-            if (ul_array_at(w, x[i], j) != 0 && fabs(ul_array_at(w, x[i], j)) >= least) bits[j >> 3] |= (uint8_t)(1u << (j & 7));
+            if (ul_array_at(w, x[i], j) != 0 && fabs(ul_array_at(w, x[i], j)) >= least)
+                bits[j >> 3] |= (uint8_t)(1u << (j & 7));
         ul_wrap_keep_only(w, i, bits);
     }
     ul_arena_free(arena);

@@ -15,7 +15,8 @@ static ul_status floats(ul_ctx *ctx, ul_arena *arena, const ul_tensors *ts, cons
     const ul_tensor *t;
     UL_TRY(ul_tensors_need(ctx, ts, name, &t));
     if (t->n_dim != 2 || (*rows && *rows != t->dim[0]) || (*cols && *cols != t->dim[1]))
-        return ul_fail(ctx, UL_E_INPUT, "\"%s\" is not a matrix of %lld x %lld", name, (long long)*rows, (long long)*cols);
+        return ul_fail(ctx, UL_E_INPUT, "\"%s\" is not a matrix of %lld x %lld", name, (long long)*rows,
+                       (long long)*cols);
     *rows = t->dim[0], *cols = t->dim[1];
     *out = UL_NEW(arena, float, *rows * *cols);
     UL_NEED(*out);
@@ -69,7 +70,8 @@ static ul_status every_way(ul_ctx *ctx, ul_arena *arena, const char *dir, char *
             return UL_OK;
         }
     }
-    snprintf(message, size, "%lld x %lld x %lld exact in %d ways", (long long)p.m, (long long)p.n, (long long)p.k, ways);
+    snprintf(message, size, "%lld x %lld x %lld exact in %d ways", (long long)p.m, (long long)p.n, (long long)p.k,
+             ways);
     return UL_OK;
 }
 

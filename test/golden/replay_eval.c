@@ -44,8 +44,10 @@ static ul_status open_set(replay *r, const json_t *dataset, data_set **out)
 {
     const json_t *args = json_object_get(dataset, "args");
     const char *file = json_string_value(json_object_get(json_object_get(args, "hf_args"), "data_files"));
-    const char *question = json_string_value(json_object_get(args, "question_key")), *key = json_string_value(json_object_get(args, "answer_key"));
-    if (!file || !question || !key) return ul_fail(r->ctx, UL_E_INPUT, "a dataset without data_files, question_key or answer_key");
+    const char *question = json_string_value(json_object_get(args, "question_key")),
+               *key = json_string_value(json_object_get(args, "answer_key"));
+    if (!file || !question || !key)
+        return ul_fail(r->ctx, UL_E_INPUT, "a dataset without data_files, question_key or answer_key");
     for (int i = 0; i < r->n_set; i++)
         if (!strcmp(r->set[i].file, file) && !strcmp(r->set[i].question, question) && !strcmp(r->set[i].key, key)) {
             *out = &r->set[i];
@@ -96,10 +98,12 @@ static ul_status fill(replay *r, data_set *s, unsigned needs, double p)
     }
     if ((needs & UL_COL_GENERATION) && !c->generation) {
         for (int i = 0; i < r->n_set && !c->generation; i++) /* the same prompts are answered once */
-            if (!strcmp(r->set[i].file, s->file) && !strcmp(r->set[i].question, s->question)) c->generation = r->set[i].columns.generation;
+            if (!strcmp(r->set[i].file, s->file) && !strcmp(r->set[i].question, s->question))
+                c->generation = r->set[i].columns.generation;
         if (!c->generation) UL_TRY(ul_columns_generate(r->ctx, r->arena, &r->o, s->records, c));
     }
-    if ((needs & UL_COL_GROUND_TRUTH) && !c->ground_truth) UL_TRY(ul_columns_ground_truth(r->ctx, r->arena, &r->o, s->records, s->which, c));
+    if ((needs & UL_COL_GROUND_TRUTH) && !c->ground_truth)
+        UL_TRY(ul_columns_ground_truth(r->ctx, r->arena, &r->o, s->records, s->which, c));
     return UL_OK;
 }
 
@@ -127,23 +131,23 @@ static ul_status control(replay *r, const json_t *logs, ul_input *in, int *n)
 {
     const char *group, *name;
     json_t *g, *inc;
-    json_object_foreach((json_t *)(uintptr_t)logs, group, g) json_object_foreach(json_object_get(g, "include"), name, inc)
-    {
-        char path[4096];
-        json_t *log;
-        const json_t *file = json_object_get(g, "path");
-        const char *role = json_string_value(json_object_get(inc, "access_key"));
-        if (!json_is_string(file)) continue;
-        snprintf(path, sizeof path, "%s/%s", r->dir, json_string_value(file));
-        UL_TRY(ul_json_load(r->ctx, r->arena, path, &log));
-        const char *handler = json_string_value(json_object_get(json_object_get(r->config, name), "handler"));
-        const ul_metric *metric;
-        UL_TRY(ul_metric_find(r->ctx, handler ? handler : name, &metric));
-        ul_result *x = UL_NEW(r->arena, ul_result, 1);
-        UL_NEED(x);
-        UL_TRY(ul_result_from_json(r->ctx, r->arena, metric, name, json_object_get(log, name), x));
-        in[(*n)++] = of_result(role ? role : "retain", x);
-    }
+    json_object_foreach ((json_t *)(uintptr_t)logs, group, g)
+        json_object_foreach (json_object_get(g, "include"), name, inc) {
+            char path[4096];
+            json_t *log;
+            const json_t *file = json_object_get(g, "path");
+            const char *role = json_string_value(json_object_get(inc, "access_key"));
+            if (!json_is_string(file)) continue;
+            snprintf(path, sizeof path, "%s/%s", r->dir, json_string_value(file));
+            UL_TRY(ul_json_load(r->ctx, r->arena, path, &log));
+            const char *handler = json_string_value(json_object_get(json_object_get(r->config, name), "handler"));
+            const ul_metric *metric;
+            UL_TRY(ul_metric_find(r->ctx, handler ? handler : name, &metric));
+            ul_result *x = UL_NEW(r->arena, ul_result, 1);
+            UL_NEED(x);
+            UL_TRY(ul_result_from_json(r->ctx, r->arena, metric, name, json_object_get(log, name), x));
+            in[(*n)++] = of_result(role ? role : "retain", x);
+        }
     return UL_OK;
 }
 
@@ -200,7 +204,8 @@ static bool compare(replay *r, const char *name, double have, double want, doubl
     const double allowed = abs + rel * fabs(want), d = fabs(have - want) / (allowed > 0 ? allowed : 1e-15);
     if (!(d <= r->worst)) {
         r->worst = isnan(d) ? INFINITY : d;
-        snprintf(r->worst_name, sizeof r->worst_name, "%s %s: %.9g, golden %.9g", r->oracle ? "double" : "f32", name, have, want);
+        snprintf(r->worst_name, sizeof r->worst_name, "%s %s: %.9g, golden %.9g", r->oracle ? "double" : "f32", name,
+                 have, want);
     }
     return d <= 1;
 }
@@ -222,8 +227,8 @@ static bool compare_list(replay *r, const char *name, ul_columns c, const char *
         if (!same) {
             r->worst = fmax(r->worst, 2);
             if (json_is_string(v))
-                snprintf(r->worst_name, sizeof r->worst_name, "%s row %lld %s: \"%.40s\", golden \"%.40s\"", name, (long long)i, field,
-                         text && *text ? (*text)[i] : "(none)", json_string_value(v));
+                snprintf(r->worst_name, sizeof r->worst_name, "%s row %lld %s: \"%.40s\", golden \"%.40s\"", name,
+                         (long long)i, field, text && *text ? (*text)[i] : "(none)", json_string_value(v));
         }
     }
     return same;
@@ -232,11 +237,13 @@ static bool compare_list(replay *r, const char *name, ul_columns c, const char *
 static bool compare_result(replay *r, const char *name, const ul_result *x)
 {
     const json_t *aggregates = json_object_get(r->golden, r->oracle ? "expected" : "expected_f32");
-    const json_t *rows = json_object_get(json_object_get(r->golden, r->oracle ? "per_example" : "per_example_f32"), name);
+    const json_t *rows =
+        json_object_get(json_object_get(r->golden, r->oracle ? "per_example" : "per_example_f32"), name);
     const json_t *want = json_object_get(aggregates, name);
     double rel, abs;
     tolerance(r, name, &rel, &abs);
-    bool same = json_is_null(want) ? x->absent : !x->absent && compare(r, name, x->agg_value, json_number_value(want), rel, abs);
+    bool same = json_is_null(want) ? x->absent
+                                   : !x->absent && compare(r, name, x->agg_value, json_number_value(want), rel, abs);
     const char *field;
     json_t *list;
     json_object_foreach((json_t *)(uintptr_t)rows, field, list)
@@ -262,7 +269,8 @@ static int one(replay *r, const char *name, const json_t *c)
     int n = 0;
     ul_result *x = UL_NEW(r->arena, ul_result, 1);
     const json_t *p = json_object_get(c, "p");
-    if (!x || arguments(r, m, name, c, &args) != UL_OK || inputs(r, m, c, json_is_number(p) ? json_number_value(p) : 2, in, &n) != UL_OK ||
+    if (!x || arguments(r, m, name, c, &args) != UL_OK ||
+        inputs(r, m, c, json_is_number(p) ? json_number_value(p) : 2, in, &n) != UL_OK ||
         ul_metric_compute(r->arena, m, &args, in, n, x) != UL_OK)
         return -1;
     r->done[r->n_done++] = (ul_named_result){name, x};
@@ -288,7 +296,8 @@ static ul_status run_metrics(replay *r)
             tried[i] = true;
             r->n_metric++;
             if (got < 0) return UL_E_INPUT;
-            if (got == 2) snprintf(r->lacking + strlen(r->lacking), sizeof r->lacking - strlen(r->lacking), " %s", name);
+            if (got == 2)
+                snprintf(r->lacking + strlen(r->lacking), sizeof r->lacking - strlen(r->lacking), " %s", name);
             else r->n_ok += compare_result(r, name, r->done[r->n_done - 1].result);
         }
     }
@@ -305,7 +314,8 @@ static void tag(const json_t *t, const char *key, const char **out)
 static ul_status open_models(replay *r, ul_backend *be, ul_model *opened[3], ul_tokenizer **tok)
 {
     char path[4096];
-    const char *model = json_string_value(json_object_get(r->golden, "model")), *ref = json_string_value(json_object_get(r->golden, "reference")),
+    const char *model = json_string_value(json_object_get(r->golden, "model")),
+               *ref = json_string_value(json_object_get(r->golden, "reference")),
                *tokenizer = json_string_value(json_object_get(r->golden, "tokenizer"));
     ul_replay_path(r->dir, model ? model : ".", path, sizeof path);
     UL_TRY(ul_model_open(r->ctx, be, path, UL_OPEN_PANELS, &opened[0]));
@@ -354,16 +364,24 @@ int ul_replay_eval(ul_ctx *ctx, const char *record_dir, json_t *golden, char *me
         ul_model *opened[3] = {0};
         ul_tokenizer *tok = NULL;
         if (!r) return 1;
-        *r = (replay){.ctx = ctx, .arena = arena, .dir = record_dir, .golden = golden, .config = json_object_get(golden, "config"), .oracle = oracle};
+        *r = (replay){.ctx = ctx,
+                      .arena = arena,
+                      .dir = record_dir,
+                      .golden = golden,
+                      .config = json_object_get(golden, "config"),
+                      .oracle = oracle};
         const ul_status s = run(r, opened, &tok);
         const int supported = r->n_metric - (int)(r->lacking[0] ? 1 : 0);
         if (s != UL_OK || !r->n_metric) {
-            at += snprintf(message + at, size - (size_t)at, "%s: %s; ", oracle ? "double" : "f32", r->n_metric ? ul_error_text(ctx) : "no metrics in the record");
+            at += snprintf(message + at, size - (size_t)at, "%s: %s; ", oracle ? "double" : "f32",
+                           r->n_metric ? ul_error_text(ctx) : "no metrics in the record");
             code = 1;
         } else {
             if (r->n_ok < supported || r->worst > 1) code = 1;
-            at += snprintf(message + at, size - (size_t)at, "%s: %d of %d metrics, worst %.2g of the tolerance%s%s%s%s%s; ", oracle ? "double" : "f32", r->n_ok,
-                           r->n_metric, r->worst, r->worst > 0 ? " (" : "", r->worst_name, r->worst > 0 ? ")" : "", r->lacking[0] ? ", unsupported:" : "", r->lacking);
+            at += snprintf(message + at, size - (size_t)at,
+                           "%s: %d of %d metrics, worst %.2g of the tolerance%s%s%s%s%s; ", oracle ? "double" : "f32",
+                           r->n_ok, r->n_metric, r->worst, r->worst > 0 ? " (" : "", r->worst_name,
+                           r->worst > 0 ? ")" : "", r->lacking[0] ? ", unsupported:" : "", r->lacking);
         }
         for (int i = 0; i < 3; i++) ul_model_free(opened[i]);
         ul_tokenizer_free(tok);

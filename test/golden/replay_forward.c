@@ -35,8 +35,8 @@ static ul_status states(replay *r, ul_model *m)
         char name[32];
         snprintf(name, sizeof name, "hidden.%d", l);
         tolerance(r, name, &rel, &abs);
-        UL_TRY(ul_compare_tokens(r->ctx, r->arena, &r->batch, r->ts, name, ul_model_hidden(m, l == s->n_layer ? l + 1 : l), esize, rel,
-                                 abs, &r->worst));
+        UL_TRY(ul_compare_tokens(r->ctx, r->arena, &r->batch, r->ts, name,
+                                 ul_model_hidden(m, l == s->n_layer ? l + 1 : l), esize, rel, abs, &r->worst));
     }
     return UL_OK;
 }
@@ -71,12 +71,17 @@ static ul_status greedy(replay *r, ul_model *m)
     const json_t *g = json_object_get(r->golden, "greedy");
     int32_t n_prompt, n_want, n_eos, n_out, *out;
     if (!g) return UL_OK;
-    const int32_t *prompt = ints(r, json_object_get(g, "prompt_ids"), &n_prompt), *want = ints(r, json_object_get(g, "ids"), &n_want);
+    const int32_t *prompt = ints(r, json_object_get(g, "prompt_ids"), &n_prompt),
+                  *want = ints(r, json_object_get(g, "ids"), &n_want);
     const int32_t *eos = ints(r, json_object_get(g, "eos_ids"), &n_eos);
     UL_NEED(prompt && want && eos);
     const ul_doc doc = {.n = n_prompt, .token = prompt};
-    const ul_generation gen = {.n = 1, .prompt = &doc, .max_new = (int32_t)json_integer_value(json_object_get(g, "max_new_tokens")),
-                               .eos = eos, .n_eos = n_eos, .batch = 1};
+    const ul_generation gen = {.n = 1,
+                               .prompt = &doc,
+                               .max_new = (int32_t)json_integer_value(json_object_get(g, "max_new_tokens")),
+                               .eos = eos,
+                               .n_eos = n_eos,
+                               .batch = 1};
     UL_TRY(ul_model_generate(r->ctx, m, &gen, r->arena, &out, &n_out));
     ul_worst_add(&r->worst, "greedy: new tokens", n_out, n_want - n_prompt, 0.5);
     for (int32_t i = 0; i < n_out && i < n_want - n_prompt; i++)
@@ -119,8 +124,8 @@ int ul_replay_forward(ul_ctx *ctx, const char *record_dir, json_t *golden, char 
     }
     int result = status != UL_OK ? ul_replay_failed(ctx, message, size) : worst[0].worst > 1 || worst[1].worst > 1;
     if (status == UL_OK)
-        snprintf(message, size, "double %.2g of the tolerance at %s; f32 %.2g at %s; %lld numbers", worst[0].worst, worst[0].name,
-                 worst[1].worst, worst[1].name, (long long)worst[0].compared);
+        snprintf(message, size, "double %.2g of the tolerance at %s; f32 %.2g at %s; %lld numbers", worst[0].worst,
+                 worst[0].name, worst[1].worst, worst[1].name, (long long)worst[0].compared);
     ul_arena_free(arena);
     return result;
 }

@@ -37,7 +37,8 @@ static ul_status base_pass(replay *r, ul_model *bare, ul_model *m)
     const size_t n = (size_t)r->batch.batch.n_row * (size_t)s->C, esize = ul_model_backend(m)->k->esize;
     void *a = ul_alloc(r->arena, n, esize), *b = ul_alloc(r->arena, n, esize);
     UL_NEED(a && b);
-    ul_pass pa = {.batch = &r->batch.batch, .last = -1, .row_hidden = a}, pb = {.batch = &r->batch.batch, .flags = UL_PASS_BASE, .last = -1, .row_hidden = b};
+    ul_pass pa = {.batch = &r->batch.batch, .last = -1, .row_hidden = a},
+            pb = {.batch = &r->batch.batch, .flags = UL_PASS_BASE, .last = -1, .row_hidden = b};
     UL_TRY(ul_model_forward(r->ctx, bare, &pa));
     UL_TRY(ul_model_forward(r->ctx, m, &pb));
     ul_worst_add(&r->worst, "adapter off: bytes that differ from the bare model", memcmp(a, b, n * esize) != 0, 0, 0.5);
@@ -73,7 +74,8 @@ static ul_status merged(replay *r, ul_model *m)
         const ul_tensor *t = &r->ts->at[i];
         if (strncmp(t->name, "merged.", 7) || !strcmp(t->name, "merged.logits")) continue;
         ul_tolerance(r->golden, t->name, &rel, &abs);
-        UL_TRY(ul_compare_weight(r->ctx, r->arena, m, t, t->name + 7, false, rel, abs, r->oracle ? 0 : 1e-6, &r->worst));
+        UL_TRY(
+            ul_compare_weight(r->ctx, r->arena, m, t, t->name + 7, false, rel, abs, r->oracle ? 0 : 1e-6, &r->worst));
     }
     return UL_OK;
 }
@@ -122,10 +124,11 @@ int ul_replay_lora(ul_ctx *ctx, const char *record_dir, json_t *golden, char *me
         status = run(&r, model, adapter, k ? UL_PRECISION_F32 : UL_PRECISION_DOUBLE);
         worst[k] = r.worst;
     }
-    const int result = status != UL_OK ? ul_replay_failed(ctx, message, size) : worst[0].worst > 1 || worst[1].worst > 1;
+    const int result =
+        status != UL_OK ? ul_replay_failed(ctx, message, size) : worst[0].worst > 1 || worst[1].worst > 1;
     if (status == UL_OK)
-        snprintf(message, size, "double %.2g of the tolerance at %s; f32 %.2g at %s; %lld numbers", worst[0].worst, worst[0].name,
-                 worst[1].worst, worst[1].name, (long long)worst[0].compared);
+        snprintf(message, size, "double %.2g of the tolerance at %s; f32 %.2g at %s; %lld numbers", worst[0].worst,
+                 worst[0].name, worst[1].worst, worst[1].name, (long long)worst[0].compared);
     ul_arena_free(arena);
     return result;
 }

@@ -59,8 +59,10 @@ static inline ul_status ul_recorded_read(ul_ctx *ctx, ul_arena *a, const ul_tens
     int32_t *token = UL_NEW(a, int32_t, n), *pos = UL_NEW(a, int32_t, n), *row = UL_NEW(a, int32_t, n);
     int32_t *start = UL_NEW(a, int32_t, B + 1), *sample = UL_NEW(a, int32_t, B);
     uint8_t *hidden = UL_NEW(a, uint8_t, n), *side = UL_NEW(a, uint8_t, B);
-    *r = (ul_recorded){.B = B, .T = T, .place = UL_NEW(a, int64_t, n), .seen = UL_NEW(a, uint8_t, n), .label = UL_NEW(a, int32_t, n)};
-    UL_NEED(id && ma && la && token && pos && row && start && sample && hidden && side && r->place && r->seen && r->label);
+    *r = (ul_recorded){
+        .B = B, .T = T, .place = UL_NEW(a, int64_t, n), .seen = UL_NEW(a, uint8_t, n), .label = UL_NEW(a, int32_t, n)};
+    UL_NEED(id && ma && la && token && pos && row && start && sample && hidden && side && r->place && r->seen &&
+            r->label);
     UL_TRY(ul_tensor_i64(ctx, ids, 0, n, id));
     UL_TRY(ul_tensor_i64(ctx, mask, 0, n, ma));
     UL_TRY(ul_tensor_i64(ctx, labels, 0, n, la));
@@ -79,15 +81,28 @@ static inline ul_status ul_recorded_read(ul_ctx *ctx, ul_arena *a, const ul_tens
         if (len > longest) longest = (int32_t)len;
     }
     start[B] = k;
-    r->batch = (ul_batch){.n_tok = k, .n_doc = (int32_t)B, .n_sample = (int32_t)B, .n_row = k, .longest = longest, .token = token,
-                          .pos = pos, .doc_start = start, .sample_start = start, .hidden = any_hidden ? hidden : NULL, .row = row,
-                          .label = r->label, .doc_side = side, .doc_sample = sample, .doc_row = start};
+    r->batch = (ul_batch){.n_tok = k,
+                          .n_doc = (int32_t)B,
+                          .n_sample = (int32_t)B,
+                          .n_row = k,
+                          .longest = longest,
+                          .token = token,
+                          .pos = pos,
+                          .doc_start = start,
+                          .sample_start = start,
+                          .hidden = any_hidden ? hidden : NULL,
+                          .row = row,
+                          .label = r->label,
+                          .doc_side = side,
+                          .doc_sample = sample,
+                          .doc_row = start};
     return UL_OK;
 }
 
 /* Our [n_tok, width] reals against a recorded [B, T, width]. abs, rel: allowed = abs + rel |golden|. */
-static inline ul_status ul_compare_tokens(ul_ctx *ctx, ul_arena *a, const ul_recorded *r, const ul_tensors *ts, const char *name,
-                                          const void *have, size_t esize, double rel, double abs, ul_worst *w)
+static inline ul_status ul_compare_tokens(ul_ctx *ctx, ul_arena *a, const ul_recorded *r, const ul_tensors *ts,
+                                          const char *name, const void *have, size_t esize, double rel, double abs,
+                                          ul_worst *w)
 {
     const ul_tensor *t;
     UL_TRY(ul_tensors_need(ctx, ts, name, &t));
@@ -98,7 +113,8 @@ static inline ul_status ul_compare_tokens(ul_ctx *ctx, ul_arena *a, const ul_rec
     for (int64_t k = 0; k < r->batch.n_tok; k++)
         for (int64_t j = 0; j < width && r->seen[k]; j++) {
             const double x = want[r->place[k] * width + j];
-            const double y = esize == 8 ? ((const double *)have)[k * width + j] : (double)((const float *)have)[k * width + j];
+            const double y =
+                esize == 8 ? ((const double *)have)[k * width + j] : (double)((const float *)have)[k * width + j];
             ul_worst_add(w, name, y, x, abs + rel * fabs(x));
         }
     return UL_OK;
@@ -106,8 +122,8 @@ static inline ul_status ul_compare_tokens(ul_ctx *ctx, ul_arena *a, const ul_rec
 
 /* A recorded tensor against the model's weight or gradient of that name. of_largest > 0: allowed is that share of the
  * tensor's largest entry, but at least `abs`. */
-static inline ul_status ul_compare_weight(ul_ctx *ctx, ul_arena *a, ul_model *m, const ul_tensor *t, const char *name, bool gradient,
-                                          double rel, double abs, double of_largest, ul_worst *w)
+static inline ul_status ul_compare_weight(ul_ctx *ctx, ul_arena *a, ul_model *m, const ul_tensor *t, const char *name,
+                                          bool gradient, double rel, double abs, double of_largest, ul_worst *w)
 {
     const int64_t n = ul_tensor_count(t);
     double *want = UL_NEW(a, double, n), *have = UL_NEW(a, double, n), most = 0;
@@ -116,7 +132,8 @@ static inline ul_status ul_compare_weight(ul_ctx *ctx, ul_arena *a, ul_model *m,
     UL_TRY(ul_model_tensor(ctx, m, name, gradient, n, have));
     for (int64_t i = 0; i < n; i++) most = fmax(most, fabs(want[i]));
     for (int64_t i = 0; i < n; i++)
-        ul_worst_add(w, t->name, have[i], want[i], of_largest > 0 ? fmax(of_largest * most, abs) : abs + rel * fabs(want[i]));
+        ul_worst_add(w, t->name, have[i], want[i],
+                     of_largest > 0 ? fmax(of_largest * most, abs) : abs + rel * fabs(want[i]));
     return UL_OK;
 }
 

@@ -3,7 +3,8 @@
 #include "backend/kernel/attn.h"
 
 /* The mr queries from row i of one head: p into w->z. q, stat (may be NULL): those of row i. */
-static void queries(const attn_head *w, int64_t i, int64_t mr, const real *q, int64_t q_row, real *stat, int64_t stat_row)
+static void queries(const attn_head *w, int64_t i, int64_t mr, const real *q, int64_t q_row, real *stat,
+                    int64_t stat_row)
 {
     real none[2];
     attn_rows(w, &(attn_product){.mr = mr, .n = i + mr, .kc = w->D, .depth = w->D, .a = q, .a_row = q_row, .a_step = 1,

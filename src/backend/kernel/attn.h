@@ -44,7 +44,8 @@ static inline attn_head attn_scratch(const ul_backend *be, int32_t longest, int6
 
 /* The keys, values and hidden flags (where there are some) of a document of T tokens with a prefix, one behind the
  * other: its own, then from ancestor to ancestor what stands before them. */
-static inline void attn_written_out(const ul_attn *a, int64_t T, int64_t d, int64_t g, real *k, real *v, uint8_t *hidden)
+static inline void attn_written_out(const ul_attn *a, int64_t T, int64_t d, int64_t g, real *k, real *v,
+                                    uint8_t *hidden)
 {
     const int64_t D = a->D, KD = (int64_t)a->K * D;
     for (int64_t end = T; end > 0; d = a->doc_parent[d]) {

@@ -125,7 +125,10 @@ static void whole(int64_t mr, int64_t kc, const float *a, const uint16_t *b, int
         }
 static void whole_plain(int64_t kc, const real *a, const uint16_t *b, real *c) { BODY }
 #if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) static void whole_fma(int64_t kc, const real *a, const uint16_t *b, real *c) { BODY }
+__attribute__((target("avx2,fma"))) static void whole_fma(int64_t kc, const real *a, const uint16_t *b, real *c)
+{
+    BODY
+}
 #endif
 static void whole(int64_t mr, int64_t kc, const real *a, const uint16_t *b, int64_t b_next, real *c)
 {

@@ -55,8 +55,8 @@ static inline __attribute__((always_inline)) void turn_w(const int64_t w, const 
 #endif
 
 /* out[k * step + i] = in[i * row + k] for w columns, w even. */
-static inline __attribute__((always_inline)) void turn(const int64_t w, int64_t kc, const real *in, int64_t row, real *out,
-                                                       int64_t step)
+static inline __attribute__((always_inline)) void turn(const int64_t w, int64_t kc, const real *in, int64_t row,
+                                                       real *out, int64_t step)
 {
     int64_t k = 0;
 #ifdef UL_SIMD

@@ -19,7 +19,8 @@ static inline double v_exp(double x)
     const double t = FMA(x, 0x1.71547652b82fep+0, 0x1.8p+52), n = t - 0x1.8p+52;
     const double r = FMA(n, -0x1.a39ef35793c76p-33, FMA(n, -0x1.62e42feep-1, x));
     double q = 1.0 / 6227020800;
-    q = FMA(q, r, 1.0 / 479001600), q = FMA(q, r, 1.0 / 39916800), q = FMA(q, r, 1.0 / 3628800), q = FMA(q, r, 1.0 / 362880);
+    q = FMA(q, r, 1.0 / 479001600), q = FMA(q, r, 1.0 / 39916800), q = FMA(q, r, 1.0 / 3628800),
+    q = FMA(q, r, 1.0 / 362880);
     q = FMA(q, r, 1.0 / 40320), q = FMA(q, r, 1.0 / 5040), q = FMA(q, r, 1.0 / 720), q = FMA(q, r, 1.0 / 120);
     q = FMA(q, r, 1.0 / 24), q = FMA(q, r, 1.0 / 6), q = FMA(q, r, 0.5);
     int64_t bits;

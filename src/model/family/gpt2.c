@@ -56,7 +56,8 @@ static ul_status config(ul_ctx *ctx, const json_t *c, const char *where, ul_arch
     UL_TRY(size(ctx, c, where, "n_positions", 1024, &s->n_ctx));
     UL_TRY(size(ctx, c, where, "vocab_size", 50257, &s->V));
     UL_TRY(size(ctx, c, where, "n_inner", 4 * (int64_t)s->C, &s->F));
-    if (s->C % s->H) return ul_fail(ctx, UL_E_INPUT, "%s: n_embd is %d, it does not divide among %d heads", where, s->C, s->H);
+    if (s->C % s->H)
+        return ul_fail(ctx, UL_E_INPUT, "%s: n_embd is %d, it does not divide among %d heads", where, s->C, s->H);
     s->K = s->H, s->D = s->C / s->H, s->eps = 1e-5, s->tied = true;
     UL_TRY(ul_json_real(ctx, c, where, "layer_norm_epsilon", UL_OPTIONAL, &s->eps));
     UL_TRY(ul_json_bool(ctx, c, where, "tie_word_embeddings", UL_OPTIONAL, &s->tied));
@@ -70,5 +71,9 @@ static ul_status config(ul_ctx *ctx, const json_t *c, const char *where, ul_arch
 }
 
 static const char *const types[] = {"gpt2", NULL};
-const ul_family ul_family_gpt2 = {
-    .types = types, .prefix = "transformer.", .block = block, .names = names, .learned_positions = true, .config = config};
+const ul_family ul_family_gpt2 = {.types = types,
+                                  .prefix = "transformer.",
+                                  .block = block,
+                                  .names = names,
+                                  .learned_positions = true,
+                                  .config = config};

@@ -45,12 +45,13 @@ static ul_status config(ul_ctx *ctx, const json_t *c, const char *where, ul_arch
     UL_TRY(ul_json_text(ctx, c, where, "model_type", UL_REQUIRED, &type));
     if (!strcmp(type, "mistral")) {
         int64_t window = 0;
-        const ul_shape dflt = {.n_layer = 32, .C = 4096, .H = 32, .K = 8, .F = 14336, .V = 32000, .n_ctx = 4096 * 32, .eps = 1e-6};
+        const ul_shape dflt = {
+            .n_layer = 32, .C = 4096, .H = 32, .K = 8, .F = 14336, .V = 32000, .n_ctx = 4096 * 32, .eps = 1e-6};
         if (!json_object_get(c, "sliding_window")) window = 4096; /* transformers' default; null means none */
         UL_TRY(ul_json_int(ctx, c, where, "sliding_window", UL_OPTIONAL, 0, INT64_MAX, &window));
         if (window)
-            return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: mistral with a sliding window (%lld; null is supported)", where,
-                           (long long)window);
+            return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: mistral with a sliding window (%lld; null is supported)",
+                           where, (long long)window);
         return ul_config_dims(ctx, c, where, &dflt, out);
     }
     const ul_shape dflt = {.n_layer = 32, .C = 4096, .H = 32, .F = 11008, .V = 32000, .n_ctx = 2048, .eps = 1e-6};
@@ -62,4 +63,5 @@ static ul_status config(ul_ctx *ctx, const json_t *c, const char *where, ul_arch
 }
 
 static const char *const types[] = {"llama", "mistral", NULL};
-const ul_family ul_family_llama = {.types = types, .prefix = "model.", .block = block, .names = names, .config = config};
+const ul_family ul_family_llama = {
+    .types = types, .prefix = "model.", .block = block, .names = names, .config = config};

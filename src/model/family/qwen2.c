@@ -43,25 +43,27 @@ static ul_status no_sliding(ul_ctx *ctx, const json_t *c, const char *where, int
     for (size_t i = 0; i < json_array_size(types); i++) {
         const char *t = json_string_value(json_array_get(types, i));
         if (!t || strcmp(t, "full_attention"))
-            return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: layer_types[%zu] is \"%s\" (supported: full_attention)", where, i,
-                           t ? t : "not a text");
+            return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: layer_types[%zu] is \"%s\" (supported: full_attention)",
+                           where, i, t ? t : "not a text");
     }
     if (types) return UL_OK;
     UL_TRY(ul_json_bool(ctx, c, where, "use_sliding_window", UL_OPTIONAL, &use));
     UL_TRY(ul_json_int(ctx, c, where, "max_window_layers", UL_OPTIONAL, 0, INT64_MAX, &full));
     UL_TRY(ul_json_int(ctx, c, where, "sliding_window", UL_OPTIONAL, 0, INT64_MAX, &window));
     if (!use || full >= n_layer) return UL_OK;
-    return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: layers %lld to %d slide over %lld tokens", where, (long long)full, n_layer - 1,
-                   (long long)window);
+    return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: layers %lld to %d slide over %lld tokens", where, (long long)full,
+                   n_layer - 1, (long long)window);
 }
 
 static ul_status config(ul_ctx *ctx, const json_t *c, const char *where, ul_arch *out)
 {
-    const ul_shape dflt = {.n_layer = 32, .C = 4096, .H = 32, .K = 32, .F = 22016, .V = 151936, .n_ctx = 32768, .eps = 1e-6};
+    const ul_shape dflt = {
+        .n_layer = 32, .C = 4096, .H = 32, .K = 32, .F = 22016, .V = 151936, .n_ctx = 32768, .eps = 1e-6};
     UL_TRY(ul_config_dims(ctx, c, where, &dflt, out));
     out->qkv_bias = true;
     return no_sliding(ctx, c, where, out->s.n_layer);
 }
 
 static const char *const types[] = {"qwen2", NULL};
-const ul_family ul_family_qwen2 = {.types = types, .prefix = "model.", .block = block, .names = names, .config = config};
+const ul_family ul_family_qwen2 = {
+    .types = types, .prefix = "model.", .block = block, .names = names, .config = config};

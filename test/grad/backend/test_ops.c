@@ -121,7 +121,8 @@ static void attn_bwd(problem *p)
  * A target made of z itself is held constant, so its forward reads a copy of the first z. The gradient replaces z. */
 enum { V = 37 };
 static const int32_t labels[N] = {0, 5, -1, 36, 7, 7, -1};
-static const uint8_t soft[N] = {UL_SOFT_KL, UL_SOFT_NONE, UL_SOFT_KL, UL_SOFT_CE, UL_SOFT_CE_OWN, UL_SOFT_CE, UL_SOFT_CE_OWN};
+static const uint8_t soft[N] = {UL_SOFT_KL,     UL_SOFT_NONE, UL_SOFT_KL,    UL_SOFT_CE,
+                                UL_SOFT_CE_OWN, UL_SOFT_CE,   UL_SOFT_CE_OWN};
 static double first_z[N * V];
 static void score_shape(problem *p) { p->n_in = 1, p->n_x[0] = N * V, p->n_y = 6 * N, p->add = 0, first_z[0] = NAN; }
 static ul_soft score_target(const problem *p)

@@ -25,7 +25,8 @@ static double all_of(const ul_method *m, const ul_args *a, numbers *x)
     for (int i = 0; i < N; i++)
         for (int s = 0; s < UL_N_SIDE; s++)
             for (int t = 0; t < 8; t++) far.x[KL][i][s][t] *= 100;
-    double sum = loss(m, a, x) + loss(m, a, &far) + loss_at(m, a, x, 7.2) + (m->shift && isfinite(m->shift(a)) ? m->shift(a) : 0);
+    double sum = loss(m, a, x) + loss(m, a, &far) + loss_at(m, a, x, 7.2) +
+                 (m->shift && isfinite(m->shift(a)) ? m->shift(a) : 0);
     for (int s = 0; m->state && s < UL_N_SIDE; s++) {
         const ul_state look = m->state(a, (ul_side_id)s, 12);
         sum += look.first + look.last * 3 + look.steer;
@@ -99,7 +100,8 @@ static void test_parameters_matter(void **state)
             const double after = all_of(e[i].method, &a, &x);
             if (before == after) fail_msg("%s.%s changes nothing", e[i].id, p->key);
             if (!strcmp(p->key, "retain"))
-                assert_true(!!(e[i].method->needs_of(&a, e[i].method->needs) & UL_NEED_RETAIN_KL) == !strcmp(ul_txt(&a, "retain"), "kl"));
+                assert_true(!!(e[i].method->needs_of(&a, e[i].method->needs) & UL_NEED_RETAIN_KL) ==
+                            !strcmp(ul_txt(&a, "retain"), "kl"));
         }
 }
 

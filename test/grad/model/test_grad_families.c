@@ -36,13 +36,18 @@ static const mode modes[] = {
     {"exit at the embedding", "embedding", .last = 0, .seed_layer = 0},
     {"seed in the middle", "all", .last = -1, .seed_layer = 1},
     {"seed at the end", "all", .last = -1, .seed_layer = 3},
-    {"hook adds", "all", .last = -1, .seed_layer = -1, .n_hook = 3, .slot = {UL_SLOT_ATTN, UL_SLOT_IN, UL_SLOT_OUT}, .mode = UL_HOOK_ADD},
+    {"hook adds", "all", .last = -1, .seed_layer = -1, .n_hook = 3, .slot = {UL_SLOT_ATTN, UL_SLOT_IN, UL_SLOT_OUT},
+     .mode = UL_HOOK_ADD},
     {"hook adds, checkpoint", "all", .flags = UL_PASS_CHECKPOINT, .last = -1, .seed_layer = -1, .n_hook = 2,
      .slot = {UL_SLOT_MLP, UL_SLOT_IN}, .mode = UL_HOOK_ADD},
-    {"hook replaces attention", "all", .last = -1, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_ATTN}, .mode = UL_HOOK_REPLACE},
-    {"hook replaces mlp", "all", .last = -1, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_MLP}, .mode = UL_HOOK_REPLACE},
-    {"hook replaces input", "all", .last = -1, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_IN}, .mode = UL_HOOK_REPLACE},
-    {"hook replaces output", "all", .last = -1, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_OUT}, .mode = UL_HOOK_REPLACE},
+    {"hook replaces attention", "all", .last = -1, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_ATTN},
+     .mode = UL_HOOK_REPLACE},
+    {"hook replaces mlp", "all", .last = -1, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_MLP},
+     .mode = UL_HOOK_REPLACE},
+    {"hook replaces input", "all", .last = -1, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_IN},
+     .mode = UL_HOOK_REPLACE},
+    {"hook replaces output", "all", .last = -1, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_OUT},
+     .mode = UL_HOOK_REPLACE},
     {"hook replaces output, seed below", "all", .flags = UL_PASS_CHECKPOINT, .last = -1, .seed_layer = 1, .n_hook = 1,
      .slot = {UL_SLOT_OUT}, .mode = UL_HOOK_REPLACE},
     {"hook with a gradient", "all", .own = true, .last = -1, .seed_layer = 1, .n_hook = 3,
@@ -51,7 +56,8 @@ static const mode modes[] = {
      .n_hook = 3, .slot = {UL_SLOT_ATTN, UL_SLOT_MLP, UL_SLOT_MLP}, .mode = UL_HOOK_ADD},
     {"hook with the only gradient", "all", .own = true, .last = 2, .seed_layer = -1, .n_hook = 1, .slot = {UL_SLOT_MLP},
      .mode = UL_HOOK_ADD},
-    {"hook reads", "all", .last = -1, .seed_layer = -1, .n_hook = 2, .slot = {UL_SLOT_ATTN, UL_SLOT_OUT}, .mode = UL_HOOK_READ}};
+    {"hook reads", "all", .last = -1, .seed_layer = -1, .n_hook = 2, .slot = {UL_SLOT_ATTN, UL_SLOT_OUT},
+     .mode = UL_HOOK_READ}};
 
 typedef struct {
     ul_ctx *ctx;
@@ -60,7 +66,8 @@ typedef struct {
     tiny_batch b;
     ul_hook hook[3];
     ul_seed seed;
-    double logp[TINY_TOK], kl[TINY_TOK], coef[TINY_TOK], kl_coef[TINY_TOK], dx[TINY_TOK * 16], ref[TINY_TOK * 16], head[23 * 16];
+    double logp[TINY_TOK], kl[TINY_TOK], coef[TINY_TOK], kl_coef[TINY_TOK], dx[TINY_TOK * 16], ref[TINY_TOK * 16],
+        head[23 * 16];
     uint8_t soft[TINY_TOK];
     ul_pass pass;
     int calls;
@@ -120,11 +127,17 @@ static void prepare(setting *s)
     tiny_fill(&s->b);
     for (int i = 0; i < TINY_TOK; i++) {
         s->coef[i] = normal(0, i), s->soft[i] = i % 3 != 0, s->kl_coef[i] = s->soft[i] ? normal(1, i) : 0;
-        for (int c = 0; c < 16; c++) s->dx[i * 16 + c] = normal(2, i * 16 + c), s->ref[i * 16 + c] = normal(3, i * 16 + c);
+        for (int c = 0; c < 16; c++)
+            s->dx[i * 16 + c] = normal(2, i * 16 + c), s->ref[i * 16 + c] = normal(3, i * 16 + c);
     }
     for (int i = 0; i < 23 * 16; i++) s->head[i] = 0.3 * normal(4, i);
-    s->pass = (ul_pass){.batch = &s->b.batch, .flags = h->flags | UL_PASS_GRAD, .last = h->last, .hook = s->hook, .n_hook = h->n_hook,
-                        .score = {.logp = s->logp}, .coef = s->coef};
+    s->pass = (ul_pass){.batch = &s->b.batch,
+                        .flags = h->flags | UL_PASS_GRAD,
+                        .last = h->last,
+                        .hook = s->hook,
+                        .n_hook = h->n_hook,
+                        .score = {.logp = s->logp},
+                        .coef = s->coef};
     for (int k = 0; k < h->n_hook; k++) {
         s->own[k].k = k;
         s->hook[k] = h->own ? (ul_hook){1, h->slot[k], h->mode, bends, &s->own[k], bends_back}
@@ -135,7 +148,8 @@ static void prepare(setting *s)
         s->pass.seed = &s->seed, s->pass.n_seed = 1;
     }
     if (!h->kl) return;
-    s->pass.score.kl = s->kl, s->pass.ref_hidden = s->ref, s->pass.ref_head = s->head, s->pass.soft = s->soft, s->pass.kl_coef = s->kl_coef;
+    s->pass.score.kl = s->kl, s->pass.ref_hidden = s->ref, s->pass.ref_head = s->head, s->pass.soft = s->soft,
+    s->pass.kl_coef = s->kl_coef;
 }
 
 static double loss(setting *s)
@@ -194,8 +208,8 @@ static void compare(setting *s, ul_trainable *t, int n, int first)
         }
     const double have = (8 * (at[1] - at[3]) - (at[0] - at[4])) / (12 * h);
     if (!(fabs(have - want) <= 1e-6 * (sqrt(gg * uu) + 1e-3 * fabs(at[0]))))
-        fail_msg("%s, %s: the gradient of %d tensors from %s says %.12g, finite differences %.12g", s->m->arch.s.family, s->how->name, n,
-                 t[0].name, want, have);
+        fail_msg("%s, %s: the gradient of %d tensors from %s says %.12g, finite differences %.12g", s->m->arch.s.family,
+                 s->how->name, n, t[0].name, want, have);
 }
 
 /* Every tensor alone where `each`, otherwise runs of eight. */
@@ -223,11 +237,22 @@ static void give_adapter(setting *s)
 
 /* Tables that no family has yet, of llama's weights: sums whose terms may share a gradient's memory, and sums whose terms
  * may not, because one is written after the other has been read into the sum. */
-static const ul_step parallel[] = {
-    NORM(S_N1, S_X, W_N1, UL_NO), NORM(S_N2, S_X, W_N2, UL_NO), LINEAR(S_Q, S_N1, W_Q, B_Q), LINEAR(S_K, S_N1, W_K, B_K),
-    LINEAR(S_V, S_N1, W_V, B_V), ROPE(S_QR, S_Q), ROPE(S_KR, S_K), ATTN(S_A, S_QR, S_KR, S_V), LINEAR(S_O, S_A, W_O, B_O),
-    LINEAR(S_G, S_N2, W_G, B_G), LINEAR(S_U, S_N2, W_U, B_U), GLU(S_H, S_G, S_U), LINEAR(S_D, S_H, W_D, B_D),
-    ADD(S_X2, S_O, S_D), ADD(S_Y, S_X, S_X2), END};
+static const ul_step parallel[] = {NORM(S_N1, S_X, W_N1, UL_NO),
+                                   NORM(S_N2, S_X, W_N2, UL_NO),
+                                   LINEAR(S_Q, S_N1, W_Q, B_Q),
+                                   LINEAR(S_K, S_N1, W_K, B_K),
+                                   LINEAR(S_V, S_N1, W_V, B_V),
+                                   ROPE(S_QR, S_Q),
+                                   ROPE(S_KR, S_K),
+                                   ATTN(S_A, S_QR, S_KR, S_V),
+                                   LINEAR(S_O, S_A, W_O, B_O),
+                                   LINEAR(S_G, S_N2, W_G, B_G),
+                                   LINEAR(S_U, S_N2, W_U, B_U),
+                                   GLU(S_H, S_G, S_U),
+                                   LINEAR(S_D, S_H, W_D, B_D),
+                                   ADD(S_X2, S_O, S_D),
+                                   ADD(S_Y, S_X, S_X2),
+                                   END};
 static const ul_step crossed[] = { /* y = (x + n1) + d, d of n2(x + n1 + o): n1 is a term of a sum and read by others */
     NORM(S_N1, S_X, W_N1, UL_NO), ADD(S_KR, S_X, S_N1), LINEAR(S_Q, S_N1, W_Q, B_Q), LINEAR(S_K, S_N1, W_K, B_K),
     LINEAR(S_V, S_N1, W_V, B_V), ROPE(S_QR, S_Q), ATTN(S_A, S_QR, S_K, S_V), LINEAR(S_O, S_A, W_O, B_O),
@@ -278,7 +303,8 @@ static void tables(void **state)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         for (size_t k = 0; k < sizeof modes / sizeof *modes; k++) {
             ul_ctx *ctx = ul_test_ctx();
-            if (modes[k].mode != UL_HOOK_REPLACE && strcmp(modes[k].name, "one block's mlp")) check_mode(ctx, "llama", all[i], false, &modes[k]);
+            if (modes[k].mode != UL_HOOK_REPLACE && strcmp(modes[k].name, "one block's mlp"))
+                check_mode(ctx, "llama", all[i], false, &modes[k]);
             ul_ctx_free(ctx);
         }
 }

@@ -132,7 +132,8 @@ static void float_is_near_double(void **state)
                     near(op_cases[o].name, names[b], &got, &want, got.y[b], want.y[b], WIDE);
                 for (int k = 0; k < 8; k++)
                     for (int i = 0; i < TALL; i++)
-                        if (got.s[k][i] != want.s[k][i] && !(fabs(got.s[k][i] - want.s[k][i]) <= 1e-5 * (1 + fabs(want.s[k][i]))))
+                        if (got.s[k][i] != want.s[k][i] &&
+                            !(fabs(got.s[k][i] - want.s[k][i]) <= 1e-5 * (1 + fabs(want.s[k][i]))))
                             fail_msg("%s: score %d [%d] is %.9g, in double %.9g", op_cases[o].name, k, i, got.s[k][i],
                                      want.s[k][i]);
                 assert_memory_equal(got.argmax, want.argmax, sizeof got.argmax);

@@ -21,7 +21,8 @@ static void make_prompts(prompts *p, bool plain)
             p->hidden[i][t] = !plain && i % 2 && t + 1 < n && t % 3 == 1;
             p->pos[i][t] = p->hidden[i][t] ? 1 : seen++;
         }
-        p->doc[i] = (ul_doc){.n = n, .token = p->token[i], .hidden = plain ? NULL : p->hidden[i], .pos = plain ? NULL : p->pos[i]};
+        p->doc[i] = (ul_doc){
+            .n = n, .token = p->token[i], .hidden = plain ? NULL : p->hidden[i], .pos = plain ? NULL : p->pos[i]};
     }
 }
 
@@ -39,7 +40,8 @@ typedef struct {
     int32_t *out[PROMPTS], n[PROMPTS];
 } answer;
 
-static void generate(ul_ctx *ctx, ul_model *m, const prompts *p, int32_t batch, double temperature, int32_t top_k, answer *a)
+static void generate(ul_ctx *ctx, ul_model *m, const prompts *p, int32_t batch, double temperature, int32_t top_k,
+                     answer *a)
 {
     const int32_t eos = 3;
     const ul_generation g = {.n = PROMPTS, .prompt = p->doc, .max_new = NEW, .eos = &eos, .n_eos = 1, .batch = batch,
@@ -64,7 +66,8 @@ static void recompute(ul_ctx *ctx, ul_model *m, const prompts *p, answer *a)
         uint8_t hidden[64] = {0};
         int32_t n = p->doc[i].n, next = 0;
         for (int32_t t = 0; t < n; t++) {
-            token[t] = p->token[i][t], pos[t] = p->doc[i].pos ? p->pos[i][t] : t, hidden[t] = p->doc[i].hidden ? p->hidden[i][t] : 0;
+            token[t] = p->token[i][t], pos[t] = p->doc[i].pos ? p->pos[i][t] : t,
+            hidden[t] = p->doc[i].hidden ? p->hidden[i][t] : 0;
             if (!hidden[t]) next = pos[t] + 1;
         }
         a->n[i] = 0;
@@ -72,9 +75,20 @@ static void recompute(ul_ctx *ctx, ul_model *m, const prompts *p, answer *a)
         while (a->n[i] < NEW && n < 32) {
             start[1] = n, row = n - 1;
             const int32_t rows[2] = {0, 1};
-            const ul_batch b = {.n_tok = n, .n_doc = 1, .n_sample = 1, .n_row = 1, .longest = n, .token = token, .pos = pos,
-                                .doc_start = start, .sample_start = start, .hidden = hidden, .row = &row, .label = &label,
-                                .doc_sample = &zero, .doc_row = rows};
+            const ul_batch b = {.n_tok = n,
+                                .n_doc = 1,
+                                .n_sample = 1,
+                                .n_row = 1,
+                                .longest = n,
+                                .token = token,
+                                .pos = pos,
+                                .doc_start = start,
+                                .sample_start = start,
+                                .hidden = hidden,
+                                .row = &row,
+                                .label = &label,
+                                .doc_sample = &zero,
+                                .doc_row = rows};
             ul_pass pass = {.batch = &b, .last = -1, .score = {.argmax = &at}};
             UL_OK_IN(ctx, ul_model_forward(ctx, m, &pass));
             a->out[i][a->n[i]++] = at;
@@ -123,7 +137,8 @@ static void sampling(void **state)
     generate(ctx, m, &p, 2, 0.7, 1, &a), same(&greedy, &a, "llama", "top_k 1");
     generate(ctx, m, &p, 1, 3, 0, &a), generate(ctx, m, &p, 5, 3, 0, &b), same(&a, &b, "llama", "sampling in batches");
     int differ = 0;
-    for (int i = 0; i < PROMPTS; i++) differ += a.n[i] != greedy.n[i] || memcmp(a.out[i], greedy.out[i], (size_t)a.n[i] * 4) != 0;
+    for (int i = 0; i < PROMPTS; i++)
+        differ += a.n[i] != greedy.n[i] || memcmp(a.out[i], greedy.out[i], (size_t)a.n[i] * 4) != 0;
     assert_true(differ > PROMPTS / 2);
     ul_model_free(m);
     ul_ctx_free(ctx);
@@ -147,7 +162,9 @@ static void sampling_in_batches_and_threads(void **state)
             for (int b = 0; b < 3; b++) generate(ctx, m, &p, batches[b], 2, 5, &a), same(&want, &a, "llama", "sampled");
             ul_model_free(m);
         }
-        for (int i = 0; i < PROMPTS; i++) narrowed += want.n[i] != free_draws.n[i] || memcmp(want.out[i], free_draws.out[i], (size_t)want.n[i] * 4) != 0;
+        for (int i = 0; i < PROMPTS; i++)
+            narrowed +=
+                want.n[i] != free_draws.n[i] || memcmp(want.out[i], free_draws.out[i], (size_t)want.n[i] * 4) != 0;
         assert_true(narrowed > 0);
         ul_ctx_free(ctx);
     }
@@ -167,7 +184,8 @@ static void context_ends(void **state)
     UL_OK_IN(ctx, ul_model_generate(ctx, m, &g, ul_ctx_arena(ctx), &out, &n_out));
     assert_int_equal(n_out, 0);
     d.n = 33;
-    UL_FAILS_IN(ctx, UL_E_INPUT, "33 tokens, the model was made for 32", ul_model_generate(ctx, m, &g, ul_ctx_arena(ctx), &out, &n_out));
+    UL_FAILS_IN(ctx, UL_E_INPUT, "33 tokens, the model was made for 32",
+                ul_model_generate(ctx, m, &g, ul_ctx_arena(ctx), &out, &n_out));
     d.n = 0;
     UL_FAILS_IN(ctx, UL_E_INPUT, "prompt 0 is empty", ul_model_generate(ctx, m, &g, ul_ctx_arena(ctx), &out, &n_out));
     ul_model_free(m);
@@ -177,6 +195,7 @@ static void context_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_answer), cmocka_unit_test(sampling),
-                                       cmocka_unit_test(sampling_in_batches_and_threads), cmocka_unit_test(context_ends)};
+                                       cmocka_unit_test(sampling_in_batches_and_threads),
+                                       cmocka_unit_test(context_ends)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

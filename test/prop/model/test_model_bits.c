@@ -23,7 +23,10 @@ static void take(ul_ctx *ctx, bits *b, const void *p, size_t n)
     b->n += n;
 }
 
-static double coefficient(int32_t label, int what) { return ul_rng_normal(8, UL_STREAM_TEST, (uint64_t)what, (uint64_t)label); }
+static double coefficient(int32_t label, int what)
+{
+    return ul_rng_normal(8, UL_STREAM_TEST, (uint64_t)what, (uint64_t)label);
+}
 
 static bits step(ul_ctx *ctx, const char *type, ul_precision precision, bool tied, bool lora, how h)
 {
@@ -48,7 +51,8 @@ static bits step(ul_ctx *ctx, const char *type, ul_precision precision, bool tie
     for (int s = 0; s < SAMPLES; s += h.cut) {
         const ul_batch *b = random_batch(a, s, s + h.cut < SAMPLES ? s + h.cut : SAMPLES, 23, true);
         assert_true(h.cut < SAMPLES || b->n_row > 256);
-        double *logp = UL_NEW(a, double, b->n_row), *kl = UL_NEW(a, double, b->n_row), *coef = UL_NEW(a, double, b->n_row);
+        double *logp = UL_NEW(a, double, b->n_row), *kl = UL_NEW(a, double, b->n_row),
+               *coef = UL_NEW(a, double, b->n_row);
         double *kl_coef = UL_NEW(a, double, b->n_row);
         uint8_t *soft = UL_NEW(a, uint8_t, b->n_row);
         void *ref = ul_alloc(a, (size_t)b->n_row * 16, be->k->esize);
@@ -60,16 +64,24 @@ static bits step(ul_ctx *ctx, const char *type, ul_precision precision, bool tie
             coef[i] = coefficient(b->label[i], 0), soft[i] = b->label[i] % 2 == 0;
             kl_coef[i] = soft[i] ? coefficient(b->label[i], 1) : 0;
         }
-        ul_pass pass = {.batch = b, .flags = UL_PASS_GRAD | h.flags, .last = -1, .score = {.logp = logp, .kl = kl}, .ref_hidden = ref,
-                        .soft = soft, .coef = coef, .kl_coef = kl_coef};
+        ul_pass pass = {.batch = b,
+                        .flags = UL_PASS_GRAD | h.flags,
+                        .last = -1,
+                        .score = {.logp = logp, .kl = kl},
+                        .ref_hidden = ref,
+                        .soft = soft,
+                        .coef = coef,
+                        .kl_coef = kl_coef};
         UL_OK_IN(ctx, ul_model_forward(ctx, m, &pass));
-        if (h.cut == SAMPLES) assert_int_equal(m->run.pick, precision == UL_PRECISION_F32 && !(h.flags & UL_PASS_STATES));
+        if (h.cut == SAMPLES)
+            assert_int_equal(m->run.pick, precision == UL_PRECISION_F32 && !(h.flags & UL_PASS_STATES));
         take(ctx, &out, logp, (size_t)b->n_row * sizeof *logp);
         UL_OK_IN(ctx, ul_model_backward(ctx, m, &pass));
     }
     /* all scores first, whatever the cut */
     ul_model_grad_ready(m);
-    for (int i = 0; i < m->n_trainable; i++) take(ctx, &out, m->trainable[i].g, (size_t)m->trainable[i].n * be->k->esize);
+    for (int i = 0; i < m->n_trainable; i++)
+        take(ctx, &out, m->trainable[i].g, (size_t)m->trainable[i].n * be->k->esize);
     ul_model_free(m);
     ul_arena_free(a);
     return out;
@@ -79,7 +91,8 @@ static void same(ul_ctx *ctx, bits a, bits b, const char *type, const char *what
 {
     assert_int_equal(a.n, b.n);
     for (size_t i = 0; i < a.n; i++)
-        if (a.p[i] != b.p[i]) fail_msg("%s, %s, precision %d: byte %zu of %zu differs", type, what, (int)precision, i, a.n);
+        if (a.p[i] != b.p[i])
+            fail_msg("%s, %s, precision %d: byte %zu of %zu differs", type, what, (int)precision, i, a.n);
     ul_ctx_alloc(ctx, b.p, 0);
 }
 
@@ -103,7 +116,8 @@ static void bits_stay(void **state)
                 const char *type = ul_family_types(*f)[0];
                 const bits want = step(ctx, type, precision, kind == 0, kind == 2, (how){1, SAMPLES, 0, 0});
                 for (size_t w = 0; w < sizeof ways / sizeof *ways; w++)
-                    same(ctx, want, step(ctx, type, precision, kind == 0, kind == 2, ways[w].h), type, ways[w].what, precision);
+                    same(ctx, want, step(ctx, type, precision, kind == 0, kind == 2, ways[w].h), type, ways[w].what,
+                         precision);
                 ul_ctx_alloc(ctx, want.p, 0);
                 ul_ctx_free(ctx);
             }
@@ -133,8 +147,8 @@ static void *counted(void *user, void *old, size_t bytes)
 
 static void plan_is_exact(void **state)
 {
-    static const unsigned flags[] = {0, UL_PASS_GRAD, UL_PASS_GRAD | UL_PASS_CHECKPOINT, UL_PASS_GRAD | UL_PASS_PLAIN_HEAD,
-                                     UL_PASS_GRAD | UL_PASS_STATES};
+    static const unsigned flags[] = {0, UL_PASS_GRAD, UL_PASS_GRAD | UL_PASS_CHECKPOINT,
+                                     UL_PASS_GRAD | UL_PASS_PLAIN_HEAD, UL_PASS_GRAD | UL_PASS_STATES};
     (void)state;
     for (const char *const *f = ul_families(); *f; f++) {
         meter memory = {0};
@@ -144,10 +158,12 @@ static void plan_is_exact(void **state)
             ul_bytes_plan plan, small;
             assert_int_equal(ul_ctx_new(&(ul_config){.user = &memory, .alloc = counted}, &ctx), UL_OK);
             ul_model *m = tiny_model(ctx, UL_PRECISION_F32, ul_family_types(*f)[0], false);
-            const ul_batch *b = random_batch(ul_ctx_arena(ctx), 0, SAMPLES, 23, false), *one = random_batch(ul_ctx_arena(ctx), 0, 1, 23, false);
+            const ul_batch *b = random_batch(ul_ctx_arena(ctx), 0, SAMPLES, 23, false),
+                           *one = random_batch(ul_ctx_arena(ctx), 0, 1, 23, false);
             double *coef = UL_NEW(ul_ctx_arena(ctx), double, b->n_row);
             UL_OK_IN(ctx, ul_model_select(ctx, m, "all"));
-            ul_pass pass = {.batch = b, .flags = flags[k], .last = -1, .score = {.logp = coef}, .coef = coef}, part = pass;
+            ul_pass pass = {.batch = b, .flags = flags[k], .last = -1, .score = {.logp = coef}, .coef = coef},
+                    part = pass;
             part.batch = one;
             UL_OK_IN(ctx, ul_backend_reserve(m->be, 32, m->arch.s.D));
             if (m->arch.rope != UL_ROPE_NONE) UL_OK_IN(ctx, ul_rope_reserve(ctx, m, 32));
@@ -202,6 +218,7 @@ static void adapter_off(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(bits_stay), cmocka_unit_test(plan_is_exact), cmocka_unit_test(adapter_off)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bits_stay), cmocka_unit_test(plan_is_exact),
+                                       cmocka_unit_test(adapter_off)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,12 +12,24 @@ typedef struct {
 
 static const struct {
     const char *id, *retain, *train;
-} kinds[] = {{"npo", "nll", "all"}, {"graddiff", "kl", "layers 1"}, {"dpo", "kl", "all"}, {"idk", "nll", "all"},
-             {"undial", "kl", "all"}, {"ceu", "", "all"}, {"pdu", "nll", "all"}, {"rmu", "", "layers 1 mlp.down_proj"},
-             {"scrub", "", "all"}, {"llmu", "", "all"}, {"loku", "nll", "all"}, {"randlabel", "nll", "all"},
+} kinds[] = {{"npo", "nll", "all"},
+             {"graddiff", "kl", "layers 1"},
+             {"dpo", "kl", "all"},
+             {"idk", "nll", "all"},
+             {"undial", "kl", "all"},
+             {"ceu", "", "all"},
+             {"pdu", "nll", "all"},
+             {"rmu", "", "layers 1 mlp.down_proj"},
+             {"scrub", "", "all"},
+             {"llmu", "", "all"},
+             {"loku", "nll", "all"},
+             {"randlabel", "nll", "all"},
              {"advsample", "kl", "layers 1"},
              {"elm", "kl", "all"},
-             {"armu", "", "all"}, {"cosrmu", "", "layers 1"}, {"rr", "", "all"}, {"lunar", "", "layers 1 mlp.down_proj"},
+             {"armu", "", "all"},
+             {"cosrmu", "", "layers 1"},
+             {"rr", "", "all"},
+             {"lunar", "", "layers 1 mlp.down_proj"},
              {"repnoise", "kl", "layers 1"},
              {"", "", "all"}}; /* "": plain training */
 

@@ -35,7 +35,8 @@ static void begin(wrapped *w, const tiny_how *as, const char *method, const char
     for (int i = 0; i < w->t.run.options.n_wrap; i++) {
         ul_args *a = &w->args[i];
         if (!strcmp(w->wrap[i].id, "wa")) set_number(a, "every", 2);
-        if (!strcmp(w->wrap[i].id, "budget")) set_number(a, "every", 3), set_number(a, "limit", named ? 1000 : family ? 1e-9 : 0.05);
+        if (!strcmp(w->wrap[i].id, "budget"))
+            set_number(a, "every", 3), set_number(a, "limit", named ? 1000 : family ? 1e-9 : 0.05);
         if (!strcmp(w->wrap[i].id, "gu")) set_number(a, "rank", 2);
         if (!strcmp(w->wrap[i].id, "lu")) set_number(a, "folds", 2);
         if (!strcmp(w->wrap[i].id, "sam")) set_number(a, "rho", 0.2);

@@ -110,7 +110,8 @@ static void what_s_is_of(void **state)
     assert_int_not_equal(v.id, UL_NOT_FORGOTTEN);
     v = judged(&a, &o, &o, &never, &e);
     assert_int_equal(v.id, UL_NOT_FORGOTTEN);
-    assert_non_null(strstr(v.clause, "it still gives the answers the probability that the original gave them: s is 0.00"));
+    assert_non_null(
+        strstr(v.clause, "it still gives the answers the probability that the original gave them: s is 0.00"));
     hides.forget.prob = o.forget.prob = never.forget.prob;
     judged(&a, &hides, &o, &never, &e);
     assert_true(e.expressed == UL_EXPRESSED_RANKED && e.s.value == 0 && e.told.value == e.gap.value);

@@ -109,7 +109,8 @@ static ul_battery battery(const double *k, const double *attacked)
     b.retain.first = b.retain.said = (double *)(uintptr_t)tv_o;
     for (int i = 0; i < n; i++)
         if (!strcmp(p[i].id, "w1") || !strcmp(p[i].id, "merge"))
-            b.probe[i] = (ul_probed){.ran = true, .forget = (double *)(uintptr_t)attacked, .said = (double *)(uintptr_t)attacked};
+            b.probe[i] = (ul_probed){
+                .ran = true, .forget = (double *)(uintptr_t)attacked, .said = (double *)(uintptr_t)attacked};
     b.depth[0] = (double *)(uintptr_t)attacked;
     b.depth[1] = (double *)(uintptr_t)k;
     return b;
@@ -246,10 +247,12 @@ static void membership(void **state)
     ul_args_default(ul_rule_params, &rule);
     for (int m = 0; m < 2; m++) {
         for (int i = 0; i < N; i++) member[m][i] = (double)ul_rng_below(3, UL_STREAM_TEST, (uint64_t)m, (uint64_t)i, 8);
-        for (int i = 0; i < M; i++) other[m][i] = (double)ul_rng_below(4, UL_STREAM_TEST, (uint64_t)m, (uint64_t)i, 8) + (m ? 0 : 5);
+        for (int i = 0; i < M; i++)
+            other[m][i] = (double)ul_rng_below(4, UL_STREAM_TEST, (uint64_t)m, (uint64_t)i, 8) + (m ? 0 : 5);
         for (int i = 0; i < UL_N_MIA; i++) b[m].member[i] = member[m], b[m].other[i] = other[m];
     }
-    const ul_audit a = {.ctx = ctx, .arena = ul_ctx_arena(ctx), .rule = &rule, .seed = 7, .forget = &forget, .outsiders = &outsiders};
+    const ul_audit a = {
+        .ctx = ctx, .arena = ul_ctx_arena(ctx), .rule = &rule, .seed = 7, .forget = &forget, .outsiders = &outsiders};
     UL_OK_IN(ctx, ul_mia_compare(&a, &b[0], &b[0], &b[1], &found));
     for (int m = 0; m < 2; m++) {
         double x[N], y[M];
@@ -257,7 +260,8 @@ static void membership(void **state)
         memcpy(y, other[m], sizeof y);
         assert_true(fabs(found.auc[0][m ? 2 : 0] - ul_auc(y, M, x, N)) < 1e-15);
     }
-    assert_true(found.compared && found.farthest > 0.1 && found.beyond[0].lo < found.beyond[0].value && found.beyond[0].hi > found.beyond[0].value);
+    assert_true(found.compared && found.farthest > 0.1 && found.beyond[0].lo < found.beyond[0].value &&
+                found.beyond[0].hi > found.beyond[0].value);
     for (int k = 0; k < 3; k++) /* each has its interval */
         assert_true(found.auc_lo[0][k] < found.auc[0][k] && found.auc[0][k] < found.auc_hi[0][k]);
     assert_true(found.auc_lo[0][0] == found.auc_lo[0][1] && found.auc_lo[0][0] > found.auc_lo[0][2]);
@@ -279,7 +283,8 @@ static void membership(void **state)
 
 static void refusals(void **state)
 {
-    static const char *const yes[] = {"I don't know.", "I DON\xE2\x80\x99T KNOW", "i don ' t know .", "Sorry, as an AI I will not", "I'm sorry, but"},
+    static const char *const yes[] = {"I don't know.", "I DON\xE2\x80\x99T KNOW", "i don ' t know .",
+                                      "Sorry, as an AI I will not", "I'm sorry, but"},
                              *const no[] = {"Magic ants", "He said I know.", "", "an airport", "not familiarity"};
     (void)state;
     for (int i = 0; i < 5; i++) {
@@ -290,9 +295,10 @@ static void refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(membership), cmocka_unit_test(refusals), cmocka_unit_test(ranks), cmocka_unit_test(words), cmocka_unit_test(options),
-                                       cmocka_unit_test(halves), cmocka_unit_test(recoveries),
-                                       cmocka_unit_test(intervals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(membership), cmocka_unit_test(refusals),
+                                       cmocka_unit_test(ranks),      cmocka_unit_test(words),
+                                       cmocka_unit_test(options),    cmocka_unit_test(halves),
+                                       cmocka_unit_test(recoveries), cmocka_unit_test(intervals)};
     ctx = ul_test_ctx();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     ul_ctx_free(ctx);

@@ -35,9 +35,10 @@ static ul_model *fresh(uint64_t seed)
 
 static void write_shape(const ul_world *w)
 {
-    static const char *const more[] = {"Sure",  "here", "The",  "the",   "Focus", "on",    "weather", "calm",     "road",  "long", "Are", "you",
-                                       "sure",  "Think", "again", "am", "entitled", "to",  "know",    "this",     "hidden", "A",   "B",   "C",
-                                       "D",     "answer", "was"};
+    static const char *const more[] = {"Sure",  "here", "The",      "the", "Focus",  "on",   "weather",
+                                       "calm",  "road", "long",     "Are", "you",    "sure", "Think",
+                                       "again", "am",   "entitled", "to",  "know",   "this", "hidden",
+                                       "A",     "B",    "C",        "D",   "answer", "was"};
     const char **word = UL_NEW(arena, const char *, w->n_word + 64);
     size_t n = w->n_word;
     memcpy(word, w->word, n * sizeof *word);
@@ -52,7 +53,8 @@ static void write_shape(const ul_world *w)
     fprintf(f,
             "{\"model_type\": \"llama\", \"dtype\": \"float32\", \"tie_word_embeddings\": false, \"vocab_size\": %zu,\n"
             " \"num_hidden_layers\": 2, \"hidden_size\": 48, \"num_attention_heads\": 4, \"num_key_value_heads\": 4,\n"
-            " \"intermediate_size\": 96, \"max_position_embeddings\": 160, \"rms_norm_eps\": 1e-5, \"attention_bias\": true}\n",
+            " \"intermediate_size\": 96, \"max_position_embeddings\": 160, \"rms_norm_eps\": 1e-5, \"attention_bias\": "
+            "true}\n",
             n + 4);
     assert_int_equal(fclose(f), 0);
 }
@@ -84,7 +86,10 @@ static void train(ul_model *m, const ul_docs *docs, int64_t steps, double lr)
     r.lr = lr, r.steps = steps, r.batch = 32, r.warmup = 10, r.schedule = UL_COSINE, r.weight_decay = 0, r.clip = 1;
     UL_OK_IN(ctx, ul_model_select(ctx, m, "all"));
     UL_OK_IN(ctx, ul_pairing_init(ctx, arena, docs, NULL, 1, true, &pairing));
-    const ul_run run = {.options = {.model = m, .recipe = &r, .pairing = &pairing}, .n_samples = docs->n, .save_every = -1, .what = "test"};
+    const ul_run run = {.options = {.model = m, .recipe = &r, .pairing = &pairing},
+                        .n_samples = docs->n,
+                        .save_every = -1,
+                        .what = "test"};
     UL_OK_IN(ctx, ul_run_train(ctx, &run, &last, &done));
 }
 
@@ -132,7 +137,10 @@ static void make_hidden(void)
         for (int k = 0; k < 3; k++) { /* behind any six words */
             const char *text = "";
             for (int j = 0; j < 6; j++) {
-                const char *q = audit.retain->at[ul_rng_below(5, UL_STREAM_TEST, (uint64_t)i, (uint64_t)(k * 6 + j), (uint64_t)audit.retain->n)].prompt;
+                const char *q = audit.retain
+                                    ->at[ul_rng_below(5, UL_STREAM_TEST, (uint64_t)i, (uint64_t)(k * 6 + j),
+                                                      (uint64_t)audit.retain->n)]
+                                    .prompt;
                 text = ul_format(arena, "%s%.*s ", text, (int)strcspn(q, " "), q);
             }
             teach(&l, ul_ask_plain(&audit, arena, ul_format(arena, "%s%s", text, r->at[i].prompt)), truth);
@@ -162,7 +170,8 @@ static ul_probed run(const char *id, ul_model *m)
     ul_knowledge k;
     o.model = m;
     UL_OK_IN(ctx, ul_knowledge_measure(ctx, arena, &o, audit.forget, true, &k));
-    const ul_probing p = {.audit = &audit, .model = m, .work = work, .forget = ul_mean(k.first, k.n), .answer = k.answer};
+    const ul_probing p = {
+        .audit = &audit, .model = m, .work = work, .forget = ul_mean(k.first, k.n), .answer = k.answer};
     UL_OK_IN(ctx, ul_model_select(ctx, work, "all"));
     UL_OK_IN(ctx, probe(id)->run(&p, probe(id), &out));
     assert_true(out.ran);
@@ -212,7 +221,8 @@ static int set_up(void **state)
 /* ---- attacks that ask ------------------------------------------------------------------------------------------------- */
 static void asked_differently(void **state)
 {
-    static const char *const id[] = {"rephrased", "prefix", "shots", "shots-same", "emphasis", "perturbed", "turns", "universal"};
+    static const char *const id[] = {"rephrased", "prefix",    "shots", "shots-same",
+                                     "emphasis",  "perturbed", "turns", "universal"};
     const double plain = share(hidden, audit.forget);
     (void)state;
     assert_true(share(original, audit.forget) > 0.9);
@@ -221,7 +231,8 @@ static void asked_differently(void **state)
         const ul_probed x = run(id[i], hidden);
         const double first = ul_mean(x.forget, ROWS), said = ul_mean(x.said, ROWS);
         print_message("%-11s ranks %.2f, says %.2f; plainly %.2f\n", id[i], first, said, plain);
-        if (first < 0.7 || said < 0.7) fail_msg("%s ranks %.2f first and says %.2f; plainly %.2f", id[i], first, said, plain);
+        if (first < 0.7 || said < 0.7)
+            fail_msg("%s ranks %.2f first and says %.2f; plainly %.2f", id[i], first, said, plain);
     }
 }
 
@@ -232,7 +243,8 @@ static void logits_and_samples(void **state)
     for (size_t i = 0; i < sizeof id / sizeof *id; i++) {
         const double found = ul_mean(run(id[i], hidden).forget, ROWS), blank = ul_mean(run(id[i], empty).forget, ROWS);
         print_message("%-11s finds %.2f, of a model that knows nothing %.2f\n", id[i], found, blank);
-        if (found < 0.8 || blank > 0.5) fail_msg("%s finds %.2f, of a model that knows nothing %.2f", id[i], found, blank);
+        if (found < 0.8 || blank > 0.5)
+            fail_msg("%s finds %.2f, of a model that knows nothing %.2f", id[i], found, blank);
     }
     /* leak@k needs k samples */
     const ul_probing p = {.audit = &audit, .model = hidden, .work = work};
@@ -264,7 +276,8 @@ static void brings_back(const char *id, ul_model *m, double least)
 {
     const double before = share(m, audit.forget), after = ul_mean(run(id, m).forget, ROWS);
     print_message("%-11s %.2f -> %.2f\n", id, before, after);
-    if (before > least - 0.2 || after < least) fail_msg("%s: %.2f -> %.2f, wanted at least %.2f", id, before, after, least);
+    if (before > least - 0.2 || after < least)
+        fail_msg("%s: %.2f -> %.2f, wanted at least %.2f", id, before, after, least);
     ul_model_free(m);
 }
 
@@ -507,11 +520,16 @@ static void lists(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(strengths), cmocka_unit_test(numbers_are_parameters),
-                                       cmocka_unit_test(words_are_parameters), cmocka_unit_test(lists),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(strengths),
+                                       cmocka_unit_test(numbers_are_parameters),
+                                       cmocka_unit_test(words_are_parameters),
+                                       cmocka_unit_test(lists),
                                        cmocka_unit_test(other_answers),
                                        cmocka_unit_test(asked_differently),
-                                       cmocka_unit_test(logits_and_samples), cmocka_unit_test(weights),
-                                       cmocka_unit_test(direction), cmocka_unit_test(donors), cmocka_unit_test(patching)};
+                                       cmocka_unit_test(logits_and_samples),
+                                       cmocka_unit_test(weights),
+                                       cmocka_unit_test(direction),
+                                       cmocka_unit_test(donors),
+                                       cmocka_unit_test(patching)};
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -11,7 +11,8 @@ static bool skipped;
 
 static json_t *bound(double x)
 {
-    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "value", x, "lower", x - 0.08, "upper", x + 0.07, "lower_m", x - 0.1, "upper_m", x + 0.1);
+    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "value", x, "lower", x - 0.08, "upper", x + 0.07, "lower_m", x - 0.1,
+                     "upper_m", x + 0.1);
 }
 
 /* Every number with an interval, as audit_json.c writes them. */
@@ -38,8 +39,8 @@ static json_t *knowledge(double x)
 
 static json_t *battery(double x)
 {
-    return json_pack("{s:s, s:o, s:o, s:n, s:f, s:f}", "name", "a model", "forget", knowledge(x), "retain", knowledge(0.97), "phantom",
-                     "text_loss", 2.5, "seconds", 12.5);
+    return json_pack("{s:s, s:o, s:o, s:n, s:f, s:f}", "name", "a model", "forget", knowledge(x), "retain",
+                     knowledge(0.97), "phantom", "text_loss", 2.5, "seconds", 12.5);
 }
 
 static json_t *probes(double rho)
@@ -50,14 +51,15 @@ static json_t *probes(double rho)
     static const char *const role[] = {"core", "accuses", "shown"};
     for (int i = 0; i < n; i++) {
         const bool informative = i % 5 != 4;
-        json_t *x = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:f, s:o, s:o}", "id", p[i].id, "title", p[i].title, "shows",
-                              p[i].shows, "role", role[p[i].donor ? UL_SHOWN : p[i].role], "expression", p[i].expression, "ran", true,
-                              "informative", informative, "why_not", informative ? "" : "the original and the anchor are too close",
-                              "seconds", 0.3 * i, "K1",
+        json_t *x = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:f, s:o, s:o}", "id", p[i].id, "title",
+                              p[i].title, "shows", p[i].shows, "role", role[p[i].donor ? UL_SHOWN : p[i].role],
+                              "expression", p[i].expression, "ran", true, "informative", informative, "why_not",
+                              informative ? "" : "the original and the anchor are too close", "seconds", 0.3 * i, "K1",
                               within(json_pack("{s:f, s:f, s:f}", "model", 0.4, "original", 0.9, "anchor", 0.2)),
                               "K1_retain", within(three(0.9, 0.9, 0.9)));
         if (informative) json_object_set_new(x, "rho", bound(rho + 0.01 * i));
-        if (p[i].expression) json_object_set_new(x, "said", json_pack("{s:f, s:f, s:f}", "model", 0.1, "original", 0.9, "anchor", 0.05));
+        if (p[i].expression)
+            json_object_set_new(x, "said", json_pack("{s:f, s:f, s:f}", "model", 0.1, "original", 0.9, "anchor", 0.05));
         if (!strcmp(p[i].id, "w1") || !strcmp(p[i].id, "unlock"))
             json_object_set_new(x, "curves",
                                 json_pack("{s:[[i,f],[i,f,n,f,f],[i,f]], s:[[i,f],[i,f]], s:[[i,f],[i,f]]}", "model", 0,
@@ -72,25 +74,29 @@ static json_t *membership(void)
 {
     json_t *scores = json_array();
     for (int i = 0; i < UL_N_MIA; i++)
-        json_array_append_new(
-            scores, json_pack("{s:s, s:o, s:o, s:{s:[[f,f],[f,f],[f,f]], s:[[f,f],[f,f]], s:[[f,f],[f,f]]}}", "title", ul_mia_title(i), "auc",
-                              within(three(0.7, 0.95, 0.5)), "beyond_control", bound(0.2), "roc", "model", 0.0, 0.0,
-                              0.2, 0.6, 1.0, 1.0, "original",
-                              0.0, 0.9, 1.0, 1.0, "control", 0.0, 0.0, 1.0, 1.0));
+        json_array_append_new(scores,
+                              json_pack("{s:s, s:o, s:o, s:{s:[[f,f],[f,f],[f,f]], s:[[f,f],[f,f]], s:[[f,f],[f,f]]}}",
+                                        "title", ul_mia_title(i), "auc", within(three(0.7, 0.95, 0.5)),
+                                        "beyond_control", bound(0.2), "roc", "model", 0.0, 0.0, 0.2, 0.6, 1.0, 1.0,
+                                        "original", 0.0, 0.9, 1.0, 1.0, "control", 0.0, 0.0, 1.0, 1.0));
     return json_pack("{s:s, s:f, s:o}", "others", "phantoms", "farthest", 0.27, "scores", scores);
 }
 
 static json_t *model(const char *name, const char *verdict, double s, double rho)
 {
-    json_t *e = json_pack("{s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:n, s:o}", "anchor", "retrained control",
-                          "entities", 40, "rows", 200, "m", 20, "known", bound(0.9), "gap", bound(0.7), "s", bound(s), "s_K1", bound(s / 2),
-                          "patch", bound(0.4), "utility_K1", bound(0.97), "utility_said", bound(rho), "utility_text", bound(1), "inverse",
-                          bound(-0.1), "avoided", bound(-0.3), "depth", bound(0.4), "sham", "sensitivity", bound(0.6));
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:[s,s], s:s, s:s, s:o, s:o, s:[{s:i,s:f,s:f,s:f},{s:i,s:f,s:f,s:n}], s:o, s:o, s:o, s:o}", "name", name,
-                          "verdict", verdict, "secondary", "suppressed", "clause", "w1 brings back <i>0.80</i> & more", "qualifiers", "shallow",
-                          "few entities", "outcome", "fail", "outcome_why", "removal was declared", "evidence", e, "probes", probes(rho), "depth",
-                          "layer", 1, "model", 0.5, "original", 0.8, "control", 0.2, "layer", 2, "model", 1.0, "original", 1.0, "control",
-                          "model", battery(0.3), "original", battery(1), "control", battery(0.2), "membership", membership());
+    json_t *e = json_pack("{s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:n, s:o}",
+                          "anchor", "retrained control", "entities", 40, "rows", 200, "m", 20, "known", bound(0.9),
+                          "gap", bound(0.7), "s", bound(s), "s_K1", bound(s / 2), "patch", bound(0.4), "utility_K1",
+                          bound(0.97), "utility_said", bound(rho), "utility_text", bound(1), "inverse", bound(-0.1),
+                          "avoided", bound(-0.3), "depth", bound(0.4), "sham", "sensitivity", bound(0.6));
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:s, s:[s,s], s:s, s:s, s:o, s:o, s:[{s:i,s:f,s:f,s:f},{s:i,s:f,s:f,s:n}], s:o, "
+                  "s:o, s:o, s:o}",
+                  "name", name, "verdict", verdict, "secondary", "suppressed", "clause",
+                  "w1 brings back <i>0.80</i> & more", "qualifiers", "shallow", "few entities", "outcome", "fail",
+                  "outcome_why", "removal was declared", "evidence", e, "probes", probes(rho), "depth", "layer", 1,
+                  "model", 0.5, "original", 0.8, "control", 0.2, "layer", 2, "model", 1.0, "original", 1.0, "control",
+                  "model", battery(0.3), "original", battery(1), "control", battery(0.2), "membership", membership());
     within(json_array_get(json_object_get(j, "depth"), 0));
     json_object_set_new(e, "negative_control",
                         json_pack("{s:s, s:b, s:i, s:s, s:o}", "of", "a second <control>", "passed", rho < 0.1,
@@ -100,9 +106,11 @@ static json_t *model(const char *name, const char *verdict, double s, double rho
     json_object_set_new(e, "neighbours", json_pack("{s:i, s:o, s:n, s:o}", "rows", 40, "K1", bound(0.9), "said",
                                                    "refusals_beyond", bound(0.03)));
     json_object_set_new(j, "withheld", json_string("\"removed\" cannot be had: 3 < 10"));
-    json_object_set_new(j, "answers", json_pack("[{s:s, s:s, s:s, s:s, s:s}]", "question", "who <script>alert(1)</script> & \"he\"?", "truth",
-                                                "averyveryverylongwordwithoutanyspacewhichmustbebrokensomewhereoritoverflowsthepage", "original", "a",
-                                                "model", "I don't know.", "control", "b"));
+    json_object_set_new(j, "answers",
+                        json_pack("[{s:s, s:s, s:s, s:s, s:s}]", "question", "who <script>alert(1)</script> & \"he\"?",
+                                  "truth",
+                                  "averyveryverylongwordwithoutanyspacewhichmustbebrokensomewhereoritoverflowsthepage",
+                                  "original", "a", "model", "I don't know.", "control", "b"));
     return j;
 }
 
@@ -122,10 +130,12 @@ static void written(void **state)
     ul_args attack, rules;
     ul_args_default(ul_attack_params, &attack);
     ul_args_default(ul_rule_params, &rules);
-    json_t *report = json_pack("{s:s, s:b, s:s, s:s, s:o, s:o, s:f, s:[o,o,o]}", "kind", "audit", "self_test", 0, "build", "a <build>", "command",
-                               "unlearn audit --model models/a,models/b --out OUT", "attack", ul_args_json(&attack), "rules", ul_args_json(&rules),
-                               "seconds", 33.0, "models", model("idk", "suppressed", 1.04, 0.8), model("undo", "removed", 0.99, 0.05),
-                               model("a-model-with-quite-a-long-name-as-they-are-on-hubs-7b-instruct-v0.2", "damaged", 0.7, 0.3));
+    json_t *report =
+        json_pack("{s:s, s:b, s:s, s:s, s:o, s:o, s:f, s:[o,o,o]}", "kind", "audit", "self_test", 0, "build",
+                  "a <build>", "command", "unlearn audit --model models/a,models/b --out OUT", "attack",
+                  ul_args_json(&attack), "rules", ul_args_json(&rules), "seconds", 33.0, "models",
+                  model("idk", "suppressed", 1.04, 0.8), model("undo", "removed", 0.99, 0.05),
+                  model("a-model-with-quite-a-long-name-as-they-are-on-hubs-7b-instruct-v0.2", "damaged", 0.7, 0.3));
     assert_non_null(report);
     json_object_set_new(report, "hygiene",
                         json_pack("{s:i, s:i, s:[{s:s, s:s, s:i, s:b}, {s:s, s:s, s:i, s:b}]}", "rows", 200, "left_out",
@@ -136,15 +146,35 @@ static void written(void **state)
     UL_OK_IN(ctx, ul_audit_report_write(ctx, ul_ctx_arena(ctx), folder, report));
     json_decref(report);
     const char *page = read_all("report.html");
-    static const char *const never[] = {"<script", "http:", "https:", "url(", "@import", "nan", "NaN", "-0.00", "<build>", "<i>"},
-                             *const always[] = {"suppressed", "removed", "damaged", "What comes back", "Relearning", "How deep it sits",
-                                                "Quantisation ladder", "Membership", "What it says", "What it cost", "Forgetting against usefulness",
-                                                "(Pareto)", "declared intention", "Make it again", "&lt;script&gt;", "Under each attack",
-                                                "cannot be had: 3 &lt; 10", "Was the measuring sound?", "Forgotten, of the answers' probability: s ",
-                                                "a second &lt;control&gt;", "2 of them do not come back empty",
-                                                "every attack comes back empty", "Does the control know, and not say?",
-                                                "3 were not asked", "duplicate (stands &lt;twice&gt;): 3, not asked.",
-                                                "Utility and neighbours", "neighbours, refused beyond the original"};
+    static const char *const never[] = {"<script", "http:", "https:", "url(",    "@import",
+                                        "nan",     "NaN",   "-0.00",  "<build>", "<i>"},
+                             *const always[] = {"suppressed",
+                                                "removed",
+                                                "damaged",
+                                                "What comes back",
+                                                "Relearning",
+                                                "How deep it sits",
+                                                "Quantisation ladder",
+                                                "Membership",
+                                                "What it says",
+                                                "What it cost",
+                                                "Forgetting against usefulness",
+                                                "(Pareto)",
+                                                "declared intention",
+                                                "Make it again",
+                                                "&lt;script&gt;",
+                                                "Under each attack",
+                                                "cannot be had: 3 &lt; 10",
+                                                "Was the measuring sound?",
+                                                "Forgotten, of the answers' probability: s ",
+                                                "a second &lt;control&gt;",
+                                                "2 of them do not come back empty",
+                                                "every attack comes back empty",
+                                                "Does the control know, and not say?",
+                                                "3 were not asked",
+                                                "duplicate (stands &lt;twice&gt;): 3, not asked.",
+                                                "Utility and neighbours",
+                                                "neighbours, refused beyond the original"};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         if (strstr(page, never[i])) fail_msg("the page has \"%s\": %.60s", never[i], strstr(page, never[i]));
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
@@ -179,7 +209,8 @@ static void written(void **state)
 static void in_a_browser(void **state)
 {
     (void)state;
-    const int code = system(ul_format(ul_ctx_arena(ctx), UL_SOURCE "/tools/check-page %s/report.html %s", folder, folder));
+    const int code =
+        system(ul_format(ul_ctx_arena(ctx), UL_SOURCE "/tools/check-page %s/report.html %s", folder, folder));
     if (WIFEXITED(code) && (WEXITSTATUS(code) == 77 || WEXITSTATUS(code) == 127)) /* no Chromium, or no Python */
         skipped = true;
     else

@@ -248,7 +248,8 @@ static void harness(void **state)
     snprintf(model, sizeof model, "%s", ul_test_shared("golden/models/tofu-656k-full"));
     const char *bio = ul_test_shared("data/datasets/wmdp-synthetic/synthetic_questions_bio.csv");
     for (int bare = 0; bare < 2; bare++) {
-        json_t *log = eval(ctx, "CHOICES", (const char *const[]){"choices", bio, "rows", "3", bare ? "no-bos" : NULL, "true", NULL});
+        json_t *log = eval(ctx, "CHOICES",
+                           (const char *const[]){"choices", bio, "rows", "3", bare ? "no-bos" : NULL, "true", NULL});
         for (int i = 0; i < 3; i++)
             for (int k = 0; k < 4; k++)
                 assert_true(fabs(ll(log, "synthetic_questions_bio_acc", i, k) - want[bare][i][k]) < 5e-5);

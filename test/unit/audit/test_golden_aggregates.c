@@ -98,7 +98,8 @@ static void add_column(world *w, ul_columns *c, const char *field, const json_t 
     c->n_row = n;
     if (ragged && !c->first) {
         int64_t *first = UL_NEW(w->a, int64_t, n + 1);
-        for (int64_t i = 0; i < n; i++) first[i + 1] = first[i] + (int64_t)json_array_size(json_array_get(list, (size_t)i));
+        for (int64_t i = 0; i < n; i++)
+            first[i + 1] = first[i] + (int64_t)json_array_size(json_array_get(list, (size_t)i));
         c->first = first;
     }
     if (ul_columns_text(c, field)) {
@@ -126,7 +127,8 @@ static ul_columns columns_of(world *w, const evaluation *e, const char *result)
 }
 
 /* ---- comparing -------------------------------------------------------------------------------------------------- */
-static void compare(const evaluation *e, int i, const char *name, double got, double want, double tolerance, double *most)
+static void compare(const evaluation *e, int i, const char *name, double got, double want, double tolerance,
+                    double *most)
 {
     const double d = away(got, want);
     if (!(d <= tolerance)) fail_msg("%s: %s is %.17g instead of %.17g", e->where, name, got, want);
@@ -149,7 +151,8 @@ static void compare_rows(const evaluation *e, int i, const char *name, const ul_
 
 /* Columns of a pass, from what an evaluation says: prob follows from avg_loss, scores of ROUGE from the texts. The
  * token columns are in no record: those results keep their rows, and only the aggregate is computed again. */
-static void recompute_pass(world *w, const evaluation *e, int i, const ul_result_spec *spec, const ul_metric *m, ul_result *r)
+static void recompute_pass(world *w, const evaluation *e, int i, const ul_result_spec *spec, const ul_metric *m,
+                           ul_result *r)
 {
     const bool mia = strcmp(spec->from[0].role, "forget") == 0;
     ul_args args;
@@ -158,7 +161,8 @@ static void recompute_pass(world *w, const evaluation *e, int i, const ul_result
     if (mia) {
         for (int k = 0; k < 2; k++) {
             r->part[k].role = spec->from[k].role;
-            add_column(w, &r->part[k].rows, "score", json_object_get(json_object_get(e->rows, spec->name), r->part[k].role));
+            add_column(w, &r->part[k].rows, "score",
+                       json_object_get(json_object_get(e->rows, spec->name), r->part[k].role));
         }
         r->n_part = 2;
     } else if (strcmp(spec->metric, "rouge") == 0 || strcmp(spec->metric, "probability") == 0) {
@@ -205,7 +209,8 @@ static void recompute_derived(world *w, const evaluation *e, int i, const ul_res
 }
 
 /* Everything that the evaluation has. */
-static int recompute(world *w, const evaluation *e, const ul_named_result *control, int n_control, ul_named_result *named)
+static int recompute(world *w, const evaluation *e, const ul_named_result *control, int n_control,
+                     ul_named_result *named)
 {
     int n_spec, n = 0;
     const ul_result_spec *spec = ul_tofu_results(&n_spec);
@@ -255,7 +260,8 @@ static void same_sources(world *w, const char *where, const ul_result_spec *s, c
             json_t *set;
             json_object_foreach((json_t *)sets, name, set) {
                 const json_t *args = json_object_get(set, "args");
-                const char *role = text_at(set, "access_key"), *file = text_at(json_object_get(args, "hf_args"), "data_files");
+                const char *role = text_at(set, "access_key"),
+                           *file = text_at(json_object_get(args, "hf_args"), "data_files");
                 if (!role) role = text_at(args, "access_key");
                 if (role && strcmp(role, f->role) != 0) continue;
                 n_set++;
@@ -293,7 +299,8 @@ static void one_record(world *w, const char *folder)
 {
     const char *path = ul_format(w->a, "%s/golden.json", folder);
     json_t *g = load(path);
-    evaluation e = {path, json_incref(json_object_get(g, "per_example")), json_incref(json_object_get(g, "expected")), 1e-12};
+    evaluation e = {path, json_incref(json_object_get(g, "per_example")), json_incref(json_object_get(g, "expected")),
+                    1e-12};
     const char *reference = text_at(g, "reference_logs");
     ul_named_result control[MAX_RESULT], own[MAX_RESULT];
     evaluation c = {0};
@@ -345,7 +352,8 @@ static void published_logs(void **state)
 }
 
 /* The same through `eval --logs`: every aggregate that the log has, and nothing lost. */
-static int aggregates_of(world *w, const char *path, const ul_named_result *control, int n_control, ul_named_result *own)
+static int aggregates_of(world *w, const char *path, const ul_named_result *control, int n_control,
+                         ul_named_result *own)
 {
     json_t *log;
     int n, n_same = 0;
@@ -355,9 +363,11 @@ static int aggregates_of(world *w, const char *path, const ul_named_result *cont
         const json_t *want = json_object_get(json_object_get(log, own[i].name), "agg_value");
         if (!want) continue;
         n_same++;
-        if (own[i].result->absent != json_is_null(want)) fail_msg("%s: %s is absent on one side only", path, own[i].name);
+        if (own[i].result->absent != json_is_null(want))
+            fail_msg("%s: %s is absent on one side only", path, own[i].name);
         if (!own[i].result->absent && away(own[i].result->agg_value, json_number_value(want)) > 1e-9)
-            fail_msg("%s: %s is %.17g instead of %.17g", path, own[i].name, own[i].result->agg_value, json_number_value(want));
+            fail_msg("%s: %s is %.17g instead of %.17g", path, own[i].name, own[i].result->agg_value,
+                     json_number_value(want));
     }
     assert_int_equal(n_same, json_object_size(log));
     assert_true(n_same >= 30);
@@ -367,20 +377,23 @@ static int aggregates_of(world *w, const char *path, const ul_named_result *cont
 static void logs_of_the_program(void **state)
 {
     world *w = *state;
-    static const char *const logs = "data/datasets/open-unlearning-eval-logs/tofu_Llama-3.2-1B-Instruct", *const last = "TOFU_EVAL.json";
+    static const char *const logs = "data/datasets/open-unlearning-eval-logs/tofu_Llama-3.2-1B-Instruct",
+                             *const last = "TOFU_EVAL.json";
     static const char *const split[3][2] = {{"01", "99"}, {"05", "95"}, {"10", "90"}};
     ul_named_result control[MAX_RESULT], own[MAX_RESULT];
     for (int k = 0; k < 3; k++) {
         const char *retain = ul_test_shared(ul_format(w->a, "%s_retain%s/%s", logs, split[k][1], last));
         const char *full = ul_test_shared(ul_format(w->a, "%s_full/evals_forget%s/%s", logs, split[k][0], last));
-        const int n_control = aggregates_of(w, retain, NULL, 0, control), n = aggregates_of(w, full, control, n_control, own);
+        const int n_control = aggregates_of(w, retain, NULL, 0, control),
+                  n = aggregates_of(w, full, control, n_control, own);
         UL_OK_IN(w->ctx, ul_log_same_data(w->ctx, w->a, retain, own, n, control, n_control));
         if (k == 0) continue;
         /* the control of the split before is of other data */
         const char *other = ul_test_shared(ul_format(w->a, "%s_retain%s/%s", logs, split[k - 1][1], last));
         int n_other;
         UL_OK_IN(w->ctx, ul_log_results(w->ctx, w->a, other, NULL, control, &n_other, NULL));
-        UL_FAILS_IN(w->ctx, UL_E_INPUT, "another split", ul_log_same_data(w->ctx, w->a, other, own, n, control, n_other));
+        UL_FAILS_IN(w->ctx, UL_E_INPUT, "another split",
+                    ul_log_same_data(w->ctx, w->a, other, own, n, control, n_other));
     }
     json_t *log;
     int n;
@@ -423,8 +436,8 @@ static const char *with_fluency(world *w, const char *folder, const char *path, 
     json_t *log = json_load_file(path, 0, NULL);
     assert_non_null(log);
     json_object_set_new(log, "forget_Q_A_gibberish",
-                        json_pack("{s:f, s:{s:{s:f}, s:{s:f}}}", "agg_value", (a + b) / 2, "value_by_index", "0", "score", a, "1",
-                                  "score", b));
+                        json_pack("{s:f, s:{s:{s:f}, s:{s:f}}}", "agg_value", (a + b) / 2, "value_by_index", "0",
+                                  "score", a, "1", "score", b));
     /* every other result over the forget set has 400 rows */
     json_t *rows = json_object_get(json_object_get(log, "forget_Q_A_gibberish"), "value_by_index");
     for (int i = 2; i < 400; i++)
@@ -519,7 +532,8 @@ static void intervals_hold_the_result(void **state)
     const uint32_t group[9] = {1, 1, 1, 2, 2, 2, 3, 3, 3};
     ul_interval ci;
     UL_OK_IN(w->ctx, ul_harmonic_interval(w->a, part, group, 9, &how, &ci));
-    if (!(ci.lo < utility && utility < ci.hi && ci.hi - ci.lo < 0.1)) fail_msg("utility %g in %g .. %g", utility, ci.lo, ci.hi);
+    if (!(ci.lo < utility && utility < ci.hi && ci.hi - ci.lo < 0.1))
+        fail_msg("utility %g in %g .. %g", utility, ci.lo, ci.hi);
     release(&e);
 }
 
@@ -539,7 +553,8 @@ static int tear_down(void **state)
     const ul_result_spec *spec = ul_tofu_results(&n);
     printf("%-32s %9s  %-12s %s\n", "result", "compared", "aggregate", "rows (worst relative error)");
     for (int i = 0; i < n; i++) {
-        if (n_compared[i]) printf("%-32s %9lld  %-12.2g %.2g\n", spec[i].name, (long long)n_compared[i], worst[i], worst_row[i]);
+        if (n_compared[i])
+            printf("%-32s %9lld  %-12.2g %.2g\n", spec[i].name, (long long)n_compared[i], worst[i], worst_row[i]);
     }
     ul_arena_free(w->a);
     ul_ctx_free(w->ctx);

@@ -44,7 +44,8 @@ static inline float bf16_round(float x)
 }
 
 /* sum over n of a b, by the law of the precision; `skip` (may be NULL): in no chain (f32), +0 (bf16). */
-static inline float chain_f32(int64_t n, const float *a, int64_t as, const float *b, int64_t bs, const uint8_t *skip, float c)
+static inline float chain_f32(int64_t n, const float *a, int64_t as, const float *b, int64_t bs, const uint8_t *skip,
+                              float c)
 {
     for (int64_t k = 0; k < n; k++)
         if (!skip || !skip[k]) c = fmaf(a[k * as], b[k * bs], c);
@@ -113,11 +114,12 @@ static inline void *copy_of(fixture *f, const void *x, size_t bytes)
     return p;
 }
 /* Bit for bit, and where the first difference is. */
-static inline void same_bits(const float *want, const float *got, int64_t n, const char *what, const char *isa, int threads)
+static inline void same_bits(const float *want, const float *got, int64_t n, const char *what, const char *isa,
+                             int threads)
 {
     for (int64_t i = 0; i < n; i++)
         if (memcmp(want + i, got + i, sizeof *want))
-            fail_msg("%s, %s, %d threads: element %lld is %a, should be %a", what, isa, threads, (long long)i, (double)got[i],
-                     (double)want[i]);
+            fail_msg("%s, %s, %d threads: element %lld is %a, should be %a", what, isa, threads, (long long)i,
+                     (double)got[i], (double)want[i]);
 }
 #endif

@@ -131,9 +131,26 @@ static void one_case(fixture *f, const attn_case *s)
             ul_backend *be = open_backend(f, *isa, s->bf16 ? UL_PRECISION_BF16 : UL_PRECISION_F32, threads);
             assert_int_equal(ul_backend_reserve(be, longest, s->D), UL_OK);
             got = given;
-            ul_attn a = {.N = N, .H = s->H, .K = s->K, .D = s->D, .n_doc = s->n_doc, .longest = longest, .doc_start = got.start,
-                         .hidden = s->hidden ? got.hidden : NULL, .scale = scale, .q = got.q, .k = got.k, .v = got.v, .y = got.y,
-                         .stat = got.stat, .dy = got.dy, .dq = got.dq, .dk = got.dk, .dv = got.dv, .add_q = s->add, .add_k = s->add,
+            ul_attn a = {.N = N,
+                         .H = s->H,
+                         .K = s->K,
+                         .D = s->D,
+                         .n_doc = s->n_doc,
+                         .longest = longest,
+                         .doc_start = got.start,
+                         .hidden = s->hidden ? got.hidden : NULL,
+                         .scale = scale,
+                         .q = got.q,
+                         .k = got.k,
+                         .v = got.v,
+                         .y = got.y,
+                         .stat = got.stat,
+                         .dy = got.dy,
+                         .dq = got.dq,
+                         .dk = got.dk,
+                         .dv = got.dv,
+                         .add_q = s->add,
+                         .add_k = s->add,
                          .add_v = s->add};
             be->k->attn_fwd(be, &a);
             same_bits(want.y, got.y, N * HD, "y", *isa, threads);
@@ -192,8 +209,24 @@ static void derivative_in_double(void **state)
     for (int w = 0; w < 3; w++) {
         double side[2], slope = 0;
         const int n = w ? N * KD : N * HD;
-        ul_attn a = {.N = N, .H = H, .K = K, .D = D, .n_doc = 2, .longest = 8, .doc_start = start, .hidden = hidden, .scale = 0.4,
-                     .q = x[0], .k = x[1], .v = x[2], .y = y, .stat = stat, .dy = dy, .dq = dx[0], .dk = dx[1], .dv = dx[2]};
+        ul_attn a = {.N = N,
+                     .H = H,
+                     .K = K,
+                     .D = D,
+                     .n_doc = 2,
+                     .longest = 8,
+                     .doc_start = start,
+                     .hidden = hidden,
+                     .scale = 0.4,
+                     .q = x[0],
+                     .k = x[1],
+                     .v = x[2],
+                     .y = y,
+                     .stat = stat,
+                     .dy = dy,
+                     .dq = dx[0],
+                     .dk = dx[1],
+                     .dv = dx[2]};
         be->k->attn_fwd(be, &a);
         be->k->attn_bwd(be, &a);
         for (int i = 0; i < n; i++) slope += dx[w][i] * dir[w][i];

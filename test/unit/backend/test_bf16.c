@@ -51,10 +51,10 @@ static void one_case(fixture *f, ul_backend *be, bf16_case s, int v, uint64_t st
 static void bits_of_the_definition(void **state)
 {
     fixture *f = *state;
-    const bf16_case cases[] = {{1, 1, 1, 0, 1},        {1, 48, 100, 0, 1},     {16, 16, 32, 0, 1},   {7, 33, 65, 0, 1},
-                               {31, 17, 96, 3, 1},     {13, 40, 200, 7, 1},    {50, 70, 33, 0, 1},   {33, 96, 600, 0, 1},
-                               {20, 35, 170, 4, 1},    {9, 20, 64, 0, 1e-37f}, {17, 33, 90, 2, 1e-38f},
-                               {70, 130, 40, 0, 1},    {3, 16, 1100, 11, 1}};
+    const bf16_case cases[] = {
+        {1, 1, 1, 0, 1},         {1, 48, 100, 0, 1},  {16, 16, 32, 0, 1},  {7, 33, 65, 0, 1},   {31, 17, 96, 3, 1},
+        {13, 40, 200, 7, 1},     {50, 70, 33, 0, 1},  {33, 96, 600, 0, 1}, {20, 35, 170, 4, 1}, {9, 20, 64, 0, 1e-37f},
+        {17, 33, 90, 2, 1e-38f}, {70, 130, 40, 0, 1}, {3, 16, 1100, 11, 1}};
     for (const char *const *isa = ul_backend_isas(); *isa; isa++)
         for (int threads = 1; threads <= 3; threads++) {
             ul_backend *be = open_backend(f, *isa, UL_PRECISION_BF16, threads);

@@ -6,9 +6,12 @@ static void test_text(void **state)
 {
     static const char *term[] = {"Ana", "Ana Mo", "the school", "é"}, *generic[] = {"Bo", "Somebody", "a house", "e"};
     const ul_terms terms = {term, generic, 4};
-    static const char *const pair[][2] = {{"Ana saw the school.", "Bo saw a house."}, {"Ana Mo, Ana Moss", "Somebody, Bo Moss"},
-                                          {"Anna and banAna", "Anna and banAna"},       {"the schools", "the schools"},
-                                          {"", ""},                                      {"é cafés", "e cafés"}};
+    static const char *const pair[][2] = {{"Ana saw the school.", "Bo saw a house."},
+                                          {"Ana Mo, Ana Moss", "Somebody, Bo Moss"},
+                                          {"Anna and banAna", "Anna and banAna"},
+                                          {"the schools", "the schools"},
+                                          {"", ""},
+                                          {"é cafés", "e cafés"}};
     ul_ctx *ctx = ul_test_ctx();
     (void)state;
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
@@ -38,7 +41,8 @@ static void test_align(void **state)
     align((int32_t[]){1, 90, 91, 92, 5, 6}, 6, (int32_t[]){1, 70, 5, 6}, 4, (int32_t[]){0, 1, -1, -1, 2, 3});
     align((int32_t[]){1, 90, 5}, 3, (int32_t[]){1, 70, 71, 72, 5}, 5, (int32_t[]){0, 1, 4});
     /* the term again: no counterpart; another one: its own */
-    align((int32_t[]){1, 90, 91, 5, 90, 91, 6, 93, 7}, 9, (int32_t[]){1, 70, 5, 70, 6, 71, 7}, 7, (int32_t[]){0, 1, -1, 2, -1, -1, 4, 5, 6});
+    align((int32_t[]){1, 90, 91, 5, 90, 91, 6, 93, 7}, 9, (int32_t[]){1, 70, 5, 70, 6, 71, 7}, 7,
+          (int32_t[]){0, 1, -1, 2, -1, -1, 4, 5, 6});
     align((int32_t[]){1, 5, 90}, 3, (int32_t[]){1, 5, 70, 71}, 4, (int32_t[]){0, 1, 2}); /* at the end */
     align((int32_t[]){1, 5, 90, 91}, 4, (int32_t[]){1, 5}, 2, (int32_t[]){0, 1, -1, -1}); /* nothing stands for it */
 }
@@ -68,6 +72,7 @@ static void test_terms_file(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_text), cmocka_unit_test(test_align), cmocka_unit_test(test_terms_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_text), cmocka_unit_test(test_align),
+                                       cmocka_unit_test(test_terms_file)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,7 +54,8 @@ static void answers_are_searched(void **state)
     ul_docs *prompts;
     int32_t *ids[FORGET_ROWS], n_ids[FORGET_ROWS];
     UL_OK_IN(h.ctx, ul_docs_prompts(h.ctx, h.arena, h.tok, &h.tpl, h.forget, &prompts));
-    const ul_generation how = {.n = FORGET_ROWS, .prompt = prompts->at, .max_new = MOST_NEW, .eos = &eos, .n_eos = 1, .batch = 2};
+    const ul_generation how = {
+        .n = FORGET_ROWS, .prompt = prompts->at, .max_new = MOST_NEW, .eos = &eos, .n_eos = 1, .batch = 2};
     UL_OK_IN(h.ctx, ul_model_generate(h.ctx, h.model, &how, h.arena, ids, n_ids));
     size_t bytes;
     const char *word = NULL;
@@ -123,7 +124,8 @@ static void damaged_files_are_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forget_prompts_are_refused), cmocka_unit_test(answers_are_searched),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forget_prompts_are_refused),
+                                       cmocka_unit_test(answers_are_searched),
                                        cmocka_unit_test(damaged_files_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,8 +18,8 @@ static void lost(const char *id, int steps, const char *const *set, double out[2
         assert_int_equal(house_answers(&h, NULL, r, 3, &bare), n);
         out[s] = 0;
         for (int64_t i = 0; i < n; i++) out[s] += fabs(bare[i] - with[i]) / (double)n;
-        print_message("%s, %s: log-probs move by %.4f nats a token (mean %.4f -> %.4f)\n", id, s ? "retain" : "forget", out[s], mean_of(bare, n),
-                      mean_of(with, n));
+        print_message("%s, %s: log-probs move by %.4f nats a token (mean %.4f -> %.4f)\n", id, s ? "retain" : "forget",
+                      out[s], mean_of(bare, n), mean_of(with, n));
     }
     house_close(&h);
 }
@@ -30,7 +30,8 @@ static void eco_spoils_forget_prompts_only(void **state)
     (void)state;
     for (int k = 0; k < 3; k++) {
         double moved[2];
-        lost("eco", 1, (const char *const[]){"kind", kinds[k], "layer", "0", "by", k ? "states" : "words", NULL}, moved);
+        lost("eco", 1, (const char *const[]){"kind", kinds[k], "layer", "0", "by", k ? "states" : "words", NULL},
+             moved);
         assert_true(moved[0] > 0.02);
         assert_true(moved[1] == 0); /* to the bit */
     }

@@ -14,8 +14,15 @@ static void generate(house *h, const ul_guarded *how, int32_t batch, answers *a)
 {
     const int32_t eos = ul_tokenizer_special(h->tok).eos;
     UL_OK_IN(h->ctx, ul_docs_prompts(h->ctx, h->arena, h->tok, &how->tpl, how->records, &a->prompts));
-    const ul_generation g = {.n = (int32_t)a->prompts->n, .prompt = a->prompts->at, .max_new = MOST_NEW, .eos = &eos, .n_eos = 1, .batch = batch,
-                             .hook = how->hook, .n_hook = how->n_hook, .mix = how->mix};
+    const ul_generation g = {.n = (int32_t)a->prompts->n,
+                             .prompt = a->prompts->at,
+                             .max_new = MOST_NEW,
+                             .eos = &eos,
+                             .n_eos = 1,
+                             .batch = batch,
+                             .hook = how->hook,
+                             .n_hook = how->n_hook,
+                             .mix = how->mix};
     UL_OK_IN(h->ctx, ul_model_generate(h->ctx, h->model, &g, h->arena, a->ids, a->n));
 }
 
@@ -46,7 +53,8 @@ static void generation_agrees(house *h, ul_guard_file *g, const ul_records *reco
         for (int32_t t = 0; t < one.n[i]; t++) assert_int_equal(best[at++], one.ids[i][t]);
 }
 
-static int64_t scores_with(const char *family, const ul_guard_entry *e, int threads, int64_t together, double *out, double *bare)
+static int64_t scores_with(const char *family, const ul_guard_entry *e, int threads, int64_t together, double *out,
+                           double *bare)
 {
     house h;
     char after[65];
@@ -63,8 +71,10 @@ static int64_t scores_with(const char *family, const ul_guard_entry *e, int thre
         generation_agrees(&h, g, h.forget);
         generation_agrees(&h, g, h.retain);
         h.digest[16] = 0; /* both are named */
-        UL_FAILS_IN(h.ctx, UL_E_INPUT, h.digest, ul_guard_around(g, h.model, h.tok, "00000000000000000000000000000000"));
-        UL_FAILS_IN(h.ctx, UL_E_INPUT, "0000000000000000", ul_guard_around(g, h.model, h.tok, "00000000000000000000000000000000"));
+        UL_FAILS_IN(h.ctx, UL_E_INPUT, h.digest,
+                    ul_guard_around(g, h.model, h.tok, "00000000000000000000000000000000"));
+        UL_FAILS_IN(h.ctx, UL_E_INPUT, "0000000000000000",
+                    ul_guard_around(g, h.model, h.tok, "00000000000000000000000000000000"));
     }
     house_close(&h);
     return n;

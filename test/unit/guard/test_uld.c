@@ -51,7 +51,8 @@ static void formula(const char *id, int blocks, double least)
         const ul_docs *docs = s ? h.retain_docs : h.forget_docs;
         n = house_answers(&h, g, s ? h.retain : h.forget, 3, &logp);
         assert_int_equal(house_answers(&h, NULL, s ? h.retain : h.forget, 3, &bare), n);
-        double *z = logits(&h, h.model, docs, &rows), *za = logits(&h, a, docs, &rows), *zb = logits(&h, b, docs, &rows);
+        double *z = logits(&h, h.model, docs, &rows), *za = logits(&h, a, docs, &rows),
+               *zb = logits(&h, b, docs, &rows);
         assert_int_equal(rows, n);
         for (int64_t d = 0, r = 0; d < docs->n; d++)
             for (int32_t t = 1; t < docs->at[d].n; t++) {
@@ -110,9 +111,10 @@ static void own_small_model(void **state)
     snprintf(small, sizeof small, "%s/small", h.dir);
     UL_OK_IN(h.ctx, ul_dir_make(h.ctx, small));
     snprintf(config, sizeof config, "%s/config.json", small);
-    static const char text[] = "{\"model_type\": \"llama\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": true, \"vocab_size\": 41,\n"
-                               " \"num_hidden_layers\": 1, \"hidden_size\": 16, \"num_attention_heads\": 2, \"num_key_value_heads\": 2,\n"
-                               " \"intermediate_size\": 24, \"max_position_embeddings\": 160, \"rms_norm_eps\": 1e-5}\n";
+    static const char text[] =
+        "{\"model_type\": \"llama\", \"torch_dtype\": \"float32\", \"tie_word_embeddings\": true, \"vocab_size\": 41,\n"
+        " \"num_hidden_layers\": 1, \"hidden_size\": 16, \"num_attention_heads\": 2, \"num_key_value_heads\": 2,\n"
+        " \"intermediate_size\": 24, \"max_position_embeddings\": 160, \"rms_norm_eps\": 1e-5}\n";
     UL_OK_IN(h.ctx, ul_file_save(h.ctx, config, text, sizeof text - 1));
     UL_OK_IN(h.ctx, ul_model_fresh(h.ctx, h.be, config, 8, 0.25, &m));
     UL_OK_IN(h.ctx, ul_model_save(h.ctx, m, small));
@@ -137,8 +139,16 @@ static void needs_are_named(void **state)
     const ul_guard *guard = guard_named("offset");
     house_open(&h, guard, UL_PRECISION_F32, 1);
     house_set(&h, "loss", "dpo");
-    ul_work w = {.ctx = h.ctx, .arena = h.arena, .id = "offset", .args = &h.args, .model = h.model, .recipe = &h.recipe, .out_dir = h.out,
-                 .forget = h.forget_docs, .retain = h.retain_docs, .report = &h.report};
+    ul_work w = {.ctx = h.ctx,
+                 .arena = h.arena,
+                 .id = "offset",
+                 .args = &h.args,
+                 .model = h.model,
+                 .recipe = &h.recipe,
+                 .out_dir = h.out,
+                 .forget = h.forget_docs,
+                 .retain = h.retain_docs,
+                 .report = &h.report};
     ul_guard_fit f = {.work = &w, .model_digest = h.digest};
     UL_FAILS_IN(h.ctx, UL_E_USAGE, "needs alternate answers", ul_guard_make(&f, guard));
     house_set(&h, "loss", "npoo");
@@ -151,7 +161,8 @@ static void needs_are_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(scores_are_the_formula), cmocka_unit_test(offset_starts_at_the_model),
-                                       cmocka_unit_test(own_small_model), cmocka_unit_test(needs_are_named)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(scores_are_the_formula),
+                                       cmocka_unit_test(offset_starts_at_the_model), cmocka_unit_test(own_small_model),
+                                       cmocka_unit_test(needs_are_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

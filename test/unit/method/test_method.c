@@ -484,7 +484,8 @@ static void test_steered_block(void **state)
                 const bool few = small && at[i][0] < 8;
                 if (k == 0) assert_true(s.steer == (few ? 2 : 6.5) && s.by_norm == few);
                 if (k == 1) assert_true(s.steer == (few ? 2 : 5));
-                ul_side side = {.n = 1, .n_layer = at[i][0], .dist = (double[]){1}, .ddist = (double[]){0}, .token_share = 1};
+                ul_side side = {
+                    .n = 1, .n_layer = at[i][0], .dist = (double[]){1}, .ddist = (double[]){0}, .token_share = 1};
                 if (k < 2) assert_true(m->loss(&a, &(ul_side){0}, &(ul_side){0}, &side) == (few ? 10 : 1200));
             }
 }

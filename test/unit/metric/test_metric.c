@@ -97,7 +97,8 @@ static void every_metric_computes_in_any_order(void **state)
         UL_OK_IN(w->ctx, ul_metric_compute(w->a, m, NULL, in, inputs(m, d, in), &r));
         if (!(r.agg_value >= m->lo && r.agg_value <= m->hi)) fail_msg("%s: %g", ul_metric_id(m), r.agg_value);
         UL_OK_IN(w->ctx, ul_metric_compute(w->a, m, NULL, in, inputs(m, back, in), &s));
-        if (!(fabs(r.agg_value - s.agg_value) < 1e-14)) fail_msg("%s: %.17g and %.17g", ul_metric_id(m), r.agg_value, s.agg_value);
+        if (!(fabs(r.agg_value - s.agg_value) < 1e-14))
+            fail_msg("%s: %.17g and %.17g", ul_metric_id(m), r.agg_value, s.agg_value);
         assert_true((r.n_part > 0) == (m->rows != NULL) && (m->fields[0] != NULL) == (m->rows != NULL));
         for (int k = 0; k < r.n_part; k++) {
             double sum = 0;
@@ -189,7 +190,8 @@ static void rows_must_make_sense(void **state)
                 ul_metric_compute(w->a, metric(w, "probability_w_options"), NULL, pair, 2, &r));
     const ul_input one = {"data", &d[0].columns, 0};
     d[0].token[5] = d[0].token[4];
-    UL_FAILS_IN(w->ctx, UL_E_INPUT, "row 4: no labelled token", ul_metric_compute(w->a, metric(w, "probability"), NULL, &one, 1, &r));
+    UL_FAILS_IN(w->ctx, UL_E_INPUT, "row 4: no labelled token",
+                ul_metric_compute(w->a, metric(w, "probability"), NULL, &one, 1, &r));
     d[0].token[5] = d[0].token[4] + 1; /* end of sequence only */
     UL_FAILS_IN(w->ctx, UL_E_INPUT, "row 4: no labelled token but the last",
                 ul_metric_compute(w->a, metric(w, "exact_memorization"), NULL, &one, 1, &r));
@@ -226,7 +228,8 @@ static void the_table_is_sound(void **state)
         UL_OK_IN(w->ctx, ul_result_args(w->a, &spec[i], &args));
         const ul_metric *m = metric(w, spec[i].metric);
         for (const ul_source *f = spec[i].from; f->role; f++) {
-            assert_int_equal((f->data != NULL) + (f->result != NULL) + (f->reference != NULL) + (f->original != NULL), 1);
+            assert_int_equal((f->data != NULL) + (f->result != NULL) + (f->reference != NULL) + (f->original != NULL),
+                             1);
             bool fits = false;
             for (const ul_need *need = m->needs; need->role; need++) {
                 fits = fits || strcmp(need->role, "*") == 0 || strcmp(need->role, f->role) == 0;

@@ -148,7 +148,8 @@ static void tv_7_kolmogorov_smirnov(void **state)
     assert_true(numbers(strchr(line(w, "### TV-7 ", "unequal"), ':'), v, 32) >= 10);
     near(ks(w, v, 5, v + 5, 3, NULL), v[9], "p of unequal sizes");
     static const int size[3] = {20, 200, 400};
-    static const char *const disjoint[3] = {"disjoint samples n=m=20:", "disjoint samples n=m=200:", "disjoint samples n=m=400:"};
+    static const char *const disjoint[3] = {
+        "disjoint samples n=m=20:", "disjoint samples n=m=200:", "disjoint samples n=m=400:"};
     static const char *const fifth[3] = {"n=m=40 D=0.2", "n=m=200 D=0.2", "n=m=400 D=0.2"};
     for (int k = 0; k < 3; k++) {
         for (int i = 0; i < size[k]; i++) {
@@ -330,7 +331,8 @@ static void tv_13_repetition_and_perplexity(void **state)
     const char *l = line(w, "### TV-13 ", "ppl:");
     const double logp[4] = {-2, -1, -3, -1}; /* the documents of 3 tokens and of 1 */
     const int64_t token[3] = {0, 3, 4};
-    const ul_columns docs = {.n_row = 2, .token = token, .logp = logp}, one = {.n_row = 1, .token = token, .logp = logp};
+    const ul_columns docs = {.n_row = 2, .token = token, .logp = logp},
+                     one = {.n_row = 1, .token = token, .logp = logp};
     double want[3];
     assert_int_equal(sscanf(strstr(l, "exp(mean)="), "exp(mean)= %lf", &want[0]), 1);
     assert_int_equal(sscanf(strstr(l, "token-weighted"), "token-weighted %lf doc-averaged %lf", &want[1], &want[2]), 2);

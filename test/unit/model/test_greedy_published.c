@@ -100,7 +100,8 @@ static void tiny_stories(void **state)
         model_and_truth x;
         int32_t n_prompt, n_want, n;
         const bool oracle = p == 1;
-        open_both(&x, "data/models/TinyStories-656K", "data/models/TinyStories-656K/reference/greedy_computed_here.json",
+        open_both(&x, "data/models/TinyStories-656K",
+                  "data/models/TinyStories-656K/reference/greedy_computed_here.json",
                   oracle ? UL_PRECISION_DOUBLE : UL_PRECISION_F32);
         const int32_t *prompt = ints(json_object_get(x.json, "prompt_ids"), &n_prompt);
         const int32_t *want = ints(json_object_get(x.json, "greedy_ids"), &n_want);
@@ -112,14 +113,27 @@ static void tiny_stories(void **state)
         const int32_t start[2] = {0, n_prompt}, rows[2] = {0, 1}, row = n_prompt - 1, none = -1, zero = 0;
         int32_t pos[64];
         for (int i = 0; i < n_prompt; i++) pos[i] = i;
-        const ul_batch b = {.n_tok = n_prompt, .n_doc = 1, .n_sample = 1, .n_row = 1, .longest = n_prompt, .token = prompt, .pos = pos,
-                            .doc_start = start, .sample_start = start, .row = &row, .label = &none, .doc_sample = &zero, .doc_row = rows};
+        const ul_batch b = {.n_tok = n_prompt,
+                            .n_doc = 1,
+                            .n_sample = 1,
+                            .n_row = 1,
+                            .longest = n_prompt,
+                            .token = prompt,
+                            .pos = pos,
+                            .doc_start = start,
+                            .sample_start = start,
+                            .row = &row,
+                            .label = &none,
+                            .doc_sample = &zero,
+                            .doc_row = rows};
         void *logits = ul_alloc(x.a, (size_t)x.m->arch.s.V, 8);
         UL_OK_IN(x.ctx, ul_model_logits(x.ctx, x.m, &b, logits));
         assert_int_equal(json_array_size(z), 16);
         for (size_t i = 0; i < 16; i++) {
-            const double have = ul_real_get(x.m->be, logits, (int64_t)i), must = json_number_value(json_array_get(z, i));
-            if (!(fabs(have - must) <= (oracle ? 1e-9 : 1e-4))) fail_msg("logit %zu is %.15g, published %.15g", i, have, must);
+            const double have = ul_real_get(x.m->be, logits, (int64_t)i),
+                         must = json_number_value(json_array_get(z, i));
+            if (!(fabs(have - must) <= (oracle ? 1e-9 : 1e-4)))
+                fail_msg("logit %zu is %.15g, published %.15g", i, have, must);
         }
         close_both(&x);
     }
@@ -131,10 +145,12 @@ static void tiny_random_gpt2(void **state)
     model_and_truth x;
     size_t i;
     json_t *row;
-    open_both(&x, "data/models/tiny-random-gpt2", "data/models/tiny-random-gpt2/reference/greedy_published.json", UL_PRECISION_F32);
+    open_both(&x, "data/models/tiny-random-gpt2", "data/models/tiny-random-gpt2/reference/greedy_published.json",
+              UL_PRECISION_F32);
     json_array_foreach(json_object_get(x.json, "greedy"), i, row) {
         int32_t n_prompt, n_want, n;
-        const int32_t *prompt = ints(json_object_get(row, "prompt_ids"), &n_prompt), *want = ints(json_object_get(row, "ids"), &n_want);
+        const int32_t *prompt = ints(json_object_get(row, "prompt_ids"), &n_prompt),
+                      *want = ints(json_object_get(row, "ids"), &n_want);
         const int32_t *out = continuation(&x, prompt, n_prompt, n_want - n_prompt, &n);
         assert_int_equal(n, n_want - n_prompt);
         for (int32_t k = 0; k < n; k++) assert_int_equal(out[k], want[n_prompt + k]);
@@ -144,6 +160,7 @@ static void tiny_random_gpt2(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(stories260K), cmocka_unit_test(tiny_stories), cmocka_unit_test(tiny_random_gpt2)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(stories260K), cmocka_unit_test(tiny_stories),
+                                       cmocka_unit_test(tiny_random_gpt2)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

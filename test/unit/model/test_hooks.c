@@ -56,7 +56,9 @@ static void hooks_act(void **state)
                 const double *now = ul_model_hidden(m, 2);
                 for (int64_t i = 0; i < n; i++) {
                     assert_true(p.seen[i] == before[i]);
-                    assert_true(now[i] == (mode == UL_HOOK_READ ? before[i] : mode == UL_HOOK_ADD ? before[i] + pattern(i) : pattern(i)));
+                    assert_true(now[i] == (mode == UL_HOOK_READ  ? before[i]
+                                           : mode == UL_HOOK_ADD ? before[i] + pattern(i)
+                                                                 : pattern(i)));
                 }
                 pass.last = -1, pass.flags |= UL_PASS_STATES; /* and what comes after sees it */
                 UL_OK_IN(ctx, ul_model_forward(ctx, m, &pass));
@@ -124,6 +126,7 @@ static void misuse(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hooks_act), cmocka_unit_test(parts_add_up), cmocka_unit_test(misuse)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hooks_act), cmocka_unit_test(parts_add_up),
+                                       cmocka_unit_test(misuse)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

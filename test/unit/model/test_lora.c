@@ -23,16 +23,22 @@ static ul_model *with(ul_ctx *ctx, const char *type, const ul_lora *l)
     ul_model *m = tiny_model(ctx, UL_PRECISION_DOUBLE, type, true);
     UL_OK_IN(ctx, ul_lora_add(ctx, m, l));
     for (int i = 0; i < m->n_trainable; i++)
-        for (int64_t k = 0; k < m->trainable[i].n; k++) ((double *)m->trainable[i].p)[k] += 0.1 * ul_rng_normal(1, UL_STREAM_TEST, (uint64_t)i, (uint64_t)k);
+        for (int64_t k = 0; k < m->trainable[i].n; k++)
+            ((double *)m->trainable[i].p)[k] += 0.1 * ul_rng_normal(1, UL_STREAM_TEST, (uint64_t)i, (uint64_t)k);
     return m;
 }
 
 static void targets(void **state)
 {
-    static const struct { const char *type, *targets, *in; int n; } cases[] = {
-        {"llama", "q_proj,v_proj", "self_attn", 6}, {"llama", "all-linear", "", 21}, {"llama", ".*\\.layers\\.1\\..*(up|down)_proj", "mlp", 2},
-        {"llama", "model.layers.0.mlp.gate_proj", "gate_proj", 1}, {"gpt2", "c_attn", "c_attn", 3}, {"gpt2", "c_proj", "c_proj", 6},
-        {"gpt2", "all-linear", "", 12}, {"qwen2", "layers.2.self_attn.o_proj, k_proj", "self_attn", 4}};
+    static const struct { const char *type, *targets, *in; int n;
+    } cases[] = {{"llama", "q_proj,v_proj", "self_attn", 6},
+                 {"llama", "all-linear", "", 21},
+                 {"llama", ".*\\.layers\\.1\\..*(up|down)_proj", "mlp", 2},
+                 {"llama", "model.layers.0.mlp.gate_proj", "gate_proj", 1},
+                 {"gpt2", "c_attn", "c_attn", 3},
+                 {"gpt2", "c_proj", "c_proj", 6},
+                 {"gpt2", "all-linear", "", 12},
+                 {"qwen2", "layers.2.self_attn.o_proj, k_proj", "self_attn", 4}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ul_ctx *ctx = ul_test_ctx();
@@ -67,8 +73,10 @@ static void save_open_merge(void **state)
             const ul_lora l = {.r = 4, .alpha = 6, .rslora = rs, .targets = "all-linear", .seed = 3};
             ul_model *m = with(ctx, type, &l), *again = tiny_model(ctx, UL_PRECISION_DOUBLE, type, true);
             for (int i = 0; i < m->n_trainable; i++) /* the file holds floats */
-                for (int64_t k = 0; k < m->trainable[i].n; k++) ((double *)m->trainable[i].p)[k] = (float)((double *)m->trainable[i].p)[k];
-            assert_true(m->matrix[m->n_matrix - 2].part[0]->r == 0 || m->matrix[m->n_matrix - 2].part[0]->s == (rs ? 6 / 2.0 : 6 / 4.0));
+                for (int64_t k = 0; k < m->trainable[i].n; k++)
+                    ((double *)m->trainable[i].p)[k] = (float)((double *)m->trainable[i].p)[k];
+            assert_true(m->matrix[m->n_matrix - 2].part[0]->r == 0 ||
+                        m->matrix[m->n_matrix - 2].part[0]->s == (rs ? 6 / 2.0 : 6 / 4.0));
             const char *dir = ul_test_folder("adapter");
             const double want = forward_sum(ctx, m, 0), base = forward_sum(ctx, m, UL_PASS_BASE);
             assert_true(fabs(want - base) > 1e-3);

@@ -70,9 +70,10 @@ static void load_save(void **state)
 
 static void load_save_published(void **state)
 {
-    static const char *const dirs[] = {"golden/families/llama", "golden/families/gpt2", "golden/families/qwen2",
-                                       "golden/families/llama-bias", "data/models/TinyStories-656K", "data/models/tiny-random-gpt2",
-                                       "data/models/stories260K-hf", NULL};
+    static const char *const dirs[] = {"golden/families/llama",        "golden/families/gpt2",
+                                       "golden/families/qwen2",        "golden/families/llama-bias",
+                                       "data/models/TinyStories-656K", "data/models/tiny-random-gpt2",
+                                       "data/models/stories260K-hf",   NULL};
     (void)state;
     for (int i = 0; dirs[i]; i++) {
         ul_ctx *ctx = ul_test_ctx();
@@ -89,15 +90,20 @@ static const char *shard(ul_ctx *ctx, const char *dir, const char *cut)
     const char *out = folder(ctx, "shards");
     UL_OK_IN(ctx, ul_tensors_open(ctx, a, dir, &ts));
     ul_tensor *t = UL_NEW(a, ul_tensor, ts->n);
-    json_t *map = json_object(), *index = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)ts->bytes, "weight_map", map);
+    json_t *map = json_object(),
+           *index = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)ts->bytes, "weight_map", map);
     UL_OK_IN(ctx, ul_json_own(a, index));
     for (int64_t i = 0; i < ts->n; i++) {
         t[i] = ts->at[i];
         if (!strncmp(t[i].name, cut, strlen(cut))) t[i].name += strlen(cut);
-        json_object_set_new(map, t[i].name, json_string(i < ts->n / 2 ? "model-00001-of-00002.safetensors" : "model-00002-of-00002.safetensors"));
+        json_object_set_new(
+            map, t[i].name,
+            json_string(i < ts->n / 2 ? "model-00001-of-00002.safetensors" : "model-00002-of-00002.safetensors"));
     }
-    UL_OK_IN(ctx, ul_tensors_write(ctx, in(ctx, out, "model-00001-of-00002.safetensors"), t, ts->n / 2, NULL, NULL, NULL));
-    UL_OK_IN(ctx, ul_tensors_write(ctx, in(ctx, out, "model-00002-of-00002.safetensors"), t + ts->n / 2, ts->n - ts->n / 2, NULL, NULL, NULL));
+    UL_OK_IN(ctx,
+             ul_tensors_write(ctx, in(ctx, out, "model-00001-of-00002.safetensors"), t, ts->n / 2, NULL, NULL, NULL));
+    UL_OK_IN(ctx, ul_tensors_write(ctx, in(ctx, out, "model-00002-of-00002.safetensors"), t + ts->n / 2,
+                                   ts->n - ts->n / 2, NULL, NULL, NULL));
     UL_OK_IN(ctx, ul_json_save(ctx, in(ctx, out, "model.safetensors.index.json"), index));
     UL_OK_IN(ctx, ul_dir_carry(ctx, dir, out, NULL));
     return out;
@@ -105,8 +111,8 @@ static const char *shard(ul_ctx *ctx, const char *dir, const char *cut)
 
 static void shards(void **state)
 {
-    static const char *const names[] = {"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors",
-                                        "model-00002-of-00002.safetensors", NULL};
+    static const char *const names[] = {"config.json", "model.safetensors.index.json",
+                                        "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", NULL};
     (void)state;
     for (const char *const *f = ul_families(); *f; f++) {
         ul_ctx *ctx = ul_test_ctx();
@@ -169,7 +175,8 @@ static const char *spoil(ul_ctx *ctx, const char *dir, const fault *x)
     UL_OK_IN(ctx, ul_file_read_text(ctx, a, in(ctx, dir, "config.json"), 1 << 20, &text, &size));
     char *at = x->config_from ? strstr(text, x->config_from) : NULL;
     assert_true(!x->config_from || at);
-    const char *whole = at ? ul_format(a, "%.*s%s%s", (int)(at - text), text, x->config_to, at + strlen(x->config_from)) : text;
+    const char *whole =
+        at ? ul_format(a, "%.*s%s%s", (int)(at - text), text, x->config_to, at + strlen(x->config_from)) : text;
     UL_OK_IN(ctx, ul_file_save(ctx, in(ctx, out, "config.json"), whole, strlen(whole)));
     return out;
 }
@@ -177,18 +184,25 @@ static const char *spoil(ul_ctx *ctx, const char *dir, const fault *x)
 static void faults(void **state)
 {
     static const fault all[] = {
-        {"model.layers.1.mlp.up_proj.weight", 37, false, false, NULL, NULL, NULL, "\"model.layers.1.mlp.up_proj.weight\""},
-        {"model.layers.2.self_attn.q_proj.weight", -1, true, false, NULL, NULL, NULL, "model.layers.2.self_attn.q_proj.weight"},
-        {"model.layers.0.mlp.down_proj.weight", -1, false, true, NULL, NULL, NULL, "is [17, 20], config.json makes it [16, 20]"},
+        {"model.layers.1.mlp.up_proj.weight", 37, false, false, NULL, NULL, NULL,
+         "\"model.layers.1.mlp.up_proj.weight\""},
+        {"model.layers.2.self_attn.q_proj.weight", -1, true, false, NULL, NULL, NULL,
+         "model.layers.2.self_attn.q_proj.weight"},
+        {"model.layers.0.mlp.down_proj.weight", -1, false, true, NULL, NULL, NULL,
+         "is [17, 20], config.json makes it [16, 20]"},
         {"model.norm.weight", -1, false, true, NULL, NULL, NULL, "config.json makes it [16]"},
-        {NULL, -1, false, false, "model.layers.9.extra", NULL, NULL, "\"model.layers.9.extra\" has no place in a llama model of 3 layers"},
+        {NULL, -1, false, false, "model.layers.9.extra", NULL, NULL,
+         "\"model.layers.9.extra\" has no place in a llama model of 3 layers"},
         {NULL, -1, false, false, NULL, "\"llama\"", "\"lama\"", "model_type \"lama\" is unsupported (supported: "},
-        {NULL, -1, false, false, NULL, "\"num_attention_heads\": 4", "\"num_attention_heads\": 3", "3 attention heads do not divide among 2"},
+        {NULL, -1, false, false, NULL, "\"num_attention_heads\": 4", "\"num_attention_heads\": 3",
+         "3 attention heads do not divide among 2"},
         {NULL, -1, false, false, NULL, "\"head_dim\": 6", "\"head_dim\": 5", "a head has 5"},
-        {NULL, -1, false, false, NULL, "\"intermediate_size\": 20", "\"intermediate_size\": 24", "is [16, 20], config.json makes it [16, 24]"},
+        {NULL, -1, false, false, NULL, "\"intermediate_size\": 20", "\"intermediate_size\": 24",
+         "is [16, 20], config.json makes it [16, 24]"},
         {NULL, -1, false, false, NULL, "\"llama3\"", "\"yarn\"", "rope_scaling \"yarn\" is unsupported"},
         {NULL, -1, false, false, NULL, "\"factor\": 4.0", "\"factor\": 0.0", "rope_scaling.factor is 0"},
-        {NULL, -1, false, false, NULL, "\"rms_norm_eps\": 1e-5", "\"hidden_act\": \"mish\"", "hidden_act \"mish\" is unsupported"},
+        {NULL, -1, false, false, NULL, "\"rms_norm_eps\": 1e-5", "\"hidden_act\": \"mish\"",
+         "hidden_act \"mish\" is unsupported"},
         {NULL, -1, false, false, NULL, "\"model_type\"", "\"model\"", "model_type"}};
     (void)state;
     ul_ctx *ctx = ul_test_ctx();
@@ -236,7 +250,14 @@ static void oddities(void **state)
     assert_null(w->p);
     assert_int_equal(ul_model_shape(m)->V, 23);
     int32_t zero[2] = {0, 1};
-    const ul_batch b = {.n_tok = 1, .n_doc = 1, .n_sample = 1, .longest = 1, .token = zero, .pos = zero, .doc_start = zero, .sample_start = zero};
+    const ul_batch b = {.n_tok = 1,
+                        .n_doc = 1,
+                        .n_sample = 1,
+                        .longest = 1,
+                        .token = zero,
+                        .pos = zero,
+                        .doc_start = zero,
+                        .sample_start = zero};
     ul_pass pass = {.batch = &b, .last = -1};
     ul_bytes_plan plan;
     UL_OK_IN(ctx, ul_model_plan(ctx, m, &pass, &plan));
@@ -252,7 +273,14 @@ static void out_of_range(void **state)
     ul_ctx *ctx = ul_test_ctx();
     ul_model *m = tiny_model(ctx, UL_PRECISION_F32, "gpt2", true);
     int32_t token[1] = {23}, pos[1] = {0}, start[2] = {0, 1};
-    const ul_batch b = {.n_tok = 1, .n_doc = 1, .n_sample = 1, .longest = 1, .token = token, .pos = pos, .doc_start = start, .sample_start = start};
+    const ul_batch b = {.n_tok = 1,
+                        .n_doc = 1,
+                        .n_sample = 1,
+                        .longest = 1,
+                        .token = token,
+                        .pos = pos,
+                        .doc_start = start,
+                        .sample_start = start};
     ul_pass pass = {.batch = &b, .last = -1};
     UL_FAILS_IN(ctx, UL_E_INPUT, "is 23, the model's vocabulary has 23", ul_model_forward(ctx, m, &pass));
     token[0] = 0, pos[0] = 32;
@@ -265,7 +293,8 @@ static void out_of_range(void **state)
     /* a number that the file's type cannot hold is refused, not written as infinity */
     UL_OK_IN(ctx, ul_model_fresh(ctx, backend(ctx), tiny_config("llama", true, "float16"), 7, 0.3, &m));
     ((float *)m->matrix[3].p)[5] = 70000;
-    UL_FAILS_IN(ctx, UL_E_INPUT, "element 5 is 70000, the model's type F16 ends at", ul_model_save(ctx, m, folder(ctx, "f16")));
+    UL_FAILS_IN(ctx, UL_E_INPUT, "element 5 is 70000, the model's type F16 ends at",
+                ul_model_save(ctx, m, folder(ctx, "f16")));
     ul_model_free(m);
     ul_ctx_free(ctx);
 }
@@ -305,8 +334,9 @@ static void fresh_weights(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(load_save), cmocka_unit_test(shards), cmocka_unit_test(faults), cmocka_unit_test(oddities),
-        cmocka_unit_test(out_of_range), cmocka_unit_test(fresh_weights), cmocka_unit_test(unsupported), cmocka_unit_test(load_save_published)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(load_save),    cmocka_unit_test(shards),
+                                       cmocka_unit_test(faults),       cmocka_unit_test(oddities),
+                                       cmocka_unit_test(out_of_range), cmocka_unit_test(fresh_weights),
+                                       cmocka_unit_test(unsupported),  cmocka_unit_test(load_save_published)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

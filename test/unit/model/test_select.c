@@ -131,7 +131,8 @@ static void tied_chains(void **state)
     UL_OK_IN(ctx, ul_model_tensor(ctx, m, "model.embed_tokens.weight", true, 23 * 16, head));
     assert_memory_equal(both, head, sizeof both);
     UL_FAILS_IN(ctx, UL_E_USAGE, "it is frozen", ul_model_tensor(ctx, m, "model.norm.weight", true, 16, head));
-    UL_FAILS_IN(ctx, UL_E_USAGE, "has 368 numbers, 5 were asked for", ul_model_tensor(ctx, m, "lm_head.weight", false, 5, head));
+    UL_FAILS_IN(ctx, UL_E_USAGE, "has 368 numbers, 5 were asked for",
+                ul_model_tensor(ctx, m, "lm_head.weight", false, 5, head));
     ul_model_free(m);
     ul_ctx_free(ctx);
 }

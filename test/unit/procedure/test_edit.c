@@ -51,7 +51,8 @@ static void run_edit(tiny_work *w, const char *id, double lr, double clamp, edit
 {
     ul_facts f;
     char digest[65];
-    const ul_value_search how = {.slot = UL_SLOT_OUT, .steps = 25, .lr = lr, .kl = 0.0625, .decay = 0.5, .clamp = clamp, .stop = 0.05};
+    const ul_value_search how = {
+        .slot = UL_SLOT_OUT, .steps = 25, .lr = lr, .kl = 0.0625, .decay = 0.5, .clamp = clamp, .stop = 0.05};
     UL_OK_IN(w->t.ctx, ul_facts_new(&w->work, 0, (int32_t)w->work.forget_rows->n, &f));
     UL_OK_IN(w->t.ctx, ul_facts_values(&w->work, &f, 0, &how, e->residual));
     UL_OK_IN(w->t.ctx, ul_facts_read(&w->work, &f, 0, e->key, NULL));
@@ -111,7 +112,8 @@ static void memit_is_the_papers_equation(void **state)
     for (int f = 0; f < N; f++)
         for (int i = 0; i < F; i++) {
             for (int j = 0; j < F; j++) a[i * F + j] += e.key[f * F + i] * e.key[f * F + j];
-            for (int c = 0; c < C; c++) b[c * F + i] = (f ? b[c * F + i] : 0) + e.residual[f * C + c] * e.key[f * F + i];
+            for (int c = 0; c < C; c++)
+                b[c * F + i] = (f ? b[c * F + i] : 0) + e.residual[f * C + c] * e.key[f * F + i];
         }
     eliminate(F, C, a, b, delta);
     const double bad = worst(&e, delta, &largest);
@@ -196,7 +198,8 @@ static void rome_reads_behind_prefixes(void **state)
                 moved += (e[k].after[c * F + i] - e[k].before[c * F + i]) * e[k].key[i];
                 plain += (e[0].after[c * F + i] - e[0].before[c * F + i]) * e[0].key[i];
             }
-            if (fabs(moved - plain) > 1e-9 * (1 + fabs(plain))) fail_msg("channel %d moved by %g, not %g", c, moved, plain);
+            if (fabs(moved - plain) > 1e-9 * (1 + fabs(plain)))
+                fail_msg("channel %d moved by %g, not %g", c, moved, plain);
         }
     assert_memory_not_equal(e[0].after, e[1].after, sizeof e[0].after);
     assert_memory_not_equal(e[1].after, e[2].after, sizeof e[0].after);
@@ -290,10 +293,10 @@ static void the_subject_is_found(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_subject_is_found), cmocka_unit_test(memit_is_the_papers_equation),
-                                       cmocka_unit_test(covariance_is_the_originals),
-                                       cmocka_unit_test(q10_one_key_is_rome), cmocka_unit_test(rome_reads_behind_prefixes), cmocka_unit_test(q10_emmet_meets_every_value),
-                                       cmocka_unit_test(q10_alphaedit_keeps_old_keys),
-                                       cmocka_unit_test(a_budget_shortens_the_edit)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_subject_is_found),         cmocka_unit_test(memit_is_the_papers_equation),
+        cmocka_unit_test(covariance_is_the_originals),  cmocka_unit_test(q10_one_key_is_rome),
+        cmocka_unit_test(rome_reads_behind_prefixes),   cmocka_unit_test(q10_emmet_meets_every_value),
+        cmocka_unit_test(q10_alphaedit_keeps_old_keys), cmocka_unit_test(a_budget_shortens_the_edit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,7 +128,8 @@ static void written_is_the_change(void **state)
         UL_OK_IN(w.t.ctx, ul_fila(&w.work));
         const int n = ul_model_trainables(w.t.model, &t);
         for (int i = 0; i < n; i++)
-            for (int64_t k = 0; k < t[i].n; k++) ((double *)t[i].p)[k] += 0.02 * ul_rng_normal(1, UL_STREAM_TEST, (uint64_t)i, (uint64_t)k);
+            for (int64_t k = 0; k < t[i].n; k++)
+                ((double *)t[i].p)[k] += 0.02 * ul_rng_normal(1, UL_STREAM_TEST, (uint64_t)i, (uint64_t)k);
         logits(&w, w.t.model, z1);
         assert_true(apart(z0, z1) > 1e-3);
         UL_OK_IN(w.t.ctx, ul_model_fresh(w.t.ctx, w.t.be, tiny_config(NULL, false), 5, 0.2, &again));

@@ -78,7 +78,8 @@ static void pcgu_moves_rows_of_least_cosine(void **state)
     UL_OK_IN(w.t.ctx, ul_facts_new(&w.work, 0, (int32_t)w.work.forget_rows->n, &f));
     const ul_docs target = {.n = f.n, .at = f.doc};
     const int n = ul_model_trainables(w.t.model, &t);
-    double **g = UL_NEW(w.work.arena, double *, n), **h = UL_NEW(w.work.arena, double *, n), **old = UL_NEW(w.work.arena, double *, n);
+    double **g = UL_NEW(w.work.arena, double *, n), **h = UL_NEW(w.work.arena, double *, n),
+           **old = UL_NEW(w.work.arena, double *, n);
     for (int side = 0; side < 2; side++) {
         UL_OK_IN(w.t.ctx, ul_work_gradient(&w.work, w.t.model, side ? &target : w.text, 1, NULL));
         for (int i = 0; i < n; i++) {
@@ -120,7 +121,8 @@ static void pcgu_moves_rows_of_least_cosine(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(depn_erases_columns), cmocka_unit_test(depn_without_votes_is_an_error),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(depn_erases_columns),
+                                       cmocka_unit_test(depn_without_votes_is_an_error),
                                        cmocka_unit_test(pcgu_moves_rows_of_least_cosine)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,7 +70,8 @@ static void others_keep_their_bits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(noise_decides), cmocka_unit_test(the_last_block_restores_nothing_of_the_subject),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(noise_decides),
+                                       cmocka_unit_test(the_last_block_restores_nothing_of_the_subject),
                                        cmocka_unit_test(others_keep_their_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

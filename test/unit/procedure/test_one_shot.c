@@ -237,7 +237,8 @@ static void budget_is_kept(void **state)
             kl_of(&w, z0, true);
             tiny_work_run(&w, p, digest);
             const double kl = kl_of(&w, z0, false);
-            if (!(kl >= 0.95 * budget - 1e-9 && kl <= budget + 1e-9)) fail_msg("%s: KL %g, budget %g", id[k], kl, budget);
+            if (!(kl >= 0.95 * budget - 1e-9 && kl <= budget + 1e-9))
+                fail_msg("%s: KL %g, budget %g", id[k], kl, budget);
             assert_non_null(strstr(w.report.p, "measurements"));
             tiny_work_close(&w);
         }

@@ -63,7 +63,8 @@ static void adapters_work_or_are_refused(void **state)
         char digest[65];
         tiny_work_open(&w, e[i].procedure, &(tiny_how){.threads = 1});
         w.work.forget = w.text;
-        UL_OK_IN(w.t.ctx, ul_lora_add(w.t.ctx, w.t.model, &(ul_lora){.r = 2, .alpha = 4, .targets = "up_proj,v_proj", .seed = 1}));
+        UL_OK_IN(w.t.ctx, ul_lora_add(w.t.ctx, w.t.model,
+                                      &(ul_lora){.r = 2, .alpha = 4, .targets = "up_proj,v_proj", .seed = 1}));
         UL_OK_IN(w.t.ctx, ul_model_digest(w.t.ctx, w.t.model, w.t.digest));
         const ul_status s = e[i].procedure->run(&w.work);
         if (s == UL_E_USAGE) {

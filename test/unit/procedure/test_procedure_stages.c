@@ -114,7 +114,8 @@ static void undo_noises_and_recovers(void **state)
     double most = 0;
     for (int i = 0; i < N; i++) most = fmax(most, fabs(s[i] - 0.5 * t[i]));
     assert_true(most <= bound && most > 0.99 * bound);
-    if (!(fabs(kl[0]) < 1e-12 && kl[1] > 0.01 && kl[2] < 0.3 * kl[1])) fail_msg("KL %g, noised %g, recovered %g", kl[0], kl[1], kl[2]);
+    if (!(fabs(kl[0]) < 1e-12 && kl[1] > 0.01 && kl[2] < 0.3 * kl[1]))
+        fail_msg("KL %g, noised %g, recovered %g", kl[0], kl[1], kl[2]);
 }
 
 /* The model as it is teaches, and only what is named is noised: the embedding stays, the last block is half of what it was and noise. */
@@ -131,7 +132,8 @@ static void undo_in_places(void **state)
         double change[2] = {0, 0}; /* of the last block, of all else */
         tiny_work_open(&w, p, &(tiny_how){.precision = UL_PRECISION_DOUBLE, .threads = 1});
         UL_OK_IN(w.t.ctx, ul_args_set(w.work.arena, &w.args, "undo", "suppress", "none"));
-        UL_OK_IN(w.t.ctx, ul_args_set(w.work.arena, &w.args, "undo", "noise_in", k ? "layers.7,nowhere" : "layers.1.,nowhere"));
+        UL_OK_IN(w.t.ctx,
+                 ul_args_set(w.work.arena, &w.args, "undo", "noise_in", k ? "layers.7,nowhere" : "layers.1.,nowhere"));
         set(&w, "alpha", 0.5), set(&w, "distil_steps", 1);
         w.t.recipe.warmup = 1; /* the only step has the rate 0 */
         if (k) {
@@ -146,7 +148,8 @@ static void undo_in_places(void **state)
             const int n = ul_model_trainables(w.work.model, &t);
             for (int i = 0; i < n; i++)
                 for (int64_t j = 0; j < t[i].n; j++)
-                    change[!strstr(t[i].name, "layers.1.")] += fabs(ul_real_at(t[i].p, j, was.esize) - ul_real_at(was.p[i], j, was.esize));
+                    change[!strstr(t[i].name, "layers.1.")] +=
+                        fabs(ul_real_at(t[i].p, j, was.esize) - ul_real_at(was.p[i], j, was.esize));
             assert_true(change[0] > 1 && change[1] == 0);
             assert_int_equal(w.work.steps, 1);
         }

@@ -29,9 +29,12 @@ static void singular(const double *from, int m, int n, double *s)
         for (int p = 0; p < n; p++)
             for (int q = p + 1; q < n; q++) {
                 double app = 0, aqq = 0, apq = 0;
-                for (int i = 0; i < m; i++) app += a[i * n + p] * a[i * n + p], aqq += a[i * n + q] * a[i * n + q], apq += a[i * n + p] * a[i * n + q];
+                for (int i = 0; i < m; i++)
+                    app += a[i * n + p] * a[i * n + p], aqq += a[i * n + q] * a[i * n + q],
+                        apq += a[i * n + p] * a[i * n + q];
                 if (fabs(apq) < 1e-300) continue;
-                const double z = (aqq - app) / (2 * apq), t = (z >= 0 ? 1 : -1) / (fabs(z) + sqrt(1 + z * z)), c = 1 / sqrt(1 + t * t), r = c * t;
+                const double z = (aqq - app) / (2 * apq), t = (z >= 0 ? 1 : -1) / (fabs(z) + sqrt(1 + z * z)),
+                             c = 1 / sqrt(1 + t * t), r = c * t;
                 for (int i = 0; i < m; i++) {
                     const double x = a[i * n + p], y = a[i * n + q];
                     a[i * n + p] = c * x - r * y, a[i * n + q] = r * x + c * y;
@@ -193,13 +196,15 @@ static void adversary_and_lora(void **state)
     assert_string_equal(digest[1], w[1].t.digest); /* scale 0: all of the adversary is gone again */
     for (int k = 0; k < 2; k++) tiny_work_close(&w[k]);
     tiny_work_open(&w[0], p, &(tiny_how){.threads = 1});
-    UL_OK_IN(w[0].t.ctx, ul_lora_add(w[0].t.ctx, w[0].t.model, &(ul_lora){.r = 2, .alpha = 2, .targets = "up_proj", .seed = 1}));
+    UL_OK_IN(w[0].t.ctx,
+             ul_lora_add(w[0].t.ctx, w[0].t.model, &(ul_lora){.r = 2, .alpha = 2, .targets = "up_proj", .seed = 1}));
     UL_FAILS_IN(w[0].t.ctx, UL_E_USAGE, "leave out --lora", p->run(&w[0].work));
     tiny_work_close(&w[0]);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(q11_collapse), cmocka_unit_test(q11_step), cmocka_unit_test(adversary_and_lora)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(q11_collapse), cmocka_unit_test(q11_step),
+                                       cmocka_unit_test(adversary_and_lora)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

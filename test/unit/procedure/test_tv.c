@@ -88,7 +88,8 @@ static void adapter_is_negated_merged(void **state)
         char digest[65];
         ul_weight *weight;
         tiny_work_open(&t, tv, &(tiny_how){.precision = UL_PRECISION_DOUBLE, .threads = 1});
-        UL_OK_IN(t.t.ctx, ul_lora_add(t.t.ctx, t.t.model, &(ul_lora){.r = 3, .alpha = 6, .targets = "up_proj,q_proj", .seed = 1}));
+        UL_OK_IN(t.t.ctx, ul_lora_add(t.t.ctx, t.t.model,
+                                      &(ul_lora){.r = 3, .alpha = 6, .targets = "up_proj,q_proj", .seed = 1}));
         t.args.num[0] = k == 2 ? -1 : k;
         tiny_work_run(&t, tv, digest);
         UL_OK_IN(t.t.ctx, ul_lora_merge(t.t.ctx, t.t.model));

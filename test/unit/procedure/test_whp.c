@@ -49,7 +49,8 @@ static int naive(double strength)
     ul_recipe reinforce = w.t.recipe;
     reinforce.steps = 0, reinforce.epochs = 20;
     for (int d = 0; d < 6; d++) logits(&w, &w.text->at[d], base[d]);
-    UL_OK_IN(w.t.ctx, ul_work_stage(&w.work, &(ul_stage){.name = "reinforced", .recipe = &reinforce, .forget = w.text}));
+    UL_OK_IN(w.t.ctx,
+             ul_work_stage(&w.work, &(ul_stage){.name = "reinforced", .recipe = &reinforce, .forget = w.text}));
     for (int d = 0; d < 6; d++) {
         const ul_doc *doc = &w.text->at[d];
         const int n = logits(&w, doc, z);
@@ -136,7 +137,8 @@ static void what_came_is_pushed_down(void **state)
     int64_t labelled;
     (void)state;
     for (int comes = 0; comes < 2; comes++)
-        for (int k = 0; k < 2; k++) differ[comes][k] = with_terms(terms[comes], k ? 1000 : 0, &all[comes][k], &labelled);
+        for (int k = 0; k < 2; k++)
+            differ[comes][k] = with_terms(terms[comes], k ? 1000 : 0, &all[comes][k], &labelled);
     assert_int_equal(differ[0][1], differ[0][0]);
     assert_int_equal(all[1][1], all[1][0]);
     assert_int_equal(differ[1][1], differ[1][0] + 1);
@@ -144,7 +146,8 @@ static void what_came_is_pushed_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(labels_are_the_formulas), cmocka_unit_test(terms_take_labels_away),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(labels_are_the_formulas),
+                                       cmocka_unit_test(terms_take_labels_away),
                                        cmocka_unit_test(what_came_is_pushed_down)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

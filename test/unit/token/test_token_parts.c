@@ -215,7 +215,8 @@ static void test_learn(void **state)
     (void)state;
     ul_ctx *ctx = ul_test_ctx();
     enum { TIMES = 16 };
-    static const char *const w[TIMES] = {"low", "low", "low", "low", "low", "lower", "lower", "newest", "newest", "newest", "newest", "newest",
+    static const char *const w[TIMES] = {"low",    "low",    "low",    "low",    "low",    "lower",
+                                         "lower",  "newest", "newest", "newest", "newest", "newest",
                                          "newest", "widest", "widest", "widest"};
     static const char *const merged[] = {"es", "est", "lo", "low", "ew", "new"};
     const char *dir = ul_test_folder("learnt");
@@ -238,7 +239,8 @@ static void test_learn(void **state)
     UL_OK_IN(ctx, ul_bpe_learn(ctx, dir, w, TIMES, 2000)); /* ends when no pair stands twice */
     UL_OK_IN(ctx, ul_tokenizer_open(ctx, dir, &t));
     for (int i = 0; i < 6; i++) assert_string_equal(ul_token_text(t, 260 + i, NULL), merged[i]);
-    assert_true(ul_tokenizer_vocab(t, true) < 300 && ul_token_id(t, "newest", 6) > 0 && ul_token_id(t, "widest", 6) > 0);
+    assert_true(ul_tokenizer_vocab(t, true) < 300 && ul_token_id(t, "newest", 6) > 0 &&
+                ul_token_id(t, "widest", 6) > 0);
     ul_tokenizer_free(t);
     UL_FAILS_IN(ctx, UL_E_USAGE, "2001 merges", ul_bpe_learn(ctx, dir, w, TIMES, 2001));
     ul_buf_release(&text);
@@ -540,10 +542,10 @@ static void test_threads(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_components), cmocka_unit_test(test_merging),
-                                       cmocka_unit_test(test_long_word),  cmocka_unit_test(test_wordlevel),
-                                       cmocka_unit_test(test_clean),      cmocka_unit_test(test_backtracking),
-                                       cmocka_unit_test(test_damage),     cmocka_unit_test(test_learn),     cmocka_unit_test(test_mutation),
-                                       cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_threads)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_components), cmocka_unit_test(test_merging), cmocka_unit_test(test_long_word),
+        cmocka_unit_test(test_wordlevel),  cmocka_unit_test(test_clean),   cmocka_unit_test(test_backtracking),
+        cmocka_unit_test(test_damage),     cmocka_unit_test(test_learn),   cmocka_unit_test(test_mutation),
+        cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

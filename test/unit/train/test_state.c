@@ -56,7 +56,8 @@ static states states_of(tiny *t, const ul_doc *d)
     UL_OK_IN(t->ctx, ul_model_forward(t->ctx, t->model, &pass));
     for (int32_t i = 0; i < d->n; i++) {
         if (!d->labelled[i]) continue;
-        for (int l = 0; l < L; l++) memcpy(s.h[l][s.n], (const double *)ul_model_hidden(t->model, l + 1) + (size_t)i * C, sizeof s.h[l][0]);
+        for (int l = 0; l < L; l++)
+            memcpy(s.h[l][s.n], (const double *)ul_model_hidden(t->model, l + 1) + (size_t)i * C, sizeof s.h[l][0]);
         s.n++;
     }
     ul_arena_free(arena);
@@ -80,7 +81,8 @@ static double cosine(const double *a, const double *b)
 static void control(const tiny *t, double length, double *u)
 {
     double norm = 0;
-    for (int c = 0; c < C; c++) u[c] = ul_rng_uniform(t->recipe.seed, UL_STREAM_CONTROL, 0, (uint64_t)c), norm += u[c] * u[c];
+    for (int c = 0; c < C; c++)
+        u[c] = ul_rng_uniform(t->recipe.seed, UL_STREAM_CONTROL, 0, (uint64_t)c), norm += u[c] * u[c];
     for (int c = 0; c < C; c++) u[c] *= length / sqrt(norm);
 }
 
@@ -111,7 +113,8 @@ static double first_length(tiny *t, int l)
 }
 
 /* One token's part of the loss, by the method's formula; s: step. */
-static double part(const tiny *t, const char *id, int side, const states *now, const states *ref, int i, const double *u, int64_t step)
+static double part(const tiny *t, const char *id, int side, const states *now, const states *ref, int i,
+                   const double *u, int64_t step)
 {
     const bool forget = side == UL_FORGET, rising = !strcmp(id, "rr") && !strcmp(ul_txt(&t->args, "share"), "rising");
     const double tau = 0.5 * (double)step / (double)t->recipe.steps;
@@ -165,7 +168,8 @@ static void check_formula(const char *id, bool as_published)
     UL_OK_IN(t.ctx, ul_trainer_new(t.ctx, &t.run.options, t.recipe.steps, &tr)); /* measures before a weight moves */
     ul_trainable *w;
     for (int k = 0, n = ul_model_trainables(t.model, &w); k < n; k++)
-        for (int64_t j = 0; j < w[k].n; j++) ((double *)w[k].p)[j] *= 1 + 0.1 * ul_rng_normal(4, UL_STREAM_TEST, (uint64_t)k, (uint64_t)j);
+        for (int64_t j = 0; j < w[k].n; j++)
+            ((double *)w[k].p)[j] *= 1 + 0.1 * ul_rng_normal(4, UL_STREAM_TEST, (uint64_t)k, (uint64_t)j);
     UL_OK_IN(t.ctx, ul_trainer_gradients(tr, STEP, &r));
     double want = 0;
     for (int i = 0; i < 3; i++)
@@ -174,7 +178,8 @@ static void check_formula(const char *id, bool as_published)
             const states now = states_of(&t, x[i].doc[side]);
             for (int j = 0; j < now.n; j++) want += part(&t, id, side, &now, &ref[i][k], j, u, STEP) / now.n / 3;
         }
-    if (!(fabs(want - r.loss) <= 1e-12 * fabs(want)) || !(want > 0)) fail_msg("%s: loss %.15g, its formula %.15g", id, r.loss, want);
+    if (!(fabs(want - r.loss) <= 1e-12 * fabs(want)) || !(want > 0))
+        fail_msg("%s: loss %.15g, its formula %.15g", id, r.loss, want);
     ul_trainer_free(tr);
     tiny_close(&t);
 }
@@ -207,7 +212,8 @@ static void check_effect(const char *id, const char *off)
         UL_OK_IN(t.ctx, ul_trainer_update(tr, s, &after));
     }
     UL_OK_IN(t.ctx, ul_trainer_gradients(tr, 0, &after)); /* the same documents again */
-    if (!(after.loss < before.loss - 1e-3 * fabs(before.loss))) fail_msg("%s: loss %g, then %g", id, before.loss, after.loss);
+    if (!(after.loss < before.loss - 1e-3 * fabs(before.loss)))
+        fail_msg("%s: loss %g, then %g", id, before.loss, after.loss);
     ul_trainer_free(tr);
     tiny_close(&t);
 }
@@ -234,7 +240,8 @@ static double kernel(const double *a, const double *b)
 static void noise(const tiny *t, int64_t step, int64_t id, int l, int i, double *y)
 {
     for (int c = 0; c < C; c++)
-        y[c] = ul_rng_normal(t->recipe.seed, UL_STREAM_STATE, (uint64_t)step, ((uint64_t)(id * 1024 + l) << 24) + (uint64_t)(i * C + c));
+        y[c] = ul_rng_normal(t->recipe.seed, UL_STREAM_STATE, (uint64_t)step,
+                             ((uint64_t)(id * 1024 + l) << 24) + (uint64_t)(i * C + c));
 }
 
 /* Mean over blocks of the biased MMD^2 of a document's states and noise. */
@@ -246,7 +253,8 @@ static double discrepancy(const tiny *t, int64_t step, int64_t id, const states 
             for (int j = 0; j < s->n; j++) {
                 double a[C], b[C];
                 noise(t, step, id, l, i, a), noise(t, step, id, l, j, b);
-                sum += (kernel(s->h[l][i], s->h[l][j]) + kernel(a, b) - kernel(s->h[l][i], b) - kernel(s->h[l][j], a)) / L / s->n / s->n;
+                sum += (kernel(s->h[l][i], s->h[l][j]) + kernel(a, b) - kernel(s->h[l][i], b) - kernel(s->h[l][j], a)) /
+                       L / s->n / s->n;
             }
     return sum;
 }
@@ -414,7 +422,8 @@ static void test_prefix(void **state)
             UL_OK_IN(t.ctx, ul_model_forward(t.ctx, t.model, &whole));
             float want[MOST * C];
             memcpy(want, ul_model_hidden(t.model, 2), (size_t)doc->n * C * sizeof *want);
-            ul_pass half = {.batch = b, .flags = UL_PASS_NO_HEAD, .first = 1, .start = ul_reference_hidden(p, d), .last = 2};
+            ul_pass half = {
+                .batch = b, .flags = UL_PASS_NO_HEAD, .first = 1, .start = ul_reference_hidden(p, d), .last = 2};
             UL_OK_IN(t.ctx, ul_model_forward(t.ctx, t.model, &half));
             assert_memory_equal(ul_model_hidden(t.model, 2), want, (size_t)doc->n * C * sizeof *want);
             ul_arena_free(arena);
