@@ -43,18 +43,27 @@ if ! grep -q '"verdict": "inconclusive"' a/report.json; then fail "report.json h
 if [ ! -s a/manifest.json ]; then fail "no manifest"; fi
 
 # Plain text: the ratio of its perplexities under the original and the model, that of `eval` here.
-for m in original control; do
-    run 0 eval --model world/$m --forget world/data/text.jsonl --metrics forget_perplexity
+learn="--data world/data/text.jsonl --schedule constant --lr 3e-3 --quiet"
+# shellcheck disable=SC2086
+run 0 train --model world/original $learn --steps 60 --out reads
+# shellcheck disable=SC2086
+run 0 train --model world/original $learn --steps 30 --out reads-less
+for m in reads reads-less; do
+    run 0 eval --model $m --forget world/data/text.jsonl --metrics forget_perplexity
     grep '^forget_perplexity' said >$m.perplexity
 done
-ratio=$(cat original.perplexity control.perplexity | awk '{x[NR] = $2} END {printf "%.3f", x[1] / x[2]}')
+ratio=$(cat reads.perplexity reads-less.perplexity | awk '{x[NR] = $2} END {printf "%.3f", x[1] / x[2]}')
 # shellcheck disable=SC2086
-run 0 audit --model world/control $common --text world/data/text.jsonl --profile quick --out text
+run 0 audit --model reads-less $common --original reads --text world/data/text.jsonl --profile quick --out text
 got=$(grep -A 3 '"utility_text": {' text/report.json | sed -n 's/.*"value": \([0-9.]*\).*/\1/p' | awk '{printf "%.3f", $1}')
 [ "$ratio" = "$got" ] || fail "plain text keeps $got of its probability, the perplexities say $ratio"
 grep -A 5 '"utility_text": {' text/report.json | tr -d ' ",' |
     awk -F: '{x[$1] = $2} END {exit !(x["lower"] < x["value"] && x["value"] < x["upper"])}' ||
     fail 'the probability of plain text has no interval'
+# An original that gives a token less than a guess would has no plain text to lose.
+# shellcheck disable=SC2086
+run 0 audit --model reads $common --text world/data/text.jsonl --profile quick --out lost
+says 'plain text was not measured: a token of it costs the original' 'a guess among its'
 if ! grep -q '"path": "world/data/text.jsonl"' text/manifest.json; then fail "the manifest does not name the text"; fi
 # shellcheck disable=SC2086
 run 3 audit --model world/control $common --text forget.jsonl --out c

@@ -99,6 +99,9 @@ static void begin(tiny_work *w, const cell *c, tiny_how how, watch *eye)
         UL_OK_IN(w->t.ctx, ul_args_set(ul_ctx_arena(w->t.ctx), &w->args, "alphaedit", "l2", "10"));
     if (!c->method) return;
     ul_args_default(c->method->params, &w->t.args);
+    for (const char *const *s = c->method->small; s && *s; s += 2) /* what goes by the depth */
+        if (**s == '.' && s[1][0] == '-')
+            UL_OK_IN(w->t.ctx, ul_args_set(ul_ctx_arena(w->t.ctx), &w->t.args, c->id, *s + 1, s[1]));
     if (!strcmp(c->id, "rr")) /* rising, its first step has no forget term to look at */
         UL_OK_IN(w->t.ctx, ul_args_set(ul_ctx_arena(w->t.ctx), &w->t.args, "rr", "share", "falling"));
     w->t.run.options.method = c->method;

@@ -112,7 +112,7 @@ static inline void run_copy(op_run *r) { RUN(copy, r->n * r->c, r->x[0], r->y[0]
 static inline void run_scale(op_run *r) { RUN(scale, r->n * r->c, 1 / 3.0, r->y[0]); }
 static inline void run_axpy(op_run *r) { RUN(axpy, r->n * r->c, -1 / 3.0, r->x[0], r->y[0]); }
 static inline void run_gather(op_run *r) { RUN(gather, r->n, r->c, r->index, r->x[0], r->y[0], ADD_MODE); }
-static inline void run_scatter(op_run *r) { RUN(scatter, r->n, r->c, r->index, r->index[0], r->x[0], r->y[0]); }
+static inline void run_scatter(op_run *r) { RUN(scatter, r->n, r->c, r->index, -1, r->x[0], r->y[0]); }
 /* With ADD_MODE the label leaves the target, and KL is of cooler rows; a vocabulary of one word keeps it. */
 static inline ul_soft op_soft(const op_run *r)
 {
