@@ -11,11 +11,6 @@
 #include <string.h>
 
 /* ---- words ------------------------------------------------------------------------------------------------------ */
-static bool in_word(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
-}
-
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
@@ -24,9 +19,9 @@ static char lower(char c)
 /* Where `*at` then points there are so many bytes of letters and digits. */
 size_t ul_word_next(const char **at)
 {
-    while (**at && !in_word(**at)) (*at)++;
+    while (**at && !ul_is_word_byte(**at)) (*at)++;
     size_t n = 0;
-    while (in_word((*at)[n])) n++;
+    while (ul_is_word_byte((*at)[n])) n++;
     return n;
 }
 

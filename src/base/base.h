@@ -143,6 +143,11 @@ ul_status ul_args_set(ul_arena *arena, ul_args *a, const char *owner, const char
 void ul_args_values(ul_args *a, const char *const *list);
 /* The nearest of `names` (ends with NULL) by Damerau-Levenshtein distance, or NULL when none is near. */
 const char *ul_nearest(const char *word, const char *const *names);
+/* A letter or digit of ASCII, or any byte of a longer character in UTF-8. */
+static inline bool ul_is_word_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
+}
 /* Whole-string conversions: false on junk, overflow, NaN. */
 bool ul_parse_real(const char *s, double *out);
 bool ul_parse_int(const char *s, int64_t *out);

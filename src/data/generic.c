@@ -7,11 +7,6 @@
 #include "data/data.h"
 #include <string.h>
 
-static bool is_word(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
-}
-
 ul_status ul_terms_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_terms *out)
 {
     json_t *j, *value;
@@ -37,10 +32,11 @@ static int64_t term_at(const ul_terms *t, const char *text, size_t i)
 {
     int64_t best = -1;
     size_t longest = 0;
-    if (i > 0 && is_word(text[i - 1]) && is_word(text[i])) return -1;
+    if (i > 0 && ul_is_word_byte(text[i - 1]) && ul_is_word_byte(text[i])) return -1;
     for (int64_t k = 0; k < t->n; k++) {
         const size_t n = strlen(t->term[k]);
-        if (n > longest && !strncmp(text + i, t->term[k], n) && !(is_word(text[i + n - 1]) && is_word(text[i + n])))
+        if (n > longest && !strncmp(text + i, t->term[k], n) &&
+            !(ul_is_word_byte(text[i + n - 1]) && ul_is_word_byte(text[i + n])))
             best = k, longest = n;
     }
     return best;

@@ -6,21 +6,17 @@
 
 #define FORMAT "unlearn guard state 1"
 
-static const char *text_in(const ul_tensors *in, const char *key)
-{
-    const char *s = in->n_shard ? json_string_value(json_object_get(in->shard[0].metadata, key)) : NULL;
-    return s ? s : "";
-}
-
 static ul_status load(ul_guard_kept *k, ul_arena *arena, int64_t *done)
 {
     ul_work *w = k->work;
     ul_tensors *in;
     UL_TRY(ul_tensors_open(w->ctx, arena, k->path, &in));
-    if (strcmp(text_in(in, "format"), FORMAT) || !ul_parse_int(text_in(in, "steps_done"), done) || *done < 0)
-        return ul_fail(w->ctx, UL_E_INPUT, "%s: this is no state of a guard's fit (format \"%s\", steps done \"%s\")",
-                       k->path, text_in(in, "format"), text_in(in, "steps_done"));
-    UL_TRY(ul_checkpoint_same_recipe(w->ctx, k->path, text_in(in, "recipe"), w->recipe_digest));
+    const char *format = ul_tensors_note(in, "format"), *steps = ul_tensors_note(in, "steps_done");
+    if (strcmp(format, FORMAT) || !ul_parse_int(steps, done) || *done < 0)
+        return ul_fail(w->ctx, UL_E_INPUT,
+                       "%s: this is no state of a guard's fit (format \"%s\", steps done \"%s\")", k->path, format,
+                       steps);
+    UL_TRY(ul_checkpoint_same_recipe(w->ctx, k->path, ul_tensors_note(in, "recipe"), w->recipe_digest));
     for (int i = 0; i < k->n; i++) {
         const ul_tensor *t;
         UL_TRY(ul_tensors_need(w->ctx, in, k->array[i].name, &t));

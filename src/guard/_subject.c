@@ -14,10 +14,6 @@ typedef struct {
     int64_t n, cap;
 } table;
 
-static bool is_word(unsigned char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c >= 128;
-}
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -28,9 +24,9 @@ static bool next_word(const char **at, char word[LONGEST])
 {
     const char *s = *at;
     size_t n = 0;
-    while (*s && !is_word((unsigned char)*s)) s++;
+    while (*s && !ul_is_word_byte(*s)) s++;
     if (!*s) return false;
-    for (; *s && is_word((unsigned char)*s); s++)
+    for (; *s && ul_is_word_byte(*s); s++)
         if (n + 1 < LONGEST) word[n++] = lower(*s);
     word[n] = 0;
     *at = s;

@@ -178,12 +178,6 @@ static void back(void *user, int layer, const ul_batch *b, void *dx)
         }
 }
 
-/* The weight that is "trained" only so that passes run backward down to the lowest module; it gets no gradient. */
-static void no_gradient(void *user, const ul_weight *w, const ul_batch *b, const void *x, const void *dy)
-{
-    (void)user, (void)w, (void)b, (void)x, (void)dy;
-}
-
 static void adam(training *t, const ul_recipe *r, double lr, int64_t step)
 {
     const double c1 = 1 - ul_pow(r->beta1, (double)step), c2 = 1 - ul_pow(r->beta2, (double)step);
@@ -226,8 +220,9 @@ static ul_status train(ul_guard_fit *f, training *t, int n_module, const ul_meth
     ul_work *w = f->work;
     const unsigned needs = ul_method_needs(method, args);
     const ul_docs *const docs[UL_N_SIDE] = {w->forget, NULL, w->retain};
-    const ul_observer observer = {.fn = no_gradient, .when = UL_OBSERVE_INSTEAD};
+    /* A weight is "trained" only so that passes run backward down to the lowest module; it gets no gradient. */
     const ul_weight *below = ul_model_role(w->model, t[0].m.layer, UL_ROLE_DOWN, false);
+    const ul_observer observer = {.when = UL_OBSERVE_INSTEAD};
     ul_hook hook[UL_GUARD_HOOKS];
     ul_recipe sgd = *w->recipe; /* nothing of the model moves: no moments */
     ul_reference *ref[UL_N_SIDE] = {NULL};

@@ -172,6 +172,9 @@ const ul_tensor *ul_tensors_find(const ul_tensors *ts, const char *name); /* NUL
 /* The same, UL_E_INPUT when there is none, with the nearest name. */
 ul_status ul_tensors_need(ul_ctx *ctx, const ul_tensors *ts, const char *name, const ul_tensor **out) UL_MUST;
 
+/* What the metadata of the first shard says under this key; "" where it says nothing. */
+const char *ul_tensors_note(const ul_tensors *ts, const char *key);
+
 /* Gives the t->bytes bytes of a tensor, in its type; they are used before the next call. *bytes comes in as t->data:
  * leave it for "unchanged". */
 typedef ul_status (*ul_tensor_source)(void *user, const ul_tensor *t, const void **bytes);

@@ -354,6 +354,12 @@ static const char *nearest(ul_arena *tmp, const ul_tensors *ts, const char *name
     return names ? ul_nearest(name, names) : NULL;
 }
 
+const char *ul_tensors_note(const ul_tensors *ts, const char *key)
+{
+    const char *s = ts->n_shard ? json_string_value(json_object_get(ts->shard[0].metadata, key)) : NULL;
+    return s ? s : "";
+}
+
 ul_status ul_tensors_need(ul_ctx *ctx, const ul_tensors *ts, const char *name, const ul_tensor **out)
 {
     ul_arena *tmp;

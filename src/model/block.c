@@ -100,7 +100,8 @@ ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int laye
     bool past = false; /* attention */
     int now[UL_TABLE_SLOTS];
     b->n_row = b->n_slot = 0;
-    b->observed = pass->observer && pass->observer->when & (UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD);
+    const ul_observer *eye = pass->observer;
+    b->observed = eye && eye->fn && eye->when & (UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD);
     for (int k = 0; k < UL_TABLE_SLOTS; k++) now[k] = UL_NO;
     b->x = new_slot(b, m->arch.s.C);
     now[S_X] = hook_rows(b, pass, layer, UL_SLOT_IN, b->x);

@@ -45,40 +45,26 @@ static void *wanted(const env *e, const ul_row *t, int k) { return t->want[k] ? 
 
 static bool trains(const env *e, const ul_weight *w) { return w && w->g && !(e->r->base && w->base); }
 
+/* c (+)= a b: [m, k] x [k, n], whose strides are given */
+static void product(const ul_backend *be, int64_t m, int64_t n, int64_t k, const void *a, const void *b, int64_t b_row,
+                    int64_t b_col, void *c, bool add)
+{
+    be->k->gemm(be, &(ul_gemm){.m = m, .n = n, .k = k, .a = a, .a_row = k, .a_col = 1, .b = b, .b_row = b_row,
+                               .b_col = b_col, .c = c, .c_row = n, .add = add});
+}
+
 /* c (+)= a b^T: [m, k] x [n, k] */
 static void times_t(const ul_backend *be, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c,
                     bool add)
 {
-    be->k->gemm(be, &(ul_gemm){.m = m,
-                               .n = n,
-                               .k = k,
-                               .a = a,
-                               .a_row = k,
-                               .a_col = 1,
-                               .b = b,
-                               .b_row = 1,
-                               .b_col = k,
-                               .c = c,
-                               .c_row = n,
-                               .add = add});
+    product(be, m, n, k, a, b, 1, k, c, add);
 }
 
 /* c (+)= a b: [m, k] x [k, n] */
 static void times(const ul_backend *be, int64_t m, int64_t n, int64_t k, const void *a, const void *b, void *c,
                   bool add)
 {
-    be->k->gemm(be, &(ul_gemm){.m = m,
-                               .n = n,
-                               .k = k,
-                               .a = a,
-                               .a_row = k,
-                               .a_col = 1,
-                               .b = b,
-                               .b_row = n,
-                               .b_col = 1,
-                               .c = c,
-                               .c_row = n,
-                               .add = add});
+    product(be, m, n, k, a, b, n, 1, c, add);
 }
 
 /* dw += dy^T x over the tokens of the batch, or its scored rows: [m, n] from [N, m] and x [N, n] in a slot */
@@ -209,7 +195,7 @@ static void linear_bwd(const env *e, const ul_row *t, const void *dy)
     const int64_t n = tokens(e, t->in[0]);
     void *dx = wanted(e, t, 0);
     if (trains(e, t->bias)) e->be->k->col_sum(e->be, n, w->rows, dy, t->bias->g);
-    if (sees(e, UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD))
+    if (sees(e, UL_OBSERVE_BACKWARD | UL_OBSERVE_INSTEAD) && e->pass->observer->fn)
         e->pass->observer->fn(e->pass->observer->user, w, e->pass->batch, value(e, t->in[0]), dy);
     if (trains(e, w) && !sees(e, UL_OBSERVE_INSTEAD)) outer(e, w->rows, w->cols, dy, t->in[0], w->g);
     if (dx) times(e->be, n, w->cols, w->rows, dy, ul_weight_p(w, e->r->base), dx, t->add[0]);

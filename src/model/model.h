@@ -147,9 +147,9 @@ typedef struct {
 
 /* Sees what the linear layers of the blocks multiply: forwards x [n_tok, w->cols] (dy NULL); backwards x again with
  * dy [n_tok, w->rows], the gradient of x W^T + b, of the layers that a gradient passes through. INSTEAD: the gradient
- * of w itself (of those that have one) is the observer's to add, into w->g. Layers that share an input (q, k, v; gate
- * and up) see the same x. Tokens stand in the order of the batch; a sum that goes on in rising order does not depend on
- * micro-batches. */
+ * of w itself (of those that have one) is the observer's to add, into w->g; without fn it is not asked for. Layers that
+ * share an input (q, k, v; gate and up) see the same x. Tokens stand in the order of the batch; a sum that goes on in
+ * rising order does not depend on micro-batches. */
 typedef void ul_observe_fn(void *user, const ul_weight *w, const ul_batch *batch, const void *x, const void *dy);
 enum { UL_OBSERVE_FORWARD = 1, UL_OBSERVE_BACKWARD = 2, UL_OBSERVE_INSTEAD = 4 };
 typedef struct {

@@ -2,19 +2,14 @@
 #include "procedure/edit.h"
 #include <string.h>
 
-static bool is_word(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
-}
-
 static bool begins_word(const char *s, size_t i)
 {
-    return is_word(s[i]) && (i == 0 || !is_word(s[i - 1]));
+    return ul_is_word_byte(s[i]) && (i == 0 || !ul_is_word_byte(s[i - 1]));
 }
 
 static bool ends_word(const char *s, size_t n)
 {
-    return n > 0 && is_word(s[n - 1]) && !is_word(s[n]);
+    return n > 0 && ul_is_word_byte(s[n - 1]) && !ul_is_word_byte(s[n]);
 }
 
 /* The longest run of whole words of `q` that stands in `a` too, the first of equals: [*from, *to) in bytes. */
@@ -41,7 +36,7 @@ static void subject_of(const char *question, const char *answer, const char *how
 {
     *from = 0;
     *to = strlen(question);
-    while (*to > 0 && !is_word(question[*to - 1])) --*to;
+    while (*to > 0 && !ul_is_word_byte(question[*to - 1])) --*to;
     if (*to == 0) *to = strlen(question);
     if (!strcmp(how, "shared") && answer) (void)shared_run(question, answer, from, to);
 }

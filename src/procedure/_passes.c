@@ -86,6 +86,14 @@ ul_status ul_work_stage(ul_work *w, const ul_stage *s)
                                      : "the state is saved: the same command with --resume goes on to the same bits");
 }
 
+ul_status ul_work_wrapped(ul_work *w, const char *name, const ul_method *loss, const ul_args *args, const ul_recipe *r,
+                          const ul_wrapper *wrapper, void *user)
+{
+    const ul_wrapping wrap = {w->id, wrapper, w->args, user};
+    return ul_work_stage(w, &(ul_stage){.name = name, .method = loss, .args = args, .recipe = r, .forget = w->forget,
+                                        .retain = w->retain, .wrap = &wrap, .n_wrap = 1});
+}
+
 ul_status ul_work_loss(ul_work *w, const char *key, const ul_method **method, ul_args *args)
 {
     const char *id = ul_txt(w->args, key);

@@ -84,15 +84,7 @@ static ul_status run(ul_work *w)
     const ul_method *loss;
     UL_TRY(ul_work_whole(w));
     UL_TRY(ul_work_loss(w, "loss", &loss, &args));
-    const ul_wrapping wrap = {w->id, &wrapper, w->args, NULL};
-    return ul_work_stage(w, &(ul_stage){.name = "ilu",
-                                        .method = loss,
-                                        .args = &args,
-                                        .recipe = w->recipe,
-                                        .forget = w->forget,
-                                        .retain = w->retain,
-                                        .wrap = &wrap,
-                                        .n_wrap = 1});
+    return ul_work_wrapped(w, "ilu", loss, &args, w->recipe, &wrapper, NULL);
 }
 
 /* The retain part of each gradient is taken twice. */

@@ -64,15 +64,7 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_components_find(w, w->retain, UL_FACTOR_X | UL_FACTOR_NO_FIRST, k, &s.c));
     UL_TRY(ul_snapshot_take(w->ctx, w->arena, w->model, &s.before));
     UL_TRY(ul_arena_new(w->ctx, "mcu", &s.scratch));
-    const ul_wrapping wrap = {w->id, &wrapper, w->args, &s};
-    const ul_status status = ul_work_stage(w, &(ul_stage){.name = "mcu",
-                                                          .method = loss,
-                                                          .args = &args,
-                                                          .recipe = w->recipe,
-                                                          .forget = w->forget,
-                                                          .retain = w->retain,
-                                                          .wrap = &wrap,
-                                                          .n_wrap = 1});
+    const ul_status status = ul_work_wrapped(w, "mcu", loss, &args, w->recipe, &wrapper, &s);
     ul_arena_free(s.scratch);
     return status;
 }

@@ -51,21 +51,16 @@ static ul_status begin(ul_wrap *w)
     return ul_adversary_new(w, false, &s->adversary);
 }
 
-static void copy_all(const ul_wrap *w, void *const *from, void *const *to)
-{
-    for (int i = 0; i < w->n_train; i++) w->be->k->copy(w->be, w->train[i].n, from[i], to[i], false);
-}
-
 static ul_status part(ul_wrap *w, ul_step_result *r)
 {
     state *s = w->state;
-    if (w->step % (int64_t)ul_num(w->args, "every") == 0) copy_all(w, w->p, s->fork);
-    copy_all(w, w->p, s->p);
-    copy_all(w, s->fork, w->p);
+    if (w->step % (int64_t)ul_num(w->args, "every") == 0) ul_wrap_copy(w, w->p, s->fork);
+    ul_wrap_copy(w, w->p, s->p);
+    ul_wrap_copy(w, s->fork, w->p);
     UL_TRY(ul_adversary_step(s->adversary, w->step, 1, ul_num(w->args, "adversary_lr")));
-    copy_all(w, w->p, s->fork);
+    ul_wrap_copy(w, w->p, s->fork);
     UL_TRY(ul_wrap_gradient(w, w->step, ul_wrap_sides(w, false), r));
-    copy_all(w, s->p, w->p);
+    ul_wrap_copy(w, s->p, w->p);
     return UL_OK;
 }
 
@@ -114,15 +109,7 @@ static ul_status run(ul_work *w)
     UL_TRY(ul_work_loss(w, "loss", &loss, &args));
     UL_TRY(select_gates(w));
     r.optim = UL_SGD, r.momentum = r.weight_decay = r.clip = 0;
-    const ul_wrapping wrap = {w->id, &wrapper, w->args, NULL};
-    return ul_work_stage(w, &(ul_stage){.name = "mudman",
-                                        .method = loss,
-                                        .args = &args,
-                                        .recipe = &r,
-                                        .forget = w->forget,
-                                        .retain = w->retain,
-                                        .wrap = &wrap,
-                                        .n_wrap = 1});
+    return ul_work_wrapped(w, "mudman", loss, &args, &r, &wrapper, NULL);
 }
 
 /* A step of the adversary, then a gradient. */

@@ -117,6 +117,9 @@ typedef struct {
     const ul_mix *mix; /* others that have a part in the logits */
 } ul_stage;
 ul_status ul_work_stage(ul_work *w, const ul_stage *stage) UL_MUST;
+/* The stage of a loss on forget and retain rows, with a wrapper of the procedure's own around its gradient. */
+ul_status ul_work_wrapped(ul_work *w, const char *name, const ul_method *loss, const ul_args *args, const ul_recipe *r,
+                          const ul_wrapper *wrapper, void *user) UL_MUST;
 /* Where a stage keeps its files; NULL where nothing is written. */
 ul_status ul_work_stage_dir(const ul_work *w, const char *name, const char **dir) UL_MUST;
 /* A method of the registry, or one of the losses of _losses.c, named by the parameter `key`, with its defaults: a loss

@@ -49,18 +49,13 @@ static ul_status begin(ul_wrap *w)
     return ul_adversary_new(w, !strcmp(ul_txt(w->args, "adversary"), "adamw"), &s->adversary);
 }
 
-static void copy_all(const ul_wrap *w, void *const *from, void *const *to)
-{
-    for (int i = 0; i < w->n_train; i++) w->be->k->copy(w->be, w->train[i].n, from[i], to[i], false);
-}
-
 static ul_status part(ul_wrap *w, ul_step_result *r)
 {
     state *s = w->state;
     const ul_kernels *k = w->be->k;
     const int64_t inner = (int64_t)ul_num(w->args, "inner"), every = (int64_t)ul_num(w->args, "every");
     double total = 0;
-    copy_all(w, w->p, s->p);
+    ul_wrap_copy(w, w->p, s->p);
     for (int i = 0; i < w->n_train; i++) k->fill_rows(w->be, 1, w->train[i].n, NULL, s->sum[i]);
     for (int64_t j = 1; j <= inner; j++) {
         UL_TRY(ul_adversary_step(s->adversary, w->step * inner + j - 1, j, ul_num(w->args, "adversary_lr")));
@@ -72,7 +67,7 @@ static ul_status part(ul_wrap *w, ul_step_result *r)
         for (int i = 0; i < w->n_train; i++) k->axpy(w->be, w->train[i].n, weight, w->g[i], s->sum[i]);
         ul_model_grad_zero(w->o->model);
     }
-    copy_all(w, s->p, w->p);
+    ul_wrap_copy(w, s->p, w->p);
     for (int i = 0; i < w->n_train; i++) {
         k->scale(w->be, w->train[i].n, ul_num(w->args, "weight") / total, s->sum[i]);
         k->copy(w->be, w->train[i].n, s->sum[i], w->g[i], false);
@@ -89,18 +84,10 @@ static ul_status run(ul_work *w)
     ul_recipe r = *w->recipe;
     UL_TRY(ul_work_loss(w, "loss", &loss, &args));
     UL_TRY(ul_work_loss(w, "safeguard", &first, &first_args));
-    const ul_wrapping wrap = {w->id, &wrapper, w->args, NULL};
     UL_TRY(ul_work_stage(w, &(ul_stage){.name = "safeguard", .method = first, .args = &first_args, .recipe = w->recipe,
                                         .forget = w->forget, .retain = w->retain}));
     r.steps = (int64_t)ul_num(w->args, "outer");
-    return ul_work_stage(w, &(ul_stage){.name = "tamper",
-                                        .method = loss,
-                                        .args = &args,
-                                        .recipe = &r,
-                                        .forget = w->forget,
-                                        .retain = w->retain,
-                                        .wrap = &wrap,
-                                        .n_wrap = 1});
+    return ul_work_wrapped(w, "tamper", loss, &args, &r, &wrapper, NULL);
 }
 
 /* An outer step: inner steps on forget rows, with a gradient of the loss after every few of them. */

@@ -18,11 +18,6 @@ static int by_text(const void *pa, const void *pb)
     return (a->n > b->n) - (a->n < b->n);
 }
 
-static bool in_word(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
-}
-
 ul_status ul_words(ul_arena *a, const char *text, int64_t **out, int64_t *n_out)
 {
     const size_t bytes = strlen(text);
@@ -34,7 +29,7 @@ ul_status ul_words(ul_arena *a, const char *text, int64_t **out, int64_t *n_out)
     int64_t n = 0;
     for (const char *s = text; *s;) {
         size_t len = 0;
-        while (in_word(s[len])) len++;
+        while (ul_is_word_byte(s[len])) len++;
         if (len == 0 && (unsigned char)*s > ' ') len = 1;
         if (len > 0) {
             w[n] = (word){s, len, n};

@@ -79,12 +79,6 @@ ul_status ul_trainer_save(ul_trainer *t, const char *path, int64_t next_step, co
     return s;
 }
 
-static const char *text_in(const json_t *meta, const char *key)
-{
-    const char *s = json_string_value(json_object_get(meta, key));
-    return s ? s : "";
-}
-
 bool ul_checkpoint_is_due(int64_t every, int64_t done, int64_t saved_ns)
 {
     static const int64_t after = 300 * (int64_t)1000000000; /* about every five minutes */
@@ -107,16 +101,16 @@ static ul_status load(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
     part *p;
     int n;
     UL_TRY(ul_tensors_open(t->ctx, arena, path, &in));
-    const json_t *meta = in->n_shard ? in->shard[0].metadata : NULL;
-    if (strcmp(text_in(meta, "format"), "unlearn checkpoint 1") ||
-        !ul_parse_int(text_in(meta, "steps_done"), next_step) || *next_step < 0 || *next_step > t->steps)
+    const char *format = ul_tensors_note(in, "format"), *done = ul_tensors_note(in, "steps_done");
+    const char *multiplier = ul_tensors_note(in, "dual");
+    if (strcmp(format, "unlearn checkpoint 1") || !ul_parse_int(done, next_step) || *next_step < 0 ||
+        *next_step > t->steps)
         return ul_fail(t->ctx, UL_E_INPUT,
-                       "%s: this is no checkpoint of a run of %lld steps (format \"%s\", steps done "
-                       "\"%s\")",
-                       path, (long long)t->steps, text_in(meta, "format"), text_in(meta, "steps_done"));
-    if (!ul_parse_real(text_in(meta, "dual"), &dual))
-        return ul_fail(t->ctx, UL_E_INPUT, "%s: the multiplier \"%s\" is no number", path, text_in(meta, "dual"));
-    UL_TRY(ul_checkpoint_same_recipe(t->ctx, path, text_in(meta, "recipe"), recipe_digest));
+                       "%s: this is no checkpoint of a run of %lld steps (format \"%s\", steps done \"%s\")", path,
+                       (long long)t->steps, format, done);
+    if (!ul_parse_real(multiplier, &dual))
+        return ul_fail(t->ctx, UL_E_INPUT, "%s: the multiplier \"%s\" is no number", path, multiplier);
+    UL_TRY(ul_checkpoint_same_recipe(t->ctx, path, ul_tensors_note(in, "recipe"), recipe_digest));
     UL_TRY(parts(t, arena, &p, &n));
     const ul_tensor **from = UL_NEW(arena, const ul_tensor *, n);
     UL_NEED(from);
@@ -129,7 +123,7 @@ static ul_status load(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
                            ul_dtype_name(type_of(t)), (long long)p[i].n);
     }
     t->dual = dual;
-    t->stopped = !strcmp(text_in(meta, "stopped"), "true");
+    t->stopped = !strcmp(ul_tensors_note(in, "stopped"), "true");
     for (int i = 0; i < n; i++) memcpy(p[i].p, from[i]->data, from[i]->bytes);
     return UL_OK;
 }

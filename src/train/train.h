@@ -235,6 +235,7 @@ ul_status ul_wrappings_check(ul_ctx *ctx, const ul_method *m, const ul_args *arg
                              int n) UL_MUST;
 /* Arrays as large as the trainables, zero. kind: kept in checkpoints as "ID.KIND.TENSOR"; NULL: not kept. */
 ul_status ul_wrap_arrays(ul_wrap *w, const char *kind, void ***out) UL_MUST;
+void ul_wrap_copy(const ul_wrap *w, void *const *from, void *const *to); /* of such arrays */
 /* The sides of the method's that make up the forget part, or the retain part. */
 unsigned ul_wrap_sides(const ul_wrap *w, bool retain);
 /* Adds the gradient of these sides of a step to g. Its numbers are added to *r. */

@@ -39,6 +39,11 @@ ul_status ul_wrap_arrays(ul_wrap *w, const char *kind, void ***out)
     return UL_OK;
 }
 
+void ul_wrap_copy(const ul_wrap *w, void *const *from, void *const *to)
+{
+    for (int i = 0; i < w->n_train; i++) w->be->k->copy(w->be, w->train[i].n, from[i], to[i], false);
+}
+
 void ul_wrap_passes(ul_wrap *w, const ul_hook *hook, int n_hook, const ul_observer *observer)
 {
     ul_trainer_options *o = &w->trainer->o;

@@ -17,8 +17,3 @@ void ul_arrays_scale(const ul_wrap *w, double a, void *const *x)
 {
     for (int i = 0; i < w->n_train; i++) w->be->k->scale(w->be, w->train[i].n, a, x[i]);
 }
-
-void ul_arrays_copy(const ul_wrap *w, void *const *from, void *const *to)
-{
-    for (int i = 0; i < w->n_train; i++) w->be->k->copy(w->be, w->train[i].n, from[i], to[i], false);
-}

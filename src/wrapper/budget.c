@@ -53,7 +53,7 @@ static ul_status begin(ul_wrap *w)
 static ul_status calibrate(ul_wrap *w)
 {
     budget *b = w->state;
-    ul_arrays_copy(w, w->p, b->within);
+    ul_wrap_copy(w, w->p, b->within);
     return ul_reference_open(w->ctx, w->arena, w->o->model, NULL, "", &b->docs, true, &b->ref);
 }
 
@@ -110,7 +110,7 @@ static ul_status measure(ul_wrap *w, double *out)
 static void place(ul_wrap *w, double a)
 {
     const budget *b = w->state;
-    ul_arrays_copy(w, b->within, w->p);
+    ul_wrap_copy(w, b->within, w->p);
     ul_arrays_axpy(w, a, b->here, w->p);
     ul_arrays_axpy(w, -a, b->within, w->p);
 }
@@ -123,10 +123,10 @@ static ul_status after(ul_wrap *w, ul_step_result *r)
     if ((w->step + 1) % (int64_t)ul_num(w->args, "every") && w->step + 1 < w->steps) return UL_OK;
     UL_TRY(measure(w, &r->kl));
     if (r->kl <= limit) {
-        ul_arrays_copy(w, w->p, b->within);
+        ul_wrap_copy(w, w->p, b->within);
         return UL_OK;
     }
-    ul_arrays_copy(w, w->p, b->here);
+    ul_wrap_copy(w, w->p, b->here);
     for (int i = 0; i < HALVINGS; i++) {
         const double a = (low + high) / 2;
         place(w, a);

@@ -41,7 +41,7 @@ static ul_status combine(ul_wrap *w)
     if (ul_num(w->args, "keep") != 0)
         ul_arrays_axpy(w, 1, w->forget, w->g);
     else
-        ul_arrays_copy(w, w->forget, w->g);
+        ul_wrap_copy(w, w->forget, w->g);
     return UL_OK;
 }
 

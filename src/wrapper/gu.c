@@ -54,7 +54,7 @@ static ul_status combine(ul_wrap *w)
     void ***r = w->state;
     const int rank = (int)ul_num(w->args, "rank"), k = w->step + 1 < rank ? (int)(w->step + 1) : rank;
     double gram[MOST][MOST], a[MOST];
-    ul_arrays_copy(w, w->g, r[w->step % rank]);
+    ul_wrap_copy(w, w->g, r[w->step % rank]);
     for (int i = 0; i < k; i++) {
         a[i] = ul_arrays_dot(w, r[i], w->forget);
         for (int j = 0; j <= i; j++) gram[i][j] = ul_arrays_dot(w, r[i], r[j]);

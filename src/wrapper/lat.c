@@ -121,12 +121,6 @@ static void see(void *user, int layer, const ul_batch *b, void *dx)
     }
 }
 
-/* During the ascent the weights' gradients are not asked for. */
-static void no_gradient(void *user, const ul_weight *w, const ul_batch *b, const void *x, const void *dy)
-{
-    (void)user, (void)w, (void)b, (void)x, (void)dy;
-}
-
 /* Up along the gradient, and back into the ball. */
 static void ascend(attack *a, int k)
 {
@@ -176,7 +170,7 @@ static ul_status begin(ul_wrap *w)
 
 static ul_status find(ul_wrap *w, attack *a)
 {
-    static const ul_observer blind = {.fn = no_gradient, .when = UL_OBSERVE_INSTEAD};
+    static const ul_observer blind = {.when = UL_OBSERVE_INSTEAD}; /* no gradients of weights */
     const int steps = (int)ul_num(w->args, "steps");
     a->used = 0;
     for (int32_t i = 0; i < 2 * ul_wrap_samples(w); i++) a->first[i] = -1;

@@ -46,12 +46,12 @@ static ul_status part(ul_wrap *w, ul_step_result *r)
     const int samples = (int)ul_num(w->args, "samples");
     double sum = 0, forget = 0, alt = 0;
     ul_status s = UL_OK;
-    ul_arrays_copy(w, w->p, theta);
+    ul_wrap_copy(w, w->p, theta);
     for (int k = 0; k < samples && s == UL_OK; k++) {
         ul_step_result one = {0};
         perturb(w, (uint64_t)w->step * (uint64_t)samples + (uint64_t)k);
         s = ul_wrap_gradient(w, w->step, ul_wrap_sides(w, false), &one);
-        ul_arrays_copy(w, theta, w->p);
+        ul_wrap_copy(w, theta, w->p);
         sum += one.loss, forget += one.forget_loss, alt += one.alt_loss;
         if (k == 0) r->tokens += one.tokens, r->scored += one.scored;
     }

@@ -25,11 +25,11 @@ static ul_status part(ul_wrap *w, ul_step_result *r)
     UL_TRY(ul_wrap_gradient(w, w->step, sides, r));
     const double norm = sqrt(ul_arrays_dot(w, w->g, w->g));
     if (norm == 0) return UL_OK;
-    ul_arrays_copy(w, w->p, theta);
+    ul_wrap_copy(w, w->p, theta);
     ul_arrays_axpy(w, ul_num(w->args, "rho") / norm, w->g, w->p);
     ul_model_grad_zero(w->o->model);
     const ul_status s = ul_wrap_gradient(w, w->step, sides, &unused);
-    ul_arrays_copy(w, theta, w->p);
+    ul_wrap_copy(w, theta, w->p);
     return s == UL_OK ? s : ul_fail_in(w->ctx, s, "at the weights that sam perturbed (--sam.rho)");
 }
 

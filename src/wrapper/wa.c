@@ -35,7 +35,7 @@ static ul_status end(ul_wrap *w)
     int64_t n = 0;
     for (int64_t s = 0; s <= w->step; s++) n += counts(w, s);
     if (n == 0) return UL_OK;
-    ul_arrays_copy(w, w->state, w->p);
+    ul_wrap_copy(w, w->state, w->p);
     ul_arrays_scale(w, 1.0 / (double)n, w->p);
     return UL_OK;
 }

@@ -25,11 +25,11 @@ static ul_status calibrate(ul_wrap *w)
     const int64_t batches = (int64_t)ul_num(w->args, "batches");
     const double mu = ul_num(w->args, "mu");
     UL_TRY(ul_mask_gradient(w, batches, false));
-    ul_arrays_copy(w, w->g, w->forget);
+    ul_wrap_copy(w, w->g, w->forget);
     UL_TRY(ul_mask_gradient(w, batches, true));
     if (ul_num(w->args, "alias") != 0) {
         ul_arrays_axpy(w, 1, w->forget, w->g);
-        ul_arrays_copy(w, w->g, w->forget);
+        ul_wrap_copy(w, w->g, w->forget);
     }
     for (int i = 0; i < w->n_train; i++)
         for (int64_t j = 0; j < w->train[i].n; j++)

@@ -18,7 +18,6 @@ const char *ul_wrapper_nearest(const char *id); /* for did-you-mean; NULL when n
 double ul_arrays_dot(const ul_wrap *w, void *const *x, void *const *y);          /* over all tensors, in their order */
 void ul_arrays_axpy(const ul_wrap *w, double a, void *const *x, void *const *y); /* y += a x */
 void ul_arrays_scale(const ul_wrap *w, double a, void *const *x);
-void ul_arrays_copy(const ul_wrap *w, void *const *from, void *const *to);
 
 /* ---- masks (_mask.c)
  * ------------------------------------------------------------------------------------------------- */
