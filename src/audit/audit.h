@@ -158,7 +158,7 @@ ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, c
 extern const char ul_build_id[]; /* generated */
 
 /* ---- columns ---------------------------------------------------------------------------------------------------------- */
-/* One pass over a data set's documents: log-probs, argmax hits, moments of every labelled token. One answer a row. */
+/* One pass over a data set's documents: log-probs and argmax hits of every labelled token. One answer a row. */
 typedef struct {
     ul_model *model;
     ul_tokenizer *tok;
@@ -168,6 +168,7 @@ typedef struct {
     int32_t max_new;
     bool unstripped;      /* generations keep their outer white space */
     bool texts;           /* decode the labelled tokens (mia_zlib) */
+    bool moments;         /* mean and variance of log p at every labelled token (mia_min_k_plus_plus) */
     int32_t samples;      /* sampled answers a row, with: */
     double temperature, top_p;
     int32_t top_k;

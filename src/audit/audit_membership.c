@@ -23,7 +23,7 @@ static ul_status columns_of(const ul_audit *a, ul_arena *scratch, ul_model *m, u
     ul_eval_options o = a->o;
     o.model = m;
     o.guard = guard;
-    o.texts = true;
+    o.texts = o.moments = true;
     return ul_columns_score(a->ctx, scratch, &o, rows, UL_WHICH_ANSWER, name, out);
 }
 

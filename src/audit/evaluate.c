@@ -79,8 +79,15 @@ enum {
     SCORES = UL_COL_DIVERGENCE | UL_COL_LOGP | UL_COL_HIT | UL_COL_MOMENTS | UL_COL_AVG_LOSS | UL_COL_PROB | UL_COL_TEXT
 };
 
-/* Whether a result that is wanted reads scores of (data set, answer). */
-static bool scored(const ul_evaluation *e, const char *data, const char *key)
+static bool has_data(const ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric)
+{
+    for (const ul_source *f = spec->from; f->role; f++)
+        if (f->data && lacking_of(e, f, needs_of(metric, f->role))) return false;
+    return true;
+}
+
+/* Whether a result that is wanted, and has its data, reads one of these columns of (data set, answer). */
+static bool read_of(const ul_evaluation *e, const char *data, const char *key, unsigned columns)
 {
     int n;
     const ul_result_spec *spec = ul_tofu_results(&n);
@@ -88,8 +95,8 @@ static bool scored(const ul_evaluation *e, const char *data, const char *key)
         const ul_metric *metric;
         if (!e->wanted[i] || ul_metric_find(e->ctx, spec[i].metric, &metric) != UL_OK) continue;
         for (const ul_source *f = spec[i].from; f->role; f++)
-            if (f->data && !strcmp(f->data, data) && !strcmp(f->key, key) && needs_of(metric, f->role) & SCORES &&
-                !lacking_of(e, f, needs_of(metric, f->role)))
+            if (f->data && !strcmp(f->data, data) && !strcmp(f->key, key) && needs_of(metric, f->role) & columns &&
+                has_data(e, &spec[i], metric))
                 return true;
     }
     return false;
@@ -120,13 +127,15 @@ static ul_status score(ul_evaluation *e, const ul_records *set, const char *data
     ul_columns *to[UL_MAX_WHICH], got[UL_MAX_WHICH];
     const char *names[UL_MAX_WHICH];
     int32_t which[UL_MAX_WHICH];
+    ul_eval_options o = e->o;
     int n = 0;
     for (int k = 0; k < 3; k++) {
-        if (strcmp(keys[k], key) && !scored(e, data, keys[k])) continue;
+        if (strcmp(keys[k], key) && !read_of(e, data, keys[k], SCORES)) continue;
         UL_TRY(columns_of(e, set, data, keys[k], &to[n]));
         if (!to[n]->logp) names[n] = to[n]->name, which[n] = which_of(keys[k]), n++;
+        o.moments |= read_of(e, data, keys[k], UL_COL_MOMENTS);
     }
-    UL_TRY(ul_columns_score_kinds(e->ctx, e->arena, &e->o, set, which, n, names, got));
+    UL_TRY(ul_columns_score_kinds(e->ctx, e->arena, &o, set, which, n, names, got));
     for (int k = 0; k < n; k++) {
         got[k].generation = to[k]->generation, got[k].ground_truth = to[k]->ground_truth;
         got[k].grad_norm = to[k]->grad_norm, got[k].ref_loss = to[k]->ref_loss;

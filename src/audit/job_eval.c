@@ -43,7 +43,7 @@ static const ul_param params[] = {
     {"rows", UL_INT, 0, 0, 1e9, "rows", "only the first rows of every set; 0: all", NULL},
     {"max-new", UL_INT, 200, 1, 1 << 20, "tokens", "longest generation", NULL},
     {"batch", UL_INT, 64, 1, 4096, "rows", "rows generated together. Never changes a number", NULL},
-    {"batch-tokens", UL_INT, 4096, 16, 1 << 24, "tokens", "tokens scored together. Never changes a number", NULL},
+    {"batch-tokens", UL_INT, 2048, 16, 1 << 24, "tokens", "tokens scored together. Never changes a number", NULL},
     {"out", UL_TEXT, 0, 0, 0, NULL,
      "the directory to write: TOFU_EVAL.json, TOFU_SUMMARY.json, columns.sqlite, manifest.json", ""},
     {"force", UL_BOOL, 0, 0, 1, NULL, "write into a directory that is not empty; files of the same names are replaced",

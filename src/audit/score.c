@@ -1,7 +1,7 @@
 /* score.c - log-probabilities of answers: from a model and a data set to one number a labelled token.
  *
- * One forward pass over packed documents gives every per-token column at once (log-prob, argmax hit, mean and
- * variance of log p), however many metrics read them later. The answers to one question follow each other and their
+ * One forward pass over packed documents gives every per-token column at once (log-prob, argmax hit and, where asked
+ * for, mean and variance of log p), however many metrics read them later. The answers to one question follow each other and their
  * common beginning, the prompt and often more, is run once (data.h, ul_pack_shared). How documents are packed
  * together changes no bit. */
 #include "audit/score.h"
@@ -65,7 +65,8 @@ ul_status ul_answer_docs(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, 
 }
 
 /* ---- scoring ----------------------------------------------------------------------------------------------------- */
-ul_status ul_token_columns_new(ul_arena *arena, const ul_doc *docs, int64_t n, int32_t eos, ul_token_columns *c)
+ul_status ul_token_columns_new(ul_arena *arena, const ul_doc *docs, int64_t n, int32_t eos, bool moments,
+                               ul_token_columns *c)
 {
     c->token = UL_NEW(arena, int64_t, n + 1);
     c->eos_last = UL_NEW(arena, uint8_t, n + 1);
@@ -79,13 +80,13 @@ ul_status ul_token_columns_new(ul_arena *arena, const ul_doc *docs, int64_t n, i
     }
     c->token[n] = total;
     c->logp = UL_NEW(arena, double, total);
-    c->mu = UL_NEW(arena, double, total);
-    c->sigma2 = UL_NEW(arena, double, total);
     c->hit = UL_NEW(arena, uint8_t, total);
+    c->mu = c->sigma2 = NULL;
     UL_NEED(c->logp);
-    UL_NEED(c->mu);
-    UL_NEED(c->sigma2);
     UL_NEED(c->hit);
+    if (!moments) return UL_OK;
+    UL_NEED(c->mu = UL_NEW(arena, double, total));
+    UL_NEED(c->sigma2 = UL_NEW(arena, double, total));
     return UL_OK;
 }
 
@@ -100,13 +101,14 @@ static void give(const ul_scored *list, const ul_share *share, int32_t k, const 
         for (int32_t t = 1; t < share[k].prefix; t++)
             if (d->doc->labelled[t]) {
                 const int64_t from = p->at + at - d->at;
-                c->logp[at] = p->to->logp[from], c->mu[at] = p->to->mu[from], c->sigma2[at] = p->to->sigma2[from];
-                c->hit[at++] = p->to->hit[from];
+                c->logp[at] = p->to->logp[from], c->hit[at] = p->to->hit[from];
+                if (c->mu) c->mu[at] = p->to->mu[from], c->sigma2[at] = p->to->sigma2[from];
+                at++;
             }
     }
     for (int32_t r = b->doc_row[k]; r < b->doc_row[k + 1]; r++, at++) {
-        c->logp[at] = s->logp[r], c->mu[at] = s->mu[r], c->sigma2[at] = s->sigma2[r];
-        c->hit[at] = s->argmax[r] == b->label[r];
+        c->logp[at] = s->logp[r], c->hit[at] = s->argmax[r] == b->label[r];
+        if (c->mu) c->mu[at] = s->mu[r], c->sigma2[at] = s->sigma2[r];
     }
 }
 
@@ -120,11 +122,13 @@ static ul_status score_batch(ul_ctx *ctx, ul_arena *step, const ul_eval_options 
                     .hook = o->hook ? o->hook : how->hook,
                     .n_hook = o->hook ? o->n_hook : how->n_hook,
                     .mix = how->mix,
-                    .score = {.logp = UL_NEW(step, double, b->n_row),
-                              .argmax = UL_NEW(step, int32_t, b->n_row),
-                              .mu = UL_NEW(step, double, b->n_row),
-                              .sigma2 = UL_NEW(step, double, b->n_row)}};
-    if (!pass.score.logp || !pass.score.argmax || !pass.score.mu || !pass.score.sigma2) return UL_E_RESOURCE;
+                    .score = {.logp = UL_NEW(step, double, b->n_row), .argmax = UL_NEW(step, int32_t, b->n_row)}};
+    UL_NEED(pass.score.logp);
+    UL_NEED(pass.score.argmax);
+    if (o->moments) {
+        UL_NEED(pass.score.mu = UL_NEW(step, double, b->n_row));
+        UL_NEED(pass.score.sigma2 = UL_NEW(step, double, b->n_row));
+    }
     UL_TRY(ul_model_forward(ctx, o->model, &pass));
     for (int32_t k = 0; k < n; k++) give(list, share, k, b, &pass.score);
     return UL_OK;
@@ -236,7 +240,8 @@ ul_status ul_columns_score_kinds(ul_ctx *ctx, ul_arena *arena, const ul_eval_opt
     UL_TRY(ul_eval_guarded(o, arena, records, &how));
     for (int w = 0; w < n_which; w++) {
         UL_TRY(ul_answer_docs(ctx, arena, o->tok, &how.tpl, how.records, which[w], &k[w].docs, &k[w].first));
-        UL_TRY(ul_token_columns_new(arena, k[w].docs, k[w].first[records->n], eos, &k[w].c));
+        UL_TRY(ul_token_columns_new(arena, k[w].docs, k[w].first[records->n], eos, o->moments,
+                                    &k[w].c));
     }
     UL_TRY(in_rows(arena, k, n_which, records->n, &list, &n));
     UL_TRY(ul_score_docs(ctx, o, &how, names[0], list, n));

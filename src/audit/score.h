@@ -10,10 +10,10 @@ ul_status ul_answer_docs(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, 
 /* Per labelled token of documents: those of document i are token[i] .. token[i + 1] - 1. */
 typedef struct {
     int64_t *token;
-    double *logp, *mu, *sigma2;
+    double *logp, *mu, *sigma2; /* the moments NULL where they were not asked for */
     uint8_t *hit, *eos_last;
 } ul_token_columns;
-ul_status ul_token_columns_new(ul_arena *arena, const ul_doc *docs, int64_t n, int32_t eos,
+ul_status ul_token_columns_new(ul_arena *arena, const ul_doc *docs, int64_t n, int32_t eos, bool moments,
                                ul_token_columns *c) UL_MUST;
 /* A document to be scored, and where its first labelled token's numbers go. */
 typedef struct {

@@ -271,7 +271,7 @@ static ul_status decode(state *s)
         join(s, n, at);
         s->token[n] = t->token, s->pos[n] = t->pos++;
         s->cache[0].len[n] = ++t->len;
-        s->cache[0].hidden[n] = t->hidden;
+        s->cache[0].hidden[n] = s->any_hidden ? t->hidden : NULL;
         s->start[n] = s->row[n] = n;
         s->hidden[n] = 0;
         n++;

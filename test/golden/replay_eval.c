@@ -349,7 +349,7 @@ static ul_status run(replay *r, ul_model *opened[3], ul_tokenizer **tok)
     r->o.batch_tokens = 4096;
     r->o.batch = 64;
     r->o.max_new = (int32_t)json_integer_value(json_object_get(hyper, "max_new_tokens"));
-    r->o.texts = r->o.peer_positions = true;
+    r->o.texts = r->o.moments = r->o.peer_positions = true;
     return run_metrics(r);
 }
 

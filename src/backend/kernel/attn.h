@@ -114,10 +114,6 @@ static inline void attn_rows(const attn_head *w, const attn_product *x)
         return;
     }
     tile t = {x->kc, x->a, x->a_row, x->a_step, NULL, x->depth * LANES, NULL, x->c_row, x->mr, NR, x->first, x->shape};
-    if (x->shape == TILE_FULL && x->mr < MR) {
-        KFN(pack_a)(x->mr, x->kc, x->a, x->a_row, x->a_step, w->rows);
-        t.a = w->rows, t.a_row = 1, t.a_step = MR;
-    }
     for (int64_t j = 0; j < x->n; j += NR) {
         t.b = x->panels + j * x->depth + x->k0 * LANES;
         t.c = x->c + j;
@@ -135,38 +131,38 @@ static inline int64_t attn_tile_rows(const attn_head *w, int64_t i)
 /* How far a row's scores must be defined: whole lanes, and with bf16 whole blocks. */
 static inline int64_t attn_padded(const attn_head *w, int64_t n) { return w->bf16 ? whole32(n) : (n + 15) / 16 * 16; }
 
-/* The softmax of one row of n scores: z becomes p, 0 where masked. z has room for whole blocks. */
+/* The softmax of one row of n scores: z becomes p, 0 where masked. z has room for whole blocks. Which of two zeros the
+ * largest score was is not to be seen. */
 static inline void attn_softmax(const attn_head *w, int64_t n, real *restrict z, real *max, real *sum)
 {
     const int64_t end = attn_padded(w, n), lanes = (n + 15) / 16 * 16;
+    const real scale = w->scale;
     real m[LANES], l[LANES] = {0};
-    int64_t keys = w->hidden ? 0 : n;
-    for (int64_t j = 0; j < n; j++) z[j] *= w->scale;
-    for (int64_t j = n; j < end; j++) z[j] = -(real)__builtin_inff();
+    int64_t keys = n;
+    real *restrict last = z + (lanes - LANES);
+    const int own = (int)(n - (lanes - LANES));
+    for (int i = 0; i < LANES; i++) last[i] = i < own ? last[i] : -(real)__builtin_inff();
     for (int64_t j = 0; w->hidden && j < n; j++)
-        if (w->hidden[j])
-            z[j] = -(real)__builtin_inff();
-        else
-            keys++;
+        if (w->hidden[j]) z[j] = -(real)__builtin_inff(), keys--;
     if (keys == 0) {
         memset(z, 0, (size_t)end * sizeof *z);
         *max = *sum = 0;
         return;
     }
-    for (int i = 0; i < LANES; i++) m[i] = -(real)__builtin_inff();
     for (int64_t j = 0; j < lanes; j += LANES)
-        for (int i = 0; i < LANES; i++) m[i] = FMAX(z[j + i], m[i]);
-    for (int i = 1; i < LANES; i++) m[0] = FMAX(m[i], m[0]);
-    m[0] += 0; /* -0 becomes 0: which of two zeros was found is not to be seen */
-    const real top = m[0];
+        for (int i = 0; i < LANES; i++) z[j + i] *= scale; /* > 0: -inf stays */
+    for (int i = 0; i < LANES; i++) m[i] = -(real)__builtin_inff();
+    lanes_max(lanes, z, m);
+    const real top = lane_max(m) + 0;
     for (int64_t j = 0; j < lanes; j += LANES)
         for (int i = 0; i < LANES; i++) {
-            const real e = v_exp(z[j + i] - top);
+            const real e = v_exp_down(z[j + i] - top);
             z[j + i] = e;
             l[i] += e;
         }
     const real s = lane_sum(l);
-    for (int64_t j = 0; j < lanes; j++) z[j] = z[j] / s;
+    for (int64_t j = 0; j < lanes; j += LANES)
+        for (int i = 0; i < LANES; i++) z[j + i] = z[j + i] / s;
     for (int64_t j = n; j < end; j++) z[j] = 0;
     for (int64_t j = 0; w->hidden && j < n; j++)
         if (w->hidden[j]) z[j] = 0;

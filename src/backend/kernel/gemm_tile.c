@@ -10,7 +10,7 @@ typedef __m512 vec;
 #define FMADD _mm512_fmadd_ps
 #define SET1 _mm512_set1_ps
 #define ZERO _mm512_setzero_ps
-enum { VL = 16 };
+enum { VL = 16, NARROW = VL };
 #else
 typedef __m256 vec;
 #define LOAD _mm256_loadu_ps
@@ -18,7 +18,7 @@ typedef __m256 vec;
 #define FMADD _mm256_fmadd_ps
 #define SET1 _mm256_set1_ps
 #define ZERO _mm256_setzero_ps
-enum { VL = 8 };
+enum { VL = 8, NARROW = VL };
 #endif
 
 /* R rows of V vectors. The second vector is the second half of the panel, or the next panel. Always inlined with
@@ -78,37 +78,48 @@ static inline __attribute__((always_inline)) void body(const tile *t, const int 
         for (int v = 0; v < V; v++) STORE(t->c + r * t->c_row + v * VL, c[r][v]);
 }
 
+/* A whole tile, its operand a packed or not; narrow: of one vector. */
+#define WHOLE(name, V, shape, a_row, a_step)                                                                           \
+    static void name(const tile *t) { body(t, MR, V, shape, a_row, a_step); }
+WHOLE(packed, 2, TILE_FULL, 1, MR)
+WHOLE(packed_narrow, 1, TILE_FULL, 1, MR)
+WHOLE(direct, 2, TILE_FULL, t->a_row, t->a_step)
+WHOLE(direct_narrow, 1, TILE_FULL, t->a_row, t->a_step)
+WHOLE(in, 2, TILE_IN, t->a_row, t->a_step)
+WHOLE(in_narrow, 1, TILE_IN, t->a_row, t->a_step)
+WHOLE(out, 2, TILE_OUT, t->a_row, t->a_step)
+WHOLE(out_narrow, 1, TILE_OUT, t->a_row, t->a_step)
+
 #define ROWS(R)                                                                                                        \
     case R:                                                                                                            \
-        body(t, R, 2, TILE_FULL, 1, MR);                                                                               \
+        if (narrow)                                                                                                    \
+            body(t, R, 1, TILE_FULL, t->a_row, t->a_step);                                                             \
+        else                                                                                                           \
+            body(t, R, 2, TILE_FULL, t->a_row, t->a_step);                                                             \
         break;
-static void rows(const tile *t)
+static void fewer_rows(const tile *t, bool narrow)
 {
     switch (t->mr) {
         ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5)
 #if UL_SIMD == 512
         ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12) ROWS(13)
 #endif
-    default: body(t, MR, 2, TILE_FULL, 1, MR);
     }
 }
-static void rows_direct(const tile *t) { body(t, MR, 2, TILE_FULL, t->a_row, t->a_step); }
-static void rows_narrow(const tile *t) { body(t, MR, 1, TILE_FULL, t->a_row, t->a_step); }
-static void rows_in(const tile *t) { body(t, MR, 2, TILE_IN, t->a_row, t->a_step); }
-static void rows_out(const tile *t) { body(t, MR, 2, TILE_OUT, t->a_row, t->a_step); }
 
 static void whole(const tile *t)
 {
+    const bool narrow = t->nr <= VL;
     if (t->shape == TILE_IN)
-        rows_in(t);
+        (narrow ? in_narrow : in)(t);
     else if (t->shape == TILE_OUT)
-        rows_out(t);
-    else if (t->nr <= VL && t->mr == MR)
-        rows_narrow(t);
+        (narrow ? out_narrow : out)(t);
+    else if (t->mr < MR)
+        fewer_rows(t, narrow);
     else if (t->a_row == 1 && t->a_step == MR)
-        rows(t);
+        (narrow ? packed_narrow : packed)(t);
     else
-        rows_direct(t);
+        (narrow ? direct_narrow : direct)(t);
 }
 #else
 /* Fused multiply-adds of the machine where it has them, else the C library's: the same bits. */
@@ -136,11 +147,12 @@ static void whole(const tile *t)
 #else
 static void whole(const tile *t) { whole_plain(t); }
 #endif
+enum { NARROW = NR };
 #endif
 
 void KFN(tile)(const tile *t)
 {
-    if (t->nr == NR && (t->shape == TILE_FULL || t->mr == MR)) {
+    if ((t->nr == NR || t->nr == NARROW) && (t->shape == TILE_FULL || t->mr == MR)) {
         whole(t);
         return;
     }
@@ -150,7 +162,6 @@ void KFN(tile)(const tile *t)
     if (!t->first)
         for (int64_t r = 0; r < t->mr; r++)
             memcpy(edge + r * NR, t->c + r * t->c_row, (size_t)t->nr * sizeof(real));
-    if (t->nr <= LANES) e.b_next = 0; /* there is no second panel: the first stands for it */
     whole(&e);
     for (int64_t r = 0; r < t->mr; r++)
         memcpy(t->c + r * t->c_row, edge + r * NR, (size_t)t->nr * sizeof(real));

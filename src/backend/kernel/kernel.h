@@ -39,6 +39,22 @@ static inline real lane_sum(real *l)
     for (int i = 0; i < 4; i++) l[i] += l[i + 4];
     return (l[0] + l[2]) + (l[1] + l[3]);
 }
+/* The same tree for the largest. */
+static inline real lane_max(real *l)
+{
+    for (int i = 0; i < 8; i++) l[i] = FMAX(l[i + 8], l[i]);
+    for (int i = 0; i < 4; i++) l[i] = FMAX(l[i + 4], l[i]);
+    const real a = FMAX(l[2], l[0]), b = FMAX(l[3], l[1]);
+    return FMAX(b, a);
+}
+
+/* m[j] = the larger of z[j] and m[j], over whole lanes. Unrolled early, the lanes would become sixteen scalars. */
+static inline void lanes_max(int64_t n, const real *z, real *m)
+{
+    for (int64_t i = 0; i + LANES <= n; i += LANES)
+        _Pragma("GCC unroll 1")
+        for (int j = 0; j < LANES; j++) m[j] = FMAX(z[i + j], m[j]);
+}
 
 /* For i in [0, n) with lane j = i mod 16: the compiler sees an inner loop of 16. */
 #define FOR_LANES(i, j, n, ...)                                                                                        \

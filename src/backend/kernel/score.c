@@ -19,14 +19,15 @@ static real row_max(const real *z, int64_t V)
 {
     real l[LANES];
     for (int j = 0; j < LANES; j++) l[j] = -(real)__builtin_inf();
-    FOR_LANES(i, j, V, l[j] = FMAX(z[i], l[j]));
+    lanes_max(V, z, l);
+    for (int64_t i = V / LANES * LANES; i < V; i++) l[i % LANES] = FMAX(z[i], l[i % LANES]);
     for (int j = 1; j < LANES; j++) l[0] = FMAX(l[j], l[0]);
     return l[0];
 }
 static real row_sum(const real *z, real max, int64_t V)
 {
     real l[LANES] = {0};
-    FOR_LANES(i, j, V, l[j] += v_exp(z[i] - max));
+    FOR_LANES(i, j, V, l[j] += v_exp_down(z[i] - max));
     return lane_sum(l);
 }
 
@@ -59,7 +60,7 @@ static real source_sum(source s, real max, int64_t V)
 {
     real l[LANES] = {0};
     if (s.at < 0) return row_sum(s.z, max, V);
-    FOR_LANES(i, j, V, l[j] += v_exp(source_at(s, i) - max));
+    FOR_LANES(i, j, V, l[j] += v_exp_down(source_at(s, i) - max));
     return lane_sum(l);
 }
 /* The first entry but `skip` that is this large; -1: none, which takes a NaN. */
@@ -93,11 +94,11 @@ static double tree(double *l)
 static void moments(const real *z, real max, int64_t V, double *mu, double *sigma2)
 {
     double s[LANES] = {0}, sd[LANES] = {0}, sq[LANES] = {0};
-    FOR_LANES(i, j, V, const real d = z[i] - max; const double e = v_exp(d); s[j] += e; sd[j] += e * d);
+    FOR_LANES(i, j, V, const real d = z[i] - max; const double e = v_exp_down(d); s[j] += e; sd[j] += e * d);
     const double S = tree(s), mean = tree(sd) / S;
     *mu = mean - ul_log(S);
     if (!sigma2) return;
-    FOR_LANES(i, j, V, const real d = z[i] - max; const double e = v_exp(d), t = d - mean; sq[j] += e * (t * t));
+    FOR_LANES(i, j, V, const real d = z[i] - max; const double e = v_exp_down(d), t = d - mean; sq[j] += e * (t * t));
     *sigma2 = tree(sq) / S;
 }
 /* cool: of both rows; 1 changes no bit. */
@@ -105,8 +106,8 @@ static double divergence(const real *z, real max, const real *ref, int64_t V, re
 {
     const real max_ref = row_max(ref, V);
     double s[LANES] = {0}, sr[LANES] = {0}, srd[LANES] = {0};
-    FOR_LANES(i, j, V, const double r = v_exp(cool * (ref[i] - max_ref)), d = (double)ref[i] - (double)z[i];
-              s[j] += v_exp(cool * (z[i] - max)); sr[j] += r; srd[j] += r * d);
+    FOR_LANES(i, j, V, const double r = v_exp_down(cool * (ref[i] - max_ref)), d = (double)ref[i] - (double)z[i];
+              s[j] += v_exp_down(cool * (z[i] - max)); sr[j] += r; srd[j] += r * d);
     const double S = tree(s), Sr = tree(sr), all = (double)cool;
     return all * (tree(srd) / Sr) + (all * ((double)max - (double)max_ref) + (ul_log(S) - ul_log(Sr)));
 }
@@ -114,8 +115,8 @@ static double cross_entropy(const real *z, real max, source q, int64_t V)
 {
     const real max_q = source_max(q, V);
     double s[LANES] = {0}, sq[LANES] = {0}, sqd[LANES] = {0};
-    FOR_LANES(i, j, V, const double e = v_exp(source_at(q, i) - max_q), d = (double)max - (double)z[i];
-              s[j] += v_exp(z[i] - max); sq[j] += e; sqd[j] += e * d);
+    FOR_LANES(i, j, V, const double e = v_exp_down(source_at(q, i) - max_q), d = (double)max - (double)z[i];
+              s[j] += v_exp_down(z[i] - max); sq[j] += e; sqd[j] += e * d);
     return ul_log(tree(s)) + tree(sqd) / tree(sq);
 }
 static double gap(const real *z, real max, int64_t V)
@@ -164,22 +165,22 @@ static void softmax_bwd(real *z, real max, int64_t V, real c, source q, real k)
 {
     if (k == 0) {
         real l[LANES] = {0};
-        FOR_LANES(i, j, V, z[i] = v_exp(z[i] - max); l[j] += z[i]);
+        FOR_LANES(i, j, V, z[i] = v_exp_down(z[i] - max); l[j] += z[i]);
         const real sum = lane_sum(l);
         for (int64_t j = 0; j < V; j++) z[j] = -c * (z[j] / sum);
         return;
     }
     const real sum = row_sum(z, max, V), max_q = source_max(q, V), sum_q = source_sum(q, max_q, V);
-    const real p_at = q.at < 0 ? 0 : v_exp(z[q.at] - max) / sum;
-    const real q_at = q.at < 0 ? 0 : v_exp(source_at(q, q.at) - max_q) / sum_q;
+    const real p_at = q.at < 0 ? 0 : v_exp_down(z[q.at] - max) / sum;
+    const real q_at = q.at < 0 ? 0 : v_exp_down(source_at(q, q.at) - max_q) / sum_q;
     if (q.z == z)
         for (int64_t j = 0; j < V; j++) {
-            const real p = v_exp(z[j] - max) / sum, r = v_exp(z[j] - max_q) / sum_q;
+            const real p = v_exp_down(z[j] - max) / sum, r = v_exp_down(z[j] - max_q) / sum_q;
             z[j] = k * (p - r) - c * p;
         }
     else
         for (int64_t j = 0; j < V; j++) {
-            const real p = v_exp(z[j] - max) / sum, r = v_exp(q.z[j] - max_q) / sum_q;
+            const real p = v_exp_down(z[j] - max) / sum, r = v_exp_down(q.z[j] - max_q) / sum_q;
             z[j] = k * (p - r) - c * p;
         }
     if (q.at >= 0) z[q.at] = k * (p_at - q_at) - c * p_at;
@@ -188,7 +189,7 @@ static void softmax_bwd(real *z, real max, int64_t V, real c, source q, real k)
 static real cool_sum(source s, real max, int64_t V, real cool)
 {
     real l[LANES] = {0};
-    FOR_LANES(i, j, V, l[j] += v_exp(cool * (source_at(s, i) - max)));
+    FOR_LANES(i, j, V, l[j] += v_exp_down(cool * (source_at(s, i) - max)));
     return lane_sum(l);
 }
 
@@ -203,9 +204,9 @@ static void whole_bwd(real *z, real max, int64_t V, real c, source q, real k, re
     if (m != 0) moments(z, max, V, &mu, NULL);
     const real mean = (real)mu, of = k * cool;
     for (int64_t j = 0; j < V; j++) {
-        const real d = z[j] - max, p = v_exp(d) / sum;
+        const real d = z[j] - max, p = v_exp_down(d) / sum;
         real x = m * p * ((d - log_sum) - mean) - c * p;
-        if (k != 0) x += of * (v_exp(cool * d) / sum_p - v_exp(cool * (source_at(q, j) - max_q)) / sum_q);
+        if (k != 0) x += of * (v_exp_down(cool * d) / sum_p - v_exp_down(cool * (source_at(q, j) - max_q)) / sum_q);
         z[j] = x;
     }
 }

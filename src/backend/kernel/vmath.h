@@ -31,6 +31,7 @@ static inline double v_exp(double x)
     __builtin_memcpy(&b, &lo[1], 8);
     return (1.0 + FMA(r * r, q, r)) * a * b;
 }
+static inline double v_exp_down(double x) { return v_exp(x); }
 static inline real v_log(real x) { return ul_log(x); }
 static inline real v_tanh(real x) { return ul_tanh(x); }
 static inline real v_erf(real x) { return ul_erf(x); }
@@ -51,10 +52,9 @@ static inline float bits_float(uint32_t u)
 
 /* x = n ln 2 + r, |r| <= ln(2)/2: e^x = 2^n (1 + r + r^2 P(r)). Adding 1.5 * 2^23 rounds to an integer and leaves it in
  * the low bits; 2^n is applied in two halves, so that only the last product rounds where the result is denormal. */
-static inline float v_exp(float x)
+static inline float v_exp_down(float x) /* of x <= 0: the distance to a largest one; the same bits as v_exp */
 {
-    x = x > 89.0f ? 89.0f : x; /* e^89 overflows, e^-105 is zero: n stays small; NaN passes both */
-    x = x < -105.0f ? -105.0f : x;
+    x = x < -105.0f ? -105.0f : x; /* e^-105 is zero: n stays small; NaN passes */
     const float t = FMA(x, 0x1.715476p+0f, 0x1.8p+23f), n = t - 0x1.8p+23f;
     const float r = FMA(n, 0x1.05c610p-29f, FMA(n, -0x1.62e430p-1f, x));
     float p = 0x1.6a4f70p-10f;
@@ -66,6 +66,7 @@ static inline float v_exp(float x)
     const int32_t k = (int32_t)(float_bits(t) - 0x4b400000u), half = k >> 1;
     return p * bits_float((uint32_t)(half + 127) << 23) * bits_float((uint32_t)(k - half + 127) << 23);
 }
+static inline float v_exp(float x) { return v_exp_down(x > 89.0f ? 89.0f : x); } /* e^89 overflows */
 
 /* x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2): log x = k ln 2 + f - f^2/2 + f^3 P(f). */
 static inline float v_log(float x)
