@@ -92,23 +92,46 @@ static void bind_real(sqlite3_stmt *st, int at, const double *x, int64_t i)
         sqlite3_bind_null(st, at);
 }
 
+/* The statements of so many tokens at once: a statement costs more than a row. */
+static const int together[] = {32, 8, 1};
+enum { FIRST_TOKENS = 4, N_TOGETHER = sizeof together / sizeof *together, TOKEN_COLUMNS = 12 };
+
+static ul_status prepare_tokens(store *s)
+{
+    for (int k = 0; k < N_TOGETHER; k++) {
+        char sql[2048] = "INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        static const char more[] = ", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        size_t n = strlen(sql);
+        for (int i = 1; i < together[k]; i++, n += sizeof more - 1) memcpy(sql + n, more, sizeof more);
+        UL_TRY(prepare(s, FIRST_TOKENS + k, sql));
+    }
+    return UL_OK;
+}
+
+static void bind_token(sqlite3_stmt *st, int at, const ul_columns *c, const int64_t id[3], int64_t place, int64_t t)
+{
+    const double *const real[] = {c->mu, c->sigma2, c->kl, c->kl_reverse, c->js};
+    for (int i = 0; i < 3; i++) sqlite3_bind_int64(st, at + 1 + i, id[i]);
+    sqlite3_bind_int64(st, at + 4, place);
+    sqlite3_bind_double(st, at + 5, c->logp[t]);
+    sqlite3_bind_int64(st, at + 6, c->hit && c->hit[t]);
+    for (int i = 0; i < 5; i++) bind_real(st, at + 7 + i, real[i], t);
+    if (c->agree)
+        sqlite3_bind_int64(st, at + 12, c->agree[t]);
+    else
+        sqlite3_bind_null(st, at + 12);
+}
+
 static ul_status put_tokens(const store *s, const ul_columns *c, const int64_t id[3], int64_t answer)
 {
-    for (int64_t t = c->token[answer]; t < c->token[answer + 1]; t++) {
-        bind_ints(s->st[4], 4, (const int64_t[]){id[0], id[1], id[2], t - c->token[answer]});
-        bind_real(s->st[4], 5, c->logp, t);
-        sqlite3_bind_int64(s->st[4], 6, c->hit && c->hit[t]);
-        bind_real(s->st[4], 7, c->mu, t);
-        bind_real(s->st[4], 8, c->sigma2, t);
-        bind_real(s->st[4], 9, c->kl, t);
-        bind_real(s->st[4], 10, c->kl_reverse, t);
-        bind_real(s->st[4], 11, c->js, t);
-        if (c->agree)
-            sqlite3_bind_int64(s->st[4], 12, c->agree[t]);
-        else
-            sqlite3_bind_null(s->st[4], 12);
-        UL_TRY(put(s, s->st[4]));
-    }
+    const int64_t first = c->token[answer], end = c->token[answer + 1];
+    int64_t t = first;
+    for (int k = 0; k < N_TOGETHER; k++)
+        while (end - t >= together[k]) {
+            sqlite3_stmt *st = s->st[FIRST_TOKENS + k];
+            for (int i = 0; i < together[k]; i++, t++) bind_token(st, i * TOKEN_COLUMNS, c, id, t - first, t);
+            UL_TRY(put(s, st));
+        }
     return UL_OK;
 }
 
@@ -194,7 +217,8 @@ static ul_status put_about(const store *s, const json_t *about)
 static ul_status write_all(store *s, const ul_data_columns *columns, int n, const json_t *about)
 {
     char pragma[160];
-    int code = sqlite3_open_v2(":memory:", &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int code = sqlite3_open_v2(":memory:", &s->db, flags, NULL);
     snprintf(pragma, sizeof pragma,
              "PRAGMA page_size = 4096; PRAGMA secure_delete = ON; PRAGMA application_id = %d; PRAGMA user_version = "
              "%d; BEGIN;",
@@ -206,7 +230,7 @@ static ul_status write_all(store *s, const ul_data_columns *columns, int n, cons
     UL_TRY(prepare(s, 1, "INSERT INTO pass VALUES (?, ?, ?, ?)"));
     UL_TRY(prepare(s, 2, "INSERT INTO row VALUES (?, ?, ?, ?)"));
     UL_TRY(prepare(s, 3, "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-    UL_TRY(prepare(s, 4, "INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    UL_TRY(prepare_tokens(s));
     UL_TRY(put_about(s, about));
     for (int i = 0; i < n; i++) UL_TRY(put_pass(s, i, &columns[i]));
     code = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
