@@ -4,8 +4,11 @@
  * A rotation's transpose is the rotation back: backward is the same kernel with sign -1. */
 #include "backend/kernel/kernel.h"
 
-static void head(int64_t d, int64_t half, const real *cs, const real *sn, real sign, const real *x, real *y, bool add)
+/* y is x, or apart from it. */
+static inline __attribute__((always_inline)) void head(int64_t d, int64_t half, const real *cs, const real *sn,
+                                                       real sign, const real *x, real *y, const bool add)
 {
+    _Pragma("GCC ivdep")
     for (int64_t j = 0; j < half; j++) {
         const real s = sign * sn[j], u = x[j], v = x[j + half];
         const real a = FMA(u, cs[j], -(v * s)), b = FMA(u, s, v * cs[j]);
@@ -24,6 +27,7 @@ void KFN(rope)(const ul_backend *be, int64_t n, int64_t n_head, int64_t d, int64
         const real *cs = (const real *)cos + pos[i] * half, *sn = (const real *)sin + pos[i] * half;
         const real *x = (const real *)x_ + i * c;
         real *y = (real *)y_ + i * c;
-        for (int64_t h = 0; h < n_head; h++) head(d, half, cs, sn, (real)sign, x + h * d, y + h * d, add);
+        for (int64_t h = 0; add && h < n_head; h++) head(d, half, cs, sn, (real)sign, x + h * d, y + h * d, true);
+        for (int64_t h = 0; !add && h < n_head; h++) head(d, half, cs, sn, (real)sign, x + h * d, y + h * d, false);
     }
 }
