@@ -1,8 +1,8 @@
 /* score.c - log-probabilities of answers: from a model and a data set to one number a labelled token.
  *
  * One forward pass over packed documents gives every per-token column at once (log-prob, argmax hit and, where asked
- * for, mean and variance of log p), however many metrics read them later. The answers to one question follow each other and their
- * common beginning, the prompt and often more, is run once (data.h, ul_pack_shared). How documents are packed
+ * for, mean and variance of log p), however many metrics read them later. The answers to one question follow each other
+ * and their common beginning, the prompt and often more, is run once (data.h, ul_pack_shared). How documents are packed
  * together changes no bit. */
 #include "audit/score.h"
 #include <string.h>

@@ -23,7 +23,7 @@ static inline real slope(ul_act_kind kind, real x)
 {
     switch (kind) {
     case UL_GELU: {
-        const real phi = DENSITY_0 * v_exp((real)-0.5 * x * x);
+        const real phi = DENSITY_0 * v_exp_down((real)-0.5 * x * x);
         return FMA(x, phi, (real)0.5 * (1 + v_erf(x * SQRT_HALF)));
     }
     case UL_GELU_TANH: {

@@ -120,7 +120,7 @@ static inline float v_erf(float x)
     q = FMA(q, t, 0x1.b35490p-4f);
     q = FMA(q, t, 0x1.452f0cp-1f);
     q = FMA(q, t, 0x1.077c42p-3f);
-    const float small = FMA(x, p, x), large = 1.0f - v_exp(FMA(-t, q, -t));
+    const float small = FMA(x, p, x), large = 1.0f - v_exp_down(FMA(-t, q, -t));
     return a > 0.93f ? __builtin_copysignf(large, x) : small;
 }
 
@@ -128,7 +128,7 @@ static inline float v_erf(float x)
  * digits, else 1 - s. */
 static inline float v_sigmoid(float x)
 {
-    const float e = v_exp(-FABS(x)), s = e / (1.0f + e);
+    const float e = v_exp_down(-FABS(x)), s = e / (1.0f + e);
     return x < 0.0f ? FMA(-e, s, e) : 1.0f - s;
 }
 #endif
