@@ -143,6 +143,7 @@ ul_status ul_job_out_dir(ul_job *job, const char **out) UL_MUST;
 struct ul_manifest {
     json_t *inputs;  /* {"model": {"path", "digest"}, "forget": {"path", "digest", "rows"}, ...} */
     json_t *outputs;
+    json_t *recipe; /* sealed */
     char recipe_digest[65];
 };
 ul_status ul_manifest_begin(ul_job *job, ul_manifest *m) UL_MUST;
@@ -155,6 +156,11 @@ ul_status ul_job_file_digest(ul_job *job, const char *path, char digest[65]) UL_
 ul_status ul_manifest_side_files(ul_job *job, ul_manifest *m, const char *dir) UL_MUST;
 ul_status ul_manifest_seal(ul_job *job, ul_manifest *m) UL_MUST; /* after the inputs: fills recipe_digest */
 ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, const char *dir) UL_MUST; /* be NULL: no model ran */
+/* The recipe of a run that has not ended, in DIR; and whether what such a file, or a manifest, holds is this run's: if
+ * not, UL_E_USAGE names what differs (same_recipe.c). */
+#define UL_RECIPE_NAME ".recipe.json"
+ul_status ul_manifest_write_recipe(ul_job *job, const ul_manifest *m, const char *dir) UL_MUST;
+ul_status ul_manifest_same_recipe(ul_job *job, const ul_manifest *m, const char *path) UL_MUST;
 extern const char ul_build_id[]; /* generated */
 
 /* ---- columns ---------------------------------------------------------------------------------------------------------- */

@@ -520,9 +520,13 @@ static ul_status run(ul_job *job)
     UL_NEED(e);
     e->ctx = job->ctx;
     e->arena = job->arena;
-    return ul_job_text(job, "logs")      ? run_log(job, e)
-           : ul_job_text(job, "columns") ? run_columns(job, e)
-                                         : run_model(job, e);
+    const char *out = ul_job_text(job, "out");
+    const bool there = out && ul_dir_exists(out);
+    const ul_status s = ul_job_text(job, "logs")      ? run_log(job, e)
+                        : ul_job_text(job, "columns") ? run_columns(job, e)
+                                                      : run_model(job, e);
+    if (s != UL_OK && out && !there) ul_dir_remove_empty(out);
+    return s;
 }
 
 const ul_job_kind ul_job_eval = {

@@ -58,49 +58,56 @@ static ul_status report(ul_training *t, const ul_step_result *last, int64_t step
     return job->text.status;
 }
 
-static ul_status run(ul_job *job)
+static ul_status forget(ul_training *t)
 {
-    const bool plan = ul_job_flag(job, "print-plan");
-    ul_training t = {.job = job, .dry = plan};
+    ul_job *job = t->job;
     if (!job->method)
         return ul_fail(job->ctx, UL_E_USAGE, "`forget` needs --method NAME (`unlearn methods` lists them)");
-    UL_TRY(ul_training_wrappers(&t));
-    UL_TRY(ul_training_model(&t));
-    t.needs = ul_method_needs(job->method, &job->method_args);
-    UL_TRY(ul_training_records(&t, "forget", "forget", &t.forget, &t.forget_docs));
-    if (t.needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) || t.retain_text)
-        UL_TRY(ul_training_records(&t, "retain", "retain", &t.retain, &t.retain_docs));
+    UL_TRY(ul_training_wrappers(t));
+    UL_TRY(ul_training_model(t));
+    t->needs = ul_method_needs(job->method, &job->method_args);
+    UL_TRY(ul_training_records(t, "forget", "forget", &t->forget, &t->forget_docs));
+    if (t->needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) || t->retain_text)
+        UL_TRY(ul_training_records(t, "retain", "retain", &t->retain, &t->retain_docs));
     else if (ul_job_text(job, "retain"))
         ul_note(job->ctx, UL_LOG_WARN, "the method %s reads no retain data; --retain is left unread", job->method_id);
-    if (t.retain) {
-        const int64_t both = ul_records_overlap(job->ctx, t.forget, t.retain);
+    if (t->retain) {
+        const int64_t both = ul_records_overlap(job->ctx, t->forget, t->retain);
         if (both > 0)
             ul_note(job->ctx, UL_LOG_WARN,
                     "%lld of the %lld forget rows stand in the retain set too: the run will both forget and keep them",
-                    (long long)both, (long long)t.forget->n);
+                    (long long)both, (long long)t->forget->n);
     }
-    if ((t.needs & UL_NEED_ALT) && ul_job_text(job, "alt"))
-        UL_TRY(ul_manifest_file(job, &t.manifest, "alt", ul_job_text(job, "alt")));
+    if ((t->needs & UL_NEED_ALT) && ul_job_text(job, "alt"))
+        UL_TRY(ul_manifest_file(job, &t->manifest, "alt", ul_job_text(job, "alt")));
     else if (ul_job_text(job, "alt"))
         ul_note(job->ctx, UL_LOG_WARN, "the method %s teaches no alternate answers; --alt is left unread",
                 job->method_id);
-    UL_TRY(ul_training_recipe(&t));
-    if (t.finished) return ul_training_finished(&t);
-    if (t.needs & UL_NEED_ALT) UL_TRY(ul_training_alternates(&t));
-    if (plan) return ul_training_plan(&t, 0, true);
+    UL_TRY(ul_training_recipe(t));
+    if (t->finished) return ul_training_finished(t);
+    if (t->needs & UL_NEED_ALT) UL_TRY(ul_training_alternates(t));
+    if (t->dry) return ul_training_plan(t, 0, true);
     ul_step_result last = {0};
     int64_t steps = 0;
-    if (job->guard) return ul_training_guard(&t);
+    if (job->guard) return ul_training_guard(t);
     if (job->procedure) {
-        UL_TRY(ul_training_procedure(&t, &last, &steps));
+        UL_TRY(ul_training_procedure(t, &last, &steps));
     } else {
-        UL_TRY(ul_training_reference(&t));
-        UL_TRY(ul_training_start(&t));
-        UL_TRY(ul_training_run(&t, &last, &steps));
+        UL_TRY(ul_training_reference(t));
+        UL_TRY(ul_training_start(t));
+        UL_TRY(ul_training_run(t, &last, &steps));
     }
-    UL_TRY(ul_training_check(&t, steps));
-    UL_TRY(ul_training_save(&t));
-    return report(&t, &last, steps);
+    UL_TRY(ul_training_check(t, steps));
+    UL_TRY(ul_training_save(t));
+    return report(t, &last, steps);
+}
+
+static ul_status run(ul_job *job)
+{
+    ul_training t = {.job = job, .dry = ul_job_flag(job, "print-plan")};
+    const ul_status s = forget(&t);
+    if (s != UL_OK) ul_training_abandon(&t);
+    return s;
 }
 
 const ul_job_kind ul_job_forget = {

@@ -40,23 +40,31 @@ static ul_status fresh_model(ul_training *t)
     return ul_job_template(job, t->tok, ul_model_shape(t->model), &t->tpl);
 }
 
+static ul_status train(ul_training *t)
+{
+    ul_job *job = t->job;
+    if (ul_job_flag(job, "fresh")) UL_TRY(fresh_model(t));
+    else UL_TRY(ul_training_model(t));
+    UL_TRY(ul_training_records(t, "data", "data", &t->forget, &t->forget_docs));
+    UL_TRY(ul_training_recipe(t));
+    if (t->finished) return ul_training_finished(t);
+    ul_step_result last = {0};
+    int64_t steps = 0;
+    UL_TRY(ul_training_run(t, &last, &steps));
+    UL_TRY(ul_training_save(t));
+    job->result = json_pack("{s:s, s:I, s:f, s:s}", "out", t->out, "steps", (json_int_t)steps, "loss", last.loss,
+                            "recipe_digest", t->manifest.recipe_digest);
+    if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
+    return ul_buf_printf(&job->text, "train: %lld steps, last loss %.4g\nwritten: %s\n", (long long)steps, last.loss,
+                         t->out);
+}
+
 static ul_status run(ul_job *job)
 {
     ul_training t = {.job = job};
-    if (ul_job_flag(job, "fresh")) UL_TRY(fresh_model(&t));
-    else UL_TRY(ul_training_model(&t));
-    UL_TRY(ul_training_records(&t, "data", "data", &t.forget, &t.forget_docs));
-    UL_TRY(ul_training_recipe(&t));
-    if (t.finished) return ul_training_finished(&t);
-    ul_step_result last = {0};
-    int64_t steps = 0;
-    UL_TRY(ul_training_run(&t, &last, &steps));
-    UL_TRY(ul_training_save(&t));
-    job->result = json_pack("{s:s, s:I, s:f, s:s}", "out", t.out, "steps", (json_int_t)steps, "loss", last.loss,
-                            "recipe_digest", t.manifest.recipe_digest);
-    if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the result");
-    return ul_buf_printf(&job->text, "train: %lld steps, last loss %.4g\nwritten: %s\n", (long long)steps, last.loss,
-                         t.out);
+    const ul_status s = train(&t);
+    if (s != UL_OK) ul_training_abandon(&t);
+    return s;
 }
 
 const ul_job_kind ul_job_train = {

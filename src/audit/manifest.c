@@ -153,19 +153,19 @@ ul_status ul_manifest_seal(ul_job *job, ul_manifest *m)
     ul_digest_init(&d);
     ul_digest_add(&d, text, n);
     ul_digest_hex(&d, m->recipe_digest);
+    m->recipe = r;
     return UL_OK;
 }
 
 ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, const char *dir)
 {
-    json_t *r, *free_values = json_object();
+    json_t *free_values = json_object();
     UL_TRY(ul_json_own(job->arena, free_values));
-    UL_TRY(recipe(job, m, &r));
     UL_TRY(merge_values(job, free_values, true));
     char now[21];
     ul_utc_text(now);
     json_t *j = json_pack("{s:s, s:s, s:s, s:O, s:O, s:O, s:{s:s, s:i, s:O}, s:{s:s, s:s, s:f}}", "program",
-                          "unlearn " UL_VERSION, "build", ul_build_id, "recipe_digest", m->recipe_digest, "recipe", r,
+                          "unlearn " UL_VERSION, "build", ul_build_id, "recipe_digest", m->recipe_digest, "recipe", m->recipe,
                           "inputs", m->inputs, "outputs", m->outputs, "machine", "isa", be ? be->k->name : "none",
                           "threads", be ? be->threads : 1, "parameters", free_values, "time", "started", job->started,
                           "ended", now, "seconds", (double)(ul_now_ns() - job->started_ns) * 1e-9);

@@ -98,28 +98,29 @@ static bool is_of_a_run(const char *name)
     return name[0] == '.' || !strcmp(name, UL_LOG_NAME) || !strcmp(name, "reference") || !strcmp(name, UL_STAGES_NAME);
 }
 
-/* --resume: a checkpoint (the trainer compares its recipe with ours), or a run that was stopped before its first one,
- * or one that has ended. Any other folder is not ours to write into. */
+/* --resume: a checkpoint or a procedure's stages, or a run that was stopped before its first one, or one that has
+ * ended. Any other folder is not ours to write into. */
 static ul_status check_resume(ul_training *t)
 {
     ul_job *job = t->job;
     char **names;
     int64_t n;
     const char *checkpoint = ul_path_join(job->arena, t->out, UL_CHECKPOINT_NAME);
+    const char *stages = ul_path_join(job->arena, t->out, UL_STAGES_NAME);
     const char *manifest = ul_path_join(job->arena, t->out, "manifest.json");
+    const char *begun = ul_path_join(job->arena, t->out, UL_RECIPE_NAME);
     UL_NEED(checkpoint);
+    UL_NEED(stages);
     UL_NEED(manifest);
-    if (!ul_dir_exists(t->out) || ul_file_exists(checkpoint)) return UL_OK;
+    UL_NEED(begun);
+    if (!ul_dir_exists(t->out)) return UL_OK;
+    const bool goes_on = ul_file_exists(checkpoint) || ul_dir_exists(stages);
+    if (goes_on && ul_file_exists(begun)) UL_TRY(ul_manifest_same_recipe(job, &t->manifest, begun));
+    if (ul_file_exists(checkpoint)) return UL_OK;
     if (ul_file_exists(manifest)) {
-        json_t *j;
-        const char *digest = "";
-        UL_TRY(ul_json_load(job->ctx, job->arena, manifest, &j));
-        UL_TRY(ul_json_text(job->ctx, j, manifest, "recipe_digest", UL_REQUIRED, &digest));
-        t->finished = !strcmp(digest, t->manifest.recipe_digest);
-        if (t->finished) return UL_OK;
-        return ul_fail(job->ctx, UL_E_USAGE,
-                       "%s: is the output of another recipe (%.16s..., this run's is %.16s...): take a new --out",
-                       t->out, digest, t->manifest.recipe_digest);
+        UL_TRY(ul_manifest_same_recipe(job, &t->manifest, manifest));
+        t->finished = true;
+        return UL_OK;
     }
     UL_TRY(ul_dir_list(job->ctx, job->arena, t->out, &names, &n));
     for (int64_t i = 0; i < n; i++)
@@ -144,8 +145,11 @@ static ul_status begin_out(ul_training *t, int64_t parameters)
     for (int i = 0; i < n; i++) bytes += (uint64_t)w[i].n * real * (uint64_t)arrays;
     uint64_t side = 0;
     if (whole) UL_TRY(ul_dir_carry_bytes(job->ctx, t->dir, NULL, &side));
+    t->made_out = !ul_dir_exists(t->out);
     UL_TRY(ul_dir_make(job->ctx, t->out));
-    return ul_dir_need_space(job->ctx, t->out, bytes + side + NOTES);
+    t->begun = true;
+    UL_TRY(ul_dir_need_space(job->ctx, t->out, bytes + side + NOTES));
+    return ul_manifest_write_recipe(job, &t->manifest, t->out);
 }
 
 ul_status ul_training_recipe(ul_training *t)
@@ -411,12 +415,26 @@ static ul_status remove_state(ul_training *t)
     const char *checkpoint = ul_path_join(job->arena, t->out, UL_CHECKPOINT_NAME);
     const char *reference = ul_path_join(job->arena, t->out, "reference");
     const char *stages = ul_path_join(job->arena, t->out, UL_STAGES_NAME);
+    const char *begun = ul_path_join(job->arena, t->out, UL_RECIPE_NAME);
     UL_NEED(checkpoint);
     UL_NEED(reference);
     UL_NEED(stages);
+    UL_NEED(begun);
     UL_TRY(ul_path_remove(job->ctx, checkpoint));
+    UL_TRY(ul_path_remove(job->ctx, begun));
     UL_TRY(remove_folder(job, stages));
     return ul_job_text(job, "cache") ? UL_OK : remove_folder(job, reference);
+}
+
+void ul_training_abandon(const ul_training *t)
+{
+    ul_job *job = t->job;
+    if (!t->begun) return;
+    const char *checkpoint = ul_path_join(job->arena, t->out, UL_CHECKPOINT_NAME);
+    const char *stages = ul_path_join(job->arena, t->out, UL_STAGES_NAME);
+    const char *begun = ul_path_join(job->arena, t->out, UL_RECIPE_NAME);
+    if (!checkpoint || !stages || !begun || ul_file_exists(checkpoint) || ul_dir_exists(stages)) return;
+    if (ul_path_remove(job->ctx, begun) == UL_OK && t->made_out) ul_dir_remove_empty(t->out);
 }
 
 ul_status ul_training_guard(ul_training *t)

@@ -28,6 +28,8 @@ typedef struct {
     bool diverged;  /* and it has been told */
     bool fitted;    /* the adapter is fitted to what the method changes of whole weights */
     bool finished;  /* --resume, and OUT is complete already */
+    bool begun;     /* OUT is this run's; made_out: and was not there before */
+    bool made_out;
 } ul_training;
 
 ul_status ul_training_wrappers(ul_training *t) UL_MUST; /* what --wrap names; before everything else */
@@ -57,6 +59,9 @@ void ul_training_watch(void *training, int64_t step, const ul_step_result *r);
 ul_status ul_training_check(ul_training *t, int64_t steps) UL_MUST;
 /* A method that is a guard: OUT/guard.json and the manifest are all it writes; ends the job. */
 ul_status ul_training_guard(ul_training *t) UL_MUST;
+/* After an error: where nothing lies in OUT that --resume could go on from, its recipe goes, and OUT if it was made here
+ * and is empty. */
+void ul_training_abandon(const ul_training *t);
 ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest; the checkpoint is removed */
 
 /* Answers that decline, where the user gives no lines of their own (job_forget.c). */

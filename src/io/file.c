@@ -80,6 +80,11 @@ ul_status ul_path_remove(ul_ctx *ctx, const char *path)
     return ul_io_fail(ctx, path, "cannot remove", errno);
 }
 
+void ul_dir_remove_empty(const char *path)
+{
+    if (rmdir(path) != 0) return; /* it holds something, or is not ours: it stays */
+}
+
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
 /* Opened, a regular file, its size known. */
 static ul_status open_read(ul_ctx *ctx, const char *path, int *fd, size_t *n)

@@ -33,6 +33,8 @@ bool ul_path_same(const char *a, const char *b);
 ul_status ul_dir_need_space(ul_ctx *ctx, const char *path, uint64_t bytes) UL_MUST;
 /* What is not there is fine; a folder must be empty. */
 ul_status ul_path_remove(ul_ctx *ctx, const char *path) UL_MUST;
+/* A folder that holds nothing goes; any other stays. */
+void ul_dir_remove_empty(const char *path);
 /* Names (no "." and ".."), sorted by bytes. */
 ul_status ul_dir_list(ul_ctx *ctx, ul_arena *arena, const char *path, char ***names, int64_t *n) UL_MUST;
 /* Copy the side files of a model (tokenizer, configs, vocabularies, chat templates, licence) as they are; never weights

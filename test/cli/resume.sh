@@ -38,11 +38,16 @@ again() {
 
 started killed KILL
 [ $code -eq 137 ] || fail "SIGKILL: exit status $code"
-# Another recipe, model or data: refused, both digests named, the checkpoint untouched.
+# Another recipe, model or data: refused, both digests and what differs named, the checkpoint untouched. Without the
+# recipe's file the checkpoint itself still tells.
 cp killed/checkpoint.safetensors kept
 was=$(header kept | grep -o '"recipe":"[0-9a-f]*"' | cut -d '"' -f 4 | cut -c 1-16)
+refuses 2 - killed/.recipe.json "$was" "another recipe" "npo.beta: 0.1 there, 0.3 here. Take" -- $forget --out killed \
+    --resume --npo.beta 0.3
+mv killed/.recipe.json aside
 refuses 2 - killed/checkpoint.safetensors "$was" 'another recipe' -- $forget --out killed --resume --npo.beta 0.3
-refuses 2 - killed/checkpoint.safetensors "$was" -- forget --model model --forget retain.jsonl --retain forget.jsonl --method npo \
+mv aside killed/.recipe.json
+refuses 2 - killed/.recipe.json "$was" 'other forget' 'other retain' -- forget --model model --forget retain.jsonl --retain forget.jsonl --method npo \
     --steps 200 --batch 4 --save-every 10 --quiet --out killed --resume
 same kept killed/checkpoint.safetensors 'a refused resume touched the checkpoint'
 # A line that the kill tore, and steps that the checkpoint does not have, are cut from the log.
@@ -60,7 +65,7 @@ run 0 $forget --out whole --resume
 says 'complete already'
 ls -l --time-style=full-iso whole > ls2
 same ls1 ls2
-refuses 2 - whole 'another recipe' -- $forget --out whole --resume --lr 0.5
+refuses 2 - whole/manifest.json 'another recipe' '--lr' '0.5 here' -- $forget --out whole --resume --lr 0.5
 
 # What does not decide the numbers may change on the way: threads, micro-batch, checkpointing.
 started changed KILL
