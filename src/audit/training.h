@@ -59,8 +59,8 @@ void ul_training_watch(void *training, int64_t step, const ul_step_result *r);
 ul_status ul_training_check(ul_training *t, int64_t steps) UL_MUST;
 /* A method that is a guard: OUT/guard.json and the manifest are all it writes; ends the job. */
 ul_status ul_training_guard(ul_training *t) UL_MUST;
-/* After an error: where nothing lies in OUT that --resume could go on from, its recipe goes, and OUT if it was made here
- * and is empty. */
+/* After an error: where nothing lies in OUT that --resume could go on from, its recipe goes, and OUT if it was made
+ * here and is empty. */
 void ul_training_abandon(const ul_training *t);
 ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest; the checkpoint is removed */
 
