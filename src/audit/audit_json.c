@@ -186,10 +186,9 @@ static json_t *membership(const ul_audit *a, const ul_membership *e, const ul_ba
 
 static json_t *qualifiers(unsigned q)
 {
-    static const char *const name[] = {"overshoot", "inverted", "shallow", "surface-only", "few entities"};
     json_t *j = json_array();
-    for (int i = 0; i < 5; i++)
-        if (q >> i & 1u) json_array_append_new(j, json_string(name[i]));
+    for (int i = 0; ul_qualifier_name(i); i++)
+        if (q >> i & 1u) json_array_append_new(j, json_string(ul_qualifier_name(i)));
     return j;
 }
 
@@ -279,11 +278,12 @@ json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *
     for (int i = 0; i < x->evidence.n_recovery; i++)
         json_array_append_new(probes, recovery(&x->evidence.recovery[i], i, x->u, o, r));
     const char *outcome = x->outcome == UL_PASS ? "pass" : x->outcome == UL_FAIL ? "fail" : "undecided";
-    return json_pack("{s:s, s:o, s:s?, s:s, s:s, s:s, s:s?, s:s?, s:o, s:s?, s:s?, "
+    return json_pack("{s:s, s:o, s:s?, s:s?, s:s, s:s, s:s, s:o, s:s?, s:s?, s:o, s:s?, s:s?, "
                      "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                     "name", x->name, "guard", guard(x->u), "wanted", x->wanted, "verdict",
+                     "name", x->name, "guard", guard(x->u), "wanted", x->wanted, "intention", x->intention, "verdict",
                      ul_verdict_name(x->verdict.id), "secondary", ul_verdict_name(x->verdict.secondary), "clause",
-                     x->verdict.clause, "not_removed", x->verdict.not_removed, "withheld", x->verdict.withheld,
+                     x->verdict.clause, "residue", x->verdict.residue > 0 ? json_real(x->verdict.residue) : json_null(),
+                     "not_removed", x->verdict.not_removed, "withheld", x->verdict.withheld,
                      "qualifiers", qualifiers(x->verdict.qualifiers), "outcome", x->outcome_why ? outcome : NULL,
                      "outcome_why", x->outcome_why, "evidence", evidence(&x->evidence, o, r), "probes", probes, "depth",
                      depth(a, x->u, o, r), "model", model(x->u), "original", model(o), "control", model(r), "answers",

@@ -27,6 +27,17 @@ const char *ul_verdict_name(ul_verdict_id id)
     return names[id];
 }
 
+const char *ul_qualifier_name(int bit)
+{
+    static const char *const name[] = {"overshoot", "inverted", "shallow", "surface-only", "few entities"};
+    return bit < (int)(sizeof name / sizeof *name) ? name[bit] : NULL;
+}
+
+const char *ul_outcome_name(ul_outcome outcome)
+{
+    return outcome == UL_PASS ? "met" : outcome == UL_FAIL ? "not met" : "undecided";
+}
+
 typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;

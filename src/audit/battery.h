@@ -461,9 +461,12 @@ typedef struct {
     const ul_battery *u;
     ul_evidence evidence;
     ul_verdict verdict;
+    const char *intention; /* declared; NULL: none */
     ul_outcome outcome;
     const char *outcome_why;
 } ul_audited;
+const char *ul_outcome_name(ul_outcome outcome);
+const char *ul_qualifier_name(int bit); /* NULL: no more of them */
 json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *o,
                       const ul_battery *r); /* NULL: no memory */
 /* report.json, report.md and report.html (one static file) from {"kind": "audit", "models": [...]}. */

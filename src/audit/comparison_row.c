@@ -188,10 +188,7 @@ static ul_status audit(ul_comparison *c, const char *id, const char *dir, const 
     if (x.verdict.id == UL_DAMAGED)
         json_object_set_new(row, "without_damage", json_string(ul_verdict_name(x.verdict.secondary)));
     json_object_set_new(row, "because", json_string(x.verdict.clause));
-    json_object_set_new(row, "outcome",
-                        json_string(x.outcome == UL_PASS   ? "met"
-                                    : x.outcome == UL_FAIL ? "not met"
-                                                           : "undecided"));
+    json_object_set_new(row, "outcome", json_string(ul_outcome_name(x.outcome)));
     int asked = 0, ways = 0; /* of asking: a suppression is judged by those that ran */
     for (int i = 0; i < x.evidence.n_recovery; i++) {
         ways += x.evidence.recovery[i].expression;

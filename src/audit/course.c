@@ -333,7 +333,7 @@ ul_status ul_course_begin(ul_course *c)
 ul_status ul_course_judge(ul_course *c, const char *name, const char *intention, const ul_battery *b, ul_audited *out)
 {
     ul_audit *a = &c->audit;
-    *out = (ul_audited){.name = name, .u = b};
+    *out = (ul_audited){.name = name, .intention = intention, .u = b};
     UL_TRY(ul_evidence_collect(a, b, c->o, c->r, &out->evidence));
     UL_TRY(ul_verdict_decide(a->ctx, a->arena, &out->evidence, a->rule, &out->verdict));
     out->outcome = ul_verdict_outcome(a->arena, intention, &out->evidence, &out->verdict, a->rule, &out->outcome_why);

@@ -255,9 +255,13 @@ static ul_status tell(trial *c, const ul_audited *x)
     ul_buf_printf(b, "verdict: %s\n%s\n", ul_verdict_name(x->verdict.id), x->verdict.clause);
     if (x->verdict.id == UL_REMOVED || x->verdict.id == UL_NO_RESIDUE)
         ul_buf_printf(b,
-                      "That means: no residual knowledge above %.0f %% of the original was found by this battery; it "
-                      "does not mean erased.\n",
-                      100 * x->verdict.residue);
+                      "That means: no residual knowledge above %.0f %% of the original was found by this battery, whose "
+                      "sensitivity %s; it does not mean erased.\n",
+                      100 * x->verdict.residue,
+                      e->has_sensitivity ? "stands below" : "was not measured (--spike)");
+    for (int i = 0, n = 0; ul_qualifier_name(i); i++)
+        if (x->verdict.qualifiers >> i & 1u) ul_buf_printf(b, "%s%s", n++ ? ", " : "", ul_qualifier_name(i));
+    if (x->verdict.qualifiers) ul_buf_puts(b, "\n");
     if (x->verdict.withheld) ul_buf_printf(b, "%s\n", x->verdict.withheld);
     if (x->verdict.id == UL_DAMAGED)
         ul_buf_printf(b, "(were it not for the damage: %s)\n", ul_verdict_name(x->verdict.secondary));
@@ -281,6 +285,9 @@ static ul_status tell(trial *c, const ul_audited *x)
     if (e->control)
         ul_buf_printf(b, "control held against %s: %.2f [%.2f, %.2f]\n", ul_held_name(e->held), e->leak.value,
                       e->leak.lo, e->leak.hi);
+    if (e->has_sensitivity)
+        ul_buf_printf(b, "sensitivity: of a spike-in the battery recovered %.2f [%.2f, %.2f]\n", e->sensitivity.value,
+                      e->sensitivity.lo, e->sensitivity.hi);
     tell_sound(b, e);
     for (int i = 0; i < e->n_recovery; i++) {
         const ul_recovery *p = &e->recovery[i];
@@ -294,10 +301,7 @@ static ul_status tell(trial *c, const ul_audited *x)
         ul_buf_printf(b, "  %-11s recovery %5.2f [%5.2f, %5.2f]  own head below the last layer\n", "depth",
                       e->depth.value, e->depth.lo, e->depth.hi);
     ul_buf_printf(b, "\nintention %s: %s%s%s\n", ul_job_text(job, "intention"),
-                  x->outcome == UL_PASS   ? "met"
-                  : x->outcome == UL_FAIL ? "not met"
-                                          : "undecided",
-                  *x->outcome_why ? "; " : "", x->outcome_why);
+                  ul_outcome_name(x->outcome), *x->outcome_why ? "; " : "", x->outcome_why);
     ul_buf_printf(b, c->n > 1 ? "\n" : "");
     return b->status;
 }
@@ -327,7 +331,7 @@ static ul_status require(const trial *t, const ul_audited *x)
     }
     if (!worst) return UL_OK;
     return ul_fail(t->job->ctx, UL_E_CRITERION, "--require: %d of %d models do not meet the intention %s: %s, %s: %s",
-                   n, t->n, t->course.intention, worst->name, worst->outcome == UL_FAIL ? "not met" : "undecided",
+                   n, t->n, t->course.intention, worst->name, ul_outcome_name(worst->outcome),
                    worst->outcome_why);
 }
 

@@ -6,24 +6,33 @@
 #include <string.h>
 
 /* ---- verdicts ------------------------------------------------------------------------------------------------------- */
-static const char *meaning(const char *verdict)
+/* "Nothing was found" says as much as what the battery would have found. */
+static void found_nothing(ul_out *o, const json_t *m, const char *then)
+{
+    const json_t *x = ul_page_in(m, "evidence", "sensitivity");
+    ul_out_printf(o, "No residual knowledge above %.0f %% of the original was found by this battery of attacks, whose "
+                     "sensitivity ", 100 * ul_page_num(m, "residue", NULL));
+    if (json_is_object(x)) ul_page_interval(o, "is ", x, " (recovered of a spike-in)");
+    else ul_out_printf(o, "was not measured (--spike)");
+    ul_out_printf(o, ". %s", then);
+}
+
+static void meaning(ul_out *o, const json_t *m)
 {
     static const char *const words[][2] = {
-        {"removed", "No residual knowledge above a fifth of the original (or the share below which every bound lies, "
-                    "where more is named) was found by this battery of attacks. That is "
-                    "what the word means here; it does not mean erased."},
-        {"no residual knowledge detected (no retrained control)",
-         "The attacks found nothing, but nothing shows what a model that never knew would look like."},
         {"partly removed", "Some of the knowledge is gone and some is left."},
         {"suppressed", "The knowledge is still in the weights; the model only does not express it."},
         {"not forgotten", "The model answers as before."},
         {"damaged", "What it should have kept is gone too; forgetting cannot be judged in a model that is broken."},
         {"inconclusive", "No verdict can be given."}};
+    const char *verdict = ul_page_text(m, "verdict");
+    if (!strcmp(verdict, "removed"))
+        found_nothing(o, m, "That is what the word means here; it does not mean erased.");
+    if (!strncmp(verdict, "no residual", 11))
+        found_nothing(o, m, "Nothing shows what a model that never knew would look like.");
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (!strcmp(words[i][0], verdict)) return words[i][1];
-    return "";
+        if (!strcmp(words[i][0], verdict)) ul_out_printf(o, "%s", words[i][1]);
 }
-
 
 /* Colour and mark: never one without the other, and never without the word. */
 static void tone(const char *verdict, const char **colour, const char **mark)
@@ -37,12 +46,19 @@ static void tone(const char *verdict, const char **colour, const char **mark)
     if (!strcmp(verdict, "damaged")) *colour = "c", *mark = "⚠";
 }
 
+static const char *outcome_words(const json_t *m)
+{
+    const char *s = ul_page_text(m, "outcome");
+    return !strcmp(s, "pass") ? "met" : !strcmp(s, "fail") ? "not met" : *s ? "undecided" : "–";
+}
+
 static void outcome(ul_out *o, const json_t *m)
 {
     const char *s = ul_page_text(m, "outcome");
     if (!*s) return;
-    ul_out_printf(o, "<p><span class=\"tag\">declared intention: <b>%s</b></span> ",
-                  !strcmp(s, "pass") ? "met" : !strcmp(s, "fail") ? "not met" : "undecided");
+    ul_out_printf(o, "<p><span class=\"tag\" style=\"--tone:var(--%s)\">declared intention, %s: <b>%s</b></span> ",
+                  !strcmp(s, "pass") ? "d" : !strcmp(s, "fail") ? "bad" : "dim", ul_page_text(m, "intention"),
+                  outcome_words(m));
     ul_page_esc(o, ul_page_text(m, "outcome_why"));
     ul_out_printf(o, "</p>\n");
 }
@@ -55,7 +71,9 @@ static void verdict_words(ul_out *o, const json_t *m)
     tone(verdict, &colour, &mark);
     ul_out_printf(o, "<p class=\"verdict\"><span class=\"mark\" aria-hidden=\"true\">%s</span> ", mark);
     ul_page_esc(o, verdict);
-    ul_out_printf(o, "</p>\n<p>%s</p>\n<p>Because ", meaning(verdict));
+    ul_out_printf(o, "</p>\n<p>");
+    meaning(o, m);
+    ul_out_printf(o, "</p>\n<p>Because ");
     ul_page_esc(o, ul_page_text(m, "clause"));
     ul_out_printf(o, ".</p>\n");
     if (*ul_page_text(m, "withheld")) {
@@ -266,7 +284,13 @@ static void held(ul_out *o, const json_t *m)
     ul_page_interval(o, " and says ", ul_page_in(e, "control_utility_said", NULL), ". ");
 }
 
-static void gates(ul_out *o, const json_t *m)
+static void measured(ul_out *o, const char *before, const json_t *bound, const char *otherwise)
+{
+    if (json_is_object(bound)) ul_page_interval(o, before, bound, ". ");
+    else ul_out_printf(o, "%s%s. ", before, otherwise);
+}
+
+static void gates(ul_out *o, const json_t *report, const json_t *m)
 {
     ul_out_printf(o, "<p class=\"dim\">Forgotten, of %s: ", ul_page_text(ul_page_in(m, "evidence", NULL), "s_of"));
     ul_page_interval(o, "s ", ul_page_in(m, "evidence", "s"), "");
@@ -277,12 +301,13 @@ static void gates(ul_out *o, const json_t *m)
     ul_page_interval(o, "by more than the anchor: ", ul_page_in(m, "evidence", "gap"), ". ");
     plain_text(o, m, "Plain text, probability of a token: ", ". ");
     held(o, m);
-    ul_page_interval(o, "Sham of RTT: ", ul_page_in(m, "evidence", "sham"), ". ");
-    ul_page_interval(o, "Sensitivity (spike-in): ", ul_page_in(m, "evidence", "sensitivity"), ". ");
-    ul_out_printf(
-        o, "%.0f rows about %.0f people or things; anchor: %s. Bounds: one-sided 95 %%, entities resampled.</p>\n",
-        ul_page_num(m, "evidence", "rows"), ul_page_num(m, "evidence", "entities"),
-        ul_page_text(ul_page_in(m, "evidence", NULL), "anchor"));
+    measured(o, "Sham of RTT: ", ul_page_in(m, "evidence", "sham"), "not measured");
+    measured(o, "Sensitivity (spike-in): ", ul_page_in(m, "evidence", "sensitivity"), "not measured (--spike)");
+    ul_out_printf(o, "%.0f rows about %.0f people or things; anchor: %s. Bounds: one-sided %g %%, entities "
+                     "resampled.</p>\n",
+                  ul_page_num(m, "evidence", "rows"), ul_page_num(m, "evidence", "entities"),
+                  ul_page_text(ul_page_in(m, "evidence", NULL), "anchor"),
+                  100 * (1 - ul_page_num(report, "rules", "alpha")));
 }
 
 static void overview(ul_out *o, const json_t *report)
@@ -300,7 +325,7 @@ static void overview(ul_out *o, const json_t *report)
         if (i) ul_page_row(o);
         ul_page_words(o, ul_page_text(m, "name"), false);
         ul_page_words(o, ul_page_text(m, "verdict"), true);
-        ul_page_words(o, *ul_page_text(m, "outcome") ? ul_page_text(m, "outcome") : "–", false);
+        ul_page_words(o, outcome_words(m), false);
         ul_page_cell_bound(o, ul_page_in(m, "evidence", "s"));
         ul_page_cell(o, ul_report_left(m));
         for (int c = 0; c < 3; c++) {
@@ -394,7 +419,7 @@ static void chapter(ul_out *o, const json_t *report, const json_t *m)
     ul_out_printf(o, "<h3>What comes back</h3><p class=\"dim\">Recovery under each attack: 0 is a model that never learned it, 1 the original, all "
                      "after the same attack.</p>\n");
     ul_chart_recovery(o, m);
-    gates(o, m);
+    gates(o, report, m);
     ul_report_gates(o, report, m);
     answer_table(o, m);
     ul_chart_curves(o, m);
@@ -430,13 +455,19 @@ static ul_status html(ul_ctx *ctx, const json_t *report, const char *path)
 /* ---- markdown -------------------------------------------------------------------------------------------------------- */
 static void md_model(ul_out *o, const json_t *m)
 {
-    const json_t *p;
+    const json_t *p, *q;
     size_t i;
-    ul_out_printf(o, "\n## %s: %s\n\n%s\n\nBecause %s.\n", ul_page_text(m, "name"), ul_page_text(m, "verdict"),
-                  meaning(ul_page_text(m, "verdict")), ul_page_text(m, "clause"));
+    ul_out_printf(o, "\n## %s: %s\n\n", ul_page_text(m, "name"), ul_page_text(m, "verdict"));
+    meaning(o, m);
+    ul_out_printf(o, "\n\nBecause %s.\n", ul_page_text(m, "clause"));
+    if (!strcmp(ul_page_text(m, "verdict"), "damaged"))
+        ul_out_printf(o, "\nWere it not for the damage: %s.\n", ul_page_text(m, "secondary"));
+    UL_EACH (ul_page_in(m, "qualifiers", NULL), i, q)
+        ul_out_printf(o, "%s%s", i ? ", " : "\nQualified: ", json_string_value(q));
+    if (json_array_size(ul_page_in(m, "qualifiers", NULL))) ul_out_printf(o, ".\n");
     if (*ul_page_text(m, "withheld")) ul_out_printf(o, "\n%s.\n", ul_page_text(m, "withheld"));
     if (*ul_page_text(m, "outcome"))
-        ul_out_printf(o, "\nDeclared intention: **%s** (%s).\n", ul_page_text(m, "outcome"),
+        ul_out_printf(o, "\nDeclared intention, %s: **%s** (%s).\n", ul_page_text(m, "intention"), outcome_words(m),
                       ul_page_text(m, "outcome_why"));
     if (json_is_object(ul_page_in(m, "guard", NULL)))
         ul_out_printf(o, "\nAsked through a guard (%s); attacks on the weights leave it away.\n",
@@ -465,7 +496,8 @@ static void md_model(ul_out *o, const json_t *m)
     ul_page_interval(o, "says ", ul_page_in(m, "evidence", "utility_said"), ", ");
     plain_text(o, m, "plain text ", "\n\n");
     held(o, m);
-    ul_out_printf(o, "\n");
+    measured(o, "Sensitivity (spike-in): ", ul_page_in(m, "evidence", "sensitivity"), "not measured (--spike)");
+    ul_out_printf(o, "\n\n");
     ul_report_gates_md(o, m);
 }
 

@@ -105,6 +105,8 @@ static json_t *model(const char *name, const char *verdict, double s, double rho
     json_object_set_new(e, "s_of", json_string("the answers' probability"));
     json_object_set_new(e, "neighbours", json_pack("{s:i, s:o, s:n, s:o}", "rows", 40, "K1", bound(0.9), "said",
                                                    "refusals_beyond", bound(0.03)));
+    json_object_set_new(j, "intention", json_string("copyright"));
+    if (!strcmp(verdict, "removed")) json_object_set_new(j, "residue", json_real(0.38));
     json_object_set_new(j, "withheld", json_string("\"removed\" cannot be had: 3 < 10"));
     json_object_set_new(j, "answers",
                         json_pack("[{s:s, s:s, s:s, s:s, s:s}]", "question", "who <script>alert(1)</script> & \"he\"?",
@@ -143,6 +145,9 @@ static void written(void **state)
                                   "id", "near", "title", "t", "rows", 0, "left_out", false));
     json_t *second = json_array_get(json_object_get(report, "models"), 1);
     json_object_set_new(json_object_get(second, "evidence"), "utility_text", json_null());
+    json_object_set_new(json_object_get(json_array_get(json_object_get(report, "models"), 0), "evidence"),
+                        "sensitivity", json_null());
+    json_object_set_new(json_object_get(report, "rules"), "alpha", json_real(0.1));
     UL_OK_IN(ctx, ul_audit_report_write(ctx, ul_ctx_arena(ctx), folder, report));
     json_decref(report);
     const char *page = read_all("report.html");
@@ -160,7 +165,11 @@ static void written(void **state)
                                                 "What it cost",
                                                 "Forgetting against usefulness",
                                                 "(Pareto)",
-                                                "declared intention",
+                                                "declared intention, copyright: <b>not met</b>",
+                                                "above 38 % of the original was found by this battery of attacks, "
+                                                "whose sensitivity is 0.60 [0.52, 0.67] (recovered of a spike-in). ",
+                                                "Sensitivity (spike-in): not measured (--spike). ",
+                                                "Bounds: one-sided 90 %",
                                                 "Make it again",
                                                 "&lt;script&gt;",
                                                 "Under each attack",
@@ -198,6 +207,14 @@ static void written(void **state)
     assert_non_null(strstr(md, "| idk | **suppressed** |"));
     assert_non_null(strstr(md, "cannot be had: 3 < 10.\n"));
     assert_null(strstr(md, "nan"));
+    static const char *const told[] = {"\nDeclared intention, copyright: **not met** (removal was declared).\n",
+                                       "\nQualified: shallow, few entities.\n",
+                                       "\nWere it not for the damage: suppressed.\n",
+                                       "No residual knowledge above 38 % of the original", "whose sensitivity is 0.60",
+                                       "Sensitivity (spike-in): not measured (--spike). \n",
+                                       "Sensitivity (spike-in): 0.60 [0.52, 0.67]. \n"};
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+        if (!strstr(md, told[i])) fail_msg("report.md lacks \"%s\"", told[i]);
     /* what was not measured is not 1 */
     assert_non_null(strstr(md, "plain text 1.00 [0.92, 1.07]\n"));
     assert_non_null(strstr(md, "Negative control: a second <control>, not empty; farthest from 0: w1 0.02 [-0.06, "));
