@@ -255,8 +255,8 @@ static ul_status tell(trial *c, const ul_audited *x)
     ul_buf_printf(b, "verdict: %s\n%s\n", ul_verdict_name(x->verdict.id), x->verdict.clause);
     if (x->verdict.id == UL_REMOVED || x->verdict.id == UL_NO_RESIDUE)
         ul_buf_printf(b,
-                      "That means: no residual knowledge above %.0f %% of the original was found by this battery, whose "
-                      "sensitivity %s; it does not mean erased.\n",
+                      "That means: no residual knowledge above %.0f %% of the original was found by this battery, "
+                      "whose sensitivity %s; it does not mean erased.\n",
                       100 * x->verdict.residue,
                       e->has_sensitivity ? "stands below" : "was not measured (--spike)");
     for (int i = 0, n = 0; ul_qualifier_name(i); i++)

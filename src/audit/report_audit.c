@@ -1,11 +1,11 @@
-/* report_audit.c - the audit told to a person: report.html (one static file, no script, no network) and report.md (for pull requests)
- * from report.json's tree. The verdict comes first and in words; pictures are in report_charts.c. */
+/* report_audit.c - the audit told to a person: report.html (one static file, no script, no network) and report.md (for
+ * pull requests) from report.json's tree. The verdict comes first and in words; pictures are in report_charts.c. */
 #include "audit/battery.h"
 #include "audit/report_audit.h"
 #include <math.h>
 #include <string.h>
 
-/* ---- verdicts ------------------------------------------------------------------------------------------------------- */
+/* ---- verdicts ---------------------------------------------------------------------------------------------------- */
 /* "Nothing was found" says as much as what the battery would have found. */
 static void found_nothing(ul_out *o, const json_t *m, const char *then)
 {
@@ -163,7 +163,7 @@ static void hero(ul_out *o, const json_t *m, bool card)
     ul_out_printf(o, "</div>\n");
 }
 
-/* ---- tables --------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 static void probe_table(ul_out *o, const json_t *m)
 {
     const json_t *p;
@@ -199,14 +199,15 @@ static void answer_table(ul_out *o, const json_t *m)
     static const char *const column[] = {"original", "model", "control"};
     const json_t *a;
     size_t i;
+    const int n = ul_report_control(m) ? 3 : 2;
     ul_out_printf(o, "<h3>What it says</h3>\n");
-    ul_page_table(o, "asked|<truth|<before|<now|<control");
+    ul_page_table(o, n == 3 ? "asked|<truth|<before|<now|<control" : "asked|<truth|<before|<now");
     UL_EACH(ul_page_in(m, "answers", NULL), i, a)
     {
         if (i) ul_page_row(o);
         ul_page_words(o, ul_page_text(a, "question"), false);
         ul_page_words(o, ul_page_text(a, "truth"), true);
-        for (int k = 0; k < 3; k++) ul_page_words(o, ul_page_text(a, column[k]), false);
+        for (int k = 0; k < n; k++) ul_page_words(o, ul_page_text(a, column[k]), false);
     }
     ul_page_table_end(o);
 }
@@ -221,15 +222,16 @@ static void knowledge_table(ul_out *o, const json_t *m)
         {"forget", "forgotten"}, {"retain", "to stay"}, {"neighbours", "close to it"}, {"phantom", "never taught"}};
     static const char *const who[] = {"model", "original", "control"};
     size_t rows = 0;
+    const int n = ul_report_control(m) ? 3 : 2;
     ul_out_printf(o, "<h3>What it knows</h3>\n");
-    ul_page_table(o, "rows|<measure|this model|original|control");
+    ul_page_table(o, n == 3 ? "rows|<measure|this model|original|control" : "rows|<measure|this model|original");
     for (size_t s = 0; s < 4; s++) {
         if (!json_is_object(ul_page_in(m, "model", set[s][0]))) continue;
         for (size_t k = 0; k < sizeof measure / sizeof *measure; k++) {
             if (rows++) ul_page_row(o);
             ul_page_words(o, k ? "" : set[s][1], false);
             ul_page_words(o, measure[k][1], false);
-            for (int w = 0; w < 3; w++) ul_page_cell_value(o, ul_page_in(m, who[w], set[s][0]), measure[k][0]);
+            for (int w = 0; w < n; w++) ul_page_cell_value(o, ul_page_in(m, who[w], set[s][0]), measure[k][0]);
         }
     }
     ul_page_table_end(o);
@@ -264,7 +266,9 @@ static void held(ul_out *o, const json_t *m)
     const json_t *e = ul_page_in(m, "evidence", NULL), *p = ul_page_in(e, "answer_prob", NULL);
     if (json_is_object(ul_page_in(e, "phantoms_known_original", NULL))) {
         ul_page_interval(o, "Of the phantoms the original knows ", ul_page_in(e, "phantoms_known_original", NULL), "");
-        ul_page_interval(o, ", the control ", ul_page_in(e, "phantoms_known_control", NULL), ", of what stays 1. ");
+        if (ul_report_control(m))
+            ul_page_interval(o, ", the control ", ul_page_in(e, "phantoms_known_control", NULL), "");
+        ul_out_printf(o, ", of what stays 1. ");
     }
     if (!*ul_page_text(e, "held_against")) return;
     ul_out_printf(o, "The control, held against %s, knows ", ul_page_text(e, "held_against"));
@@ -452,7 +456,7 @@ static ul_status html(ul_ctx *ctx, const json_t *report, const char *path)
     return ul_out_commit(o);
 }
 
-/* ---- markdown -------------------------------------------------------------------------------------------------------- */
+/* ---- markdown ---------------------------------------------------------------------------------------------------- */
 static void md_model(ul_out *o, const json_t *m)
 {
     const json_t *p, *q;

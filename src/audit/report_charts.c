@@ -6,14 +6,25 @@
 
 static const char *const who[UL_N_LINE] = {"model", "original", "control"};
 
-static void keys(ul_out *o, const json_t *m)
+bool ul_report_control(const json_t *m)
+{
+    return json_is_object(ul_page_in(m, "control", NULL));
+}
+
+const char *ul_report_anchor(const json_t *m)
+{
+    return ul_report_control(m) ? "control" : ul_page_text(ul_page_in(m, "evidence", NULL), "anchor");
+}
+
+/* `third`: the line of the control, or of what stands in its place; NULL: none is drawn. */
+static void keys(ul_out *o, const char *third)
 {
     ul_page_key(o, UL_LINE_MODEL, "this model");
     ul_page_key(o, UL_LINE_ORIGINAL, "original");
-    if (json_is_object(ul_page_in(m, "control", NULL))) ul_page_key(o, UL_LINE_CONTROL, "control");
+    if (third) ul_page_key(o, UL_LINE_CONTROL, third);
 }
 
-/* ---- recovery --------------------------------------------------------------------------------------------------------- */
+/* ---- recovery ---------------------------------------------------------------------------------------------------- */
 static void group(ul_out *o, const json_t *m, const char *name, const char *role, bool expression, const char *fill)
 {
     const json_t *p;
@@ -32,11 +43,11 @@ static void group(ul_out *o, const json_t *m, const char *name, const char *role
 void ul_chart_recovery(ul_out *o, const json_t *m)
 {
     ul_out_printf(o, "<div class=\"bars\">\n");
-    ul_page_scale(o, "control", "original");
+    ul_page_scale(o, ul_report_anchor(m), "original");
     ul_out_printf(o, "<div class=\"group\">Evidence both ways</div>\n");
     group(o, m, NULL, "core", false, "a");
     ul_page_bar(o, "read below the last layer by its own head (I2)", ul_page_in(m, "evidence", "depth"), "a",
-                "original and control do not differ there");
+                ul_report_control(m) ? "original and control do not differ there" : "needs a control (--control)");
     group(o, m, "Attacks on weights that can only accuse", "accuses", false, "b");
     group(o, m, "Asking in other ways: shows what is expressed", "accuses", true, "d");
     ul_out_printf(o, "<div class=\"group\">Knowledge used to avoid the answer</div>\n");
@@ -51,7 +62,7 @@ void ul_chart_recovery(ul_out *o, const json_t *m)
     ul_out_printf(o, "</div>\n");
 }
 
-/* ---- curves ------------------------------------------------------------------------------------------------------------- */
+/* ---- curves ------------------------------------------------------------------------------------------------------ */
 enum { MOST = 256 };
 
 static void relearning(ul_out *o, const json_t *curve, ul_line line)
@@ -82,7 +93,7 @@ void ul_chart_curves(ul_out *o, const json_t *m)
         if (!begun) {
             ul_out_printf(o, "<h3>Relearning</h3><p class=\"dim\">Share of forget answers ranked first, over the steps "
                              "of each attack, with its interval. ");
-            keys(o, m);
+            keys(o, ul_report_control(m) ? "control" : NULL);
             ul_out_printf(o, "</p>\n<div class=\"cards\">\n");
             begun = true;
         }
@@ -98,19 +109,20 @@ void ul_chart_curves(ul_out *o, const json_t *m)
     if (begun) ul_out_printf(o, "</div>\n");
 }
 
-/* ---- depth -------------------------------------------------------------------------------------------------------------- */
+/* ---- depth ------------------------------------------------------------------------------------------------------- */
 void ul_chart_depth(ul_out *o, const json_t *m)
 {
     const json_t *l;
     size_t i;
+    const int n = ul_report_control(m) ? UL_N_LINE : UL_LINE_CONTROL;
     ul_out_printf(o, "<h3>How deep it sits</h3><p class=\"dim\">Share of forget answers ranked first when each layer's state is read by "
                      "the model's own head; the stronger the colour, the more.</p>\n");
-    ul_page_table(o, "after layer|this model|original|control");
+    ul_page_table(o, n == UL_N_LINE ? "after layer|this model|original|control" : "after layer|this model|original");
     UL_EACH(ul_page_in(m, "depth", NULL), i, l)
     {
         if (i) ul_page_row(o);
         ul_out_printf(o, "<td>%.0f</td>", ul_page_num(l, "layer", NULL));
-        for (int k = 0; k < UL_N_LINE; k++) {
+        for (int k = 0; k < n; k++) {
             const double x = ul_page_num(l, who[k], NULL);
             double lo, hi;
             if (!isfinite(x)) {
@@ -126,7 +138,7 @@ void ul_chart_depth(ul_out *o, const json_t *m)
     ul_page_table_end(o);
 }
 
-/* ---- quantisation ------------------------------------------------------------------------------------------------------- */
+/* ---- quantisation ------------------------------------------------------------------------------------------------ */
 static const json_t *probe(const json_t *m, const char *id)
 {
     const json_t *p;
@@ -140,10 +152,11 @@ static const json_t *probe(const json_t *m, const char *id)
 
 enum { N_FORMAT = 5 };
 
-/* One model's K1 in one format; `as`: its key there. */
+/* One model's K1 in one format; `as`: its key there. Without a control the phantoms' in its place. */
 static const json_t *rung(const json_t *m, const json_t *p, int line, const char **as)
 {
     *as = p ? line == UL_LINE_CONTROL ? "anchor" : who[line] : "K1_first";
+    if (!p && line == UL_LINE_CONTROL && !ul_report_control(m)) return ul_page_in(m, "model", "phantom");
     return p ? ul_page_in(p, "K1", NULL) : ul_page_in(m, who[line], "forget");
 }
 
@@ -162,7 +175,7 @@ void ul_chart_ladder(ul_out *o, const json_t *m)
     if (n < 2) return;
     ul_out_printf(o, "<h3>Quantisation ladder</h3><p class=\"dim\">Share of forget answers ranked first in coarser and "
                      "coarser number formats, with its interval. A rise accuses; that nothing rises proves nothing. ");
-    keys(o, m);
+    keys(o, ul_report_anchor(m));
     ul_out_printf(o, "</p>\n<div class=\"cards\"><div class=\"card\">");
     ul_page_plot(o, "knowledge in each number format; the numbers stand in the table beside it", "", "ranked first",
                  "", "", "0", "1");
@@ -196,7 +209,7 @@ void ul_chart_ladder(ul_out *o, const json_t *m)
     ul_out_printf(o, "</div></div>\n");
 }
 
-/* ---- membership ----------------------------------------------------------------------------------------------------------- */
+/* ---- membership -------------------------------------------------------------------------------------------------- */
 static void roc(ul_out *o, const json_t *points, ul_line line)
 {
     double x[MOST], y[MOST];
@@ -216,10 +229,12 @@ void ul_chart_membership(ul_out *o, const json_t *m)
     ul_out_printf(
         o,
         "<h3>Membership</h3><p class=\"dim\">Can the forgotten rows be told from rows that nobody was taught (%s)? "
-        "Towards the upper "
-        "left: yes. A model that never saw them runs as the control does; on either side of it something shows. ",
-        ul_page_text(mia, "others"));
-    keys(o, m);
+        "Towards the upper left: yes. %s ",
+        ul_page_text(mia, "others"),
+        ul_report_control(m)
+            ? "A model that never saw them runs as the control does; on either side of it something shows."
+            : "How a model that never saw them runs needs a control: the diagonal is no substitute.");
+    keys(o, ul_report_control(m) ? "control" : NULL);
     ul_out_printf(o, "</p>\n<div class=\"cards\">\n");
     UL_EACH(ul_page_in(mia, "scores", NULL), i, s)
     {
@@ -229,14 +244,17 @@ void ul_chart_membership(ul_out *o, const json_t *m)
         ul_page_plot_end(o);
         const json_t *auc = ul_page_in(s, "auc", NULL);
         ul_page_value(o, "<p>AUC: model ", auc, "model", ", ");
-        ul_page_value(o, "original ", auc, "original", ", ");
-        ul_page_value(o, "control ", auc, "control", ".");
-        ul_page_interval(o, " Model - control: ", ul_page_in(s, "beyond_control", NULL), "</p></div>\n");
+        ul_page_value(o, "original ", auc, "original", "");
+        if (ul_report_control(m)) {
+            ul_page_value(o, ", control ", auc, "control", ".");
+            ul_page_interval(o, " Model - control: ", ul_page_in(s, "beyond_control", NULL), "");
+        }
+        ul_out_printf(o, "</p></div>\n");
     }
     ul_out_printf(o, "</div>\n");
 }
 
-/* ---- all models ------------------------------------------------------------------------------------------------------------ */
+/* ---- all models -------------------------------------------------------------------------------------------------- */
 double ul_report_left(const json_t *m)
 {
     const json_t *p;

@@ -1,6 +1,7 @@
-/* The report of a made-up audit in which every section has something to tell: words with markup in them, numbers that are missing, long
- * names, several models. What must hold: no script, no address, everything escaped, no "nan"; and, where Chromium is installed, that
- * tools/check-page finds it sound at two widths, in light, dark and print. Without Chromium the test is reported as skipped. */
+/* The report of a made-up audit in which every section has something to tell: words with markup in them, numbers that
+ * are missing, long names, several models, one without a control. What must hold: no script, no address, everything
+ * escaped, no "nan"; and, where Chromium is installed, that tools/check-page finds it sound at two widths, in light,
+ * dark and print. Without Chromium the test is reported as skipped. */
 #include "audit/battery.h"
 #include "ul_test.h"
 #include <sys/wait.h>
@@ -126,30 +127,8 @@ static char *read_all(const char *name)
     return text;
 }
 
-static void written(void **state)
+static void page_tells(void)
 {
-    (void)state;
-    ul_args attack, rules;
-    ul_args_default(ul_attack_params, &attack);
-    ul_args_default(ul_rule_params, &rules);
-    json_t *report =
-        json_pack("{s:s, s:b, s:s, s:s, s:o, s:o, s:f, s:[o,o,o]}", "kind", "audit", "self_test", 0, "build",
-                  "a <build>", "command", "unlearn audit --model models/a,models/b --out OUT", "attack",
-                  ul_args_json(&attack), "rules", ul_args_json(&rules), "seconds", 33.0, "models",
-                  model("idk", "suppressed", 1.04, 0.8), model("undo", "removed", 0.99, 0.05),
-                  model("a-model-with-quite-a-long-name-as-they-are-on-hubs-7b-instruct-v0.2", "damaged", 0.7, 0.3));
-    assert_non_null(report);
-    json_object_set_new(report, "hygiene",
-                        json_pack("{s:i, s:i, s:[{s:s, s:s, s:i, s:b}, {s:s, s:s, s:i, s:b}]}", "rows", 200, "left_out",
-                                  3, "kinds", "id", "duplicate", "title", "stands <twice>", "rows", 3, "left_out", true,
-                                  "id", "near", "title", "t", "rows", 0, "left_out", false));
-    json_t *second = json_array_get(json_object_get(report, "models"), 1);
-    json_object_set_new(json_object_get(second, "evidence"), "utility_text", json_null());
-    json_object_set_new(json_object_get(json_array_get(json_object_get(report, "models"), 0), "evidence"),
-                        "sensitivity", json_null());
-    json_object_set_new(json_object_get(report, "rules"), "alpha", json_real(0.1));
-    UL_OK_IN(ctx, ul_audit_report_write(ctx, ul_ctx_arena(ctx), folder, report));
-    json_decref(report);
     const char *page = read_all("report.html");
     static const char *const never[] = {"<script", "http:", "https:", "url(",    "@import",
                                         "nan",     "NaN",   "-0.00",  "<build>", "<i>"},
@@ -200,9 +179,26 @@ static void written(void **state)
         "h5m-2.5 0V"};
     for (size_t i = 0; i < sizeof interval / sizeof *interval; i++)
         if (!strstr(page, interval[i])) fail_msg("the page lacks \"%s\"", interval[i]);
+    /* without a control none is shown, and none is missed */
+    static const char *const alone[] = {"<span style=\"left:16.7%\">phantoms</span>",
+                                        "needs a control (--control)",
+                                        "<th class=\"text\">before</th><th class=\"text\">now</th></tr>",
+                                        "<th>original</th></tr>",
+                                        "the diagonal is no substitute",
+                                        "original 0.95 [0.84, 1.07]</p>",
+                                        "</svg>phantoms</span>"};
+    const char *last = strstr(page, "v0.2</h2>");
+    assert_non_null(last);
+    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
+        if (!strstr(last, alone[i])) fail_msg("the page lacks \"%s\" of a model without a control", alone[i]);
+    if (strstr(last, ">control<") && strstr(last, ">control<") < strstr(last, "What it cost")) fail_msg("a control");
     const char *tile = strstr(page, "comes back, ");
     const char *end = tile ? strchr(tile, '<') : NULL;
     assert_true(end && end[-1] == ']');
+}
+
+static void markdown_tells(void)
+{
     const char *md = read_all("report.md");
     assert_non_null(strstr(md, "| idk | **suppressed** |"));
     assert_non_null(strstr(md, "cannot be had: 3 < 10.\n"));
@@ -223,11 +219,43 @@ static void written(void **state)
     assert_non_null(strstr(read_all("report.html"), "Plain text, probability of a token: not measured."));
 }
 
+static void written(void **state)
+{
+    (void)state;
+    ul_args attack, rules;
+    ul_args_default(ul_attack_params, &attack);
+    ul_args_default(ul_rule_params, &rules);
+    json_t *report =
+        json_pack("{s:s, s:b, s:s, s:s, s:o, s:o, s:f, s:[o,o,o]}", "kind", "audit", "self_test", 0, "build",
+                  "a <build>", "command", "unlearn audit --model models/a,models/b --out OUT", "attack",
+                  ul_args_json(&attack), "rules", ul_args_json(&rules), "seconds", 33.0, "models",
+                  model("idk", "suppressed", 1.04, 0.8), model("undo", "removed", 0.99, 0.05),
+                  model("a-model-with-quite-a-long-name-as-they-are-on-hubs-7b-instruct-v0.2", "damaged", 0.7, 0.3));
+    assert_non_null(report);
+    json_object_set_new(report, "hygiene",
+                        json_pack("{s:i, s:i, s:[{s:s, s:s, s:i, s:b}, {s:s, s:s, s:i, s:b}]}", "rows", 200, "left_out",
+                                  3, "kinds", "id", "duplicate", "title", "stands <twice>", "rows", 3, "left_out", true,
+                                  "id", "near", "title", "t", "rows", 0, "left_out", false));
+    json_t *second = json_array_get(json_object_get(report, "models"), 1);
+    json_object_set_new(json_object_get(second, "evidence"), "utility_text", json_null());
+    json_object_set_new(json_object_get(json_array_get(json_object_get(report, "models"), 0), "evidence"),
+                        "sensitivity", json_null());
+    json_t *third = json_array_get(json_object_get(report, "models"), 2);
+    json_object_set_new(third, "control", json_null());
+    json_object_set_new(json_object_get(third, "evidence"), "anchor", json_string("phantoms"));
+    json_object_set_new(json_object_get(third, "evidence"), "depth", json_null());
+    json_object_set_new(json_object_get(report, "rules"), "alpha", json_real(0.1));
+    UL_OK_IN(ctx, ul_audit_report_write(ctx, ul_ctx_arena(ctx), folder, report));
+    json_decref(report);
+    page_tells();
+    markdown_tells();
+}
+
 static void in_a_browser(void **state)
 {
     (void)state;
     const int code =
-        system(ul_format(ul_ctx_arena(ctx), UL_SOURCE "/tools/check-page %s/report.html %s", folder, folder));
+        system(ul_format(ul_ctx_arena(ctx), UL_SOURCE "/tools/check-page %s/report.html %s/made/here", folder, folder));
     if (WIFEXITED(code) && (WEXITSTATUS(code) == 77 || WEXITSTATUS(code) == 127)) /* no Chromium, or no Python */
         skipped = true;
     else
