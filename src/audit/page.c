@@ -19,7 +19,7 @@ static const char style[] =
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.9rem}"
     "th,td{padding:.35rem .5rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;vertical-align:top}"
     "th{color:var(--dim);font-weight:600}th:first-child,td:first-child,.text{text-align:left}.text,td:first-child{white-space:normal;"
-    "overflow-wrap:anywhere;min-width:7rem}td.heat{text-align:center}"
+    "overflow-wrap:anywhere;min-width:7rem}td.heat{text-align:right}"
     "td small{display:block;font-size:.75rem;line-height:1.2;white-space:normal}@media print{th,td{padding:.2rem "
     ".25rem;font-size:.7rem}td small{font-size:.6rem}.text,td:first-child{min-width:4.6rem}}\n"
     ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(17rem,100%),1fr));gap:.9rem;margin:.6rem 0}"
