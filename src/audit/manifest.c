@@ -167,8 +167,9 @@ ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, c
     json_t *j = json_pack("{s:s, s:s, s:s, s:O, s:O, s:O, s:{s:s, s:i, s:O}, s:{s:s, s:s, s:f}}", "program",
                           "unlearn " UL_VERSION, "build", ul_build_id, "recipe_digest", m->recipe_digest, "recipe",
                           m->recipe, "inputs", m->inputs, "outputs", m->outputs, "machine", "isa",
-                          be ? be->k->name : "none", "threads", be ? be->threads : 1, "parameters", free_values, "time", "started", job->started,
-                          "ended", now, "seconds", (double)(ul_now_ns() - job->started_ns) * 1e-9);
+                          be ? be->k->name : "none", "threads", be ? be->threads : 1, "parameters", free_values,
+                          "time", "started", job->started, "ended", now, "seconds",
+                          (double)(ul_now_ns() - job->started_ns) * 1e-9);
     UL_TRY(ul_json_own(job->arena, j));
     const char *path = ul_path_join(job->arena, dir, "manifest.json");
     UL_NEED(path);
