@@ -17,6 +17,10 @@ static const ul_param params[] = {
     {"split", UL_TEXT, 0, 0, 0, NULL, "TOFU's forget split: forget01, forget05, forget10", "forget10"},
     {"forget", UL_TEXT, 0, 0, 0, NULL, "own data instead of TOFU: what was to be forgotten", ""},
     {"retain", UL_TEXT, 0, 0, 0, NULL, "own data: what was to stay", ""},
+    {"holdout", UL_TEXT, 0, 0, 0, NULL,
+     "rows of the same kind as the forget set's that no model has seen, for the membership scores and privleak; "
+     "default: --tofu's holdout10.json (01, 05), where it is there",
+     ""},
     {"logs", UL_TEXT, 0, 0, 0, NULL,
      "no model: a TOFU_EVAL.json (ours or open-unlearning's) or the log of another benchmark, every aggregate computed "
      "again from its rows",
@@ -78,7 +82,8 @@ static ul_status open_set(ul_job *job, ul_evaluation *e, ul_manifest *m, const c
     return ul_evaluation_add(e, name, r);
 }
 
-/* TOFU's files by their published names. A missing holdout only takes the membership scores away. */
+/* TOFU's files by their published names. A missing holdout only takes the membership scores away; --holdout stands in
+ * its place. */
 static ul_status open_tofu(ul_job *job, ul_evaluation *e, ul_manifest *m, const char *dir)
 {
     const char *split;
@@ -94,7 +99,7 @@ static ul_status open_tofu(ul_job *job, ul_evaluation *e, ul_manifest *m, const 
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         const char *path = files[i].file ? ul_path_join(job->arena, dir, files[i].file) : NULL;
         UL_NEED(path);
-        if (!files[i].must && !ul_file_exists(path)) continue;
+        if (!files[i].must && (ul_job_text(job, files[i].name) || !ul_file_exists(path))) continue;
         UL_TRY(open_set(job, e, m, files[i].name, path));
     }
     return UL_OK;
@@ -239,9 +244,9 @@ static ul_status refuse(ul_job *job, const char *given, const char *const *names
 
 static ul_status run_log(ul_job *job, ul_evaluation *e)
 {
-    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model",
-                                           "control", "original", "samples", "rows", "columns", "out", "metrics",
-                                           "leak-k", "muse", "rwku", "choices", NULL};
+    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "holdout",
+                                           "reference-model", "control", "original", "samples", "rows", "columns",
+                                           "out", "metrics", "leak-k", "muse", "rwku", "choices", NULL};
     const char *path = ul_job_text(job, "logs"), *control = ul_job_text(job, "reference-logs");
     const char *original = ul_job_text(job, "original-logs");
     json_t *log, *intervals = json_object();
@@ -347,9 +352,9 @@ static ul_status baselines(ul_job *job, ul_evaluation *e, ul_manifest *m)
 static ul_status open_data(ul_job *job, ul_evaluation *e, ul_manifest *m)
 {
     const char *tofu = ul_job_text(job, "tofu");
-    static const char *const own[] = {"forget", "retain"};
+    static const char *const own[] = {"forget", "retain", "holdout"};
     if (tofu) UL_TRY(open_tofu(job, e, m, tofu));
-    for (int i = 0; i < 2 && !tofu; i++)
+    for (int i = tofu ? 2 : 0; i < 3; i++)
         if (ul_job_text(job, own[i])) UL_TRY(open_set(job, e, m, own[i], ul_job_text(job, own[i])));
     return baselines(job, e, m);
 }
@@ -459,8 +464,8 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
     ul_manifest m;
     ul_backend *be;
     json_t *origin;
-    static const char *const not_with[] = {"tofu", "forget", "retain", "reference-model", "control", "original",
-                                           "original-logs", "samples", "leak-k", NULL};
+    static const char *const not_with[] = {"tofu", "forget", "retain", "holdout", "reference-model", "control",
+                                           "original", "original-logs", "samples", "leak-k", NULL};
     const char *out = ul_job_text(job, "out"), *benchmark = ul_benchmark_asked(job);
     if (!ul_job_text(job, "tofu") && !ul_job_text(job, "forget") && !ul_job_text(job, "retain") && !benchmark)
         return ul_fail(job->ctx, UL_E_USAGE, "`eval` needs --tofu DIR, or --forget FILE and --retain FILE (or --muse DIR, --rwku DIR, "
@@ -484,9 +489,9 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
 /* ---- from columns ---------------------------------------------------------------------------------------------- */
 static ul_status run_columns(ul_job *job, ul_evaluation *e)
 {
-    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "reference-model",
-                                           "control", "original", "samples", "rows", "entity-rows", "muse", "rwku",
-                                           "choices", NULL};
+    static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "holdout",
+                                           "reference-model", "control", "original", "samples", "rows", "entity-rows",
+                                           "muse", "rwku", "choices", NULL};
     static const char *const not_of_benchmarks[] = {"original-logs", "leak-k", NULL};
     const char *path = ul_job_text(job, "columns"), *out = ul_job_text(job, "out");
     ul_manifest m;

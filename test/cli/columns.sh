@@ -30,6 +30,18 @@ done
 run 0 $all --precision bf16 --out other
 if cmp -s e/columns.sqlite other/columns.sqlite; then fail 'another precision gives the same columns'; fi
 
+# Rows that nobody was taught, beside own data and in the place of TOFU's.
+mia='--metrics mia_loss,mia_min_k,privleak --quiet'
+# shellcheck disable=SC2086
+run 0 eval --model model --tofu tofu --split forget01 $mia --out mia
+# shellcheck disable=SC2086
+run 0 eval --model model --forget forget.jsonl --holdout holdout01.jsonl $mia --out mia2
+same mia/TOFU_EVAL.json mia2/TOFU_EVAL.json "TOFU's holdout and the same rows with --holdout"
+# shellcheck disable=SC2086
+run 0 eval --model model --tofu tofu --split forget01 --holdout forget.jsonl $mia --json
+says '"mia_loss": 0.5' '"privleak": 0.0'
+refuses 2 x --columns --holdout -- eval --columns e/columns.sqlite --holdout holdout01.jsonl
+
 run 0 $all --seed 1 --out seed
 if cmp -s e/columns.sqlite seed/columns.sqlite; then fail 'another seed samples the same answers'; fi
 run 0 eval --model model --control model --tofu tofu --split forget01 --max-new 6 --metrics kl_divergence,prediction_agreement --json --quiet
