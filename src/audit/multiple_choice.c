@@ -75,18 +75,33 @@ static int options_of(ul_arena *arena, const json_t *row, const char **out)
     return n;
 }
 
-/* The right option: an index from 0, a letter, or its text; -1: none of these. */
-static int gold_of(const json_t *row, const char *const *option, int n)
+/* The right option by its text and by its place (an index from 0, a letter); -1: it is none. "2" and "B" may be both:
+ * the file decides (settle). */
+typedef struct {
+    int text, place;
+} right_one;
+
+static right_one gold_of(const json_t *row, const char *const *option, int n)
 {
     const json_t *v = json_object_get(row, "answer");
     if (!v) v = json_object_get(row, "gold");
     if (!v) v = json_object_get(row, "label");
     const char *s = json_string_value(v);
     int64_t k = json_is_integer(v) ? json_integer_value(v) : -1;
-    for (int i = 0; s && i < n; i++)
-        if (!strcmp(s, option[i])) return i;
+    right_one g = {-1, -1};
+    for (int i = 0; s && i < n && g.text < 0; i++)
+        if (!strcmp(s, option[i])) g.text = i;
     if (s && s[0] && !s[1]) k = s[0] >= 'A' && s[0] <= 'Z' ? s[0] - 'A' : s[0] >= '0' && s[0] <= '9' ? s[0] - '0' : -1;
-    return k >= 0 && k < n ? (int)k : -1;
+    if (k >= 0 && k < n) g.place = (int)k;
+    return g;
+}
+
+/* A file says it in one way: by texts where every answer is one, else by places where it can. */
+static void settle(ul_question *q, const right_one *g, int64_t n)
+{
+    bool texts = true;
+    for (int64_t i = 0; i < n; i++) texts &= g[i].text >= 0;
+    for (int64_t i = 0; i < n; i++) q[i].gold = texts || g[i].place < 0 ? g[i].text : g[i].place;
 }
 
 static const char *stripped(ul_arena *arena, const char *s)
@@ -103,13 +118,16 @@ ul_status ul_questions_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_q
     ul_rows *rows;
     UL_TRY(ul_rows_open(ctx, arena, path, &rows));
     ul_question *q = UL_NEW(arena, ul_question, rows->n);
+    right_one *right = UL_NEW(arena, right_one, rows->n);
     UL_NEED(q);
+    UL_NEED(right);
     for (int64_t i = 0; i < rows->n; i++) {
         const json_t *row = json_array_get(rows->all, (size_t)i);
         const char *option[MOST_OPTIONS], *text = json_string_value(json_object_get(row, "question"));
         if (!text) text = json_string_value(json_object_get(row, "prompt"));
-        const int k = options_of(arena, row, option), gold = k > 0 ? gold_of(row, option, k) : -1;
-        if (!text || k < 2 || gold < 0)
+        const int k = options_of(arena, row, option);
+        right[i] = gold_of(row, option, k);
+        if (!text || k < 2 || (right[i].text < 0 && right[i].place < 0))
             return ul_fail(ctx, UL_E_INPUT,
                            "%s:%lld: %s; a row has \"question\", \"choices\" (a list of 2 to %d, or option1, option2, "
                            "..., or A, B, ...) and \"answer\" (its index from 0, its letter, or its text)",
@@ -122,8 +140,9 @@ ul_status ul_questions_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_q
         UL_NEED(list);
         memcpy(list, option, (size_t)k * sizeof *list);
         UL_NEED(q[i].text = stripped(arena, text));
-        q[i].option = list, q[i].n_option = k, q[i].gold = gold;
+        q[i].option = list, q[i].n_option = k;
     }
+    settle(q, right, rows->n);
     memcpy(digest, rows->digest, sizeof rows->digest);
     *out = q;
     *n = rows->n;

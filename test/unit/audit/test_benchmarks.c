@@ -309,6 +309,30 @@ static void bad_questions(void **state)
     ul_ctx_free(ctx);
 }
 
+/* An answer that is both an option's text and another one's place: what the file's other answers are decides. */
+static void answers_by_place_or_text(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        int gold[2];
+    } files[] = {
+        {"places.csv", "question,answer,choices\na,2,\"['2', '1', '0']\"\nb,0,\"['x', 'y', 'z']\"\n", {2, 0}},
+        {"texts.csv", "question,answer,choices\na,2,\"['2', '1', '0']\"\nb,z,\"['x', 'y', 'z']\"\n", {0, 2}},
+        {"letters.csv", "a,B,A,C,D,A\nb,w,x,y,z,D\n", {0, 3}}};
+    ul_ctx *ctx = ul_test_ctx();
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        ul_question *list;
+        int64_t n;
+        char digest[65];
+        UL_OK_IN(ctx, ul_questions_open(ctx, ul_ctx_arena(ctx), put(files[i].name, files[i].text), &list, &n, digest));
+        assert_int_equal(n, 2);
+        for (int k = 0; k < 2; k++)
+            if (list[k].gold != files[i].gold[k]) fail_msg("%s, row %d: %d", files[i].name, k, (int)list[k].gold);
+    }
+    ul_ctx_free(ctx);
+}
+
 /* ---- MUSE -------------------------------------------------------------------------------------------------------------------- */
 static void subfolder(const char *name)
 {
@@ -402,6 +426,7 @@ int main(void)
     snprintf(folder, sizeof folder, "%s", ul_test_folder("benchmarks"));
     write_questions();
     const struct CMUnitTest tests[] = {cmocka_unit_test(letters), cmocka_unit_test(harness), cmocka_unit_test(cloze),
-                                       cmocka_unit_test(bad_questions), cmocka_unit_test(muse), cmocka_unit_test(rwku)};
+                                       cmocka_unit_test(bad_questions), cmocka_unit_test(answers_by_place_or_text),
+                                       cmocka_unit_test(muse), cmocka_unit_test(rwku)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
