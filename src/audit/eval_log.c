@@ -122,7 +122,7 @@ ul_status ul_log_same_data(ul_ctx *ctx, ul_arena *arena, const char *path, const
             if (strcmp(own[i].name, other[k].name) || a->n_part != 1 || b->n_part != 1) continue;
             /* other sets than the forget set may be cut at other lengths: nothing is compared across them */
             const bool forget = !strcmp(own[i].name, "forget_truth_ratio") ||
-                                (spec->from[0].data && !strcmp(spec->from[0].data, "forget"));
+                                (spec && spec->from[0].data && !strcmp(spec->from[0].data, "forget"));
             if (!forget) continue;
             if (ul_same_rows(arena, &a->part[0].rows, &b->part[0].rows) != UL_OK)
                 return ul_fail_in(ctx, UL_E_INPUT, "%s: this log is not of the same data (another split?)", path);

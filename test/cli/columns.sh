@@ -92,7 +92,7 @@ pairs=$(tr -d '\n ' < leak/TOFU_EVAL.json | sed 's/.*"forget_sample_ROUGE":{//; 
     grep -o '"rougeL_recall":\[[^]]*' | sed 's/.*\[//' |
     awk -F, '{for (i = 1; i < NF; i++) for (j = i + 1; j <= NF; j++) {s += $i > $j ? $i : $j; n++}} END {printf "%.9f", s / n}')
 [ "$(agg leak/TOFU_SUMMARY.json forget_leak_at_2 | awk '{printf "%.9f", $1}')" = "$pairs" ] || fail "leak@2, by pairs $pairs"
-run 0 eval --logs leak/TOFU_EVAL.json
+run 0 eval --logs leak/TOFU_EVAL.json --reference-logs leak/TOFU_EVAL.json
 grep -q "^forget_leak_at_2  *$(echo "$pairs" | awk '{printf "%.4f", $1}')" said || fail 'leak@2 from the log'
 refuses 2 x '5 samples are too few for k = 6' -- eval --columns e/columns.sqlite --leak-k 6
 refuses 2 x '--leak-k 8' '--samples 4' 'at least 8' -- eval --model model --forget forget.jsonl --samples 4 --leak-k 8
