@@ -34,6 +34,7 @@ enum {
 typedef struct {
     const char *name; /* for messages: "forget answer" */
     int64_t n_row;
+    int64_t n_missing; /* of a log: rows beside these that have no value (null) */
     const int64_t *first;  /* [n_row + 1]; NULL = one answer a row (JSON: a number; otherwise a list of numbers) */
     const int64_t *index;  /* [n_row] the row's key in value_by_index; NULL = 0, 1, 2, ... */
     const int64_t *entity; /* [n_row] rows about the same person or thing (intervals); NULL = every row its own */

@@ -17,11 +17,19 @@ typedef struct {
     int n_data;
 } reader;
 
+/* Where some rows have no value, those that have one may be others: only their number is compared. */
+static ul_status same_rows(ul_arena *a, const ul_columns *x, const ul_columns *y)
+{
+    const bool gaps = x->n_missing || y->n_missing;
+    if (gaps && x->n_row + x->n_missing == y->n_row + y->n_missing) return UL_OK;
+    return ul_same_rows(a, x, y);
+}
+
 /* All results over one data set have the same rows. */
 static ul_status same_data(reader *r, const char *data, const ul_columns *rows)
 {
     for (int i = 0; i < r->n_data; i++)
-        if (!strcmp(r->data[i], data)) return ul_same_rows(r->arena, r->rows[i], rows);
+        if (!strcmp(r->data[i], data)) return same_rows(r->arena, r->rows[i], rows);
     if (r->n_data == UL_MAX_SET) return UL_OK;
     r->data[r->n_data] = data;
     r->rows[r->n_data++] = rows;
@@ -64,7 +72,7 @@ static ul_status from_rows(reader *r, const ul_result_spec *spec, const ul_metri
     for (const ul_source *f = spec->from; f->role; f++)
         for (int i = 0; f->result && i < n; i++)
             if (!strcmp(have[i].name, f->result) && have[i].result->n_part == 1)
-                UL_TRY(ul_same_rows(r->arena, &out->part[0].rows, &have[i].result->part[0].rows));
+                UL_TRY(same_rows(r->arena, &out->part[0].rows, &have[i].result->part[0].rows));
     const ul_status s = ul_metric_aggregate(r->arena, metric, &args, out);
     return s == UL_OK ? s : ul_fail_in(r->ctx, s, "%s", where);
 }
@@ -96,7 +104,7 @@ static ul_status same_texts(reader *r, const ul_result *own, const ul_result *ot
 {
     const ul_columns *a = &own->part[0].rows, *b = &other->part[0].rows;
     int64_t alike = 0;
-    if (!a->ground_truth || !b->ground_truth) return UL_OK;
+    if (!a->ground_truth || !b->ground_truth || a->n_row != b->n_row) return UL_OK;
     for (int64_t i = 0; i < a->n_row; i++) {
         const ul_mark mark = ul_arena_mark(r->arena);
         ul_rouge_scores s;
@@ -124,7 +132,7 @@ ul_status ul_log_same_data(ul_ctx *ctx, ul_arena *arena, const char *path, const
             const bool forget = !strcmp(own[i].name, "forget_truth_ratio") ||
                                 (spec && spec->from[0].data && !strcmp(spec->from[0].data, "forget"));
             if (!forget) continue;
-            if (ul_same_rows(arena, &a->part[0].rows, &b->part[0].rows) != UL_OK)
+            if (same_rows(arena, &a->part[0].rows, &b->part[0].rows) != UL_OK)
                 return ul_fail_in(ctx, UL_E_INPUT, "%s: this log is not of the same data (another split?)", path);
             UL_TRY(same_texts(&r, a, b, own[i].name));
         }

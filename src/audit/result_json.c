@@ -91,7 +91,7 @@ typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;
     const char *where;
-    int64_t n_row, n_answer;
+    int64_t n_row, n_missing, n_answer;
     int64_t *index, *first;
 } reader;
 
@@ -108,23 +108,42 @@ static json_t *row_at(const json_t *rows, int64_t index)
     return json_object_get(rows, key);
 }
 
+/* A row whose answer has no token to score is null, or its fields are (open-unlearning's None): no number, and none of
+ * the mean. */
+static bool has_no_value(const ul_metric *metric, const json_t *row)
+{
+    bool null = json_is_null(row);
+    for (int f = 0; f < 6 && metric->fields[f]; f++) {
+        const json_t *v = json_object_get(row, metric->fields[f]);
+        if (v && !json_is_null(v)) return false;
+        null |= v != NULL;
+    }
+    return null;
+}
+
 /* Rows in the order of their indices; a list in the first field decides the answers a row. */
 static ul_status read_shape(reader *r, const ul_metric *metric, const json_t *rows)
 {
-    r->n_row = (int64_t)json_object_size(rows);
-    r->index = UL_NEW(r->arena, int64_t, r->n_row);
-    r->first = UL_NEW(r->arena, int64_t, r->n_row + 1);
+    const int64_t n = (int64_t)json_object_size(rows);
+    r->index = UL_NEW(r->arena, int64_t, n);
+    r->first = UL_NEW(r->arena, int64_t, n + 1);
     UL_NEED(r->index);
     UL_NEED(r->first);
-    int64_t i = 0;
     const char *key;
     json_t *row;
     json_object_foreach((json_t *)(uintptr_t)rows, key, row)
     {
-        if (!ul_parse_int(key, &r->index[i++]))
+        if (!ul_parse_int(key, &r->index[r->n_row]))
             return ul_fail(r->ctx, UL_E_INPUT, "%s: value_by_index has the key \"%s\", which is no row number",
                            r->where, key);
+        r->n_row += !has_no_value(metric, row);
     }
+    r->n_missing = n - r->n_row;
+    if (!r->n_row) return ul_fail(r->ctx, UL_E_INPUT, "%s: all of its %lld rows are null", r->where, (long long)n);
+    if (r->n_missing)
+        ul_note(r->ctx, UL_LOG_WARN, "%s: %lld of %lld rows are null: they have no value and do not count", r->where,
+                (long long)r->n_missing, (long long)n);
+    int64_t i;
     qsort(r->index, (size_t)r->n_row, sizeof *r->index, by_index);
     bool lists = false;
     for (i = 0; i < r->n_row; i++) {
@@ -203,7 +222,7 @@ static ul_status read_part(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric
         return ul_fail(ctx, UL_E_INPUT, "%s: value_by_index has no rows", where);
     reader r = {.ctx = ctx, .arena = arena, .where = where};
     UL_TRY(read_shape(&r, metric, rows));
-    out->rows = (ul_columns){.name = where, .n_row = r.n_row, .first = r.first, .index = r.index};
+    out->rows = (ul_columns){.name = where, .n_row = r.n_row, .n_missing = r.n_missing, .first = r.first, .index = r.index};
     for (int f = 0; f < 6 && metric->fields[f]; f++) UL_TRY(read_field(&r, rows, metric->fields[f], &out->rows));
     return UL_OK;
 }

@@ -37,6 +37,17 @@ spoilt lacks "$first s/\"prob\": [-0-9.e]*/\"porb\": 1/"
 refuses 3 - forget_Q_A_Prob 'row 1' '"prob"' -- eval --logs lacks.json
 spoilt key "$first s/\"0\": {/\"9\": {/"
 refuses 3 - forget_Q_A_Prob 'not the same rows' -- eval --logs key.json
+# Rows without a value (open-unlearning's None) are no zeros: the mean is of the others; where none has one, there is none.
+em='/"exact_memorization"/,/"score"/'
+spoilt null "$em s/\"score\": [0-9.]*/\"score\": null/"
+run 0 eval --logs null.json --json
+says 'exact_memorization: 1 of 6 rows are null'
+[ "$(agg said exact_memorization | awk '{printf "%.12f", $1}')" = "$(sed -n '/"exact_memorization"/,/"agg_value"/p' $log |
+    sed -n 's/.*"score": \([0-9.]*\).*/\1/p' | awk 'NR > 1 {s += $1; n++} END {printf "%.12f", s / n}')" ] ||
+    fail "the mean of the rows that have a value is $(agg said exact_memorization)"
+run 0 eval --logs null.json --reference-logs $log --quiet
+spoilt none '/"exact_memorization"/,/"agg_value"/ s/"score": [0-9.]*/"score": null/'
+refuses 3 - exact_memorization 'all of its 6 rows are null' -- eval --logs none.json
 spoilt other 's/"agg_value"/"aggregate"/; s/"value_by_index"/"values"/'
 run 0 eval --logs other.json --json
 says '"why": "the log has no value of forget_Q_A_Prob"'
