@@ -83,6 +83,9 @@ void ul_benchmark_mean(const double *x, int64_t n, double *mean, double *error);
 ul_status ul_benchmark_hits(ul_benchmark *b, const char *name, const int64_t *first, int64_t n, const double *gold,
                             const double *score, bool calibrated, const double **hit) UL_MUST;
 
+/* The retrained model's AUC of mia_min_k, from the log or summary that --reference-logs names; NaN: no such flag. */
+ul_status ul_benchmark_control_auc(ul_benchmark *b, double *out) UL_MUST;
+
 /* ---- multiple choice, apart for tests -------------------------------------------------------------------------- */
 typedef struct {
     const char *text;

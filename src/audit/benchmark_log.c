@@ -1,12 +1,15 @@
 /* benchmark_log.c - results from the log of a benchmark beside TOFU (MUSE_EVAL.json, open-unlearning's too,
  * RWKU_EVAL.json, CHOICES_EVAL.json): every aggregate again from its rows, as they stand there. No model.
  *
- *   rows with rougeL_f1 (else rougeL_recall)   their mean
+ *   rows with rougeL_f1, else rougeL_recall,
+ *   score, prob                                their mean
+ *   forget and holdout                         the AUC of holdout over forget; privleak from that of mia_min_k, where
+ *                                              --reference-logs has the retrained model's
  *   rows with loglikelihood and gold           the share whose first largest is the gold one; NAME_acc_calibrated from
  *                                              the rows of NAME_acc
  *   NAME_TYPE without rows of its own          of those rows of NAME that have this type
- *   no rows                                    taken as it stands, and said so: privleak and its AUC are computed from
- *                                              tokens, which columns.sqlite has */
+ *   no rows                                    taken as it stands, and said so: in our own logs also the AUC, which is
+ *                                              computed from tokens, which columns.sqlite has */
 #include "audit/benchmark.h"
 #include <math.h>
 #include <string.h>
@@ -22,7 +25,7 @@ static const json_t *rows_of(const json_t *log, const char *name)
     return json_object_size(rows) ? rows : NULL;
 }
 
-static const char *const scores[] = {"rougeL_f1", "rougeL_recall"};
+static const char *const scores[] = {"rougeL_f1", "rougeL_recall", "score", "prob"};
 
 static const json_t *score_of(const json_t *row)
 {
@@ -32,21 +35,30 @@ static const json_t *score_of(const json_t *row)
     return json_is_number(x) ? x : NULL;
 }
 
+/* Of the questions that only TOFU asks: memorisation and membership scores are in other logs too. */
+static bool of_tofu(const char *name)
+{
+    static const char *const starts[] = {"forget_", "retain_", "ra_", "wf_", "model_utility"};
+    bool own = false;
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) own |= !strncmp(name, starts[i], strlen(starts[i]));
+    return own && ul_tofu_result(name);
+}
+
 bool ul_benchmark_log_is(const json_t *log)
 {
-    const char *name, *key;
-    json_t *entry, *row;
+    const char *name;
+    json_t *entry;
+    bool other = false;
     if (!json_is_object(log)) return false;
     json_object_foreach((json_t *)(uintptr_t)log, name, entry)
     {
-        if (ul_tofu_result(name)) return false;
-        json_object_foreach((json_t *)(uintptr_t)rows_of(log, name), key, row)
-        {
-            if (score_of(row) || json_object_get(row, "loglikelihood")) return true;
-            break;
-        }
+        const json_t *rows = rows_of(log, name);
+        const json_t *row = rows ? json_object_iter_value(json_object_iter((json_t *)(uintptr_t)rows)) : NULL;
+        if (of_tofu(name)) return false;
+        other |= json_object_get(row, "rougeL_f1") || json_object_get(row, "rougeL_recall") ||
+                 json_object_get(row, "loglikelihood");
     }
-    return false;
+    return other;
 }
 
 static ul_status broken(ul_benchmark *b, const char *name, const char *key, const char *what)
@@ -71,7 +83,8 @@ static ul_status mean_of(ul_benchmark *b, const char *name, const json_t *rows, 
             if (*p == ' ') *p = '_';
         if (type && strcmp(of, type)) continue;
         const json_t *s = score_of(row);
-        if (!s || !isfinite(json_number_value(s))) return broken(b, name, key, "it has no number rougeL_f1");
+        if (json_is_null(row) || json_is_null(json_object_get(row, "score"))) continue; /* it has no value */
+        if (!s || !isfinite(json_number_value(s))) return broken(b, name, key, "it has no number rougeL_f1 (or score)");
         x[out->n++] = json_number_value(s);
     }
     if (out->n) ul_benchmark_mean(x, out->n, &out->value, &out->error);
@@ -115,6 +128,46 @@ static ul_status accuracy(ul_benchmark *b, const char *name, const json_t *rows,
     return UL_OK;
 }
 
+/* Sorted scores of one side. */
+static ul_status side_of(ul_benchmark *b, const char *name, const json_t *log, const char *role, double **x, int64_t *n)
+{
+    const json_t *rows = rows_of(json_object_get(log, name), role), *s;
+    const char *key;
+    json_t *row;
+    UL_NEED(*x = UL_NEW(b->arena, double, json_object_size(rows)));
+    *n = 0;
+    json_object_foreach((json_t *)(uintptr_t)rows, key, row)
+    {
+        if (!(s = score_of(row))) return broken(b, name, key, "it has no number score");
+        (*x)[(*n)++] = json_number_value(s);
+    }
+    ul_sort(*x, *n);
+    return UL_OK;
+}
+
+/* AUC of two sides, and privleak of it; out->n stays 0 where the log has no rows for it. */
+static ul_status membership(ul_benchmark *b, const json_t *log, const char *name, found *out)
+{
+    const bool leak = !strcmp(name, "privleak");
+    const json_t *entry = json_object_get(log, leak ? "mia_min_k" : name);
+    double *forget, *holdout, control;
+    int64_t n, m;
+    if (!rows_of(entry, "forget") || !rows_of(entry, "holdout")) return UL_OK;
+    if (leak) UL_TRY(ul_benchmark_control_auc(b, &control));
+    if (leak && isnan(control)) return UL_OK;
+    UL_TRY(side_of(b, leak ? "mia_min_k" : name, log, "forget", &forget, &n));
+    UL_TRY(side_of(b, leak ? "mia_min_k" : name, log, "holdout", &holdout, &m));
+    *out = (found){ul_auc(holdout, m, forget, n), NAN, n + m};
+    if (!leak) return UL_OK;
+    const ul_metric *metric;
+    ul_result r = {0};
+    const ul_input in[] = {{"forget", NULL, out->value}, {"retain", NULL, control}};
+    UL_TRY(ul_metric_find(b->ctx, "privleak", &metric));
+    UL_TRY(ul_metric_compute(b->arena, metric, NULL, in, 2, &r));
+    out->value = r.agg_value;
+    return UL_OK;
+}
+
 /* Rows of its own, of the result that it is a part of, or none. */
 static ul_status look(ul_benchmark *b, const json_t *log, const char *name, found *out)
 {
@@ -122,6 +175,8 @@ static ul_status look(ul_benchmark *b, const json_t *log, const char *name, foun
     const size_t n = strlen(name), m = sizeof calibrated - 1;
     const json_t *rows = rows_of(log, name), *row;
     *out = (found){NAN, NAN, 0};
+    if (!rows) UL_TRY(membership(b, log, name, out));
+    if (out->n) return UL_OK;
     if (!rows && n > m && !strcmp(name + n - m, calibrated)) {
         const char *base = ul_strndup(b->arena, name, n - m);
         UL_NEED(base);
@@ -164,6 +219,8 @@ ul_status ul_benchmark_log(ul_job *job, const json_t *log)
         if (!f.n)
             ul_buf_printf(&job->text, "%-44s %9.4f  %10s  %6s  as it stands: the log has no rows of it\n", name, was,
                           "-", "-");
+        else if (isnan(f.error)) /* an AUC */
+            ul_buf_printf(&job->text, "%-44s %9.4f  %10s  %6lld\n", name, f.value, "-", (long long)f.n);
         else
             ul_buf_printf(&job->text, "%-44s %9.4f  +- %7.4f  %6lld\n", name, f.value, f.error, (long long)f.n);
         if (f.n && isfinite(was) && fabs(was - f.value) > 1e-6 * fabs(f.value))

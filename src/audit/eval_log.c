@@ -2,7 +2,8 @@
  * again, what follows from other results from the recomputed ones. No model.
  *
  * Rows that a log says to follow from others (truth ratio from losses) are taken as they are: the published ones are rounded to
- * float32, and their aggregate is one of these. What the log does not name but its results allow is added. */
+ * float32, and their aggregate is one of these. What the log does not name but its results allow is added. A result of
+ * another name (forget_Q_A_PERT_ROUGE) is what its rows say: open-unlearning's metrics are means over rows, and AUCs. */
 #include "audit/audit.h"
 #include <math.h>
 #include <string.h>
@@ -139,6 +140,38 @@ ul_status ul_log_same_data(ul_ctx *ctx, ul_arena *arena, const char *path, const
     return UL_OK;
 }
 
+/* "x_Truth_Ratio": three means of its rows are in use, and nothing in the log says which. */
+static bool ambiguous(const char *name)
+{
+    static const char ratio[] = "truth_ratio";
+    for (; *name; name++) {
+        size_t n = 0;
+        while (n + 1 < sizeof ratio && (name[n] | 0x20) == (ratio[n] | 0x20)) n++;
+        if (n + 1 == sizeof ratio) return true;
+    }
+    return false;
+}
+
+ul_status ul_log_other(ul_arena *a, const char *name, const json_t *entry, ul_result_spec *out)
+{
+    static const char *const by_field[][2] = {
+        {"prob", "probability"}, {"rougeL_recall", "rouge"}, {"score", "classification_prob"}};
+    UL_TRY(ul_leak_named(a, name, out));
+    if (out->name) return UL_OK;
+    const json_t *rows = json_object_get(entry, "value_by_index"), *row = NULL;
+    void *first = json_object_iter((json_t *)(uintptr_t)rows);
+    if (first) row = json_object_iter_value(first);
+    const bool pair = json_object_get(entry, "forget") && json_object_get(entry, "holdout");
+    const char *metric = pair ? "mia_loss" : NULL;
+    for (int i = 0; row && i < 3 && !metric && !ambiguous(name); i++)
+        if (json_object_get(row, by_field[i][0])) metric = by_field[i][1];
+    if (!metric) return UL_OK;
+    *out = (ul_result_spec){.metric = metric, .better = pair ? UL_BETTER_CLOSER : UL_BETTER_HIGHER};
+    if (!strncmp(name, "forget", 6) && !pair) out->better = UL_BETTER_LOWER;
+    UL_NEED(out->name = ul_strdup(a, name));
+    return UL_OK;
+}
+
 ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_baselines *beside,
                          ul_named_result out[UL_MAX_RESULT], int *n_out, json_t **log)
 {
@@ -152,6 +185,7 @@ ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const u
     UL_NEED(r);
     *r = (reader){.ctx = ctx, .arena = arena, .path = path};
     if (beside) r->beside = *beside;
+    int n_other = 0;
     *n_out = 0;
     for (int i = 0; i < n_spec; i++) {
         const json_t *entry = json_object_get(j, spec[i].name);
@@ -167,17 +201,17 @@ ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const u
     json_t *entry;
     json_object_foreach(j, name, entry)
     {
-        ul_result_spec leak;
+        ul_result_spec other;
         ul_result *x;
         if (ul_tofu_result(name)) continue;
-        UL_TRY(ul_leak_named(arena, name, &leak));
-        if (!leak.name || *n_out == UL_MAX_RESULT) {
+        UL_TRY(ul_log_other(arena, name, entry, &other));
+        if (!other.name || n_other++ == UL_MAX_LEAK || *n_out == UL_MAX_RESULT) {
             ul_note(ctx, UL_LOG_WARN, "%s: \"%s\" is no result that is known here and was left out", path, name);
             continue;
         }
         UL_NEED(x = UL_NEW(arena, ul_result, 1));
-        UL_TRY(one(r, &leak, entry, out, *n_out, x));
-        out[(*n_out)++] = (ul_named_result){leak.name, x};
+        UL_TRY(one(r, &other, entry, out, *n_out, x));
+        out[(*n_out)++] = (ul_named_result){other.name, x};
     }
     if (log) *log = j;
     return UL_OK;

@@ -122,6 +122,7 @@ static uint32_t group_of(const ul_result_spec *spec)
     int n;
     const ul_result_spec *all = ul_tofu_results(&n);
     const ul_source *f = &spec->from[0];
+    if (!f->role) return 2 * (uint32_t)n + 2; /* in a log only: alone */
     if (f->result) return group_of(ul_tofu_result(f->result));
     uint32_t i = 0;
     for (bool found = false; !found; i++)
@@ -247,13 +248,17 @@ static ul_status run_log(ul_job *job, ul_evaluation *e)
     static const char *const not_with[] = {"model", "adapter", "guard", "tofu", "forget", "retain", "holdout",
                                            "reference-model", "control", "original", "samples", "rows", "columns",
                                            "out", "metrics", "leak-k", "muse", "rwku", "choices", NULL};
+    static const char *const of_tofu[] = {"original-logs", "entity-rows", NULL}; /* of logs of TOFU alone */
     const char *path = ul_job_text(job, "logs"), *control = ul_job_text(job, "reference-logs");
     const char *original = ul_job_text(job, "original-logs");
     json_t *log, *intervals = json_object();
     UL_TRY(ul_json_own(job->arena, intervals));
     UL_TRY(refuse(job, "logs", not_with));
     UL_TRY(ul_json_load(job->ctx, job->arena, path, &log));
-    if (ul_benchmark_log_is(log)) return ul_benchmark_log(job, log);
+    if (ul_benchmark_log_is(log)) {
+        UL_TRY(refuse(job, "logs", of_tofu));
+        return ul_benchmark_log(job, log);
+    }
     if (control) UL_TRY(ul_log_results(job->ctx, job->arena, control, NULL, e->control, &e->n_control, NULL));
     if (original) UL_TRY(ul_log_results(job->ctx, job->arena, original, NULL, e->original, &e->n_original, NULL));
     const ul_baselines beside = {e->control, e->n_control, e->original, e->n_original};
@@ -262,9 +267,10 @@ static ul_status run_log(ul_job *job, ul_evaluation *e)
         UL_TRY(ul_log_same_data(job->ctx, job->arena, control, e->result, e->n_result, e->control, e->n_control));
     if (original)
         UL_TRY(ul_log_same_data(job->ctx, job->arena, original, e->result, e->n_result, e->original, e->n_original));
-    for (int i = 0; i < e->n_result && e->n_leak < UL_MAX_LEAK; i++) /* leak@k by its name */
+    for (int i = 0; i < e->n_result && e->n_leak < UL_MAX_LEAK; i++) /* leak@k, and results of other names */
         if (!ul_tofu_result(e->result[i].name))
-            UL_TRY(ul_leak_named(job->arena, e->result[i].name, &e->leak[e->n_leak++]));
+            UL_TRY(ul_log_other(job->arena, e->result[i].name, json_object_get(log, e->result[i].name),
+                                &e->leak[e->n_leak++]));
     if (ul_job_int(job, "entity-rows")) UL_TRY(set_entities(job, e));
     UL_TRY(table(job, e, intervals));
     return log_json(job, e, log, intervals);

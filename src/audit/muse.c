@@ -218,14 +218,13 @@ static ul_status rouge(ul_benchmark *b, const char *name, const char *better, co
     return ul_benchmark_result(b, name, mean, error, c->n_row, better, json_incref(rows));
 }
 
-/* The retrained model's AUC from its log or summary; NaN: the file has none. */
-static ul_status control_auc(ul_benchmark *b, double *out)
+ul_status ul_benchmark_control_auc(ul_benchmark *b, double *out)
 {
     const char *path = ul_job_text(b->job, "reference-logs");
     json_t *log;
     *out = NAN;
     if (!path) return UL_OK;
-    UL_TRY(ul_manifest_file(b->job, b->manifest, "reference-logs", path));
+    if (b->manifest) UL_TRY(ul_manifest_file(b->job, b->manifest, "reference-logs", path));
     UL_TRY(ul_json_load(b->ctx, b->arena, path, &log));
     const json_t *x = json_object_get(log, "mia_min_k");
     if (json_is_object(x)) x = json_object_get(x, "agg_value");
@@ -249,7 +248,7 @@ static ul_status leak_results(ul_benchmark *b, const ul_columns *forget, const u
     UL_TRY(ul_args_set(b->arena, &args, "mia_min_k", "k", "0.4"));
     UL_TRY(ul_metric_compute(b->arena, min_k, &args, in, 2, &r));
     UL_TRY(ul_benchmark_result(b, "mia_min_k", r.agg_value, 0, n, "the retrained model's", NULL));
-    UL_TRY(control_auc(b, &reference));
+    UL_TRY(ul_benchmark_control_auc(b, &reference));
     UL_TRY(ul_metric_find(b->ctx, "privleak", &privleak));
     in[0] = (ul_input){"forget", NULL, r.agg_value};
     in[1] = (ul_input){"retain", NULL, reference};

@@ -51,6 +51,36 @@ refuses 3 - exact_memorization 'all of its 6 rows are null' -- eval --logs none.
 spoilt other 's/"agg_value"/"aggregate"/; s/"value_by_index"/"values"/'
 run 0 eval --logs other.json --json
 says '"why": "the log has no value of forget_Q_A_Prob"'
+# Results of other names are what their rows say; but three means of a truth ratio are in use.
+sed 's/"forget_Q_A_PARA_ROUGE"/"forget_Q_A_PERT_ROUGE"/; s/"retain_Truth_Ratio"/"neighbour_Truth_Ratio"/
+    s/"forget_Q_A_PARA_Prob"/"told_Prob"/; s/"exact_memorization"/"gibberish"/' $log > named.json
+run 0 eval --logs named.json --reference-logs named.json --json
+for pair in forget_Q_A_PERT_ROUGE:forget_Q_A_PARA_ROUGE told_Prob:forget_Q_A_PARA_Prob gibberish:exact_memorization; do
+    [ "$(agg said "${pair%:*}")" = "$(agg e/TOFU_SUMMARY.json "${pair#*:}")" ] || fail "${pair%:*} in a log"
+done
+says '"neighbour_Truth_Ratio" is no result that is known here'
+run 0 eval --logs named.json
+says told_Prob
+
+# MUSE's log as open-unlearning writes it, in any order: memorisation and membership scores are in it too.
+muse='"forget_knowmem_ROUGE": {"agg_value": 0.375, "value_by_index": {"0": {"rougeL_f1": 0.5, "rougeL_recall": 1},
+    "7": {"rougeL_f1": 0.25, "rougeL_recall": 1}}}'
+rest='"privleak": {"agg_value": -50}, "extraction_strength": {"value_by_index": {"0": {"score": 0.25}, "1": {"score": 1}}},
+    "mia_min_k": {"forget": {"value_by_index": {"0": {"score": 1}, "1": {"score": 3}}},
+    "holdout": {"value_by_index": {"0": {"score": 2}, "1": {"score": 4}, "2": {"score": 4}}}, "agg_value": 9}'
+printf '{%s, %s}\n' "$muse" "$rest" > muse.json
+printf '{%s, %s}\n' "$rest" "$muse" > esum.json
+printf '{"mia_min_k": 0.5}\n' > control.json
+for f in muse esum; do
+    run 0 eval --logs $f.json --reference-logs control.json --json
+    says 'mia_min_k: the log says 9'
+    for want in forget_knowmem_ROUGE:0.375000 extraction_strength:0.625000 mia_min_k:0.833333 privleak:-66.666667; do
+        [ "$(agg said ${want%:*} | awk '{printf "%.6f", $1}')" = ${want#*:} ] || fail "$f: ${want%:*} $(agg said ${want%:*})"
+    done
+done
+run 0 eval --logs muse.json
+says 'as it stands'
+refuses 2 - --original-logs -- eval --logs muse.json --original-logs muse.json
 printf '{"accuracy": {"agg_value": 1}}\n' > foreign.json
 refuses 3 - foreign.json 'no result of TOFU' -- eval --logs foreign.json
 printf '[1, 2]\n' > list.json
