@@ -290,8 +290,8 @@ typedef struct {
  * finite. */
 ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_baselines *beside,
                          ul_named_result out[UL_MAX_RESULT], int *n_out, json_t **log) UL_MUST;
-/* Of a result in a log that is not in the table: leak@k by its name, others by their rows (a mean of prob, rougeL_recall or
- * score; an AUC of forget and holdout). out->name NULL: neither says how its rows become a number. */
+/* Of a result in a log that is not in the table: leak@k by its name, others by their rows (a mean of prob,
+ * rougeL_recall or score; an AUC of forget and holdout). out->name NULL: neither says how its rows become a number. */
 ul_status ul_log_other(ul_arena *a, const char *name, const json_t *entry, ul_result_spec *out) UL_MUST;
 /* Do results of the forget set lie over the same rows, with the same true answers? `path` is the other's, for the message. */
 ul_status ul_log_same_data(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_named_result *own, int n_own,

@@ -2,8 +2,8 @@
  * again, what follows from other results from the recomputed ones. No model.
  *
  * Rows that a log says to follow from others (truth ratio from losses) are taken as they are: the published ones are rounded to
- * float32, and their aggregate is one of these. What the log does not name but its results allow is added. A result of
- * another name (forget_Q_A_PERT_ROUGE) is what its rows say: open-unlearning's metrics are means over rows, and AUCs. */
+ * float32, and their aggregate is one of these. What the log does not name but its results allow is added. A result
+ * of another name (forget_Q_A_PERT_ROUGE) is what its rows say: open-unlearning's are means over rows, and AUCs. */
 #include "audit/audit.h"
 #include <math.h>
 #include <string.h>

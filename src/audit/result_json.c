@@ -222,7 +222,8 @@ static ul_status read_part(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric
         return ul_fail(ctx, UL_E_INPUT, "%s: value_by_index has no rows", where);
     reader r = {.ctx = ctx, .arena = arena, .where = where};
     UL_TRY(read_shape(&r, metric, rows));
-    out->rows = (ul_columns){.name = where, .n_row = r.n_row, .n_missing = r.n_missing, .first = r.first, .index = r.index};
+    out->rows = (ul_columns){
+        .name = where, .n_row = r.n_row, .n_missing = r.n_missing, .first = r.first, .index = r.index};
     for (int f = 0; f < 6 && metric->fields[f]; f++) UL_TRY(read_field(&r, rows, metric->fields[f], &out->rows));
     return UL_OK;
 }

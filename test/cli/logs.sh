@@ -37,13 +37,14 @@ spoilt lacks "$first s/\"prob\": [-0-9.e]*/\"porb\": 1/"
 refuses 3 - forget_Q_A_Prob 'row 1' '"prob"' -- eval --logs lacks.json
 spoilt key "$first s/\"0\": {/\"9\": {/"
 refuses 3 - forget_Q_A_Prob 'not the same rows' -- eval --logs key.json
-# Rows without a value (open-unlearning's None) are no zeros: the mean is of the others; where none has one, there is none.
+# Rows without a value (open-unlearning's None) are no zeros: the mean is of the others.
 em='/"exact_memorization"/,/"score"/'
 spoilt null "$em s/\"score\": [0-9.]*/\"score\": null/"
 run 0 eval --logs null.json --json
 says 'exact_memorization: 1 of 6 rows are null'
-[ "$(agg said exact_memorization | awk '{printf "%.12f", $1}')" = "$(sed -n '/"exact_memorization"/,/"agg_value"/p' $log |
-    sed -n 's/.*"score": \([0-9.]*\).*/\1/p' | awk 'NR > 1 {s += $1; n++} END {printf "%.12f", s / n}')" ] ||
+others=$(sed -n '/"exact_memorization"/,/"agg_value"/p' $log | sed -n 's/.*"score": \([0-9.]*\).*/\1/p' |
+    awk 'NR > 1 {s += $1; n++} END {printf "%.12f", s / n}')
+[ "$(agg said exact_memorization | awk '{printf "%.12f", $1}')" = "$others" ] ||
     fail "the mean of the rows that have a value is $(agg said exact_memorization)"
 run 0 eval --logs null.json --reference-logs $log --quiet
 spoilt none '/"exact_memorization"/,/"agg_value"/ s/"score": [0-9.]*/"score": null/'
@@ -65,7 +66,8 @@ says told_Prob
 # MUSE's log as open-unlearning writes it, in any order: memorisation and membership scores are in it too.
 muse='"forget_knowmem_ROUGE": {"agg_value": 0.375, "value_by_index": {"0": {"rougeL_f1": 0.5, "rougeL_recall": 1},
     "7": {"rougeL_f1": 0.25, "rougeL_recall": 1}}}'
-rest='"privleak": {"agg_value": -50}, "extraction_strength": {"value_by_index": {"0": {"score": 0.25}, "1": {"score": 1}}},
+rest='"privleak": {"agg_value": -50},
+    "extraction_strength": {"value_by_index": {"0": {"score": 0.25}, "1": {"score": 1}}},
     "mia_min_k": {"forget": {"value_by_index": {"0": {"score": 1}, "1": {"score": 3}}},
     "holdout": {"value_by_index": {"0": {"score": 2}, "1": {"score": 4}, "2": {"score": 4}}}, "agg_value": 9}'
 printf '{%s, %s}\n' "$muse" "$rest" > muse.json
@@ -75,7 +77,8 @@ for f in muse esum; do
     run 0 eval --logs $f.json --reference-logs control.json --json
     says 'mia_min_k: the log says 9'
     for want in forget_knowmem_ROUGE:0.375000 extraction_strength:0.625000 mia_min_k:0.833333 privleak:-66.666667; do
-        [ "$(agg said ${want%:*} | awk '{printf "%.6f", $1}')" = ${want#*:} ] || fail "$f: ${want%:*} $(agg said ${want%:*})"
+        found=$(agg said ${want%:*} | awk '{printf "%.6f", $1}')
+        [ "$found" = ${want#*:} ] || fail "$f: ${want%:*} $found"
     done
 done
 run 0 eval --logs muse.json
