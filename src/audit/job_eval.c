@@ -69,11 +69,13 @@ static const ul_param sampling_params[] = {
      NULL},
     {0}};
 
+/* TOFU's invented authors have 20 rows each; every row about real authors and the world is about another one. */
 static ul_status open_set(ul_job *job, ul_evaluation *e, ul_manifest *m, const char *name, const char *path)
 {
-    const int32_t per = ul_job_given(job, "entity-rows") ? (int32_t)ul_job_int(job, "entity-rows")
-                        : ul_job_text(job, "tofu")       ? 20
-                                                         : 0;
+    const bool real = !strcmp(name, "real_authors") || !strcmp(name, "world_facts");
+    const int32_t per = ul_job_given(job, "entity-rows")    ? (int32_t)ul_job_int(job, "entity-rows")
+                        : ul_job_text(job, "tofu") && !real ? 20
+                                                            : 0;
     ul_records *r;
     UL_TRY(ul_records_open(job->ctx, job->arena, path, ul_job_text(job, "fields"), per, &r));
     UL_TRY(ul_manifest_input(job, m, name, path, r->digest, r->n));
@@ -137,7 +139,20 @@ static const ul_result *result_of(const ul_evaluation *e, const char *name)
     return NULL;
 }
 
-/* Of means over rows, AUCs, and harmonic means of the former; *has is false for the others. */
+/* Rows about one person alone do not say how another one's would differ. */
+static bool about_several(const ul_result *r)
+{
+    for (int k = 0; k < r->n_part; k++) {
+        const ul_columns *c = &r->part[k].rows;
+        bool several = c->n_row > 1 && !c->entity;
+        for (int64_t i = 1; c->entity && i < c->n_row && !several; i++) several = c->entity[i] != c->entity[0];
+        if (!several) return false;
+    }
+    return r->n_part > 0;
+}
+
+/* Of means over rows, AUCs, and harmonic means of the former; *has is false for the others, and where all rows of a set
+ * are about one person. */
 static ul_status interval_of(ul_evaluation *e, const ul_result_spec *spec, const ul_result *r, ul_interval *out,
                              bool *has)
 {
@@ -145,12 +160,12 @@ static ul_status interval_of(ul_evaluation *e, const ul_result_spec *spec, const
     const ul_result *part[10];
     uint32_t group[10];
     int n = 0;
-    *has = !r->absent && r->n_part > 0;
+    *has = !r->absent && about_several(r);
     if (*has) return ul_result_interval(e->arena, r, group_of(spec), &how, out);
-    if (r->absent || strcmp(spec->metric, "hm_aggregate") || spec->args) return UL_OK;
+    if (r->absent || r->n_part || strcmp(spec->metric, "hm_aggregate") || spec->args) return UL_OK;
     for (; n < 10 && spec->from[n].role; n++) {
         part[n] = result_of(e, spec->from[n].result);
-        if (!part[n] || part[n]->absent || part[n]->n_part != 1) return UL_OK;
+        if (!part[n] || part[n]->absent || part[n]->n_part != 1 || !about_several(part[n])) return UL_OK;
         group[n] = group_of(ul_tofu_result(spec->from[n].result));
     }
     *has = n > 0;

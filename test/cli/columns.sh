@@ -30,6 +30,13 @@ done
 run 0 $all --precision bf16 --out other
 if cmp -s e/columns.sqlite other/columns.sqlite; then fail 'another precision gives the same columns'; fi
 
+# Who the rows are about: six of TOFU's invented author are one person's, and have no interval; the real ones are many.
+mkdir unsaid
+for f in tofu/*.json; do sed 's/, "entity": [0-9]*//' "$f" > "unsaid/${f#tofu/}"; done
+run 0 eval --model model --tofu unsaid --split forget01 --metrics probability --quiet
+grep -q '^forget_Q_A_Prob  *[0-9.]*  *lower$' said || fail 'an interval from one person'
+grep -q '^ra_Q_A_Prob  *[-e0-9.]*  *[-e0-9.]* \.\. ' said || fail 'no interval from real authors'
+
 # Rows that nobody was taught, beside own data and in the place of TOFU's.
 mia='--metrics mia_loss,mia_min_k,privleak --quiet'
 # shellcheck disable=SC2086
