@@ -18,31 +18,6 @@ enum { MOST_OPTIONS = 26 };
 #define PREFIX "choices/"
 
 /* ---- questions from files -------------------------------------------------------------------------------------- */
-/* A list of texts as Python writes it: ['a', "b's"], which is how data frames put lists into CSV. */
-static int python_list(ul_arena *arena, const char *s, const char **out)
-{
-    int n = 0;
-    if (*s++ != '[') return -1;
-    while (*s && *s != ']') {
-        while (*s == ' ' || *s == ',' || *s == '\n') s++;
-        const char quote = *s;
-        if ((quote != '\'' && quote != '"') || n == MOST_OPTIONS) return -1;
-        char *text = ul_strdup(arena, ++s), *to = text;
-        if (!text) return -1;
-        for (; *s && *s != quote; s++) {
-            if (*s == '\\' && s[1])
-                *to++ = *++s == 'n' ? '\n' : *s == 't' ? '\t' : *s;
-            else
-                *to++ = *s;
-        }
-        if (*s++ != quote) return -1;
-        *to = 0;
-        out[n++] = text;
-        while (*s == ' ') s++;
-    }
-    return *s == ']' ? n : -1;
-}
-
 /* Options: a list, Python's spelling of one, or the keys option1 .. option9 or A .. Z. */
 static int options_of(ul_arena *arena, const json_t *row, const char **out)
 {
@@ -50,7 +25,7 @@ static int options_of(ul_arena *arena, const json_t *row, const char **out)
     int n = 0;
     for (size_t k = 0; k < 2; k++) {
         const json_t *list = json_object_get(row, keys[k]);
-        if (json_is_string(list)) return python_list(arena, json_string_value(list), out);
+        if (json_is_string(list)) return ul_text_list(arena, json_string_value(list), out, MOST_OPTIONS);
         if (!json_is_array(list)) continue;
         if (json_array_size(list) > MOST_OPTIONS) return -1;
         for (; n < (int)json_array_size(list); n++) {

@@ -25,8 +25,9 @@ typedef struct {
  * content; a name that ends in .csv is CSV. `fields`: NULL, or
  * "prompt=KEY,answer=KEY,paraphrase=KEY,wrong=KEY,text=KEY,entity=KEY"; a field it does not name is looked for under
  * the names of the public benchmarks: question|prompt|instruction|input, answer|completion|output|response, text,
- * paraphrased_answer, perturbed_answer|options|choices (a list, or the keys option1, option2, ...: those that are not
- * the answer; an answer that is a number is an index into the list). Entity: the key "entity" where a row has one; else
+ * paraphrased_answer, perturbed_answer|options|choices (a list, also as the text of one, or the keys option1, option2,
+ * ...: those that are not the answer; an answer that is a number is an index into the list). Entity: the key "entity"
+ * where a row has one; else
  * row / per_entity when per_entity > 0; else the row. UL_E_INPUT: empty set, a row without its fields (file, line, its
  * keys), broken UTF-8 (file, line, byte). */
 ul_status ul_records_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *fields, int32_t per_entity,
@@ -48,6 +49,9 @@ ul_status ul_records_seal(ul_ctx *ctx, const char *name, const ul_record *at, in
 ul_status ul_records_save(ul_ctx *ctx, const ul_records *r, const char *path) UL_MUST;
 /* How many rows of a have a prompt and answer that stand in b too. -1: no memory. */
 int64_t ul_records_overlap(ul_ctx *ctx, const ul_records *a, const ul_records *b);
+/* A list of texts as Python and JSON write it, ['a', "b's"], which is how data frames put lists into CSV: how many, or
+ * -1: it is none, or of more than `most`, or there is no memory. */
+int ul_text_list(ul_arena *arena, const char *s, const char **out, int most);
 /* The lines of a text file, stripped, empty ones dropped (TOFU's idontknow.jsonl is one). */
 ul_status ul_lines_open(ul_ctx *ctx, ul_arena *arena, const char *path, const char *const **lines, int64_t *n) UL_MUST;
 

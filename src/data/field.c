@@ -82,13 +82,62 @@ static ul_status missing(ul_ctx *ctx, const char *path, const ul_fields *f, cons
     return s;
 }
 
+int ul_text_list(ul_arena *arena, const char *s, const char **out, int most)
+{
+    int n = 0;
+    if (*s++ != '[') return -1;
+    while (*s && *s != ']') {
+        while (*s == ' ' || *s == ',' || *s == '\n') s++;
+        const char quote = *s;
+        if ((quote != '\'' && quote != '"') || n == most) return -1;
+        char *text = ul_strdup(arena, ++s), *to = text;
+        if (!text) return -1;
+        for (; *s && *s != quote; s++) {
+            if (*s == '\\' && s[1])
+                *to++ = *++s == 'n' ? '\n' : *s == 't' ? '\t' : *s;
+            else
+                *to++ = *s;
+        }
+        if (*s++ != quote) return -1;
+        *to = 0;
+        out[n++] = text;
+        while (*s == ' ') s++;
+    }
+    return *s == ']' && !s[1 + strspn(s + 1, " \t\r\n")] ? n : -1;
+}
+
+/* Beside a list in CSV an answer that is none of its items may be one's index ("2"), as data frames write it. */
+static void answer_by_index(const char *const *text, int n, ul_record *out)
+{
+    int64_t k;
+    for (int i = 0; i < n; i++)
+        if (!strcmp(text[i], out->answer)) return;
+    if (ul_parse_int(out->answer, &k) && k >= 0 && k < n) out->answer = text[k];
+}
+
+static ul_status keep_wrong(ul_arena *arena, const char *const *text, int n, ul_record *out)
+{
+    const char **wrong = UL_NEW(arena, const char *, n);
+    UL_NEED(wrong);
+    for (int i = 0; i < n; i++)
+        if (!out->answer || strcmp(text[i], out->answer)) wrong[out->n_wrong++] = text[i];
+    out->wrong = out->n_wrong ? wrong : NULL;
+    return UL_OK;
+}
+
 /* The list of wrong answers: a list's items, or the keys option1, option2, ..., without the answer itself. */
 static ul_status read_wrong(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_fields *f, const json_t *row,
                             ul_record *out)
 {
     const json_t *list = find(f, UL_FIELD_WRONG, row), *item[64];
-    int n = 0;
+    const char *text[64];
+    int n = json_is_string(list) ? ul_text_list(arena, json_string_value(list), text, 64) : 0;
     bool bad;
+    if (n > 0) {
+        if (out->answer) answer_by_index(text, n, out);
+        return keep_wrong(arena, text, n, out);
+    }
+    n = 0;
     if (json_is_array(list)) {
         if (json_array_size(list) > 64)
             return ul_fail(ctx, UL_E_INPUT, "%s:%lld: %zu wrong answers, at most 64 are read", path,
@@ -110,16 +159,12 @@ static ul_status read_wrong(ul_ctx *ctx, ul_arena *arena, const char *path, cons
             if (v && !json_is_null(v)) item[n++] = v;
         }
     }
-    const char **wrong = UL_NEW(arena, const char *, n);
-    UL_NEED(wrong);
     for (int i = 0; i < n; i++) {
-        const char *text = text_of(arena, item[i], &bad);
+        text[i] = text_of(arena, item[i], &bad);
         if (bad) return wrong_kind(ctx, path, out->line, "wrong answer");
-        UL_NEED(text);
-        if (!out->answer || strcmp(text, out->answer)) wrong[out->n_wrong++] = text;
+        UL_NEED(text[i]);
     }
-    out->wrong = out->n_wrong ? wrong : NULL;
-    return UL_OK;
+    return keep_wrong(arena, text, n, out);
 }
 
 static ul_status read_text(ul_ctx *ctx, ul_arena *arena, const char *path, int64_t line, const json_t *v,

@@ -97,6 +97,29 @@ static void test_fields(void **state)
     ul_ctx_free(ctx);
 }
 
+/* A cell with a list is its items: of TOFU's perturbed answers, and of WMDP's choices beside an index. */
+static void test_lists_in_csv(void **state)
+{
+    (void)state;
+    ul_ctx *ctx = ul_test_ctx();
+    ul_records *r = open_in(ctx,
+                            PUT("l.csv", "question,answer,perturbed_answer\n"
+                                         "q,rome,\"['oslo, north', \"\"l'\u00e9t\u00e9\"\", 'rome']\"\n"
+                                         "q,1,\"['x', 'y', 'z']\"\nq,3,\"['x', '3']\"\nq,a,[sic] b\n"),
+                            NULL, 0);
+    assert_int_equal(r->at[0].n_wrong, 2);
+    is(r->at[0].wrong[0], "oslo, north");
+    is(r->at[0].wrong[1], "l'\u00e9t\u00e9");
+    check(r, 1, 3, "q", "y");
+    assert_int_equal(r->at[1].n_wrong, 2);
+    is(r->at[1].wrong[1], "z");
+    check(r, 2, 4, "q", "3");
+    is(r->at[2].wrong[0], "x");
+    assert_int_equal(r->at[3].n_wrong, 1);
+    is(r->at[3].wrong[0], "[sic] b");
+    ul_ctx_free(ctx);
+}
+
 /* Text may begin with a bracket where the file says that it is text. */
 static void test_text_with_brackets(void **state)
 {
@@ -175,7 +198,7 @@ static void test_digest_and_overlap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_formats), cmocka_unit_test(test_fields),
-                                       cmocka_unit_test(test_bad_input),
+                                       cmocka_unit_test(test_bad_input), cmocka_unit_test(test_lists_in_csv),
         cmocka_unit_test(test_text_with_brackets), cmocka_unit_test(test_digest_and_overlap)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
