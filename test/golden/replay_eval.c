@@ -9,7 +9,7 @@ enum { MAX_NAMED = 64 };
 typedef struct {
     const char *file, *question, *key;
     ul_records *records;
-    int32_t which;
+    int32_t which, max_length, max_new;
     ul_columns columns;
 } data_set;
 typedef struct {
@@ -23,7 +23,7 @@ typedef struct {
     data_set set[MAX_NAMED];
     int n_set;
     ul_named_result done[MAX_NAMED];
-    int n_done, n_metric, n_ok;
+    int n_done, n_metric, n_ok, n_lacking;
     double worst;
     char worst_name[128], lacking[512];
 } replay;
@@ -53,13 +53,16 @@ static ul_status open_set(replay *r, const json_t *dataset, data_set **out)
             *out = &r->set[i];
             return UL_OK;
         }
+    if (r->n_set == MAX_NAMED) return ul_fail(r->ctx, UL_E_INPUT, "more than %d data sets", MAX_NAMED);
     data_set *s = &r->set[r->n_set++];
+    const json_t *length = json_object_get(args, "max_length");
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s", r->dir, file);
+    ul_replay_path(r->dir, file, path, sizeof path);
     const bool list = is_list(path, key);
     const char *fields = ul_format(r->arena, list ? "prompt=%s,wrong=%s" : "prompt=%s,answer=%s", question, key);
     UL_NEED(fields);
     *s = (data_set){.file = file, .question = question, .key = key, .which = list ? UL_WHICH_WRONG : UL_WHICH_ANSWER};
+    s->max_length = json_is_integer(length) ? (int32_t)json_integer_value(length) : r->o.tpl.max_length;
     UL_TRY(ul_records_open(r->ctx, r->arena, path, fields, 0, &s->records));
     s->columns = (ul_columns){.name = file, .n_row = s->records->n};
     *out = s;
@@ -82,9 +85,24 @@ static ul_status reference_loss(replay *r, data_set *s)
     return UL_OK;
 }
 
-static ul_status fill(replay *r, data_set *s, unsigned needs, double p)
+/* Greedy answers of at most max_new tokens; the same prompts are answered once. */
+static ul_status answers(replay *r, data_set *s, int32_t max_new)
 {
     ul_columns *c = &s->columns;
+    if (c->generation && s->max_new == max_new) return UL_OK;
+    c->generation = NULL;
+    s->max_new = r->o.max_new = max_new;
+    for (int i = 0; i < r->n_set && !c->generation; i++)
+        if (!strcmp(r->set[i].file, s->file) && !strcmp(r->set[i].question, s->question) &&
+            r->set[i].max_new == max_new)
+            c->generation = r->set[i].columns.generation;
+    return c->generation ? UL_OK : ul_columns_generate(r->ctx, r->arena, &r->o, s->records, c);
+}
+
+static ul_status fill(replay *r, data_set *s, unsigned needs, double p, int32_t max_new)
+{
+    ul_columns *c = &s->columns;
+    r->o.tpl.max_length = s->max_length;
     if ((needs & ~(unsigned)(UL_COL_GENERATION | UL_COL_GROUND_TRUTH | UL_COL_GRAD_NORM)) && !c->logp) {
         const ul_columns had = *c;
         UL_TRY(ul_columns_score(r->ctx, r->arena, &r->o, s->records, s->which, s->file, c));
@@ -96,12 +114,7 @@ static ul_status fill(replay *r, data_set *s, unsigned needs, double p)
         o.model = r->trainable;
         UL_TRY(ul_columns_grad_norm(r->ctx, r->arena, &o, s->records, p, c));
     }
-    if ((needs & UL_COL_GENERATION) && !c->generation) {
-        for (int i = 0; i < r->n_set && !c->generation; i++) /* the same prompts are answered once */
-            if (!strcmp(r->set[i].file, s->file) && !strcmp(r->set[i].question, s->question))
-                c->generation = r->set[i].columns.generation;
-        if (!c->generation) UL_TRY(ul_columns_generate(r->ctx, r->arena, &r->o, s->records, c));
-    }
+    if (needs & UL_COL_GENERATION) UL_TRY(answers(r, s, max_new));
     if ((needs & UL_COL_GROUND_TRUTH) && !c->ground_truth)
         UL_TRY(ul_columns_ground_truth(r->ctx, r->arena, &r->o, s->records, s->which, c));
     return UL_OK;
@@ -138,7 +151,7 @@ static ul_status control(replay *r, const json_t *logs, ul_input *in, int *n)
             const json_t *file = json_object_get(g, "path");
             const char *role = json_string_value(json_object_get(inc, "access_key"));
             if (!json_is_string(file)) continue;
-            snprintf(path, sizeof path, "%s/%s", r->dir, json_string_value(file));
+            ul_replay_path(r->dir, json_string_value(file), path, sizeof path);
             UL_TRY(ul_json_load(r->ctx, r->arena, path, &log));
             const char *handler = json_string_value(json_object_get(json_object_get(r->config, name), "handler"));
             const ul_metric *metric;
@@ -155,13 +168,15 @@ static ul_status inputs(replay *r, const ul_metric *m, const json_t *c, double p
 {
     const char *name;
     json_t *v;
+    const json_t *longest = json_object_get(json_object_get(c, "generation_args"), "max_new_tokens");
+    if (!longest) longest = json_object_get(json_object_get(r->golden, "hyper"), "max_new_tokens");
     json_object_foreach(json_object_get(c, "datasets"), name, v)
     {
         data_set *s;
         const char *role = json_string_value(json_object_get(v, "access_key"));
         if (!role || json_object_size(json_object_get(c, "datasets")) == 1) role = m->needs[0].role;
         UL_TRY(open_set(r, v, &s));
-        UL_TRY(fill(r, s, needs_of(m, role), p));
+        UL_TRY(fill(r, s, needs_of(m, role), p, (int32_t)json_integer_value(longest)));
         in[(*n)++] = (ul_input){.role = role, .columns = &s->columns};
     }
     json_object_foreach(json_object_get(c, "pre_compute"), name, v)
@@ -296,6 +311,7 @@ static ul_status run_metrics(replay *r)
             tried[i] = true;
             r->n_metric++;
             if (got < 0) return UL_E_INPUT;
+            r->n_lacking += got == 2;
             if (got == 2)
                 snprintf(r->lacking + strlen(r->lacking), sizeof r->lacking - strlen(r->lacking), " %s", name);
             else r->n_ok += compare_result(r, name, r->done[r->n_done - 1].result);
@@ -335,8 +351,12 @@ static ul_status open_models(replay *r, ul_backend *be, ul_model *opened[3], ul_
 
 static ul_status run(replay *r, ul_model *opened[3], ul_tokenizer **tok)
 {
-    const json_t *t = json_object_get(r->golden, "template"), *hyper = json_object_get(r->golden, "hyper");
+    const json_t *t = json_object_get(r->golden, "template");
     ul_backend *be;
+    if (json_is_true(json_object_get(t, "apply_chat_template")))
+        return ul_fail(r->ctx, UL_E_INPUT, "made with a chat template; plain tags are what is known here");
+    if (json_object_size(r->config) > MAX_NAMED)
+        return ul_fail(r->ctx, UL_E_INPUT, "the record has more than %d metrics", MAX_NAMED);
     UL_TRY(ul_backend_open(r->ctx, r->arena, NULL, r->oracle ? UL_PRECISION_DOUBLE : UL_PRECISION_F32, 0, &be));
     UL_TRY(open_models(r, be, opened, tok));
     r->o.tpl = ul_template_tofu;
@@ -348,7 +368,6 @@ static ul_status run(replay *r, ul_model *opened[3], ul_tokenizer **tok)
     r->o.tpl.pad_id = ul_tokenizer_special(*tok).pad;
     r->o.batch_tokens = 4096;
     r->o.batch = 64;
-    r->o.max_new = (int32_t)json_integer_value(json_object_get(hyper, "max_new_tokens"));
     r->o.texts = r->o.moments = r->o.peer_positions = true;
     return run_metrics(r);
 }
@@ -371,10 +390,10 @@ int ul_replay_eval(ul_ctx *ctx, const char *record_dir, json_t *golden, char *me
                       .config = json_object_get(golden, "config"),
                       .oracle = oracle};
         const ul_status s = run(r, opened, &tok);
-        const int supported = r->n_metric - (int)(r->lacking[0] ? 1 : 0);
+        const int supported = r->n_metric - r->n_lacking;
         if (s != UL_OK || !r->n_metric) {
             at += snprintf(message + at, size - (size_t)at, "%s: %s; ", oracle ? "double" : "f32",
-                           r->n_metric ? ul_error_text(ctx) : "no metrics in the record");
+                           s != UL_OK ? ul_error_text(ctx) : "no metrics in the record");
             code = 1;
         } else {
             if (r->n_ok < supported || r->worst > 1) code = 1;
