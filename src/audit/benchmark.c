@@ -128,7 +128,8 @@ ul_status ul_benchmark_result(ul_benchmark *b, const char *name, double value, d
         json_decref(rows);
         return UL_OK;
     }
-    json_t *log = json_pack("{s:f, s:f, s:I}", "agg_value", value, "stderr", error, "n", (json_int_t)n);
+    json_t *log = isnan(error) ? json_pack("{s:f, s:I}", "agg_value", value, "n", (json_int_t)n)
+                               : json_pack("{s:f, s:f, s:I}", "agg_value", value, "stderr", error, "n", (json_int_t)n);
     const bool ok = log && (!rows || json_object_set(log, "value_by_index", rows) == 0) &&
                     json_object_set(b->all, name, log) == 0 &&
                     json_object_set_new(b->summary, name, json_real(value)) == 0;
@@ -137,6 +138,8 @@ ul_status ul_benchmark_result(ul_benchmark *b, const char *name, double value, d
     if (!isfinite(value))
         return ul_fail(b->ctx, UL_E_CRITERION, "%s is %g: not a number that can be reported", name, value);
     if (!ok) return ul_fail(b->ctx, UL_E_RESOURCE, "no memory for the results of %s", name);
+    if (isnan(error))
+        return ul_buf_printf(&b->job->text, "%-44s %9.4f  %9s  %7lld  %s\n", name, value, "-", (long long)n, better);
     return ul_buf_printf(&b->job->text, "%-44s %9.4f  +- %.4f  %7lld  %s\n", name, value, error, (long long)n, better);
 }
 

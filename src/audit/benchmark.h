@@ -73,7 +73,7 @@ const ul_columns *ul_benchmark_columns(const ul_benchmark *b, const char *data, 
 ul_status ul_benchmark_has(ul_benchmark *b, const char *data, const ul_columns *c, unsigned columns,
                            bool lists) UL_MUST;
 /* A line of the table, an entry of the summary, and the log {"agg_value", "value_by_index": rows}; takes `rows` (may
- * be NULL). Nothing of a result that is not asked for. */
+ * be NULL). Error NaN: it has none. Nothing of a result that is not asked for. */
 ul_status ul_benchmark_result(ul_benchmark *b, const char *name, double value, double error, int64_t n,
                               const char *better, json_t *rows) UL_MUST;
 void ul_benchmark_mean(const double *x, int64_t n, double *mean, double *error); /* error: sample deviation / sqrt(n) */

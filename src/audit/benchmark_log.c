@@ -8,8 +8,7 @@
  *   rows with loglikelihood and gold           the share whose first largest is the gold one; NAME_acc_calibrated from
  *                                              the rows of NAME_acc
  *   NAME_TYPE without rows of its own          of those rows of NAME that have this type
- *   no rows                                    taken as it stands, and said so: in our own logs also the AUC, which is
- *                                              computed from tokens, which columns.sqlite has */
+ *   no rows                                    taken as it stands, and said so */
 #include "audit/benchmark.h"
 #include <math.h>
 #include <string.h>

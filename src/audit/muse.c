@@ -247,13 +247,18 @@ static ul_status leak_results(ul_benchmark *b, const ul_columns *forget, const u
     ul_args_default(min_k->params, &args);
     UL_TRY(ul_args_set(b->arena, &args, "mia_min_k", "k", "0.4"));
     UL_TRY(ul_metric_compute(b->arena, min_k, &args, in, 2, &r));
-    UL_TRY(ul_benchmark_result(b, "mia_min_k", r.agg_value, 0, n, "the retrained model's", NULL));
+    UL_TRY(ul_benchmark_result(b, "mia_min_k", r.agg_value, NAN, n, "the retrained model's", NULL));
+    json_t *log = json_object_get(b->all, "mia_min_k"), *rows;
+    UL_TRY(ul_result_json(b->ctx, min_k, &r, &rows));
+    UL_TRY(ul_json_own(b->arena, rows));
+    if (log && json_object_update_missing(log, rows))
+        return ul_fail(b->ctx, UL_E_RESOURCE, "no memory for the rows of mia_min_k");
     UL_TRY(ul_benchmark_control_auc(b, &reference));
     UL_TRY(ul_metric_find(b->ctx, "privleak", &privleak));
     in[0] = (ul_input){"forget", NULL, r.agg_value};
     in[1] = (ul_input){"retain", NULL, reference};
     UL_TRY(ul_metric_compute(b->arena, privleak, NULL, in, isnan(reference) ? 1 : 2, &value));
-    return ul_benchmark_result(b, "privleak", value.agg_value, 0, n, "closer to 0", NULL);
+    return ul_benchmark_result(b, "privleak", value.agg_value, NAN, n, "closer to 0", NULL);
 }
 
 static ul_status results(ul_benchmark *b)

@@ -152,6 +152,9 @@ run 0 eval --logs wrong.json
 says 'forget_level3_a_a: the log says 0.123' 'forget_level3: the log says 0.123'
 run 0 eval --logs bench/MUSE_EVAL.json
 says 'privleak' 'as it stands'
+if grep -q '^mia_min_k.*as it stands' said; then fail 'the AUC of a MUSE log is not computed from its rows'; fi
+run 0 eval --logs bench/MUSE_EVAL.json --reference-logs bench/MUSE_EVAL.json --json
+[ "$(agg said privleak)" = 0.0 ] || fail "privleak beside the model itself: $(agg said privleak)"
 sed 's/"gold": 1/"gold": 7/' bench/CHOICES_EVAL.json > wrong.json
 refuses 3 - wrong.json towns_acc 'row "1"' -- eval --logs wrong.json
 run 0 eval --columns bench/columns.sqlite --reference-logs bench/MUSE_EVAL.json --json --quiet
