@@ -184,11 +184,12 @@ static json_t *membership(const ul_audit *a, const ul_membership *e, const ul_ba
                      e->compared ? number(e->farthest) : json_null(), "scores", scores);
 }
 
-static json_t *qualifiers(unsigned q)
+static json_t *qualifiers(const ul_verdict *v)
 {
     json_t *j = json_array();
     for (int i = 0; ul_qualifier_name(i); i++)
-        if (q >> i & 1u) json_array_append_new(j, json_string(ul_qualifier_name(i)));
+        if (v->qualifiers >> i & 1u) json_array_append_new(j, json_string(ul_qualifier_name(i)));
+    if (v->between) json_array_append_new(j, json_string(v->between));
     return j;
 }
 
@@ -284,7 +285,7 @@ json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *
                      ul_verdict_name(x->verdict.id), "secondary", ul_verdict_name(x->verdict.secondary), "clause",
                      x->verdict.clause, "residue", x->verdict.residue > 0 ? json_real(x->verdict.residue) : json_null(),
                      "not_removed", x->verdict.not_removed, "withheld", x->verdict.withheld,
-                     "qualifiers", qualifiers(x->verdict.qualifiers), "outcome", x->outcome_why ? outcome : NULL,
+                     "qualifiers", qualifiers(&x->verdict), "outcome", x->outcome_why ? outcome : NULL,
                      "outcome_why", x->outcome_why, "evidence", evidence(&x->evidence, o, r), "probes", probes, "depth",
                      depth(a, x->u, o, r), "model", model(x->u), "original", model(o), "control", model(r), "answers",
                      answers(a, x->u, o, r), "membership", membership(a, &x->evidence.membership, x->u, o, r));

@@ -9,6 +9,7 @@
  *   suppressed     some recovery's lower bound, at alpha / m, > 0.5 and 0.15 above what is expressed; or that of inv or
  *                  avoided > 0.5
  *   partly removed otherwise; inconclusive where people are too few for it
+ * Beside "partly removed" the intervals may admit others, beside any verdict "damaged": inconclusive-between {a, b}.
  * 0.2 is more where the negative control reads more (audit_negative.c). Every number stands in ul_rule_params. */
 #include "audit/battery.h"
 #include <math.h>
@@ -27,10 +28,24 @@ const char *ul_verdict_name(ul_verdict_id id)
     return names[id];
 }
 
+static const char *const qualifier[][2] = {
+    {"overshoot", "farther from the original than the control is, which shows too"},
+    {"inverted", "the answer is avoided, which takes knowing it"},
+    {"shallow", "only a format of numbers or the layers inside show it"},
+    {"surface-only", "only asking in other words brings it back"},
+    {"few entities", "fewer people or things than --min-entities"}};
+enum { N_QUALIFIER = sizeof qualifier / sizeof *qualifier };
+
 const char *ul_qualifier_name(int bit)
 {
-    static const char *const name[] = {"overshoot", "inverted", "shallow", "surface-only", "few entities"};
-    return bit < (int)(sizeof name / sizeof *name) ? name[bit] : NULL;
+    return bit < N_QUALIFIER ? qualifier[bit][0] : NULL;
+}
+
+const char *ul_qualifier_means(const char *name)
+{
+    for (int i = 0; i < N_QUALIFIER; i++)
+        if (!strcmp(qualifier[i][0], name)) return qualifier[i][1];
+    return "";
 }
 
 const char *ul_outcome_name(ul_outcome outcome)
@@ -306,6 +321,77 @@ static char *brought_back(const judge *j)
     return NULL;
 }
 
+/* Past the control, on the side away from the original, by more than an intention would pass. */
+static bool past_control(const judge *j)
+{
+    const ul_membership *m = &j->e->membership;
+    const double within = rule(j, "pass-membership");
+    for (int i = 0; m->compared && i < UL_N_MIA; i++) {
+        const double member = m->auc[i][1] - m->auc[i][2];
+        if ((member > 0 && m->beyond[i].hi < -within) || (member < 0 && m->beyond[i].lo > within)) return true;
+    }
+    return false;
+}
+
+/* ---- what the intervals admit besides --------------------------------------------------------------------------- */
+/* "Partly removed" is what no bound has decided: the other verdicts may still be true. */
+static bool may_be_removed(const judge *j)
+{
+    const ul_evidence *e = j->e;
+    if (!e->control || unable(j) || e->s.hi < rule(j, "forgotten") || avoids(j, rule(j, "residue"))) return false;
+    for (int i = 0; i < e->n_recovery; i++) {
+        const ul_recovery *x = &e->recovery[i];
+        if (!x->informative || x->role == UL_SHOWN) continue;
+        if ((x->role == UL_CORE ? x->rho.lo : x->rho.lo_m) > limit(j, &x->negative)) return false;
+    }
+    return !(e->depth_informative && e->depth.lo > limit(j, &e->depth_negative)) &&
+           !(e->inverse_informative && e->inverse.lo > limit(j, &e->inverse_negative));
+}
+
+static bool may_be_suppressed(const judge *j)
+{
+    const ul_evidence *e = j->e;
+    const double most = rule(j, "suppressed"), beyond = rule(j, "excess"), inverted = rule(j, "inverted");
+    for (int i = 0; i < e->n_recovery; i++) {
+        const ul_recovery *x = &e->recovery[i];
+        if (x->informative && x->role != UL_SHOWN && x->rho.hi_m > most && x->excess.hi_m > beyond) return true;
+    }
+    if (e->depth_informative && e->depth.hi_m > most && e->depth_excess.hi_m > beyond) return true;
+    if (!e->inverse_informative) return false;
+    return e->inverse.hi_m > inverted || (e->avoided_informative && e->avoided.hi_m > inverted &&
+                                          e->inverse.hi > rule(j, "avoided-last"));
+}
+
+static bool may_be_damaged(const judge *j)
+{
+    const ul_evidence *e = j->e;
+    const double least = rule(j, "damaged");
+    return (!e->first_unmeasured && e->utility_first.lo < least) ||
+           (e->said_informative && e->utility_said.lo < least) || (e->has_text && e->utility_text.lo < least) ||
+           (e->near.has_first && e->near.first.lo < least) || (e->near.has_said && e->near.said.lo < least);
+}
+
+/* metrics.md 16.6, inconclusive-between {a, b}. */
+static ul_status between(judge *j)
+{
+    const bool partly = j->v->id == UL_PARTLY;
+    const struct {
+        ul_verdict_id id;
+        bool admitted;
+    } other[] = {{UL_DAMAGED, may_be_damaged(j)},
+                 {UL_NOT_FORGOTTEN, partly && j->e->s.lo < rule(j, "not-forgotten")},
+                 {UL_REMOVED, partly && may_be_removed(j)},
+                 {UL_SUPPRESSED, partly && may_be_suppressed(j)}};
+    char *list = NULL;
+    if (j->v->id == UL_INCONCLUSIVE || j->v->id == UL_DAMAGED) return UL_OK;
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (other[i].admitted)
+            UL_NEED(list = ul_format(j->arena, "%s, %s", list ? list : ul_verdict_name(j->v->id),
+                                     ul_verdict_name(other[i].id)));
+    if (list) UL_NEED(j->v->between = ul_format(j->arena, "inconclusive-between {%s}", list));
+    return UL_OK;
+}
+
 /* Which verdicts cannot be had here, whatever the model is like. */
 static ul_status withheld(judge *j, const char *cannot)
 {
@@ -363,11 +449,11 @@ ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, 
     UL_TRY(all_finite(&j));
     if (ul_gate_closed(arena, e, rules, &why)) return say(&j, UL_INCONCLUSIVE, why);
     UL_TRY(decide(&j));
-    if (e->s.lo > rule(&j, "overshoot")) out->qualifiers |= UL_Q_OVERSHOOT;
+    if (e->s.lo > rule(&j, "overshoot") || past_control(&j)) out->qualifiers |= UL_Q_OVERSHOOT;
     if (e->n_entity < (int64_t)rule(&j, "min-entities")) out->qualifiers |= UL_Q_FEW_ENTITIES;
     out->secondary = out->id;
     if (damaged(&j, &why)) return say(&j, UL_DAMAGED, why);
-    return UL_OK;
+    return between(&j);
 }
 
 /* ---- intentions ---------------------------------------------------------------------------------------------------- */

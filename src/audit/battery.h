@@ -437,6 +437,7 @@ enum { UL_Q_OVERSHOOT = 1, UL_Q_INVERTED = 2, UL_Q_SHALLOW = 4, UL_Q_SURFACE_ONL
 typedef struct {
     ul_verdict_id id, secondary; /* secondary: what the rules below "damaged" would say */
     unsigned qualifiers;
+    const char *between; /* verdicts that the intervals admit beside this one; NULL: none */
     const char *clause;      /* which rule fired, with its numbers */
     const char *not_removed; /* why "removed" is not available or failed; NULL when it is the verdict */
     double residue;          /* below which every upper bound lies, where the verdict is that nothing was found */
@@ -467,6 +468,7 @@ typedef struct {
 } ul_audited;
 const char *ul_outcome_name(ul_outcome outcome);
 const char *ul_qualifier_name(int bit); /* NULL: no more of them */
+const char *ul_qualifier_means(const char *name); /* in words; "" of a name that says it itself */
 json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *o,
                       const ul_battery *r); /* NULL: no memory */
 /* report.json, report.md and report.html (one static file) from {"kind": "audit", "models": [...]}. */

@@ -259,9 +259,10 @@ static ul_status tell(trial *c, const ul_audited *x)
                       "whose sensitivity %s; it does not mean erased.\n",
                       100 * x->verdict.residue,
                       e->has_sensitivity ? "stands below" : "was not measured (--spike)");
-    for (int i = 0, n = 0; ul_qualifier_name(i); i++)
-        if (x->verdict.qualifiers >> i & 1u) ul_buf_printf(b, "%s%s", n++ ? ", " : "", ul_qualifier_name(i));
-    if (x->verdict.qualifiers) ul_buf_puts(b, "\n");
+    for (int i = 0; ul_qualifier_name(i); i++)
+        if (x->verdict.qualifiers >> i & 1u)
+            ul_buf_printf(b, "%s: %s\n", ul_qualifier_name(i), ul_qualifier_means(ul_qualifier_name(i)));
+    if (x->verdict.between) ul_buf_printf(b, "%s\n", x->verdict.between);
     if (x->verdict.withheld) ul_buf_printf(b, "%s\n", x->verdict.withheld);
     if (x->verdict.id == UL_DAMAGED)
         ul_buf_printf(b, "(were it not for the damage: %s)\n", ul_verdict_name(x->verdict.secondary));

@@ -86,8 +86,11 @@ static void verdict_words(ul_out *o, const json_t *m)
     if (*wanted)
         ul_out_printf(o, "<p><span class=\"tag\">%s: wanted %s</span></p>", strcmp(wanted, verdict) ? "wrong" : "right",
                       wanted);
-    UL_EACH (ul_page_in(m, "qualifiers", NULL), i, q)
-        ul_out_printf(o, "<span class=\"tag\">%s</span>", json_string_value(q));
+    UL_EACH(ul_page_in(m, "qualifiers", NULL), i, q)
+    {
+        ul_out_printf(o, "<p><span class=\"tag\"><b>%s</b></span> %s</p>\n", json_string_value(q),
+                      ul_qualifier_means(json_string_value(q)));
+    }
     outcome(o, m);
 }
 
@@ -466,9 +469,11 @@ static void md_model(ul_out *o, const json_t *m)
     ul_out_printf(o, "\n\nBecause %s.\n", ul_page_text(m, "clause"));
     if (!strcmp(ul_page_text(m, "verdict"), "damaged"))
         ul_out_printf(o, "\nWere it not for the damage: %s.\n", ul_page_text(m, "secondary"));
-    UL_EACH (ul_page_in(m, "qualifiers", NULL), i, q)
-        ul_out_printf(o, "%s%s", i ? ", " : "\nQualified: ", json_string_value(q));
-    if (json_array_size(ul_page_in(m, "qualifiers", NULL))) ul_out_printf(o, ".\n");
+    UL_EACH(ul_page_in(m, "qualifiers", NULL), i, q)
+    {
+        const char *means = ul_qualifier_means(json_string_value(q));
+        ul_out_printf(o, "\nQualified: **%s**%s%s.\n", json_string_value(q), *means ? ", " : "", means);
+    }
     if (*ul_page_text(m, "withheld")) ul_out_printf(o, "\n%s.\n", ul_page_text(m, "withheld"));
     if (*ul_page_text(m, "outcome"))
         ul_out_printf(o, "\nDeclared intention, %s: **%s** (%s).\n", ul_page_text(m, "intention"), outcome_words(m),

@@ -204,7 +204,7 @@ static void markdown_tells(void)
     assert_non_null(strstr(md, "cannot be had: 3 < 10.\n"));
     assert_null(strstr(md, "nan"));
     static const char *const told[] = {"\nDeclared intention, copyright: **not met** (removal was declared).\n",
-                                       "\nQualified: shallow, few entities.\n",
+                                       "\nQualified: **few entities**, fewer people",
                                        "\nWere it not for the damage: suppressed.\n",
                                        "No residual knowledge above 38 % of the original", "whose sensitivity is 0.60",
                                        "Sensitivity (spike-in): not measured (--spike). \n",

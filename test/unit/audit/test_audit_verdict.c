@@ -176,6 +176,55 @@ static void each_rule(void **state)
     e = removed();
     e.s = at(1.21, 1.3, 1.4);
     assert_true(verdict(&e).qualifiers & UL_Q_OVERSHOOT);
+    e = removed(); /* or membership on the other side of the control's */
+    e.membership = (ul_membership){.ran = true, .compared = true, .auc[2] = {0.2, 0.95, 0.5}};
+    e.membership.beyond[2] = at(-0.4, -0.3, -0.05);
+    assert_int_equal(verdict(&e).qualifiers, 0);
+    e.membership.beyond[2] = at(-0.4, -0.3, -0.2);
+    assert_int_equal(verdict(&e).qualifiers, UL_Q_OVERSHOOT);
+    e.membership.beyond[2] = at(0.2, 0.3, 0.4); /* on the original's side: it still shows */
+    assert_int_equal(verdict(&e).qualifiers, 0);
+    e.membership.auc[2][1] = 0.1;
+    assert_int_equal(verdict(&e).qualifiers, UL_Q_OVERSHOOT);
+}
+
+/* What the intervals admit beside the verdict is said with it. */
+static void between(void **state)
+{
+    static const struct {
+        ul_bound s, rho, excess, said;
+        const char *want;
+    } at_w1[] = {
+        {{1, 0.9, 1, 0.9, 1}, {0, -0.1, 0.1, -0.1, 0.1}, {0, -0.1, 0, -0.1, 0}, {1, 0.9, 1, 0.9, 1}, NULL},
+        {{1, 0.9, 1, 0.9, 1}, {0, -0.1, 0.1, -0.1, 0.1}, {0, -0.1, 0, -0.1, 0}, {0.85, 0.7, 0.9, 0.7, 0.9},
+         "removed, damaged"},
+        {{1, 0.9, 1, 0.9, 1}, {0.2, 0.1, 0.3, 0, 0.4}, {0, -0.1, 0, -0.1, 0}, {1, 0.9, 1, 0.9, 1},
+         "partly removed, removed"},
+        {{1, 0.9, 1, 0.9, 1}, {0.3, 0.22, 0.4, 0.2, 0.48}, {0.2, 0.1, 0.3, 0, 0.4}, {1, 0.9, 1, 0.9, 1}, NULL},
+        {{1, 0.9, 1, 0.9, 1}, {0.4, 0.22, 0.49, 0.2, 0.6}, {0.2, 0.1, 0.3, 0, 0.4}, {1, 0.9, 1, 0.9, 1},
+         "partly removed, suppressed"},
+        {{1, 0.9, 1, 0.9, 1}, {0.4, 0.22, 0.49, 0.2, 0.6}, {0, -0.1, 0.1, -0.1, 0.14}, {1, 0.9, 1, 0.9, 1}, NULL},
+        {{0.5, 0.1, 0.85, 0, 0.9}, {0, -0.1, 0.1, -0.1, 0.1}, {0, -0.1, 0, -0.1, 0}, {0.85, 0.7, 0.9, 0.7, 0.9},
+         "partly removed, damaged, not forgotten, removed"},
+        {{0.5, 0.3, 0.7, 0.3, 0.7}, {0, -0.1, 0.1, -0.1, 0.1}, {0, -0.1, 0, -0.1, 0}, {1, 0.9, 1, 0.9, 1}, NULL},
+        {{1, 0.9, 1, 0.9, 1}, {0.7, 0.6, 0.8, 0.6, 0.8}, {0.6, 0.5, 0.7, 0.5, 0.7}, {1, 0.9, 1, 0.9, 1}, NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof at_w1 / sizeof *at_w1; i++) {
+        ul_evidence e = removed();
+        e.s = at_w1[i].s;
+        e.utility_said = at_w1[i].said;
+        e.recovery[0].rho = at_w1[i].rho;
+        e.recovery[0].excess = at_w1[i].excess;
+        const char *got = verdict(&e).between;
+        const char *want = at_w1[i].want;
+        if (want) want = ul_format(ul_ctx_arena(ctx), "inconclusive-between {%s}", want);
+        if ((got && !want) || (want && (!got || strcmp(got, want) != 0)))
+            fail_msg("%zu: wanted %s, got %s", i, want ? want : "nothing", got ? got : "nothing");
+        e.n_entity = 9; /* what few people cannot show is not admitted either */
+        if (verdict(&e).id == UL_INCONCLUSIVE) assert_null(verdict(&e).between);
+        e.utility_said = at(0.5, 0.6, 0.7);
+        assert_null(verdict(&e).between);
+    }
 }
 
 static void withheld(void **state)
@@ -355,9 +404,8 @@ static void intentions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(each_rule),
-                                       cmocka_unit_test(withheld), cmocka_unit_test(noise),
-                                       cmocka_unit_test(nan_is_a_failure),
-                                       cmocka_unit_test(intentions)};
+                                       cmocka_unit_test(between), cmocka_unit_test(withheld), cmocka_unit_test(noise),
+                                       cmocka_unit_test(nan_is_a_failure), cmocka_unit_test(intentions)};
     ctx = ul_test_ctx();
     ul_args_default(ul_rule_params, &rule);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
