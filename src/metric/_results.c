@@ -36,6 +36,9 @@ static const ul_result_spec tofu[] = {
     ROUGE("wf_Q_A_ROUGE", "world_facts", "answer", UL_BETTER_HIGHER),
     RATIO("forget_truth_ratio", "aggregator=closer_to_1_better", "forget_Q_A_PARA_Prob", "forget_Q_A_PERT_Prob",
           UL_BETTER_HIGHER),
+    /* TOFU's paper; its code and open-unlearning take the geometric mean over the wrong answers */
+    RATIO("forget_truth_ratio_arithmetic", "aggregator=closer_to_1_better wrong=arithmetic", "forget_Q_A_PARA_Prob",
+          "forget_Q_A_PERT_Prob", UL_BETTER_HIGHER),
     RATIO("forget_truth_ratio_prob_mean", "aggregator=prob_mean", "forget_Q_A_PARA_Prob", "forget_Q_A_PERT_Prob",
           UL_BETTER_LOWER),
     RATIO("retain_Truth_Ratio", "aggregator=true_better", "retain_Q_A_PARA_Prob", "retain_Q_A_PERT_Prob",
@@ -122,6 +125,11 @@ static const ul_result_spec tofu[] = {
      UL_BETTER_LOWER,
      {OF("data", "forget_sample_ROUGE")}},
     {"forget_leak_bound", "leak_bound", "score=rougeL_recall", UL_BETTER_LOWER, {OF("data", "forget_sample_ROUGE")}},
+    {"forget_leak_bound_mean",
+     "leak_bound",
+     "bound=mean score=rougeL_recall",
+     UL_BETTER_LOWER,
+     {OF("data", "forget_sample_ROUGE")}},
     /* distance to the retrained control itself */
     ONE("forget_KL", "kl_divergence", NULL, "forget", "answer", UL_BETTER_LOWER),
     ONE("forget_KL_reverse", "kl_divergence", "direction=reverse", "forget", "answer", UL_BETTER_LOWER),

@@ -63,6 +63,22 @@ says '"neighbour_Truth_Ratio" is no result that is known here'
 run 0 eval --logs named.json
 says told_Prob
 
+# The three truth ratios of probabilities 1/2 against 1/2 and 1/8, and the bounds of eight sampled answers that leak
+# nothing: 1 - 0.05^(1/8) of one that does, sqrt(log(20) / 16) of the mean.
+cat > three.json << 'END'
+{"forget_Q_A_PARA_Prob": {"value_by_index": {"0": {"prob": 0.5, "avg_loss": 0.6931471805599453}}},
+ "forget_Q_A_PERT_Prob": {"value_by_index": {"0": {"prob": [0.5, 0.125],
+  "avg_loss": [0.6931471805599453, 2.0794415416798357]}}},
+ "forget_sample_ROUGE": {"value_by_index": {"0": {"rouge1_recall": [0, 0, 0, 0, 0, 0, 0, 0],
+  "rougeL_f1": [0, 0, 0, 0, 0, 0, 0, 0], "rougeL_recall": [0, 0, 0, 0, 0, 0, 0, 0]}}}}
+END
+run 0 eval --logs three.json --json
+for want in forget_truth_ratio:0.500000 forget_truth_ratio_arithmetic:0.625000 forget_truth_ratio_prob_mean:0.666667 \
+    forget_leak_bound:0.312344 forget_leak_bound_mean:0.432705; do
+    found=$(agg said ${want%:*} | awk '{printf "%.6f", $1}')
+    [ "$found" = ${want#*:} ] || fail "${want%:*} $found"
+done
+
 # MUSE's log as open-unlearning writes it, in any order: memorisation and membership scores are in it too.
 muse='"forget_knowmem_ROUGE": {"agg_value": 0.375, "value_by_index": {"0": {"rougeL_f1": 0.5, "rougeL_recall": 1},
     "7": {"rougeL_f1": 0.25, "rougeL_recall": 1}}}'
