@@ -139,7 +139,7 @@ static inline void attn_softmax(const attn_head *w, int64_t n, real *restrict z,
     const real scale = w->scale;
     real m[LANES], l[LANES] = {0};
     int64_t keys = n;
-    real *restrict last = z + (lanes - LANES);
+    real *last = z + (lanes - LANES); /* 16 scores, of which `own` are keys */
     const int own = (int)(n - (lanes - LANES));
     for (int i = 0; i < LANES; i++) last[i] = i < own ? last[i] : -(real)__builtin_inff();
     for (int64_t j = 0; w->hidden && j < n; j++)
