@@ -248,7 +248,11 @@ ul_status ul_result_from_json(ul_ctx *ctx, ul_arena *arena, const ul_metric *met
 {
     *out = (ul_result){0};
     const json_t *agg = json_object_get(j, "agg_value");
-    if (!json_is_object(j)) return ul_fail(ctx, UL_E_INPUT, "%s: not an object with agg_value", where);
+    if (!json_is_object(j))
+        return ul_fail(ctx, UL_E_INPUT,
+                       "%s: not an object with agg_value and value_by_index (of a TOFU_SUMMARY.json? The TOFU_EVAL.json "
+                       "beside it has the rows)",
+                       where);
     out->agg_value = json_is_number(agg) ? json_number_value(agg) : NAN;
     if (json_object_get(j, "value_by_index")) {
         out->n_part = 1;

@@ -23,6 +23,7 @@ for name in $names; do
     [ "$(agg again "$name")" = "$(agg e/TOFU_SUMMARY.json "$name")" ] || fail "$name is another one from the log"
 done
 [ "$(agg again forget_quality)" = 1.0 ] || fail 'a control that is the model itself has another forget quality'
+[ "$(agg again forget_quality_D)" = 0.0 ] || fail 'a control that is the model itself is at a distance'
 run 0 eval --logs $log
 says forget_truth_ratio 'it compares with a retrained control'
 
@@ -35,6 +36,7 @@ spoilt text "$first s/\"prob\": [-0-9.e]*/\"prob\": \"high\"/"
 refuses 3 - forget_Q_A_Prob 'row 0' '"prob"' -- eval --logs text.json
 spoilt lacks "$first s/\"prob\": [-0-9.e]*/\"porb\": 1/"
 refuses 3 - forget_Q_A_Prob 'row 1' '"prob"' -- eval --logs lacks.json
+refuses 3 - e/TOFU_SUMMARY.json 'TOFU_EVAL.json beside it' -- eval --logs e/TOFU_SUMMARY.json
 spoilt key "$first s/\"0\": {/\"9\": {/"
 refuses 3 - forget_Q_A_Prob 'not the same rows' -- eval --logs key.json
 # Rows without a value (open-unlearning's None) are no zeros: the mean is of the others.
@@ -116,6 +118,9 @@ refuses 3 - others/TOFU_EVAL.json 'different data sets' -- eval --logs $log --re
 
 refuses 2 x --model -- eval --logs $log --model model
 refuses 2 x --metrics 'did you mean "forget_Q_A_ROUGE"' -- eval --model model --forget forget.jsonl --metrics forget_QA_ROUGE
+sed '2s/"answer": "[a-z]*"/"answer": ""/' forget.jsonl > empty.jsonl
+run 3 eval --model model --forget empty.jsonl --metrics exact_memorization
+says 'unlearn: exact_memorization: forget answer, row 1: no labelled token'
 refuses 2 x mia_gradnorm holdout -- eval --model model --forget forget.jsonl --metrics mia_gradnorm
 run 0 eval --model model --forget forget.jsonl --metrics forget_truth_ratio,rouge --max-new 4 --quiet --out some
 sed -n 's/^ *"\([A-Za-z_]*\)": .*/\1/p' some/TOFU_SUMMARY.json | sort | tr '\n' ' ' > said
