@@ -23,6 +23,16 @@ const char *ul_held_name(ul_held held)
     return name[held];
 }
 
+/* Few people answer alike by luck, and their bounds are narrow; "" where they are enough. */
+static const char *luck(const judge *j)
+{
+    const long long n = (long long)j->e->n_entity;
+    if (n >= (long long)rule(j, "min-entities")) return "";
+    const char *text = ul_format(j->arena, ". Of %lld people or things luck can look the same: ask about more of them%s",
+                                 n, j->e->phantom ? "" : ", or give --phantom");
+    return text ? text : "";
+}
+
 /* Why the control is none; NULL: it may be one. */
 static char *leaking(const judge *j)
 {
@@ -35,14 +45,14 @@ static char *leaking(const judge *j)
         return ul_format(j->arena,
                          "%s knows the forget set: it gives its answers a probability of %.2f (wrong ones "
                          "%.2f), the original %.2f (%.2f); that is %.2f of what the original knows (lower bound %.2f, "
-                         "allowed %.2f). %s",
+                         "allowed %.2f). %s%s",
                          j->who, e->prob[1], e->wrong[1], e->prob[0], e->wrong[0], e->leak.value, e->leak.lo, most,
-                         after);
+                         after, luck(j));
     return ul_format(j->arena,
                      "%s knows the forget set: it ranks %.2f more of its answers first than %s (lower bound %.2f, "
-                     "allowed %.2f). %s",
+                     "allowed %.2f). %s%s",
                      j->who, e->leak.value, e->held == UL_HELD_PHANTOMS ? "of answers nobody taught it" : "chance",
-                     e->leak.lo, most, after);
+                     e->leak.lo, most, after, luck(j));
 }
 
 /* A control that was made to forget itself knows, and does not say. */

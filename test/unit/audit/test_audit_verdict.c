@@ -234,6 +234,11 @@ static void withheld(void **state)
     e.leak = at(0.11, 0.3, 0.4);
     is(&e, UL_INCONCLUSIVE);
     assert_non_null(strstr(verdict(&e).clause, "the control knows the forget set"));
+    assert_null(strstr(verdict(&e).clause, "luck"));
+    e.n_entity = 3; /* a good control of few people may guess right by luck: it is not only accused */
+    e.phantom = false;
+    assert_non_null(strstr(verdict(&e).clause, "set. Of 3 people or things luck can look the same: ask about more of "
+                                               "them, or give --phantom"));
     e = removed();
     e.surface_informative = false;
     is(&e, UL_INCONCLUSIVE);
