@@ -315,5 +315,6 @@ void ul_page_bar(ul_out *o, const char *name, const json_t *bound, const char *f
                       "vector-effect=\"non-scaling-stroke\"/>",
                       k ? hi : lo, k ? hi : lo);
     ul_out_printf(o, "</svg></div>");
-    ul_page_interval(o, "<div class=\"num\">", bound, "</div>\n");
+    ul_out_printf(o, "<div class=\"num\">%s", v < -0.25 ? "← " : v > 1.25 ? "→ " : "");
+    ul_page_interval(o, "", bound, "</div>\n");
 }

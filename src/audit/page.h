@@ -45,7 +45,8 @@ double ul_page_y(double y);
 void ul_page_line(ul_out *o, const double *x, const double *y, size_t n, ul_line line);
 void ul_page_whisker(ul_out *o, double x, double lo, double hi, ul_line line);
 void ul_page_plot_end(ul_out *o);
-/* A bar from 0 to the value with its interval, on an axis from -0.25 to 1.25 with lines at 0, 0.2, 0.5 and 1. */
+/* A bar from 0 to the value with its interval, on an axis from -0.25 to 1.25 with lines at 0, 0.2, 0.5 and 1;
+ * an arrow beside a value that lies past its ends. */
 void ul_page_scale(ul_out *o, const char *zero, const char *one);
 void ul_page_bar(ul_out *o, const char *name, const json_t *bound, const char *colour, const char *otherwise);
 #endif

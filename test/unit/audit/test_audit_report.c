@@ -186,7 +186,8 @@ static void page_tells(void)
                                         "<th>original</th></tr>",
                                         "the diagonal is no substitute",
                                         "original 0.95 [0.84, 1.07]</p>",
-                                        "</svg>phantoms</span>"};
+                                        "</svg>phantoms</span>",
+                                        "<div class=\"num\">← -2.00 [-2.08, -1.93]"};
     const char *last = strstr(page, "v0.2</h2>");
     assert_non_null(last);
     for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
@@ -242,6 +243,7 @@ static void written(void **state)
                         "sensitivity", json_null());
     json_t *third = json_array_get(json_object_get(report, "models"), 2);
     json_object_set_new(third, "control", json_null());
+    json_object_set_new(json_object_get(third, "evidence"), "avoided", bound(-2));
     json_object_set_new(json_object_get(third, "evidence"), "anchor", json_string("phantoms"));
     json_object_set_new(json_object_get(third, "evidence"), "depth", json_null());
     json_object_set_new(json_object_get(report, "rules"), "alpha", json_real(0.1));
