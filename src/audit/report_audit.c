@@ -423,8 +423,8 @@ static void chapter(ul_out *o, const json_t *report, const json_t *m)
     ul_out_printf(o, "</h2>\n");
     tiles(o, m);
     behind_guard(o, m);
-    ul_out_printf(o, "<h3>What comes back</h3><p class=\"dim\">Recovery under each attack: 0 is a model that never learned it, 1 the original, all "
-                     "after the same attack.</p>\n");
+    ul_out_printf(o, "<h3>What comes back</h3><p class=\"dim\">Recovery under each attack: 0 is a model that never "
+                     "learned it, 1 the original, all after the same attack.</p>\n");
     ul_chart_recovery(o, m);
     gates(o, report, m);
     ul_report_gates(o, report, m);

@@ -115,8 +115,8 @@ void ul_chart_depth(ul_out *o, const json_t *m)
     const json_t *l;
     size_t i;
     const int n = ul_report_control(m) ? UL_N_LINE : UL_LINE_CONTROL;
-    ul_out_printf(o, "<h3>How deep it sits</h3><p class=\"dim\">Share of forget answers ranked first when each layer's state is read by "
-                     "the model's own head; the stronger the colour, the more.</p>\n");
+    ul_out_printf(o, "<h3>How deep it sits</h3><p class=\"dim\">Share of forget answers ranked first when each "
+                     "layer's state is read by the model's own head; the stronger the colour, the more.</p>\n");
     ul_page_table(o, n == UL_N_LINE ? "after layer|this model|original|control" : "after layer|this model|original");
     UL_EACH(ul_page_in(m, "depth", NULL), i, l)
     {
