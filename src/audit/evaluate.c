@@ -60,7 +60,8 @@ static const char *lacking_of(const ul_evaluation *e, const ul_source *f, unsign
 {
     const ul_records *set = find_set(e, f->data);
     const ul_columns *c = ul_evaluation_columns(e, f->data, f->key);
-    if (!set && !c) return ul_format(e->arena, "data set \"%s\" (%s)", f->data, f->key);
+    if (!set && !c)
+        return ul_format(e->arena, "data set \"%s\" (%s)", f->data, strcmp(f->data, "holdout") ? f->key : "--holdout");
     if (!set) {
         const char *column = ul_columns_lack(c, needs);
         return column ? ul_format(e->arena, "column %s of \"%s\" (%s)", column, f->data, f->key) : NULL;

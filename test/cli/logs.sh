@@ -121,7 +121,7 @@ refuses 2 x --metrics 'did you mean "forget_Q_A_ROUGE"' -- eval --model model --
 sed '2s/"answer": "[a-z]*"/"answer": ""/' forget.jsonl > empty.jsonl
 run 3 eval --model model --forget empty.jsonl --metrics exact_memorization
 says 'unlearn: exact_memorization: forget answer, row 1: no labelled token'
-refuses 2 x mia_gradnorm holdout -- eval --model model --forget forget.jsonl --metrics mia_gradnorm
+refuses 2 x mia_gradnorm holdout --holdout -- eval --model model --forget forget.jsonl --metrics mia_gradnorm
 run 0 eval --model model --forget forget.jsonl --metrics forget_truth_ratio,rouge --max-new 4 --quiet --out some
 sed -n 's/^ *"\([A-Za-z_]*\)": .*/\1/p' some/TOFU_SUMMARY.json | sort | tr '\n' ' ' > said
 says 'forget_Q_A_ROUGE'
