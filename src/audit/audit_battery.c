@@ -67,6 +67,7 @@ static ul_status unguarded(ul_battery_part *x)
     o.model = x->probing->model;
     UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->forget, false, &f));
     UL_TRY(ul_knowledge_measure(a->ctx, a->arena, &o, a->retain, false, &n));
+    x->battery->unguarded = f.first;
     x->probing->forget = ul_mean(f.first, f.n);
     x->probing->retain = ul_mean(n.first, n.n);
     return UL_OK;
@@ -130,6 +131,7 @@ static void take_over(const ul_battery *from, ul_battery *b)
     const ul_probe *probe = ul_probes(&n); /* what each is, whatever its strength */
     for (int i = 0; i < n; i++)
         if (!probe[i].expression) b->probe[i] = from->probe[i];
+    b->unguarded = from->guard ? from->unguarded : from->forget.first;
     b->n_depth = from->n_depth;
     b->n_patched = from->n_patched;
     memcpy(b->depth, from->depth, sizeof b->depth);

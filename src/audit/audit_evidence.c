@@ -13,7 +13,7 @@
  *
  * Without a retrained control the anchor is what U itself knows of phantoms under the same attack (16.7), without these
  * the level of chance. Resampling: audit_sample.c; the control: audit_control.c; what was to stay: audit_keep.c; the
- * negative control: audit_negative.c. */
+ * negative control: audit_negative.c; how fast it is relearned: audit_savings.c. */
 #include "audit/evidence.h"
 #include <math.h>
 #include <string.h>
@@ -291,6 +291,7 @@ static ul_status collect(ul_sampling *s, ul_arena *scratch, ul_evidence *e)
     ul_control_columns(s, t, e);
     UL_TRY(ul_negative_columns(s, scratch, t, e));
     UL_TRY(inside_columns(s, scratch, t));
+    UL_TRY(ul_savings_columns(s, scratch, t));
     UL_TRY(ul_sampling_resample(s, scratch, &e->n_entity));
     UL_TRY(surface(s, scratch, t, e));
     UL_TRY(ul_control_measure(s, scratch, t, e));
@@ -306,6 +307,7 @@ static ul_status collect(ul_sampling *s, ul_arena *scratch, ul_evidence *e)
     UL_TRY(silence(s, scratch, t, e));
     UL_TRY(ul_mia_compare(s->a, &s->b[U]->mia, &s->b[O]->mia, s->b[R] ? &s->b[R]->mia : NULL, &e->membership));
     UL_TRY(recoveries(s, scratch, t, e));
+    UL_TRY(ul_savings_measure(s, scratch, t, e));
     return ul_negative_measure(s, scratch, t, e);
 }
 

@@ -107,6 +107,14 @@ static json_t *null_recovery(const ul_null_recovery *x)
     return j;
 }
 
+/* Steps are null where the level was not reached. */
+static json_t *savings(const ul_relearned *x)
+{
+    return json_pack("{s:f, s:f, s:{s:o, s:o, s:o}, s:o}", "level", x->level, "attack_steps", x->last, "steps_to_level",
+                     "model", number(x->steps[0]), "original", number(x->steps[1]), "control", number(x->steps[2]),
+                     "share", x->measured ? bound(&x->share) : json_null());
+}
+
 static json_t *recovery(const ul_recovery *x, int i, const ul_battery *u, const ul_battery *o, const ul_battery *r)
 {
     static const char *const role[] = {[UL_CORE] = "core", [UL_ACCUSES] = "accuses", [UL_SHOWN] = "shown"};
@@ -133,6 +141,7 @@ static json_t *recovery(const ul_recovery *x, int i, const ul_battery *u, const 
     json_object_set_new(
         j, "curves",
         json_pack("{s:o, s:o, s:o}", "model", curve(u, i), "original", curve(o, i), "control", curve(r, i)));
+    if (x->savings.ran) json_object_set_new(j, "savings", savings(&x->savings));
     return j;
 }
 

@@ -126,6 +126,7 @@ void ul_fold_asked(ul_fold *f, void *what)
 void ul_fold_unguarded(ul_fold *f, void *what)
 {
     ul_battery_part *x = what;
+    ul_fold_column(f, "unguarded", x->audit->forget->n, &x->battery->unguarded);
     ul_fold_number(f, "forget", &x->probing->forget);
     ul_fold_number(f, "retain", &x->probing->retain);
     ul_fold_number(f, "seconds", &x->seconds);

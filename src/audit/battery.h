@@ -245,6 +245,7 @@ struct ul_battery {
     const char *name;
     const ul_guard_file *guard; /* what it was asked through, or NULL */
     ul_knowledge forget, retain, phantom, neighbours; /* n = 0: not asked */
+    double *unguarded; /* behind a guard: first by forget row without it, where relearning curves begin */
     double text_loss;      /* nats a token of the plain sentences; 0 without them */
     double *text_each;     /* mean log-probability of each; NULL without them     */
     ul_probed probe[UL_MAX_PROBE];
@@ -328,6 +329,13 @@ typedef struct {
     int64_t rows;
     ul_bound first, said, refusal;
 } ul_keeping;
+/* Relearning beside the original and the control that relearn too (audit_savings.c). Printed; no rule reads it. */
+typedef struct {
+    bool ran, measured; /* measured: over their curves original and control differ  */
+    double level, last; /* K1 that is to be reached; steps of the attack             */
+    double steps[3];    /* of U, O, R until they reach it, from 0; NaN: they do not  */
+    ul_bound share;     /* of the area between the original's curve and the control's */
+} ul_relearned;
 typedef struct {
     const char *id, *title, *shows;
     ul_role role;
@@ -339,6 +347,7 @@ typedef struct {
     double said[3];
     ul_bound s; /* (E_a(O) - E_a(U)) / (E_a(O) - E_a(R)): still not said under the attack */
     ul_null_recovery negative; /* the same attack on the negative control */
+    ul_relearned savings;        /* of attacks with a relearning curve */
 } ul_recovery;
 typedef struct {
     bool ran, compared; /* compared: with a control */

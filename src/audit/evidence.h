@@ -4,7 +4,7 @@
 #define UL_EVIDENCE_H
 #include "audit/audit_data.h"
 
-enum { UL_MAX_COLUMN = 4 * (2 * UL_MAX_PROBE + UL_MAX_DEPTH + 18), UL_MAX_TERM = 2 * UL_MAX_DEPTH };
+enum { UL_MAX_COLUMN = 4 * (3 * UL_MAX_PROBE + UL_MAX_DEPTH + 18), UL_MAX_TERM = 2 * UL_MAX_DEPTH };
 enum { UL_OF_MODEL, UL_OF_ORIGINAL, UL_OF_CONTROL, UL_N_OF };
 
 /* Columns of all groups in one row of means: place of each, the constant 1 at the end. */
@@ -78,6 +78,7 @@ typedef struct {
     ul_quantity silent[UL_N_OF], refuses_kept[UL_N_OF];
     ul_quantity taught, attacked, blank, blank_attacked; /* of the spike-in */
     ul_quantity probe[UL_N_OF][UL_MAX_PROBE], told[UL_N_OF][UL_MAX_PROBE], depth[UL_N_OF][UL_MAX_DEPTH];
+    ul_quantity area[UL_N_OF][UL_MAX_PROBE]; /* under the relearning curve; nothing where there is none */
     ul_quantity kept_inside, has_inside; /* 1 - UDS of rows that have one; 1 for these */
     ul_stand_in negative, anchor;        /* of the negative control: who is audited, and beside whom */
 } ul_table;
@@ -89,6 +90,12 @@ ul_status ul_keep_measure(const ul_sampling *s, ul_arena *scratch, const ul_tabl
 /* audit_negative.c: a model of which every attack must find nothing (metrics.md 16.2, gate 3). */
 ul_status ul_negative_columns(ul_sampling *s, ul_arena *scratch, ul_table *t, ul_evidence *e) UL_MUST;
 ul_status ul_negative_measure(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e) UL_MUST;
+/* audit_savings.c: how fast it is learned again. Of a curve with n > 1 points at rising steps: its area; the
+ * steps until it is first at `level`, NaN: never. */
+double ul_curve_area(const double *step, const double *k, int n);
+double ul_curve_steps(const double *step, const double *k, int n, double level);
+ul_status ul_savings_columns(ul_sampling *s, ul_arena *scratch, ul_table *t) UL_MUST;
+ul_status ul_savings_measure(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e) UL_MUST;
 /* audit_control.c: does the control know what it should not, said or unsaid? Do original and control know phantoms? */
 void ul_control_columns(ul_sampling *s, ul_table *t, const ul_evidence *e);
 ul_status ul_control_measure(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e) UL_MUST;

@@ -243,6 +243,24 @@ static void tell_sound(ul_buf *b, const ul_evidence *e)
     ul_buf_puts(b, "\n");
 }
 
+/* Beside a control that relearns too: under the attack's own line. */
+static void tell_savings(ul_buf *b, const ul_relearned *x)
+{
+    static const char *const who[] = {"", "original ", "control "};
+    ul_buf_printf(b, "  %-11s savings  ", "");
+    if (x->measured)
+        ul_buf_printf(b, "%5.2f [%5.2f, %5.2f]", x->share.value, x->share.lo, x->share.hi);
+    else
+        ul_buf_puts(b, "not measured");
+    ul_buf_printf(b, "  steps to %.2f, of %.0f:", x->level, x->last);
+    for (int m = 0; m < 3; m++) {
+        ul_buf_printf(b, "%s %s", m ? "," : "", who[m]);
+        if (isfinite(x->steps[m])) ul_buf_printf(b, "%.1f", x->steps[m]);
+        else ul_buf_puts(b, "not reached");
+    }
+    ul_buf_puts(b, "\n");
+}
+
 static ul_status tell(trial *c, const ul_audited *x)
 {
     ul_job *job = c->job;
@@ -297,6 +315,7 @@ static ul_status tell(trial *c, const ul_audited *x)
                           p->title);
         else if (p->ran)
             ul_buf_printf(b, "  %-11s says nothing: %s\n", p->id, p->why_not);
+        if (p->savings.ran) tell_savings(b, &p->savings);
     }
     if (e->depth_informative)
         ul_buf_printf(b, "  %-11s recovery %5.2f [%5.2f, %5.2f]  own head below the last layer\n", "depth",

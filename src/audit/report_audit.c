@@ -460,6 +460,21 @@ static ul_status html(ul_ctx *ctx, const json_t *report, const char *path)
 }
 
 /* ---- markdown ---------------------------------------------------------------------------------------------------- */
+static void md_savings(ul_out *o, const json_t *m)
+{
+    const json_t *p;
+    size_t i;
+    bool begun = false;
+    UL_EACH(ul_page_in(m, "probes", NULL), i, p)
+    {
+        if (!json_is_object(ul_page_in(p, "savings", NULL))) continue;
+        ul_out_printf(o, "%s- relearning, %s: ", begun ? "" : "\n", ul_page_text(p, "title"));
+        ul_report_savings(o, p);
+        ul_out_printf(o, "\n");
+        begun = true;
+    }
+}
+
 static void md_model(ul_out *o, const json_t *m)
 {
     const json_t *p, *q;
@@ -498,6 +513,7 @@ static void md_model(ul_out *o, const json_t *m)
     ul_page_interval(o, "| own head below the last layer | ", ul_page_in(m, "evidence", "depth"), " | | | |\n");
     ul_page_interval(o, "| true answer ranked last (inv) | ", ul_page_in(m, "evidence", "inverse"), " | | | |\n");
     ul_page_interval(o, "| true answer avoided | ", ul_page_in(m, "evidence", "avoided"), " | | | |\n");
+    md_savings(o, m);
     ul_page_interval(o, "\ns ", ul_page_in(m, "evidence", "s"), "");
     unmeasured(o, m);
     ul_out_printf(o, " (of %s), ", ul_page_text(ul_page_in(m, "evidence", NULL), "s_of"));

@@ -6,6 +6,8 @@
 
 void ul_chart_recovery(ul_out *o, const json_t *model);
 void ul_chart_curves(ul_out *o, const json_t *model);
+/* One paragraph a curve, for report.html and report.md: savings beside the control, and steps; nothing without them. */
+void ul_report_savings(ul_out *o, const json_t *probe);
 void ul_chart_depth(ul_out *o, const json_t *model);
 void ul_chart_ladder(ul_out *o, const json_t *model);
 void ul_chart_membership(ul_out *o, const json_t *model);

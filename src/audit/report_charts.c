@@ -79,6 +79,29 @@ static void relearning(ul_out *o, const json_t *curve, ul_line line)
     ul_page_line(o, x, y, n, line);
 }
 
+static void steps(ul_out *o, const char *before, const json_t *x, const char *key)
+{
+    const double n = ul_page_num(x, "steps_to_level", key);
+    if (isfinite(n)) ul_out_printf(o, "%s%.1f", before, n);
+    else ul_out_printf(o, "%snot reached", before);
+}
+
+void ul_report_savings(ul_out *o, const json_t *probe)
+{
+    const json_t *x = ul_page_in(probe, "savings", NULL), *share = ul_page_in(x, "share", NULL);
+    if (!json_is_object(x)) return;
+    if (json_is_object(share))
+        ul_page_interval(o, "Savings (area; 0: as the control, 1: as the original): ", share, ". ");
+    else
+        ul_out_printf(o, "Savings: the original's curve and the control's are too close. ");
+    ul_page_put(o, "Steps until ", ul_page_num(x, "level", NULL), " is ranked first");
+    ul_out_printf(o, ", of %.0f: ", ul_page_num(x, "attack_steps", NULL));
+    steps(o, "this model ", x, "model");
+    steps(o, ", original ", x, "original");
+    steps(o, ", control ", x, "control");
+    ul_out_printf(o, ".");
+}
+
 void ul_chart_curves(ul_out *o, const json_t *m)
 {
     const json_t *p;
@@ -104,6 +127,11 @@ void ul_chart_curves(ul_out *o, const json_t *m)
         ul_page_plot(o, "relearning curves", "step", "ranked first", "0", last, "0", "1");
         for (int k = UL_N_LINE; k-- > 0;) relearning(o, ul_page_in(p, "curves", who[k]), (ul_line)k);
         ul_page_plot_end(o);
+        if (json_is_object(ul_page_in(p, "savings", NULL))) {
+            ul_out_printf(o, "<p class=\"dim\">");
+            ul_report_savings(o, p);
+            ul_out_printf(o, "</p>\n");
+        }
         ul_out_printf(o, "</div>\n");
     }
     if (begun) ul_out_printf(o, "</div>\n");

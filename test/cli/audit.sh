@@ -41,6 +41,7 @@ says "intention removal: undecided" "not measured (text)"
 if ! grep -q '"utility_text": null' a/report.json; then fail "a utility on text that nobody measured"; fi
 if ! grep -q '"verdict": "inconclusive"' a/report.json; then fail "report.json has no verdict"; fi
 if [ ! -s a/manifest.json ]; then fail "no manifest"; fi
+if grep -q savings said a/report.json a/report.md; then fail "savings of curves without points"; fi
 
 # Plain text: the ratio of its perplexities under the original and the model, that of `eval` here.
 learn="--data world/data/text.jsonl --schedule constant --lr 3e-3 --quiet"
