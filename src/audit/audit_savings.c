@@ -10,8 +10,8 @@
  *
  * The area is taken of each row, so that people are resampled as for every other number, over the steps that the
  * control needs to catch up with the original: then it is a mean height, for which the gates' thresholds are made, and
- * steps after that, where all are alike, close no gate. Steps have no interval: the points are too few. Only beside a control, and only with points between the ends (--curve-points); no rule reads any
- * of it. */
+ * steps after that, where all are alike, close no gate. Steps have no interval: the points are too few.
+ * Only beside a control, and only with points between the ends (--curve-points); no rule reads any of it. */
 #include "audit/evidence.h"
 #include <math.h>
 

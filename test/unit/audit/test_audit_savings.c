@@ -93,7 +93,8 @@ static void by_hand(void **state)
  * steps, and of those that count 0.4. */
 static void soon_alike(void **state)
 {
-    static const double model[POINTS] = {0.6, 1, 1, 1}, original[POINTS] = {1, 1, 1, 1}, control[POINTS] = {0.2, 1, 1, 1};
+    static const double model[POINTS] = {0.6, 1, 1, 1}, original[POINTS] = {1, 1, 1, 1},
+                        control[POINTS] = {0.2, 1, 1, 1};
     (void)state;
     const ul_battery u = battery(0, model, model), o = battery(0, original, original), r = battery(0, control, control);
     const ul_relearned *x = &evidence(&u, &o, &r)->savings;
@@ -138,7 +139,8 @@ static json_t *told(const ul_audit *a, const ul_battery *u, const ul_battery *o,
     return probe;
 }
 
-/* A control that never gets there, with the area 3 + 10 + 14 = 27; no control; no points; a start that only the weights know. */
+/* A control that never gets there, with the area 3 + 10 + 14 = 27; no control; no points; a start that only
+ * the weights know. */
 static void said_or_not(void **state)
 {
     static const double low[POINTS] = {0.1, 0.2, 0.3, 0.4};
@@ -174,8 +176,8 @@ static void said_or_not(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(by_hand), cmocka_unit_test(soon_alike), cmocka_unit_test(over_people),
-                                       cmocka_unit_test(said_or_not)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(by_hand), cmocka_unit_test(soon_alike),
+                                       cmocka_unit_test(over_people), cmocka_unit_test(said_or_not)};
     static const char *const wrong[] = {"a", "b", "c"};
     ctx = ul_test_ctx();
     for (int i = 0; i < ROWS; i++)
