@@ -8,8 +8,8 @@
  *   level   = (K_R(0) + K_O(0)) / 2                 before the first step
  *   steps   = until a curve is first at the level, linear between its points; NaN: it never is
  *
- * The area, of all steps, is taken of each row, so that people are resampled as for every other number. It is divided by
- * the steps that the control needs to catch up with the original: then it is a mean height, for which the gates'
+ * The area, of all steps, is taken of each row, so that people are resampled as for every other number. It is divided
+ * by the steps that the control needs to catch up with the original: then it is a mean height, for which the gates'
  * thresholds are made, and steps after that, where all are alike, close no gate. Steps have no interval: the points are
  * too few.
  * Only beside a control, and only with points between the ends (--curve-points); no rule reads any of it. */
