@@ -25,14 +25,18 @@ void ul_control_columns(ul_sampling *s, ul_table *t, const ul_evidence *e)
 {
     int n;
     const ul_probe *probe = ul_probes_of(s->a, &n);
-    for (int m = O; m <= (s->b[R] ? R : O); m++) {
+    for (int m = U; m <= (s->b[R] ? R : O); m++) {
         t->extraction[m] = ul_sampling_add(s, UL_DRAW_FORGET, s->b[m]->forget.extraction);
-        if (!e->phantom) continue;
+        if (!e->phantom || m == U) continue;
         t->phantom_first[m] = ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[m]->phantom.first);
         t->phantom_prob[m] = ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[m]->phantom.prob);
         t->phantom_wrong[m] = ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[m]->phantom.wrong);
     }
-    if (!s->b[R]) return;
+    if (!s->b[R]) { /* its anchor, as that of what is said */
+        t->extraction[R] = e->phantom ? ul_sampling_add(s, UL_DRAW_PHANTOM, s->b[U]->phantom.extraction)
+                                      : ul_sampling_constant(0);
+        return;
+    }
     t->control_first = t->first[R];
     t->control_phantom = e->phantom ? t->phantom_first[R] : ul_no_quantity;
     if (e->phantom) {

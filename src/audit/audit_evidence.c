@@ -13,7 +13,8 @@
  *
  * Without a retrained control the anchor is what U itself knows of phantoms under the same attack (16.7), without these
  * the level of chance. Resampling: audit_sample.c; the control: audit_control.c; what was to stay: audit_keep.c; the
- * negative control: audit_negative.c; how fast it is relearned: audit_savings.c. */
+ * negative control: audit_negative.c; how fast it is relearned: audit_savings.c; another measure in the place of s:
+ * audit_measures.c. */
 #include "audit/evidence.h"
 #include <math.h>
 #include <string.h>
@@ -90,16 +91,20 @@ const char *ul_expressed_name(ul_expressed by)
 {
     static const char *const name[] = {[UL_EXPRESSED_SAID] = "what is said",
                                        [UL_EXPRESSED_PROB] = "the answers' probability",
-                                       [UL_EXPRESSED_RANKED] = "what is ranked first"};
+                                       [UL_EXPRESSED_RANKED] = "what is ranked first",
+                                       [UL_EXPRESSED_CONTINUED] = "how far answers are continued"};
     return name[by];
 }
 
-static const ul_quantity *expression(const ul_table *t, ul_expressed by)
+const ul_quantity *ul_expression(const ul_table *t, ul_expressed by)
 {
-    return by == UL_EXPRESSED_SAID ? t->said : by == UL_EXPRESSED_PROB ? t->prob : t->first;
+    return by == UL_EXPRESSED_SAID     ? t->said
+           : by == UL_EXPRESSED_PROB   ? t->prob
+           : by == UL_EXPRESSED_RANKED ? t->first
+                                       : t->extraction;
 }
 
-static ul_ratio forgotten(const ul_sampling *s, const ul_quantity e[UL_N_OF])
+ul_ratio ul_forgotten(const ul_sampling *s, const ul_quantity e[UL_N_OF])
 {
     return ul_quotient(s, e[O], e[U], e[O], e[R]);
 }
@@ -110,12 +115,12 @@ static ul_status surface(const ul_sampling *s, ul_arena *scratch, const ul_table
     UL_TRY(ul_sampling_gate(s, scratch, ul_difference(s, t->first[O], t->first[R]), &e->gap, &e->surface_informative));
     bool told = false;
     for (int by = UL_EXPRESSED_SAID; by <= UL_EXPRESSED_RANKED && !told; by++) {
-        const ul_quantity *x = expression(t, by);
+        const ul_quantity *x = ul_expression(t, by);
         e->expressed = by;
         UL_TRY(ul_sampling_gate(s, scratch, ul_difference(s, x[O], x[R]), &e->told, &told));
     }
-    UL_TRY(ul_sampling_bound(s, scratch, forgotten(s, expression(t, e->expressed)), 1, &e->s, NULL));
-    UL_TRY(ul_sampling_bound(s, scratch, forgotten(s, t->first), 1, &e->s_first, NULL));
+    UL_TRY(ul_sampling_bound(s, scratch, ul_forgotten(s, ul_expression(t, e->expressed)), 1, &e->s, NULL));
+    UL_TRY(ul_sampling_bound(s, scratch, ul_forgotten(s, t->first), 1, &e->s_first, NULL));
     int n;
     const ul_probe *probe = ul_probes_of(s->a, &n);
     for (int i = 0; i < n; i++) {
@@ -190,10 +195,32 @@ static ul_status told(const ul_sampling *s, ul_arena *scratch, const ul_table *t
     return UL_OK;
 }
 
+ul_ratio ul_depth_recovery(const ul_sampling *s, const ul_table *t, const ul_evidence *e)
+{
+    ul_ratio d = {.n_num = 0};
+    for (int k = 0; k < e->depth_layers; k++) {
+        const int l = e->depth_layer[k];
+        ul_ratio_plus(s, &d, t->depth[U][l], 1);
+        ul_ratio_plus(s, &d, t->depth[R][l], -1);
+        ul_ratio_over(s, &d, t->first[O], 1);
+        ul_ratio_over(s, &d, t->first[R], -1);
+    }
+    return d;
+}
+
+bool ul_beyond(const ul_sampling *s, const ul_ratio *r, double point_s, const double *rep_s, double *work, int m,
+               ul_bound *out)
+{
+    double point;
+    ul_ratio_replicates(s, r, &point, work);
+    for (int64_t k = 0; k < s->n_rep; k++) work[k] -= 1 - rep_s[k];
+    return ul_sampling_bounds(s, point - (1 - point_s), work, m, out);
+}
+
 static ul_status recoveries(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e)
 {
-    const ul_ratio silent = forgotten(s, expression(t, e->expressed));
-    double point_s, *rep_s = UL_NEW(scratch, double, s->n_rep), point, *rep = UL_NEW(scratch, double, s->n_rep);
+    const ul_ratio silent = ul_forgotten(s, ul_expression(t, e->expressed));
+    double point_s, *rep_s = UL_NEW(scratch, double, s->n_rep), *rep = UL_NEW(scratch, double, s->n_rep);
     UL_NEED(rep_s);
     UL_NEED(rep);
     ul_ratio_replicates(s, &silent, &point_s, rep_s);
@@ -207,13 +234,9 @@ static ul_status recoveries(const ul_sampling *s, ul_arena *scratch, const ul_ta
         UL_TRY(told(s, scratch, t, i, x));
         if (!x->informative) continue;
         const ul_ratio r = ul_quotient(s, t->probe[U][i], t->probe[R][i], t->probe[O][i], t->probe[R][i]);
-        double *difference_rep = UL_NEW(scratch, double, s->n_rep);
-        UL_NEED(difference_rep);
-        ul_ratio_replicates(s, &r, &point, rep);
-        for (int64_t k = 0; k < s->n_rep; k++) difference_rep[k] = rep[k] - (1 - rep_s[k]);
-        const bool fine = ul_sampling_bounds(s, point, rep, e->m, &x->rho) &&
-                          ul_sampling_bounds(s, point - (1 - point_s), difference_rep, e->m, &x->excess);
-        if (!fine) {
+        bool fine;
+        UL_TRY(ul_sampling_bound(s, scratch, r, e->m, &x->rho, &fine));
+        if (!fine || !ul_beyond(s, &r, point_s, rep_s, rep, e->m, &x->excess)) {
             x->informative = false;
             x->why_not = "too many resamples leave no gap between the original and the anchor";
         }
@@ -223,20 +246,10 @@ static ul_status recoveries(const ul_sampling *s, ul_arena *scratch, const ul_ta
     UL_TRY(ul_sampling_bound(s, scratch, inverse, e->m, &e->inverse, &e->inverse_informative));
     UL_TRY(ul_sampling_bound(s, scratch, avoided, e->m, &e->avoided, &e->avoided_informative));
     if (!e->depth_informative) return UL_OK;
-    ul_ratio d = {.n_num = 0};
-    for (int k = 0; k < e->depth_layers; k++) {
-        const int l = e->depth_layer[k];
-        ul_ratio_plus(s, &d, t->depth[U][l], 1);
-        ul_ratio_plus(s, &d, t->depth[R][l], -1);
-        ul_ratio_over(s, &d, t->first[O], 1);
-        ul_ratio_over(s, &d, t->first[R], -1);
-    }
-    ul_ratio_replicates(s, &d, &point, rep);
-    double *excess = UL_NEW(scratch, double, s->n_rep);
-    UL_NEED(excess);
-    for (int64_t k = 0; k < s->n_rep; k++) excess[k] = rep[k] - (1 - rep_s[k]);
-    e->depth_informative = ul_sampling_bounds(s, point, rep, e->m, &e->depth) &&
-                           ul_sampling_bounds(s, point - (1 - point_s), excess, e->m, &e->depth_excess);
+    const ul_ratio d = ul_depth_recovery(s, t, e);
+    bool fine;
+    UL_TRY(ul_sampling_bound(s, scratch, d, e->m, &e->depth, &fine));
+    e->depth_informative = fine && ul_beyond(s, &d, point_s, rep_s, rep, e->m, &e->depth_excess);
     return UL_OK;
 }
 
@@ -308,6 +321,7 @@ static ul_status collect(ul_sampling *s, ul_arena *scratch, ul_evidence *e)
     UL_TRY(ul_mia_compare(s->a, &s->b[U]->mia, &s->b[O]->mia, s->b[R] ? &s->b[R]->mia : NULL, &e->membership));
     UL_TRY(recoveries(s, scratch, t, e));
     UL_TRY(ul_savings_measure(s, scratch, t, e));
+    UL_TRY(ul_measures_other(s, scratch, t, e));
     return ul_negative_measure(s, scratch, t, e);
 }
 

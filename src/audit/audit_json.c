@@ -202,6 +202,17 @@ static json_t *qualifiers(const ul_verdict *v)
     return j;
 }
 
+/* Other measures in the place of s, and what each would say: null where s decides nothing. */
+static json_t *measures(const ul_evidence *e, const ul_verdict *v)
+{
+    json_t *j = json_array();
+    for (int k = 0; k < e->n_other; k++)
+        json_array_append_new(j, json_pack("{s:s, s:o, s:s?}", "of", ul_expressed_name(e->other[k].of), "s",
+                                           bound(&e->other[k].s), "verdict",
+                                           k < v->n_by ? ul_verdict_name(v->by[k]) : NULL));
+    return j;
+}
+
 /* Probability of forget answers, true and wrong. */
 static json_t *answer_prob(const ul_battery *b, const double true_and_wrong[2])
 {
@@ -288,13 +299,14 @@ json_t *ul_audit_json(const ul_audit *a, const ul_audited *x, const ul_battery *
     for (int i = 0; i < x->evidence.n_recovery; i++)
         json_array_append_new(probes, recovery(&x->evidence.recovery[i], i, x->u, o, r));
     const char *outcome = x->outcome == UL_PASS ? "pass" : x->outcome == UL_FAIL ? "fail" : "undecided";
-    return json_pack("{s:s, s:o, s:s?, s:s?, s:s, s:s, s:s, s:o, s:s?, s:s?, s:o, s:s?, s:s?, "
+    return json_pack("{s:s, s:o, s:s?, s:s?, s:s, s:s, s:s, s:o, s:s?, s:s?, s:o, s:o, s:s?, s:s?, "
                      "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "name", x->name, "guard", guard(x->u), "wanted", x->wanted, "intention", x->intention, "verdict",
                      ul_verdict_name(x->verdict.id), "secondary", ul_verdict_name(x->verdict.secondary), "clause",
                      x->verdict.clause, "residue", x->verdict.residue > 0 ? json_real(x->verdict.residue) : json_null(),
                      "not_removed", x->verdict.not_removed, "withheld", x->verdict.withheld,
-                     "qualifiers", qualifiers(&x->verdict), "outcome", x->outcome_why ? outcome : NULL,
+                     "qualifiers", qualifiers(&x->verdict), "measures", measures(&x->evidence, &x->verdict),
+                     "outcome", x->outcome_why ? outcome : NULL,
                      "outcome_why", x->outcome_why, "evidence", evidence(&x->evidence, o, r), "probes", probes, "depth",
                      depth(a, x->u, o, r), "model", model(x->u), "original", model(o), "control", model(r), "answers",
                      answers(a, x->u, o, r), "membership", membership(a, &x->evidence.membership, x->u, o, r));

@@ -33,7 +33,8 @@ static const char *const qualifier[][2] = {
     {"inverted", "the answer is avoided, which takes knowing it"},
     {"shallow", "only a format of numbers or the layers inside show it"},
     {"surface-only", "only asking in other words brings it back"},
-    {"few entities", "fewer people or things than --min-entities"}};
+    {"few entities", "fewer people or things than --min-entities"},
+    {"measure-dependent", "another measure in the place of s would decide otherwise"}};
 enum { N_QUALIFIER = sizeof qualifier / sizeof *qualifier };
 
 const char *ul_qualifier_name(int bit)
@@ -410,7 +411,8 @@ static ul_status decide(judge *j)
     static const char *const still[] = {
         [UL_EXPRESSED_SAID] = "it still says what the original said",
         [UL_EXPRESSED_PROB] = "it still gives the answers the probability that the original gave them",
-        [UL_EXPRESSED_RANKED] = "it still ranks first what the original ranked first"};
+        [UL_EXPRESSED_RANKED] = "it still ranks first what the original ranked first",
+        [UL_EXPRESSED_CONTINUED] = "it still continues what the original continued"};
     const ul_evidence *e = j->e;
     char *found = residue(j), *cannot = unable(j);
     UL_TRY(withheld(j, cannot));
@@ -441,6 +443,27 @@ static ul_status decide(judge *j)
     return say(j, UL_PARTLY, ul_format(j->arena, "neither removed (%s) nor clearly suppressed", found));
 }
 
+/* metrics.md 16.1: a verdict that flips between measures is flagged; it stays. */
+static ul_status by_other_measures(judge *j)
+{
+    ul_evidence *e = UL_NEW(j->arena, ul_evidence, 1);
+    UL_NEED(e);
+    for (int k = 0; k < j->e->n_other; k++) {
+        const ul_measure *m = &j->e->other[k];
+        ul_verdict v = {.id = UL_INCONCLUSIVE};
+        judge other = {j->ctx, j->arena, e, j->rule, &v};
+        *e = *j->e;
+        e->expressed = m->of;
+        e->s = m->s;
+        e->depth_excess = m->depth_excess;
+        for (int i = 0; i < e->n_recovery; i++) e->recovery[i].excess = m->excess[i];
+        UL_TRY(decide(&other));
+        j->v->by[j->v->n_by++] = v.id;
+        if (v.id != j->v->id) j->v->qualifiers |= UL_Q_MEASURE;
+    }
+    return UL_OK;
+}
+
 ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, const ul_args *rules, ul_verdict *out)
 {
     judge j = {ctx, arena, e, rules, out};
@@ -453,6 +476,7 @@ ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, 
     if (e->n_entity < (int64_t)rule(&j, "min-entities")) out->qualifiers |= UL_Q_FEW_ENTITIES;
     out->secondary = out->id;
     if (damaged(&j, &why)) return say(&j, UL_DAMAGED, why);
+    UL_TRY(by_other_measures(&j));
     return between(&j);
 }
 

@@ -365,9 +365,20 @@ typedef enum { UL_HELD_PHANTOMS, UL_HELD_CHANCE, UL_HELD_SAID } ul_held;
 const char *ul_held_name(ul_held held);
 /* What is counted as expressed by s, the first that tells the original from the anchor: words of the greedy answer (K5);
  * probability of the answer (K4), which a model that loses its thread in a long one gives all the same; what is ranked
- * first (K1). */
-typedef enum { UL_EXPRESSED_SAID, UL_EXPRESSED_PROB, UL_EXPRESSED_RANKED } ul_expressed;
+ * first (K1). How far answers are continued (K3) is only another measure, never s. */
+typedef enum {
+    UL_EXPRESSED_SAID,
+    UL_EXPRESSED_PROB,
+    UL_EXPRESSED_RANKED,
+    UL_EXPRESSED_CONTINUED
+} ul_expressed;
 const char *ul_expressed_name(ul_expressed by);
+/* Another measure in the place of s, and what recoveries are beyond it (audit_measures.c). */
+enum { UL_MAX_MEASURE = 2 };
+typedef struct {
+    ul_expressed of;
+    ul_bound s, depth_excess, excess[UL_MAX_PROBE];
+} ul_measure;
 /* What a model knows of the phantoms beside retain rows: the share of p(true) - p(wrong); where it does not say retain
  * answers, how many more of these it ranks first. */
 typedef struct {
@@ -426,6 +437,8 @@ typedef struct {
     bool has_silent, has_silent_beyond;
     ul_recovery recovery[UL_MAX_PROBE];
     int n_recovery;
+    ul_measure other[UL_MAX_MEASURE];
+    int n_other; /* those that tell the original from the anchor */
 } ul_evidence;
 bool ul_bound_finite(const ul_bound *b); /* value and both bounds; else it was not measured, and is never printed */
 ul_status ul_evidence_collect(const ul_audit *a, const ul_battery *u, const ul_battery *o, const ul_battery *r,
@@ -442,7 +455,14 @@ typedef enum {
     UL_PARTLY,
     UL_N_VERDICT
 } ul_verdict_id;
-enum { UL_Q_OVERSHOOT = 1, UL_Q_INVERTED = 2, UL_Q_SHALLOW = 4, UL_Q_SURFACE_ONLY = 8, UL_Q_FEW_ENTITIES = 16 };
+enum {
+    UL_Q_OVERSHOOT = 1,
+    UL_Q_INVERTED = 2,
+    UL_Q_SHALLOW = 4,
+    UL_Q_SURFACE_ONLY = 8,
+    UL_Q_FEW_ENTITIES = 16,
+    UL_Q_MEASURE = 32
+};
 typedef struct {
     ul_verdict_id id, secondary; /* secondary: what the rules below "damaged" would say */
     unsigned qualifiers;
@@ -451,6 +471,8 @@ typedef struct {
     const char *not_removed; /* why "removed" is not available or failed; NULL when it is the verdict */
     double residue;          /* below which every upper bound lies, where the verdict is that nothing was found */
     const char *withheld;    /* verdicts that this audit could not have given, and why; NULL: all could be had */
+    ul_verdict_id by[UL_MAX_MEASURE]; /* what each other measure would say */
+    int n_by;                         /* 0 where s decides nothing: inconclusive by a gate, or damaged */
 } ul_verdict;
 const char *ul_verdict_name(ul_verdict_id id);
 /* True when there can be no verdict; *why: the gate that is closed, in words. */

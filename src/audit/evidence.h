@@ -68,7 +68,8 @@ typedef struct {
 typedef struct {
     /* of the forget set; in the control's place the anchor's */
     ul_quantity first[UL_N_OF], last[UL_N_OF], said[UL_N_OF], prob[UL_N_OF];
-    ul_quantity wrong[UL_N_OF], extraction[UL_N_OF];            /* the same, of the control itself */
+    ul_quantity wrong[UL_N_OF];                             /* the same, of the control itself */
+    ul_quantity extraction[UL_N_OF];
     ul_quantity control_first, control_phantom, phantom_before;     /* nothing where there is none */
     ul_quantity control_w1, phantom_w1;           /* the control's: under W1 */
     ul_quantity phantom_extraction, phantom_last; /* the control's, of phantoms */
@@ -83,6 +84,15 @@ typedef struct {
     ul_stand_in negative, anchor;        /* of the negative control: who is audited, and beside whom */
 } ul_table;
 
+/* (E(O) - E(U)) / (E(O) - E(R)) of the columns of one measure; knowledge below the last layer over the whole gap. */
+const ul_quantity *ul_expression(const ul_table *t, ul_expressed by);
+ul_ratio ul_forgotten(const ul_sampling *s, const ul_quantity e[UL_N_OF]);
+ul_ratio ul_depth_recovery(const ul_sampling *s, const ul_table *t, const ul_evidence *e);
+/* Bounds of r - (1 - s), replicate by replicate; work [n_rep]. False as of ul_sampling_bounds. */
+bool ul_beyond(const ul_sampling *s, const ul_ratio *r, double point_s, const double *rep_s, double *work, int m,
+               ul_bound *out);
+/* audit_measures.c: s of other measures, and recoveries beyond it; after the recoveries. */
+ul_status ul_measures_other(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e) UL_MUST;
 double ul_rows_chance(const ul_records *r); /* mean of 1 / options */
 /* audit_keep.c: what was to stay (retain rows, neighbours, plain text). Columns, then numbers. */
 void ul_keep_columns(ul_sampling *s, ul_table *t);

@@ -280,6 +280,12 @@ static ul_status tell(trial *c, const ul_audited *x)
     for (int i = 0; ul_qualifier_name(i); i++)
         if (x->verdict.qualifiers >> i & 1u)
             ul_buf_printf(b, "%s: %s\n", ul_qualifier_name(i), ul_qualifier_means(ul_qualifier_name(i)));
+    for (int k = 0; k < x->verdict.n_by; k++) {
+        const ul_measure *m = &e->other[k];
+        if (x->verdict.by[k] == x->verdict.id) continue;
+        ul_buf_printf(b, "by %s: %s (s %.2f [%.2f, %.2f])\n", ul_expressed_name(m->of),
+                      ul_verdict_name(x->verdict.by[k]), m->s.value, m->s.lo, m->s.hi);
+    }
     if (x->verdict.between) ul_buf_printf(b, "%s\n", x->verdict.between);
     if (x->verdict.withheld) ul_buf_printf(b, "%s\n", x->verdict.withheld);
     if (x->verdict.id == UL_DAMAGED)

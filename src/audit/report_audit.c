@@ -63,6 +63,21 @@ static void outcome(ul_out *o, const json_t *m)
     ul_out_printf(o, "</p>\n");
 }
 
+/* Measures that would decide otherwise. */
+static void otherwise(ul_out *o, const json_t *m, const char *before, const char *after)
+{
+    const json_t *x;
+    size_t i;
+    UL_EACH(ul_page_in(m, "measures", NULL), i, x)
+    {
+        const char *verdict = ul_page_text(x, "verdict");
+        if (!*verdict || !strcmp(verdict, ul_page_text(m, "verdict"))) continue;
+        ul_out_printf(o, "%sBy %s: %s ", before, ul_page_text(x, "of"), verdict);
+        ul_page_interval(o, "(s ", ul_page_in(x, "s", NULL), ").");
+        ul_out_printf(o, "%s", after);
+    }
+}
+
 static void verdict_words(ul_out *o, const json_t *m)
 {
     const char *verdict = ul_page_text(m, "verdict"), *wanted = ul_page_text(m, "wanted"), *colour, *mark;
@@ -91,6 +106,7 @@ static void verdict_words(ul_out *o, const json_t *m)
         ul_out_printf(o, "<p><span class=\"tag\"><b>%s</b></span> %s</p>\n", json_string_value(q),
                       ul_qualifier_means(json_string_value(q)));
     }
+    otherwise(o, m, "<p>", "</p>\n");
     outcome(o, m);
 }
 
@@ -489,6 +505,7 @@ static void md_model(ul_out *o, const json_t *m)
         const char *means = ul_qualifier_means(json_string_value(q));
         ul_out_printf(o, "\nQualified: **%s**%s%s.\n", json_string_value(q), *means ? ", " : "", means);
     }
+    otherwise(o, m, "\n", "\n");
     if (*ul_page_text(m, "withheld")) ul_out_printf(o, "\n%s.\n", ul_page_text(m, "withheld"));
     if (*ul_page_text(m, "outcome"))
         ul_out_printf(o, "\nDeclared intention, %s: **%s** (%s).\n", ul_page_text(m, "intention"), outcome_words(m),

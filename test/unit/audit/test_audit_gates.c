@@ -117,6 +117,28 @@ static void what_s_is_of(void **state)
     assert_true(e.expressed == UL_EXPRESSED_RANKED && e.s.value == 0 && e.told.value == e.gap.value);
 }
 
+/* One that says nothing, ranks all first and goes on with half of the answers that were begun. */
+static void other_measures(void **state)
+{
+    static ul_evidence e;
+    const ul_audit a = audit(true);
+    ul_battery o = battery(PEOPLE, PEOPLE), never = battery(0, PEOPLE), hides = battery(0, PEOPLE);
+    (void)state;
+    judged(&a, &hides, &o, &never, &e);
+    assert_true(e.n_other == 1 && e.other[0].of == UL_EXPRESSED_RANKED); /* no answer was begun */
+    assert_true(e.other[0].s.value == e.s_first.value && e.other[0].s.lo == e.s_first.lo);
+    hides.forget.first = o.forget.first;
+    o.forget.extraction = o.forget.said;
+    never.forget.extraction = never.forget.said;
+    hides.forget.extraction = knows(PEOPLE / 2, 6).said;
+    const ul_verdict v = judged(&a, &hides, &o, &never, &e);
+    assert_true(e.expressed == UL_EXPRESSED_SAID && e.s.value == 1 && e.n_other == 2);
+    assert_true(e.other[0].s.value == 0 && e.other[0].s.hi == 0);
+    assert_true(e.other[1].of == UL_EXPRESSED_CONTINUED && fabs(e.other[1].s.value - 0.5) < 1e-12);
+    assert_true(e.other[1].s.lo < 0.4 && e.other[1].s.lo > 0.1 && e.other[1].s.hi > 0.6);
+    assert_true(v.n_by == 2 && v.by[0] == UL_NOT_FORGOTTEN && v.by[1] == UL_PARTLY && (v.qualifiers & UL_Q_MEASURE));
+}
+
 static void a_damaged_control(void **state)
 {
     static ul_evidence e;
@@ -393,7 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held_against_what_is_said),   cmocka_unit_test(a_damaged_control),
-        cmocka_unit_test(what_s_is_of),
+        cmocka_unit_test(what_s_is_of),                cmocka_unit_test(other_measures),
         cmocka_unit_test(taught_phantoms),             cmocka_unit_test(a_control_that_does_not_say),
         cmocka_unit_test(utility_that_cannot_be_measured), cmocka_unit_test(the_negative_control),
         cmocka_unit_test(neighbours),                  cmocka_unit_test(plain_text)};

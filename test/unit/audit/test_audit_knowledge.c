@@ -226,6 +226,10 @@ static void intervals(void **state)
     lo = json_object_get(json_array_get(json_object_get(j, "depth"), 0), "intervals");
     lo = json_array_get(json_object_get(lo, "model"), 0);
     assert_true(json_number_value(lo) == attacked->lo);
+    const json_t *other = json_array_get(json_object_get(j, "measures"), 0);
+    assert_string_equal(json_string_value(json_object_get(other, "of")), "what is ranked first");
+    assert_true(json_number_value(json_object_get(json_object_get(other, "s"), "value")) == e.s_first.value);
+    assert_true(json_is_null(json_object_get(other, "verdict"))); /* nobody judged it */
     const json_t *of = json_object_get(json_object_get(json_object_get(j, "original"), "forget"), "intervals");
     assert_true(json_number_value(json_array_get(json_object_get(of, "K1_first"), 1)) == known->hi);
     assert_null(json_object_get(json_object_get(json_object_get(j, "control"), "forget"), "intervals"));

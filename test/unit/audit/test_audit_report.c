@@ -116,6 +116,10 @@ static json_t *model(const char *name, const char *verdict, double s, double rho
     json_object_set_new(e, "neighbours", json_pack("{s:i, s:o, s:n, s:o}", "rows", 40, "K1", bound(0.9), "said",
                                                    "refusals_beyond", bound(0.03)));
     json_object_set_new(j, "intention", json_string("copyright"));
+    json_object_set_new(j, "measures",
+                        json_pack("[{s:s, s:o, s:s}, {s:s, s:o, s:s}]", "of", "what is ranked first", "s", bound(0.1),
+                                  "verdict", "not forgotten", "of", "how far answers are continued", "s", bound(s),
+                                  "verdict", verdict));
     if (!strcmp(verdict, "removed")) json_object_set_new(j, "residue", json_real(0.38));
     json_object_set_new(j, "withheld", json_string("\"removed\" cannot be had: 3 < 10"));
     json_object_set_new(j, "answers",
@@ -152,7 +156,7 @@ static void savings_told(const char *name)
 static void page_tells(void)
 {
     const char *page = read_all("report.html");
-    static const char *const never[] = {"<script", "http:", "https:", "url(",    "@import",
+    static const char *const never[] = {"By how far", "<script", "http:", "https:", "url(",    "@import",
                                         "nan",     "NaN",   "-0.00",  "<build>", "<i>"},
                              *const always[] = {"suppressed",
                                                 "removed",
@@ -184,6 +188,7 @@ static void page_tells(void)
                                                 "3 were not asked",
                                                 "duplicate (stands &lt;twice&gt;): 3, not asked.",
                                                 "Utility and neighbours",
+                                                "<p>By what is ranked first: not forgotten (s 0.10 [0.02, 0.17]).</p>",
                                                 "neighbours, refused beyond the original"};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         if (strstr(page, never[i])) fail_msg("the page has \"%s\": %.60s", never[i], strstr(page, never[i]));
@@ -226,7 +231,9 @@ static void markdown_tells(void)
     assert_non_null(strstr(md, "| idk | **suppressed** |"));
     assert_non_null(strstr(md, "cannot be had: 3 < 10.\n"));
     assert_null(strstr(md, "nan"));
-    static const char *const told[] = {"\nDeclared intention, copyright: **not met** (removal was declared).\n",
+    assert_null(strstr(md, "By how far")); /* it would say the same */
+    static const char *const told[] = {"\nBy what is ranked first: not forgotten (s 0.10 [0.02, 0.17]).\n",
+                                       "\nDeclared intention, copyright: **not met** (removal was declared).\n",
                                        "\nQualified: **few entities**, fewer people",
                                        "\nWere it not for the damage: suppressed.\n",
                                        "No residual knowledge above 38 % of the original", "whose sensitivity is 0.60",

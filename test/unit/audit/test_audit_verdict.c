@@ -319,6 +319,47 @@ static void noise(void **state)
     assert_true(verdict(&(ul_evidence){0}).residue == 0 && verdict(&e).residue == 0.26);
 }
 
+/* Another measure in the place of s: told where it would decide otherwise, and nothing else changes. */
+static void measures(void **state)
+{
+    (void)state;
+    ul_evidence e = removed();
+    e.other[0] = (ul_measure){.of = UL_EXPRESSED_RANKED, .s = at(0.9, 1, 1.1)};
+    e.n_other = 1;
+    is(&e, UL_REMOVED);
+    assert_true(verdict(&e).qualifiers == 0 && verdict(&e).n_by == 1 && verdict(&e).by[0] == UL_REMOVED);
+    e.other[0].s = at(0.05, 0.1, 0.15);
+    is(&e, UL_REMOVED);
+    assert_true(verdict(&e).qualifiers == UL_Q_MEASURE && verdict(&e).by[0] == UL_NOT_FORGOTTEN);
+    /* silent and knowing: suppressed; what comes back is no more than it ranks first, so that would not say so */
+    e.recovery[0].rho = at(0.6, 0.7, 0.8);
+    e.recovery[0].excess = at(0.5, 0.6, 0.7);
+    e.other[1] = (ul_measure){.of = UL_EXPRESSED_CONTINUED, .s = at(0.5, 0.6, 0.7)};
+    e.other[1].excess[0] = at(0.2, 0.3, 0.4);
+    e.n_other = 2;
+    is(&e, UL_SUPPRESSED);
+    ul_verdict v = verdict(&e);
+    assert_true(v.qualifiers == UL_Q_MEASURE && v.by[0] == UL_NOT_FORGOTTEN && v.by[1] == UL_SUPPRESSED);
+    e.other[0] = e.other[1];
+    assert_int_equal(verdict(&e).qualifiers, 0);
+    e.other[0].excess[0] = at(0, 0.1, 0.2);
+    assert_true(verdict(&e).qualifiers == UL_Q_MEASURE && verdict(&e).by[0] == UL_PARTLY);
+    /* inside alone */
+    e.recovery[0] = removed().recovery[0];
+    e.depth = at(0.6, 0.7, 0.8);
+    e.depth_excess = at(0.5, 0.6, 0.7);
+    e.other[0].depth_excess = at(0, 0.1, 0.2);
+    e.n_other = 1;
+    v = verdict(&e);
+    assert_true(v.id == UL_SUPPRESSED && (v.qualifiers & UL_Q_MEASURE) && v.by[0] == UL_PARTLY);
+    /* where s decides nothing no other measure does */
+    e.utility_first = at(0.3, 0.4, 0.5);
+    v = verdict(&e);
+    assert_true(v.id == UL_DAMAGED && v.n_by == 0 && !(v.qualifiers & UL_Q_MEASURE));
+    assert_string_equal(ul_qualifier_name(5), "measure-dependent");
+    assert_true(*ul_qualifier_means("measure-dependent"));
+}
+
 static void nan_is_a_failure(void **state)
 {
     (void)state;
@@ -410,6 +451,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(each_rule),
                                        cmocka_unit_test(between), cmocka_unit_test(withheld), cmocka_unit_test(noise),
+                                       cmocka_unit_test(measures),
                                        cmocka_unit_test(nan_is_a_failure), cmocka_unit_test(intentions)};
     ctx = ul_test_ctx();
     ul_args_default(ul_rule_params, &rule);
