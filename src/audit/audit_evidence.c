@@ -302,6 +302,7 @@ static ul_status collect(ul_sampling *s, ul_arena *scratch, ul_evidence *e)
     collect_columns(s, t, e);
     ul_keep_columns(s, t);
     ul_control_columns(s, t, e);
+    ul_distance_columns(s, t);
     UL_TRY(ul_negative_columns(s, scratch, t, e));
     UL_TRY(inside_columns(s, scratch, t));
     UL_TRY(ul_savings_columns(s, scratch, t));
@@ -322,6 +323,7 @@ static ul_status collect(ul_sampling *s, ul_arena *scratch, ul_evidence *e)
     UL_TRY(recoveries(s, scratch, t, e));
     UL_TRY(ul_savings_measure(s, scratch, t, e));
     UL_TRY(ul_measures_other(s, scratch, t, e));
+    UL_TRY(ul_distance_compare(s, scratch, t, e));
     return ul_negative_measure(s, scratch, t, e);
 }
 

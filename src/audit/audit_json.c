@@ -273,6 +273,10 @@ static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_batt
     for (int i = 0; i < 2; i++)
         if (e->familiar[i].ran && !e->familiar[i].ranked) json_object_set_new(j, known[i], bound(&e->familiar[i].x));
     if (!e->control) return j;
+    json_object_set_new(j, "control_distance",
+                        e->has_apart ? json_pack("{s:o, s:o, s:o}", "model", bound(&e->apart[0]), "original",
+                                                 bound(&e->apart[1]), "beyond_original", bound(&e->farther))
+                                     : json_null());
     json_object_set_new(j, "held_against", json_string(ul_held_name(e->held)));
     static const char *const sign[UL_N_QUIET] = {"control_continues", "control_ranks", "control_rises",
                                                  "control_avoids", "control_last"};

@@ -64,7 +64,7 @@ typedef struct {
     const char *out;
     uint64_t seed;
     ul_audit audit;
-    ul_model *original, *work;
+    ul_model *original, *control, *work;
     ul_docs *forget_docs, *pool; /* what methods forget, and keep */
     ul_docs *request;            /* the forget rows: their prompts learn refusals */
     const ul_records *request_rows;
@@ -244,6 +244,11 @@ static ul_status subject_run(bench *t, int i)
     UL_TRY(ul_model_save(t->job->ctx, m, dir));
     const ul_suspect s = {.name = x->id, .model = m, .work = t->work};
     UL_TRY(ul_battery_run(&t->audit, &s, &t->battery[i]));
+    if (i == 1) { /* the original's waited for it */
+        t->control = m;
+        UL_TRY(ul_distance_measure(&t->audit, t->original, m, &t->battery[0]));
+    }
+    if (i > 1) UL_TRY(ul_distance_measure(&t->audit, m, t->control, &t->battery[i]));
     return ul_battery_intervals(&t->audit, &t->battery[i]);
 }
 

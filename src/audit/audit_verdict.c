@@ -29,7 +29,7 @@ const char *ul_verdict_name(ul_verdict_id id)
 }
 
 static const char *const qualifier[][2] = {
-    {"overshoot", "farther from the original than the control is, which shows too"},
+    {"overshoot", "past the control, or farther from it than the original was, which shows too"},
     {"inverted", "the answer is avoided, which takes knowing it"},
     {"shallow", "only a format of numbers or the layers inside show it"},
     {"surface-only", "only asking in other words brings it back"},
@@ -101,6 +101,7 @@ static ul_status all_finite(const judge *j)
     if (e->has_patch) UL_TRY(is_finite(j, "patching", &e->patch));
     if (e->has_sham) UL_TRY(is_finite(j, "the sham", &e->sham));
     if (e->has_sensitivity) UL_TRY(is_finite(j, "the sensitivity", &e->sensitivity));
+    if (e->has_apart) UL_TRY(is_finite(j, "the distance to the control beyond the original's", &e->farther));
     if (e->has_silent) UL_TRY(is_finite(j, "silence", &e->silent));
     if (e->has_silent) UL_TRY(is_finite(j, "refusals on retain rows", &e->over_refusal));
     if (e->has_silent_beyond) UL_TRY(is_finite(j, "silence beyond the control's", &e->silent_beyond));
@@ -472,7 +473,8 @@ ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, 
     UL_TRY(all_finite(&j));
     if (ul_gate_closed(arena, e, rules, &why)) return say(&j, UL_INCONCLUSIVE, why);
     UL_TRY(decide(&j));
-    if (e->s.lo > rule(&j, "overshoot") || past_control(&j)) out->qualifiers |= UL_Q_OVERSHOOT;
+    const bool farther = e->has_apart && e->farther.lo > 0;
+    if (e->s.lo > rule(&j, "overshoot") || past_control(&j) || farther) out->qualifiers |= UL_Q_OVERSHOOT;
     if (e->n_entity < (int64_t)rule(&j, "min-entities")) out->qualifiers |= UL_Q_FEW_ENTITIES;
     out->secondary = out->id;
     if (damaged(&j, &why)) return say(&j, UL_DAMAGED, why);

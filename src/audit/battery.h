@@ -248,6 +248,7 @@ struct ul_battery {
     double *unguarded; /* behind a guard: first by forget row without it, where relearning curves begin */
     double text_loss;      /* nats a token of the plain sentences; 0 without them */
     double *text_each;     /* mean log-probability of each; NULL without them     */
+    double *apart; /* by forget row, JSD to the control (audit_distance.c); NULL: no control, or behind a guard */
     ul_probed probe[UL_MAX_PROBE];
     int n_depth; /* layers that were looked at: 1 .. n_depth */
     double *depth[UL_MAX_DEPTH];
@@ -274,6 +275,9 @@ ul_status ul_battery_intervals(const ul_audit *a, ul_battery *b) UL_MUST;
 ul_status ul_text_interval(const ul_audit *a, const ul_battery *u, const ul_battery *base, double *lo,
                            double *hi) UL_MUST;
 const ul_mean_bounds *ul_battery_bounds(const ul_battery *b, const double *column); /* NULL: it has none */
+
+/* b->apart of m, which nothing guards, beside the control. */
+ul_status ul_distance_measure(const ul_audit *a, ul_model *m, ul_model *control, ul_battery *b) UL_MUST;
 
 /* ---- hygiene ----------------------------------------------------------------------------------------------------- */
 /* Kinds of forget rows that cannot show forgetting; the last two are known only after models were asked. */
@@ -437,6 +441,8 @@ typedef struct {
     bool has_silent, has_silent_beyond;
     ul_recovery recovery[UL_MAX_PROBE];
     int n_recovery;
+    ul_bound apart[2], farther; /* divergence to the control of U and of O, nats a token; U's minus O's */
+    bool has_apart;
     ul_measure other[UL_MAX_MEASURE];
     int n_other; /* those that tell the original from the anchor */
 } ul_evidence;

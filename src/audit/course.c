@@ -284,6 +284,17 @@ static ul_status attack_model(ul_course *c, const char *role, const char *dir, c
     return UL_OK;
 }
 
+/* Of whom comes after the control; the original's is asked for when that is there. */
+static ul_status distance(ul_course *c, ul_model *m, ul_battery *b)
+{
+    ul_model *control;
+    if (!c->r || b == c->r) return UL_OK;
+    UL_TRY(ul_model_open(c->job->ctx, c->be, c->control, 0, &control));
+    const ul_status s = ul_distance_measure(&c->audit, m, control, b);
+    ul_model_free(control);
+    return s;
+}
+
 ul_status ul_course_attack(ul_course *c, const char *role, const char *dir, const char *guard, ul_battery **out)
 {
     ul_model *m;
@@ -291,6 +302,7 @@ ul_status ul_course_attack(ul_course *c, const char *role, const char *dir, cons
     UL_TRY(ul_model_open(c->job->ctx, c->be, dir, 0, &m));
     ul_status s = named(c, role, dir, m, digest);
     if (s == UL_OK) s = attack_model(c, role, dir, guard, m, digest, out);
+    if (s == UL_OK && !guard) s = distance(c, m, *out);
     ul_model_free(m);
     return s;
 }
@@ -323,6 +335,7 @@ ul_status ul_course_begin(ul_course *c)
     UL_TRY(key_of_course(c, digest, base));
     UL_TRY(attack_model(c, "original", c->original, NULL, a->original, digest, &c->o));
     if (c->control) UL_TRY(ul_course_attack(c, "control", c->control, NULL, &c->r));
+    UL_TRY(distance(c, a->original, c->o));
     if (!c->twin) return UL_OK;
     UL_TRY(ul_course_attack(c, "twin", c->twin, NULL, &twin));
     UL_TRY(never_taught(c, twin));

@@ -69,7 +69,7 @@ typedef struct {
     /* of the forget set; in the control's place the anchor's */
     ul_quantity first[UL_N_OF], last[UL_N_OF], said[UL_N_OF], prob[UL_N_OF];
     ul_quantity wrong[UL_N_OF];                             /* the same, of the control itself */
-    ul_quantity extraction[UL_N_OF];
+    ul_quantity extraction[UL_N_OF], apart[UL_N_OF]; /* apart: of the control nothing */
     ul_quantity control_first, control_phantom, phantom_before;     /* nothing where there is none */
     ul_quantity control_w1, phantom_w1;           /* the control's: under W1 */
     ul_quantity phantom_extraction, phantom_last; /* the control's, of phantoms */
@@ -93,6 +93,9 @@ bool ul_beyond(const ul_sampling *s, const ul_ratio *r, double point_s, const do
                ul_bound *out);
 /* audit_measures.c: s of other measures, and recoveries beyond it; after the recoveries. */
 ul_status ul_measures_other(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e) UL_MUST;
+/* audit_distance.c: how far from the control? Columns, then numbers. */
+void ul_distance_columns(ul_sampling *s, ul_table *t);
+ul_status ul_distance_compare(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e) UL_MUST;
 double ul_rows_chance(const ul_records *r); /* mean of 1 / options */
 /* audit_keep.c: what was to stay (retain rows, neighbours, plain text). Columns, then numbers. */
 void ul_keep_columns(ul_sampling *s, ul_table *t);

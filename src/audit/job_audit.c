@@ -310,6 +310,12 @@ static ul_status tell(trial *c, const ul_audited *x)
     if (e->control)
         ul_buf_printf(b, "control held against %s: %.2f [%.2f, %.2f]\n", ul_held_name(e->held), e->leak.value,
                       e->leak.lo, e->leak.hi);
+    if (e->has_apart)
+        ul_buf_printf(b, "distance to the control: %.3f [%.3f, %.3f] nats a token, the original's %.3f, beyond it %.3f "
+                         "[%.3f, %.3f]\n", e->apart[0].value, e->apart[0].lo, e->apart[0].hi, e->apart[1].value,
+                      e->farther.value, e->farther.lo, e->farther.hi);
+    else if (e->control && x->u->guard)
+        ul_buf_puts(b, "distance to the control: not measured behind a guard\n");
     if (e->has_sensitivity)
         ul_buf_printf(b, "sensitivity: of a spike-in the battery recovered %.2f [%.2f, %.2f]\n", e->sensitivity.value,
                       e->sensitivity.lo, e->sensitivity.hi);

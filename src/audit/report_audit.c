@@ -307,6 +307,22 @@ static void held(ul_out *o, const json_t *m)
     ul_page_interval(o, " and says ", ul_page_in(e, "control_utility_said", NULL), ". ");
 }
 
+/* By what is said of each token of the forget answers. */
+static void distance(ul_out *o, const json_t *m)
+{
+    const json_t *x = ul_page_in(m, "evidence", "control_distance");
+    if (!ul_report_control(m)) return;
+    if (!json_is_object(x)) {
+        ul_out_printf(o, "Distance to the control: not measured%s. ",
+                      json_is_object(ul_page_in(m, "guard", NULL)) ? " behind a guard" : "");
+        return;
+    }
+    ul_out_printf(o, "Distance to the control (JSD a token of the forget answers, nats): ");
+    ul_page_interval(o, "", ul_page_in(x, "model", NULL), "");
+    ul_page_interval(o, ", the original's ", ul_page_in(x, "original", NULL), "");
+    ul_page_interval(o, ", beyond it ", ul_page_in(x, "beyond_original", NULL), ". ");
+}
+
 static void measured(ul_out *o, const char *before, const json_t *bound, const char *otherwise)
 {
     if (json_is_object(bound)) ul_page_interval(o, before, bound, ". ");
@@ -324,6 +340,7 @@ static void gates(ul_out *o, const json_t *report, const json_t *m)
     ul_page_interval(o, "by more than the anchor: ", ul_page_in(m, "evidence", "gap"), ". ");
     plain_text(o, m, "Plain text, probability of a token: ", ". ");
     held(o, m);
+    distance(o, m);
     measured(o, "Sham of RTT: ", ul_page_in(m, "evidence", "sham"), "not measured");
     measured(o, "Sensitivity (spike-in): ", ul_page_in(m, "evidence", "sensitivity"), "not measured (--spike)");
     ul_out_printf(o, "%.0f rows about %.0f people or things; anchor: %s. Bounds: one-sided %g %%, entities "
@@ -538,6 +555,7 @@ static void md_model(ul_out *o, const json_t *m)
     ul_page_interval(o, "says ", ul_page_in(m, "evidence", "utility_said"), ", ");
     plain_text(o, m, "plain text ", "\n\n");
     held(o, m);
+    distance(o, m);
     measured(o, "Sensitivity (spike-in): ", ul_page_in(m, "evidence", "sensitivity"), "not measured (--spike)");
     ul_out_printf(o, "\n\n");
     ul_report_gates_md(o, m);

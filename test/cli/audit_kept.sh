@@ -27,6 +27,7 @@ all=$(parts a/attacked)
 [ "$((all % 3))" -eq 0 ] && [ "$all" -gt 60 ] || fail "$all parts of three models"
 # shellcheck disable=SC2086
 run 0 audit --model world/control $common --profile deep --cache none --out fresh
+says 'distance to the control: 0.000 [0.000, 0.000] nats a token'
 if [ -e fresh/attacked ]; then fail '--cache none keeps something'; fi
 # shellcheck disable=SC2086
 run 0 audit --model world/control $common --profile deep --cache a/attacked --out b

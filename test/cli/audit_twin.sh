@@ -81,7 +81,10 @@ run 3 $audit --twin hidden --cache clean/attacked --out refused
 says '--twin hidden: the second control knows the forget set'
 # shellcheck disable=SC2086
 run 0 $audit --out honest --cache clean/attacked
-says 'verdict: removed' 'control held against chance'
+says 'verdict: removed' 'control held against chance' 'distance to the control: 0.' "nats a token, the original's 0."
+awk '/"control_distance"/ {on = 1} on && /"value"/ {sub(",", "", $2); x[n++] = $2 + 0} n == 3 {exit}
+    END {exit !(n == 3 && x[0] > 0 && x[1] > x[0] + 0.03 && x[2] < -0.03)}' honest/report.json ||
+    fail "not nearer the control than the original is: $(grep '^distance to' said)"
 # shellcheck disable=SC2086
 run 0 $audit --control hidden --out blind --cache clean/attacked
 says 'verdict: inconclusive' 'the control knows the forget set: it ranks' 'more of its answers first than chance'

@@ -139,6 +139,31 @@ static void other_measures(void **state)
     assert_true(v.n_by == 2 && v.by[0] == UL_NOT_FORGOTTEN && v.by[1] == UL_PARTLY && (v.qualifiers & UL_Q_MEASURE));
 }
 
+/* The distance to the control, people resampled, beside the original's; nothing where one of them was not measured. */
+static void apart(void **state)
+{
+    static ul_evidence e;
+    static double far[ROWS], near[ROWS];
+    const ul_audit a = audit(true);
+    ul_battery o = battery(PEOPLE, PEOPLE), u = battery(0, PEOPLE);
+    const ul_battery never = battery(0, PEOPLE);
+    (void)state;
+    for (int i = 0; i < ROWS; i++) far[i] = 0.4 + 0.01 * (i / FACTS % 4), near[i] = 0.3;
+    o.apart = near;
+    judged(&a, &u, &o, &never, &e);
+    assert_false(e.has_apart);
+    u.apart = far;
+    ul_verdict v = judged(&a, &u, &o, &never, &e);
+    assert_true(e.has_apart && fabs(e.apart[0].value - 0.415) < 1e-12 && fabs(e.apart[1].value - 0.3) < 1e-12);
+    assert_true(fabs(e.farther.value - 0.115) < 1e-12 && e.farther.lo > 0.105 && e.farther.lo < 0.114);
+    assert_true(v.qualifiers & UL_Q_OVERSHOOT);
+    u.apart = near, o.apart = far;
+    v = judged(&a, &u, &o, &never, &e);
+    assert_true(e.farther.hi < 0 && !(v.qualifiers & UL_Q_OVERSHOOT));
+    judged(&a, &u, &o, NULL, &e);
+    assert_false(e.has_apart); /* from whom? */
+}
+
 static void a_damaged_control(void **state)
 {
     static ul_evidence e;
@@ -416,6 +441,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held_against_what_is_said),   cmocka_unit_test(a_damaged_control),
         cmocka_unit_test(what_s_is_of),                cmocka_unit_test(other_measures),
+        cmocka_unit_test(apart),
         cmocka_unit_test(taught_phantoms),             cmocka_unit_test(a_control_that_does_not_say),
         cmocka_unit_test(utility_that_cannot_be_measured), cmocka_unit_test(the_negative_control),
         cmocka_unit_test(neighbours),                  cmocka_unit_test(plain_text)};

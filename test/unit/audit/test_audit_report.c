@@ -112,6 +112,8 @@ static json_t *model(const char *name, const char *verdict, double s, double rho
                         json_pack("{s:s, s:b, s:i, s:s, s:o}", "of", "a second <control>", "passed", rho < 0.1,
                                   "failed", rho < 0.1 ? 0 : 2, "widest", "w1", "reads", bound(0.02)));
     json_object_set_new(e, "control_continues", bound(0.08));
+    json_object_set_new(e, "control_distance", json_pack("{s:o, s:o, s:o}", "model", bound(0.41), "original",
+                                                         bound(0.31), "beyond_original", bound(0.1)));
     json_object_set_new(e, "s_of", json_string("the answers' probability"));
     json_object_set_new(e, "neighbours", json_pack("{s:i, s:o, s:n, s:o}", "rows", 40, "K1", bound(0.9), "said",
                                                    "refusals_beyond", bound(0.03)));
@@ -188,6 +190,8 @@ static void page_tells(void)
                                                 "3 were not asked",
                                                 "duplicate (stands &lt;twice&gt;): 3, not asked.",
                                                 "Utility and neighbours",
+                                                "nats): 0.41 [0.33, 0.48], the original's 0.31 [0.23, 0.38], beyond it "
+                                                "0.10 [0.02, 0.17]. ",
                                                 "<p>By what is ranked first: not forgotten (s 0.10 [0.02, 0.17]).</p>",
                                                 "neighbours, refused beyond the original"};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
@@ -236,6 +240,8 @@ static void markdown_tells(void)
                                        "\nDeclared intention, copyright: **not met** (removal was declared).\n",
                                        "\nQualified: **few entities**, fewer people",
                                        "\nWere it not for the damage: suppressed.\n",
+                                       "Distance to the control (JSD a token of the forget answers, nats): 0.41 [",
+                                       "Distance to the control: not measured behind a guard. ",
                                        "No residual knowledge above 38 % of the original", "whose sensitivity is 0.60",
                                        "Sensitivity (spike-in): not measured (--spike). \n",
                                        "Sensitivity (spike-in): 0.60 [0.52, 0.67]. \n"};
@@ -270,6 +276,8 @@ static void written(void **state)
     json_object_set_new(json_object_get(second, "evidence"), "utility_text", json_null());
     json_object_set_new(json_object_get(json_array_get(json_object_get(report, "models"), 0), "evidence"),
                         "sensitivity", json_null());
+    json_object_del(json_object_get(second, "evidence"), "control_distance");
+    json_object_set_new(second, "guard", json_pack("{s:s}", "id", "filter"));
     json_t *third = json_array_get(json_object_get(report, "models"), 2);
     json_object_set_new(third, "control", json_null());
     json_object_set_new(json_object_get(third, "evidence"), "avoided", bound(-2));

@@ -360,6 +360,24 @@ static void measures(void **state)
     assert_true(*ul_qualifier_means("measure-dependent"));
 }
 
+/* Farther from the control than the original was: told, whatever s is; no verdict is another for it. */
+static void farther(void **state)
+{
+    (void)state;
+    ul_evidence e = removed();
+    e.farther = at(0.01, 0.05, 0.09);
+    assert_int_equal(verdict(&e).qualifiers, 0); /* not measured */
+    e.has_apart = true;
+    is(&e, UL_REMOVED);
+    assert_int_equal(verdict(&e).qualifiers, UL_Q_OVERSHOOT);
+    e.farther = at(0, 0.05, 0.09);
+    assert_int_equal(verdict(&e).qualifiers, 0);
+    ul_verdict v;
+    e.farther.lo = NAN;
+    UL_FAILS_IN(ctx, UL_E_CRITERION, "is not a finite number",
+                ul_verdict_decide(ctx, ul_ctx_arena(ctx), &e, &rule, &v));
+}
+
 static void nan_is_a_failure(void **state)
 {
     (void)state;
@@ -451,7 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(each_rule),
                                        cmocka_unit_test(between), cmocka_unit_test(withheld), cmocka_unit_test(noise),
-                                       cmocka_unit_test(measures),
+                                       cmocka_unit_test(measures), cmocka_unit_test(farther),
                                        cmocka_unit_test(nan_is_a_failure), cmocka_unit_test(intentions)};
     ctx = ul_test_ctx();
     ul_args_default(ul_rule_params, &rule);
