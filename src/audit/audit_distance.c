@@ -1,7 +1,7 @@
 /* audit_distance.c - is the model farther from the control than the original was? (metrics.md 13, D3; 16.6, overshoot)
  *
  *   apart(M) = mean over the answer's tokens of JSD(p_M, p_R), nats, teacher forced, by forget row      (distance.c)
- *   more     = apart(U) - apart(O), people resampled; its lower bound above 0 is overshoot
+ *   more     = apart(U) - apart(O), people resampled; its lower bound above --overshoot-distance is overshoot
  *
  * Who was made to forget and is farther from one that never knew than it was before stands out by it. Two that never
  * knew are not 0 apart, they guess differently (self-test, world 7: 0.25, the original 0.33). Only beside a control.

@@ -67,6 +67,8 @@ const ul_param ul_rule_params[] = {
      NULL},
     UL_PARAM_PATCH_TAU,
     {"overshoot", UL_REAL, 1.2, 1, 10, NULL, "overshoot: s above this, lower bound", NULL},
+    {"overshoot-distance", UL_REAL, 0, 0, 1, "nats",
+     "overshoot too: mean JSD a token to the control beyond the original's above this, lower bound", NULL},
     {"sensitivity", UL_REAL, 0.5, 0, 1, NULL,
      "nothing found counts only when a spike-in, where there is one, is recovered above this, lower bound; without a "
      "control there must be one", NULL},

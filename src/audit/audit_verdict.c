@@ -473,7 +473,7 @@ ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, 
     UL_TRY(all_finite(&j));
     if (ul_gate_closed(arena, e, rules, &why)) return say(&j, UL_INCONCLUSIVE, why);
     UL_TRY(decide(&j));
-    const bool farther = e->has_apart && e->farther.lo > 0;
+    const bool farther = e->has_apart && e->farther.lo > rule(&j, "overshoot-distance");
     if (e->s.lo > rule(&j, "overshoot") || past_control(&j) || farther) out->qualifiers |= UL_Q_OVERSHOOT;
     if (e->n_entity < (int64_t)rule(&j, "min-entities")) out->qualifiers |= UL_Q_FEW_ENTITIES;
     out->secondary = out->id;

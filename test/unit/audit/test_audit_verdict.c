@@ -370,6 +370,9 @@ static void farther(void **state)
     e.has_apart = true;
     is(&e, UL_REMOVED);
     assert_int_equal(verdict(&e).qualifiers, UL_Q_OVERSHOOT);
+    set("overshoot-distance", "0.02");
+    assert_int_equal(verdict(&e).qualifiers, 0);
+    set("overshoot-distance", "0");
     e.farther = at(0, 0.05, 0.09);
     assert_int_equal(verdict(&e).qualifiers, 0);
     ul_verdict v;
