@@ -4,9 +4,10 @@
  *   s_x        (X(O) - X(U)) / (X(O) - X(R))    X: what is ranked first (K1), how far answers are continued (K3)
  *   rho - (1 - s_x)                             what an attack brings back beyond it, of every recovery and of depth
  *
- * on the resamples of s, where X tells the original from the anchor (gate 1). What the rules would say with these is told
- * beside the verdict and changes nothing. A model taught to refuse is flagged always, because it is silent and ranks as
- * before: that is no noise, it is the finding in other words. On the self-test it is the one kind of eight that is. */
+ * on the resamples of s, where X tells the original from the anchor (gate 1). What the rules would say with these is
+ * told beside the verdict and changes nothing. A model taught to refuse is flagged always, because it is silent and
+ * ranks as before: that is no noise, it is the finding in other words. On the self-test it is the one kind of eight
+ * that is. */
 #include "audit/evidence.h"
 
 enum { U = UL_OF_MODEL, O = UL_OF_ORIGINAL, R = UL_OF_CONTROL };
