@@ -217,7 +217,7 @@ ul_status ul_decode_answer(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok
                            bool strip, const char **out) UL_MUST;
 
 /* ---- distance to a retrained control (distance.c) ---------------------------------------------------------------------------------- */
-/* Adds kl, kl_reverse, js, agree to columns of the true answers. */
+/* Adds kl, kl_reverse, js, agree to columns of the true answers, and where their tokens begin if nothing did yet. */
 ul_status ul_columns_divergence(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, ul_model *control,
                                 const ul_records *records, ul_columns *io) UL_MUST;
 /* out [n_layer]: linear CKA of the mean states of the true answers after each block; NaN where they do not vary. */

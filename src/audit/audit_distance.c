@@ -13,18 +13,14 @@ enum { U = UL_OF_MODEL, O = UL_OF_ORIGINAL, R = UL_OF_CONTROL };
 
 static ul_status by_row(const ul_audit *a, ul_arena *scratch, ul_model *m, ul_model *control, double *out)
 {
-    const int64_t n = a->forget->n;
     ul_eval_options o = a->o;
-    ul_docs *docs;
-    int64_t *token = UL_NEW(scratch, int64_t, n + 1);
-    ul_columns c = {.n_row = n, .token = token};
-    UL_NEED(token);
+    ul_columns c = {.n_row = a->forget->n};
     o.model = m;
-    UL_TRY(ul_docs_build(a->ctx, scratch, o.tok, &o.tpl, a->forget, UL_WHICH_ANSWER, &docs));
-    for (int64_t i = 0; i < n; i++) token[i + 1] = token[i] + ul_doc_labelled(&docs->at[i]);
     UL_TRY(ul_columns_divergence(a->ctx, scratch, &o, control, a->forget, &c));
-    for (int64_t i = 0; i < n; i++)
-        out[i] = token[i + 1] > token[i] ? ul_mean(c.js + token[i], token[i + 1] - token[i]) : 0;
+    for (int64_t i = 0; i < c.n_row; i++) {
+        const int64_t first = c.token[i], n = c.token[i + 1] - first;
+        out[i] = n ? ul_mean(c.js + first, n) : 0;
+    }
     return UL_OK;
 }
 

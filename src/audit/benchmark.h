@@ -85,6 +85,8 @@ ul_status ul_benchmark_hits(ul_benchmark *b, const char *name, const int64_t *fi
 
 /* The retrained model's AUC of mia_min_k, from the log or summary that --reference-logs names; NaN: no such flag. */
 ul_status ul_benchmark_control_auc(ul_benchmark *b, double *out) UL_MUST;
+/* privleak of an AUC beside the control's; NaN: beside 0.5. */
+ul_status ul_benchmark_privleak(ul_benchmark *b, double auc, double control, double *out) UL_MUST;
 
 /* ---- multiple choice, apart for tests -------------------------------------------------------------------------- */
 typedef struct {

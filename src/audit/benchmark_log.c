@@ -157,14 +157,7 @@ static ul_status membership(ul_benchmark *b, const json_t *log, const char *name
     UL_TRY(side_of(b, leak ? "mia_min_k" : name, log, "forget", &forget, &n));
     UL_TRY(side_of(b, leak ? "mia_min_k" : name, log, "holdout", &holdout, &m));
     *out = (found){ul_auc(holdout, m, forget, n), NAN, n + m};
-    if (!leak) return UL_OK;
-    const ul_metric *metric;
-    ul_result r = {0};
-    const ul_input in[] = {{"forget", NULL, out->value}, {"retain", NULL, control}};
-    UL_TRY(ul_metric_find(b->ctx, "privleak", &metric));
-    UL_TRY(ul_metric_compute(b->arena, metric, NULL, in, 2, &r));
-    out->value = r.agg_value;
-    return UL_OK;
+    return leak ? ul_benchmark_privleak(b, out->value, control, &out->value) : UL_OK;
 }
 
 /* Rows of its own, of the result that it is a part of, or none. */

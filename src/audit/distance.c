@@ -104,11 +104,14 @@ ul_status ul_columns_divergence(ul_ctx *ctx, ul_arena *arena, const ul_eval_opti
     columns c;
     UL_TRY(same_shape(ctx, o->model, control));
     UL_TRY(ul_docs_build(ctx, arena, o->tok, &o->tpl, records, UL_WHICH_ANSWER, &docs));
-    int64_t n = 0, at = 0;
-    for (int64_t i = 0; i < docs->n; i++) n += ul_doc_labelled(&docs->at[i]);
-    if (!io->token || io->token[io->n_row] != n)
+    int64_t at = 0, *token = UL_NEW(arena, int64_t, docs->n + 1);
+    UL_NEED(token);
+    for (int64_t i = 0; i < docs->n; i++) token[i + 1] = token[i] + ul_doc_labelled(&docs->at[i]);
+    const int64_t n = token[docs->n];
+    if (!io->token) io->token = token;
+    if (io->token[io->n_row] != n)
         return ul_fail(ctx, UL_E_INTERNAL, "%s: %lld scored tokens, the columns have %lld", records->path, (long long)n,
-                       io->token ? (long long)io->token[io->n_row] : -1LL);
+                       (long long)io->token[io->n_row]);
     UL_NEED(c.kl = UL_NEW(arena, double, n));
     UL_NEED(c.kl_reverse = UL_NEW(arena, double, n));
     UL_NEED(c.js = UL_NEW(arena, double, n));

@@ -80,11 +80,14 @@ enum {
     SCORES = UL_COL_DIVERGENCE | UL_COL_LOGP | UL_COL_HIT | UL_COL_MOMENTS | UL_COL_AVG_LOSS | UL_COL_PROB | UL_COL_TEXT
 };
 
-static bool has_data(const ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric)
+/* Of the data that a result reads; NULL: all of it is there. */
+static const char *data_lacking(const ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric)
 {
-    for (const ul_source *f = spec->from; f->role; f++)
-        if (f->data && lacking_of(e, f, needs_of(metric, f->role))) return false;
-    return true;
+    for (const ul_source *f = spec->from; f->role; f++) {
+        const char *lack = f->data ? lacking_of(e, f, needs_of(metric, f->role)) : NULL;
+        if (lack) return lack;
+    }
+    return NULL;
 }
 
 /* Whether a result that is wanted, and has its data, reads one of these columns of (data set, answer). */
@@ -97,7 +100,7 @@ static bool read_of(const ul_evaluation *e, const char *data, const char *key, u
         if (!e->wanted[i] || ul_metric_find(e->ctx, spec[i].metric, &metric) != UL_OK) continue;
         for (const ul_source *f = spec[i].from; f->role; f++)
             if (f->data && !strcmp(f->data, data) && !strcmp(f->key, key) && needs_of(metric, f->role) & columns &&
-                has_data(e, &spec[i], metric))
+                !data_lacking(e, &spec[i], metric))
                 return true;
     }
     return false;
@@ -189,9 +192,9 @@ static ul_status need_columns(ul_evaluation *e, const char *data, const char *ke
 
 static const char *lacking(const ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric)
 {
+    const char *lack = data_lacking(e, spec, metric);
+    if (lack) return lack;
     for (const ul_source *f = spec->from; f->role; f++) {
-        const char *lack = f->data ? lacking_of(e, f, needs_of(metric, f->role)) : NULL;
-        if (lack) return lack;
         bool there = !f->result || f->optional;
         for (int k = 0; k < e->n_result && !there; k++) there = !strcmp(e->result[k].name, f->result);
         if (!there) return f->result;
@@ -324,11 +327,9 @@ static ul_status check_named(ul_evaluation *e, const ul_result_spec *specs, int 
         const ul_metric *metric;
         if (!e->wanted[i] || !e->named[i]) continue;
         UL_TRY(ul_metric_find(e->ctx, specs[i].metric, &metric));
-        for (const ul_source *f = specs[i].from; f->role; f++) {
-            const char *lack = f->data ? lacking_of(e, f, needs_of(metric, f->role)) : NULL;
-            if (!lack) continue;
+        const char *lack = data_lacking(e, &specs[i], metric);
+        if (lack)
             return ul_fail(e->ctx, UL_E_USAGE, "--metrics %s: there is no %s to compute it from", specs[i].name, lack);
-        }
     }
     return UL_OK;
 }

@@ -235,14 +235,25 @@ ul_status ul_benchmark_control_auc(ul_benchmark *b, double *out)
     return UL_OK;
 }
 
+ul_status ul_benchmark_privleak(ul_benchmark *b, double auc, double control, double *out)
+{
+    const ul_input in[2] = {{"forget", NULL, auc}, {"retain", NULL, control}};
+    const ul_metric *metric;
+    ul_result r = {0};
+    UL_TRY(ul_metric_find(b->ctx, "privleak", &metric));
+    UL_TRY(ul_metric_compute(b->arena, metric, NULL, in, isnan(control) ? 1 : 2, &r));
+    *out = r.agg_value;
+    return UL_OK;
+}
+
 static ul_status leak_results(ul_benchmark *b, const ul_columns *forget, const ul_columns *holdout)
 {
     const int64_t n = forget->n_row + holdout->n_row;
-    const ul_metric *min_k, *privleak;
+    const ul_metric *min_k;
     ul_args args;
-    ul_input in[2] = {{"forget", forget, NAN}, {"holdout", holdout, NAN}};
-    ul_result r, value;
-    double reference;
+    const ul_input in[2] = {{"forget", forget, NAN}, {"holdout", holdout, NAN}};
+    ul_result r;
+    double control, privleak;
     UL_TRY(ul_metric_find(b->ctx, "mia_min_k", &min_k));
     ul_args_default(min_k->params, &args);
     UL_TRY(ul_args_set(b->arena, &args, "mia_min_k", "k", "0.4"));
@@ -253,12 +264,9 @@ static ul_status leak_results(ul_benchmark *b, const ul_columns *forget, const u
     UL_TRY(ul_json_own(b->arena, rows));
     if (log && json_object_update_missing(log, rows))
         return ul_fail(b->ctx, UL_E_RESOURCE, "no memory for the rows of mia_min_k");
-    UL_TRY(ul_benchmark_control_auc(b, &reference));
-    UL_TRY(ul_metric_find(b->ctx, "privleak", &privleak));
-    in[0] = (ul_input){"forget", NULL, r.agg_value};
-    in[1] = (ul_input){"retain", NULL, reference};
-    UL_TRY(ul_metric_compute(b->arena, privleak, NULL, in, isnan(reference) ? 1 : 2, &value));
-    return ul_benchmark_result(b, "privleak", value.agg_value, NAN, n, "closer to 0", NULL);
+    UL_TRY(ul_benchmark_control_auc(b, &control));
+    UL_TRY(ul_benchmark_privleak(b, r.agg_value, control, &privleak));
+    return ul_benchmark_result(b, "privleak", privleak, NAN, n, "closer to 0", NULL);
 }
 
 static ul_status results(ul_benchmark *b)

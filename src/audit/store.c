@@ -99,10 +99,11 @@ enum { FIRST_TOKENS = 4, N_TOGETHER = sizeof together / sizeof *together, TOKEN_
 static ul_status prepare_tokens(store *s)
 {
     for (int k = 0; k < N_TOGETHER; k++) {
-        char sql[2048] = "INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        static const char more[] = ", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        static const char row[] = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),";
+        char sql[2048] = "INSERT INTO token VALUES ";
         size_t n = strlen(sql);
-        for (int i = 1; i < together[k]; i++, n += sizeof more - 1) memcpy(sql + n, more, sizeof more);
+        for (int i = 0; i < together[k]; i++, n += sizeof row - 1) memcpy(sql + n, row, sizeof row);
+        sql[n - 1] = 0; /* no comma behind the last */
         UL_TRY(prepare(s, FIRST_TOKENS + k, sql));
     }
     return UL_OK;

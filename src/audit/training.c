@@ -98,6 +98,17 @@ static bool is_of_a_run(const char *name)
     return name[0] == '.' || !strcmp(name, UL_LOG_NAME) || !strcmp(name, "reference") || !strcmp(name, UL_STAGES_NAME);
 }
 
+/* Whether OUT holds what --resume goes on from: the trainer's checkpoint, or a procedure's stages. */
+static ul_status has_state(const ul_training *t, bool *out)
+{
+    const char *checkpoint = ul_path_join(t->job->arena, t->out, UL_CHECKPOINT_NAME);
+    const char *stages = ul_path_join(t->job->arena, t->out, UL_STAGES_NAME);
+    UL_NEED(checkpoint);
+    UL_NEED(stages);
+    *out = ul_file_exists(checkpoint) || ul_dir_exists(stages);
+    return UL_OK;
+}
+
 /* --resume: a checkpoint or a procedure's stages, or a run that was stopped before its first one, or one that has
  * ended. Any other folder is not ours to write into. */
 static ul_status check_resume(ul_training *t)
@@ -106,15 +117,14 @@ static ul_status check_resume(ul_training *t)
     char **names;
     int64_t n;
     const char *checkpoint = ul_path_join(job->arena, t->out, UL_CHECKPOINT_NAME);
-    const char *stages = ul_path_join(job->arena, t->out, UL_STAGES_NAME);
     const char *manifest = ul_path_join(job->arena, t->out, "manifest.json");
     const char *begun = ul_path_join(job->arena, t->out, UL_RECIPE_NAME);
+    bool goes_on;
     UL_NEED(checkpoint);
-    UL_NEED(stages);
     UL_NEED(manifest);
     UL_NEED(begun);
     if (!ul_dir_exists(t->out)) return UL_OK;
-    const bool goes_on = ul_file_exists(checkpoint) || ul_dir_exists(stages);
+    UL_TRY(has_state(t, &goes_on));
     if (goes_on && ul_file_exists(begun)) UL_TRY(ul_manifest_same_recipe(job, &t->manifest, begun));
     if (ul_file_exists(checkpoint)) return UL_OK;
     if (ul_file_exists(manifest)) {
@@ -428,13 +438,10 @@ static ul_status remove_state(ul_training *t)
 
 void ul_training_abandon(const ul_training *t)
 {
-    ul_job *job = t->job;
-    if (!t->begun) return;
-    const char *checkpoint = ul_path_join(job->arena, t->out, UL_CHECKPOINT_NAME);
-    const char *stages = ul_path_join(job->arena, t->out, UL_STAGES_NAME);
-    const char *begun = ul_path_join(job->arena, t->out, UL_RECIPE_NAME);
-    if (!checkpoint || !stages || !begun || ul_file_exists(checkpoint) || ul_dir_exists(stages)) return;
-    if (ul_path_remove(job->ctx, begun) == UL_OK && t->made_out) ul_dir_remove_empty(t->out);
+    bool goes_on;
+    if (!t->begun || has_state(t, &goes_on) != UL_OK || goes_on) return;
+    const char *begun = ul_path_join(t->job->arena, t->out, UL_RECIPE_NAME);
+    if (begun && ul_path_remove(t->job->ctx, begun) == UL_OK && t->made_out) ul_dir_remove_empty(t->out);
 }
 
 ul_status ul_training_guard(ul_training *t)
