@@ -2,6 +2,7 @@
  *
  *   apart(M) = mean over the answer's tokens of JSD(p_M, p_R), nats, teacher forced, by forget row      (distance.c)
  *   more     = apart(U) - apart(O), people resampled; its lower bound above --overshoot-distance is overshoot
+ *   floors   = apart(U) / apart(R'), R' the second control (--twin): how often the distance of two that never knew
  *
  * Who was made to forget and is farther from one that never knew than it was before stands out by it. Two that never
  * knew are not 0 apart, they guess differently (self-test, world 7: 0.25, the original 0.33). Only beside a control.
@@ -9,7 +10,7 @@
  * kept: two passes over the forget answers for each model. */
 #include "audit/evidence.h"
 
-enum { U = UL_OF_MODEL, O = UL_OF_ORIGINAL, R = UL_OF_CONTROL };
+enum { U = UL_OF_MODEL, O = UL_OF_ORIGINAL, R = UL_OF_CONTROL, AGAIN = R }; /* the control is 0 from itself: R' */
 
 static ul_status by_row(const ul_audit *a, ul_arena *scratch, ul_model *m, ul_model *control, double *out)
 {
@@ -38,14 +39,19 @@ ul_status ul_distance_measure(const ul_audit *a, ul_model *m, ul_model *control,
 
 void ul_distance_columns(ul_sampling *s, ul_table *t)
 {
-    for (int m = U; m <= O && s->b[R]; m++) t->apart[m] = ul_sampling_add(s, UL_DRAW_FORGET, s->b[m]->apart);
+    if (!s->b[R]) return;
+    for (int m = U; m <= O; m++) t->apart[m] = ul_sampling_add(s, UL_DRAW_FORGET, s->b[m]->apart);
+    if (s->a->twin) t->apart[AGAIN] = ul_sampling_add(s, UL_DRAW_FORGET, s->a->twin->apart);
 }
 
 ul_status ul_distance_compare(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e)
 {
-    const ul_quantity none = ul_sampling_constant(0);
-    if (!s->b[R] || !ul_quantity_is(t->apart[U]) || !ul_quantity_is(t->apart[O])) return UL_OK;
-    for (int m = U; m <= O; m++)
-        UL_TRY(ul_sampling_bound(s, scratch, ul_difference(s, t->apart[m], none), 1, &e->apart[m], NULL));
-    return ul_sampling_bound(s, scratch, ul_difference(s, t->apart[U], t->apart[O]), 1, &e->farther, &e->has_apart);
+    const ul_quantity none = ul_sampling_constant(0), *x = t->apart;
+    if (!s->b[R] || !ul_quantity_is(x[U]) || !ul_quantity_is(x[O])) return UL_OK;
+    for (int m = U; m <= AGAIN; m++)
+        if (ul_quantity_is(x[m]))
+            UL_TRY(ul_sampling_bound(s, scratch, ul_difference(s, x[m], none), 1, &e->apart[m], NULL));
+    UL_TRY(ul_sampling_bound(s, scratch, ul_difference(s, x[U], x[O]), 1, &e->farther, &e->has_apart));
+    if (!ul_quantity_is(x[AGAIN])) return UL_OK;
+    return ul_sampling_bound(s, scratch, ul_quotient(s, x[U], none, x[AGAIN], none), 1, &e->floors, &e->has_floors);
 }

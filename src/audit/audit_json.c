@@ -235,6 +235,15 @@ static json_t *measured(const ul_measured *m)
     return m->ran ? bound(&m->x) : json_null();
 }
 
+static json_t *distance(const ul_evidence *e)
+{
+    if (!e->has_apart) return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "model", bound(&e->apart[0]), "original", bound(&e->apart[1]),
+                     "beyond_original", bound(&e->farther), "second_control",
+                     e->has_floors ? bound(&e->apart[2]) : json_null(), "over_second_control",
+                     e->has_floors ? bound(&e->floors) : json_null());
+}
+
 static json_t *keeping(const ul_keeping *k)
 {
     if (!k->ran) return json_null();
@@ -273,10 +282,7 @@ static json_t *evidence(const ul_evidence *e, const ul_battery *o, const ul_batt
     for (int i = 0; i < 2; i++)
         if (e->familiar[i].ran && !e->familiar[i].ranked) json_object_set_new(j, known[i], bound(&e->familiar[i].x));
     if (!e->control) return j;
-    json_object_set_new(j, "control_distance",
-                        e->has_apart ? json_pack("{s:o, s:o, s:o}", "model", bound(&e->apart[0]), "original",
-                                                 bound(&e->apart[1]), "beyond_original", bound(&e->farther))
-                                     : json_null());
+    json_object_set_new(j, "control_distance", distance(e));
     json_object_set_new(j, "held_against", json_string(ul_held_name(e->held)));
     static const char *const sign[UL_N_QUIET] = {"control_continues", "control_ranks", "control_rises",
                                                  "control_avoids", "control_last"};

@@ -63,6 +63,7 @@ static ul_status all_finite(const judge *j)
     if (e->has_sham) UL_TRY(is_finite(j, "the sham", &e->sham));
     if (e->has_sensitivity) UL_TRY(is_finite(j, "the sensitivity", &e->sensitivity));
     if (e->has_apart) UL_TRY(is_finite(j, "the distance to the control beyond the original's", &e->farther));
+    if (e->has_floors) UL_TRY(is_finite(j, "the distance to the control over a second one's", &e->floors));
     if (e->has_silent) UL_TRY(is_finite(j, "silence", &e->silent));
     if (e->has_silent) UL_TRY(is_finite(j, "refusals on retain rows", &e->over_refusal));
     if (e->has_silent_beyond) UL_TRY(is_finite(j, "silence beyond the control's", &e->silent_beyond));

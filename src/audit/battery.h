@@ -441,8 +441,9 @@ typedef struct {
     bool has_silent, has_silent_beyond;
     ul_recovery recovery[UL_MAX_PROBE];
     int n_recovery;
-    ul_bound apart[2], farther; /* divergence to the control of U and of O, nats a token; U's minus O's */
-    bool has_apart;
+    ul_bound apart[3], farther; /* divergence to the control of U, O, a second one, nats a token; U's minus O's */
+    ul_bound floors;            /* U's over the second one's */
+    bool has_apart, has_floors;
     ul_measure other[UL_MAX_MEASURE];
     int n_other; /* those that tell the original from the anchor */
 } ul_evidence;

@@ -69,7 +69,7 @@ typedef struct {
     /* of the forget set; in the control's place the anchor's */
     ul_quantity first[UL_N_OF], last[UL_N_OF], said[UL_N_OF], prob[UL_N_OF];
     ul_quantity wrong[UL_N_OF];                             /* the same, of the control itself */
-    ul_quantity extraction[UL_N_OF], apart[UL_N_OF]; /* apart: of the control nothing */
+    ul_quantity extraction[UL_N_OF], apart[UL_N_OF]; /* apart: in the control's place the second one's */
     ul_quantity control_first, control_phantom, phantom_before;     /* nothing where there is none */
     ul_quantity control_w1, phantom_w1;           /* the control's: under W1 */
     ul_quantity phantom_extraction, phantom_last; /* the control's, of phantoms */

@@ -18,7 +18,7 @@ static const ul_param params[] = {
     {"twin", UL_TEXT, 0, 0, 0, NULL,
      "a second model trained as the control was, with another seed: the negative control, in which every attack must "
      "find nothing. Without one the control is held against itself, resampled; without a control phantoms against "
-     "phantoms",
+     "phantoms. Its distance to the control is what two that never knew have between them",
      ""},
     {"base", UL_TEXT, 0, 0, 0, NULL,
      "a model from before the forget set was learned, of the same shape: donor of merging and transplants (deep). "
@@ -316,6 +316,9 @@ static ul_status tell(trial *c, const ul_audited *x)
                       e->farther.value, e->farther.lo, e->farther.hi);
     else if (e->control && x->u->guard)
         ul_buf_puts(b, "distance to the control: not measured behind a guard\n");
+    if (e->has_floors)
+        ul_buf_printf(b, "the second control's distance: %.3f [%.3f, %.3f], the model's over it %.2f [%.2f, %.2f]\n",
+                      e->apart[2].value, e->apart[2].lo, e->apart[2].hi, e->floors.value, e->floors.lo, e->floors.hi);
     if (e->has_sensitivity)
         ul_buf_printf(b, "sensitivity: of a spike-in the battery recovered %.2f [%.2f, %.2f]\n", e->sensitivity.value,
                       e->sensitivity.lo, e->sensitivity.hi);

@@ -320,7 +320,12 @@ static void distance(ul_out *o, const json_t *m)
     ul_out_printf(o, "Distance to the control (JSD a token of the forget answers, nats): ");
     ul_page_interval(o, "", ul_page_in(x, "model", NULL), "");
     ul_page_interval(o, ", the original's ", ul_page_in(x, "original", NULL), "");
-    ul_page_interval(o, ", beyond it ", ul_page_in(x, "beyond_original", NULL), ". ");
+    ul_page_interval(o, ", beyond it ", ul_page_in(x, "beyond_original", NULL), "");
+    if (json_is_object(ul_page_in(x, "over_second_control", NULL))) {
+        ul_page_interval(o, ", a second control's ", ul_page_in(x, "second_control", NULL), "");
+        ul_page_interval(o, ", the model's over it ", ul_page_in(x, "over_second_control", NULL), "");
+    }
+    ul_out_printf(o, ". ");
 }
 
 static void measured(ul_out *o, const char *before, const json_t *bound, const char *otherwise)

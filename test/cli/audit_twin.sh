@@ -56,6 +56,10 @@ awk '!($1 <= 0 && $2 >= 0 && $1 > -0.25 && $2 < 0.25 && $3 == "true" && $4 == 0.
 for text in '"of": "a second control"' '"passed": true' '"failed": 0' '"verdict": "removed"'; do
     grep -q "$text" clean/report.json || fail "clean/report.json has no $text"
 done
+awk '/"control_distance"/ {on = 1} on && /"value"/ {sub(",", "", $2); x[n++] = $2 + 0} n == 5 {exit}
+    END {exit !(n == 5 && x[3] > 0 && x[4] * x[3] > 0.999 * x[0] && x[4] * x[3] < 1.001 * x[0])}' \
+    clean/report.json || fail "distance beside two controls: $(grep 'distance' said)"
+says "the second control's distance: 0."
 grep -q '"path": "twin"' clean/manifest.json || fail 'the manifest does not name the second control'
 
 # A tenth of the forget set: not every attack comes back empty, and more counts as residue there.

@@ -112,8 +112,10 @@ static json_t *model(const char *name, const char *verdict, double s, double rho
                         json_pack("{s:s, s:b, s:i, s:s, s:o}", "of", "a second <control>", "passed", rho < 0.1,
                                   "failed", rho < 0.1 ? 0 : 2, "widest", "w1", "reads", bound(0.02)));
     json_object_set_new(e, "control_continues", bound(0.08));
-    json_object_set_new(e, "control_distance", json_pack("{s:o, s:o, s:o}", "model", bound(0.41), "original",
-                                                         bound(0.31), "beyond_original", bound(0.1)));
+    json_object_set_new(e, "control_distance",
+                        json_pack("{s:o, s:o, s:o, s:o, s:o}", "model", bound(0.41), "original", bound(0.31),
+                                  "beyond_original", bound(0.1), "second_control", bound(0.2), "over_second_control",
+                                  bound(2.05)));
     json_object_set_new(e, "s_of", json_string("the answers' probability"));
     json_object_set_new(e, "neighbours", json_pack("{s:i, s:o, s:n, s:o}", "rows", 40, "K1", bound(0.9), "said",
                                                    "refusals_beyond", bound(0.03)));
@@ -191,7 +193,8 @@ static void page_tells(void)
                                                 "duplicate (stands &lt;twice&gt;): 3, not asked.",
                                                 "Utility and neighbours",
                                                 "nats): 0.41 [0.33, 0.48], the original's 0.31 [0.23, 0.38], beyond it "
-                                                "0.10 [0.02, 0.17]. ",
+                                                "0.10 [0.02, 0.17], a second control's 0.20 [0.12, 0.27], the "
+                                                "model's over it 2.05 [1.97, 2.12]. ",
                                                 "<p>By what is ranked first: not forgotten (s 0.10 [0.02, 0.17]).</p>",
                                                 "neighbours, refused beyond the original"};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
