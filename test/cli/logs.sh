@@ -76,7 +76,8 @@ cat > three.json << 'END'
 END
 run 0 eval --logs three.json --json
 for want in forget_truth_ratio:0.500000 forget_truth_ratio_arithmetic:0.625000 forget_truth_ratio_prob_mean:0.666667 \
-    forget_leak_bound:0.312344 forget_leak_bound_mean:0.432705; do
+    forget_leak_bound:0.312344 forget_leak_bound_mean:0.432705 forget_leak_deviation:0.000000 \
+    forget_leak_expectation_deviation:0.000000; do
     found=$(agg said ${want%:*} | awk '{printf "%.6f", $1}')
     [ "$found" = ${want#*:} ] || fail "${want%:*} $found"
 done

@@ -239,6 +239,11 @@ static void bounds(void **state)
                 r.part[0].rows.score[1] == ul_binomial_upper(0, 3, 0.05));
     assert_true(compute(w, "leak_bound", "bound=mean alpha=0.9", &in, 1).part[0].rows.score[1] < 1);
     near(compute(w, "leak_at_k", "k=3 score=rougeL_recall", &in, 1).agg_value, 0.45, "leak@3 of ROUGE");
+    /* 0, 0.2, 0.9 have the mean 11/30 and swing by sqrt(0.85/3 - (11/30)^2); the second row's do not */
+    const double sigma = sqrt(0.85 / 3 - 121.0 / 900);
+    near(compute(w, "leak_deviation", NULL, &in, 1).agg_value, sigma / 2, "deviation of samples");
+    near(compute(w, "leak_deviation", "of=expectation_deviation weight=3 score=rougeL_recall", &in, 1).agg_value,
+         (11.0 / 30 + 3 * sigma) / 2, "expectation and deviation of samples");
 }
 
 static void curve(void **state)
