@@ -16,7 +16,7 @@
 #include "unlearn/run.h"
 #include "wrapper/wrapper.h"
 
-/* ---- job kinds ------------------------------------------------------------------------------------------------------ */
+/* ---- job kinds --------------------------------------------------------------------------------------------------- */
 enum { UL_JOB_TABLES = 6 };
 typedef struct {
     const char *id;
@@ -79,9 +79,11 @@ typedef struct {
 } ul_setting;
 /* The keys of this table that the caller of `from` gave, but for those in `but` (NULL-ended, or NULL). */
 ul_status ul_job_pass(const ul_job *from, const ul_param *table, const char *const *but, ul_job *to) UL_MUST;
-ul_status ul_job_pass_method(const ul_job *from, ul_job *to) UL_MUST; /* with what was given of its and of the wrappers' parameters */
+/* The method, with what was given of its and of the wrappers' parameters. */
+ul_status ul_job_pass_method(const ul_job *from, ul_job *to) UL_MUST;
 ul_status ul_job_set_all(ul_job *job, const ul_setting *s) UL_MUST;   /* until a NULL key; NULL values are left out */
-/* A job of that kind, with what was given of data and computing, and with s. *out is the caller's to free, after an error too. */
+/* A job of that kind, with what was given of data and computing, and with s.
+ * *out is the caller's to free, after an error too. */
 ul_status ul_job_child(const ul_job *from, const char *kind, const ul_setting *s, ul_job **out) UL_MUST;
 /* Alternate answers of their own for the rows of `forget` (UL_NEED_ALT_OWN): the wrong answers of `rows`, the same
  * ones, where all have some: *out is `rows`; else answers of other rows, which `relabel` puts into `file`: *out is
@@ -115,7 +117,7 @@ extern const ul_param ul_data_params[];    /* fields, template tags, max-length,
 extern const ul_param ul_lora_params[];    /* lora-r lora-alpha lora-rslora lora-targets                     */
 extern const ul_param ul_output_params[];  /* out force resume micro-batch checkpoint save-every match cache */
 
-/* ---- opening what jobs work on ---------------------------------------------------------------------------------------- */
+/* ---- opening what jobs work on ----------------------------------------------------------------------------------- */
 /* For ul_arena_defer. */
 void ul_release_model(void *model);
 void ul_release_tokenizer(void *tokenizer);
@@ -123,7 +125,8 @@ ul_status ul_job_backend(ul_job *job, ul_backend **out) UL_MUST;
 /* Model and tokenizer of a directory, checked against each other; `digest` (65 bytes, of ul_job_digest) or NULL. */
 ul_status ul_job_model(ul_job *job, ul_backend *be, const char *dir, unsigned flags, ul_model **m, ul_tokenizer **tok,
                        char *digest) UL_MUST;
-/* The guard that --guard names, around the model of this digest; NULL without the flag. Enters the manifest (m may be NULL). */
+/* The guard that --guard names, around the model of this digest; NULL without the flag.
+ * Enters the manifest (m may be NULL). */
 typedef struct ul_manifest ul_manifest;
 ul_status ul_job_guard(ul_job *job, ul_manifest *m, ul_model *model, const ul_tokenizer *tok, const char *model_digest,
                        ul_guard_file **out) UL_MUST;
@@ -132,14 +135,16 @@ ul_status ul_job_template(ul_job *job, const ul_tokenizer *tok, const ul_shape *
 ul_status ul_job_digest(ul_job *job, const char *path, char digest[65]) UL_MUST;
 /* --split, one of TOFU's three; forget10 where none is given. */
 ul_status ul_job_tofu_split(ul_job *job, const char **out) UL_MUST;
-/* OUT, checked only: not empty is UL_E_USAGE unless `force` (files of the same names are replaced) or `resume`; never the model read. */
+/* OUT, checked only: not empty is UL_E_USAGE unless `force` (files of the same names are replaced)
+ * or `resume`; never the model read. */
 ul_status ul_job_out_name(ul_job *job, const char **out) UL_MUST;
 /* The same, and made when absent. */
 ul_status ul_job_out_dir(ul_job *job, const char **out) UL_MUST;
 
-/* ---- manifest --------------------------------------------------------------------------------------------------------- */
-/* Everything that decides the numbers, as JSON: kind, parameters, method, inputs with digests, precision; its SHA-256 is the
- * recipe digest. The manifest adds what does not (ISA, threads, micro-batch, build, times) and the outputs' digests. */
+/* ---- manifest ---------------------------------------------------------------------------------------------------- */
+/* Everything that decides the numbers, as JSON: kind, parameters, method, inputs with digests, precision;
+ * its SHA-256 is the recipe digest. The manifest adds what does not (ISA, threads, micro-batch,
+ * build, times) and the outputs' digests. */
 struct ul_manifest {
     json_t *inputs;  /* {"model": {"path", "digest"}, "forget": {"path", "digest", "rows"}, ...} */
     json_t *outputs;
@@ -155,7 +160,8 @@ ul_status ul_job_file_digest(ul_job *job, const char *path, char digest[65]) UL_
 /* config.json and tokenizer.json of a model directory. */
 ul_status ul_manifest_side_files(ul_job *job, ul_manifest *m, const char *dir) UL_MUST;
 ul_status ul_manifest_seal(ul_job *job, ul_manifest *m) UL_MUST; /* after the inputs: fills recipe_digest */
-ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, const char *dir) UL_MUST; /* be NULL: no model ran */
+/* `be` NULL: no model ran. */
+ul_status ul_manifest_write(ul_job *job, ul_manifest *m, const ul_backend *be, const char *dir) UL_MUST;
 /* The recipe of a run that has not ended, in DIR; and whether what such a file, or a manifest, holds is this run's: if
  * not, UL_E_USAGE names what differs (same_recipe.c). */
 #define UL_RECIPE_NAME ".recipe.json"
@@ -163,7 +169,7 @@ ul_status ul_manifest_write_recipe(ul_job *job, const ul_manifest *m, const char
 ul_status ul_manifest_same_recipe(ul_job *job, const ul_manifest *m, const char *path) UL_MUST;
 extern const char ul_build_id[]; /* generated */
 
-/* ---- columns ---------------------------------------------------------------------------------------------------------- */
+/* ---- columns ----------------------------------------------------------------------------------------------------- */
 /* One pass over a data set's documents: log-probs and argmax hits of every labelled token. One answer a row. */
 typedef struct {
     ul_model *model;
@@ -201,22 +207,22 @@ ul_status ul_columns_generate(ul_ctx *ctx, ul_arena *arena, const ul_eval_option
 ul_status ul_columns_ground_truth(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
                                   int32_t which, ul_columns *io) UL_MUST;
 
-/* Adds grad_norm: per row the mean over parameters of the p-norm of each one's own gradient (p may be infinite). Needs a model opened
- * for training; selects all weights. */
+/* Adds grad_norm: per row the mean over parameters of the p-norm of each one's own gradient (p may be infinite).
+ * Needs a model opened for training; selects all weights. */
 ul_status ul_columns_grad_norm(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
                                double p, ul_columns *io) UL_MUST;
 
 /* The mean over n tensors of each gradient's own p-norm. */
 double ul_mean_norm(const ul_backend *be, const ul_trainable *t, int n, double p);
-/* o->samples answers a row drawn at o->temperature (a list a row) and, with each, what it is compared with: a function of (seed, row,
- * place), whatever the batch. */
+/* o->samples answers a row drawn at o->temperature (a list a row) and, with each, what it is compared with:
+ * a function of (seed, row, place), whatever the batch. */
 ul_status ul_columns_samples(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,
                              ul_columns *io) UL_MUST;
 /* Decoded without special tokens, cleaned up as the peers' tokenizers do, stripped where asked. */
 ul_status ul_decode_answer(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const int32_t *ids, size_t n,
                            bool strip, const char **out) UL_MUST;
 
-/* ---- distance to a retrained control (distance.c) ---------------------------------------------------------------------------------- */
+/* ---- distance to a retrained control (distance.c) ---------------------------------------------------------------- */
 /* Adds kl, kl_reverse, js, agree to columns of the true answers, and where their tokens begin if nothing did yet. */
 ul_status ul_columns_divergence(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, ul_model *control,
                                 const ul_records *records, ul_columns *io) UL_MUST;
@@ -227,15 +233,15 @@ ul_status ul_control_cka(ul_ctx *ctx, const ul_eval_options *o, ul_model *contro
 ul_status ul_control_weights(ul_ctx *ctx, const char *dir, const char *control, double *relative,
                              json_t *by_tensor) UL_MUST;
 
-/* ---- results as JSON ---------------------------------------------------------------------------------------------------- */
+/* ---- results as JSON --------------------------------------------------------------------------------------------- */
 ul_status ul_result_json(ul_ctx *ctx, const ul_metric *metric, const ul_result *r, json_t **out) UL_MUST;
 /* Back from a log file of open-unlearning's shape. */
 ul_status ul_result_from_json(ul_ctx *ctx, ul_arena *arena, const ul_metric *metric, const char *where, const json_t *j,
                               ul_result *out) UL_MUST;
 
-/* ---- evaluation --------------------------------------------------------------------------------------------------------- */
-/* Zero-filled, then ctx, arena, o; sets by name ("forget", "retain", "real_authors", "world_facts", "holdout"), or columns that were
- * kept; then run. Results whose data or inputs are absent are left out. */
+/* ---- evaluation -------------------------------------------------------------------------------------------------- */
+/* Zero-filled, then ctx, arena, o; sets by name ("forget", "retain", "real_authors", "world_facts", "holdout"),
+ * or columns that were kept; then run. Results whose data or inputs are absent are left out. */
 enum { UL_MAX_SET = 8, UL_MAX_COLUMNS = 24, UL_MAX_RESULT = 128, UL_MAX_LEAK = 16 };
 typedef struct {
     ul_ctx *ctx;
@@ -259,20 +265,23 @@ typedef struct {
 ul_status ul_evaluation_add(ul_evaluation *e, const char *name, ul_records *records) UL_MUST;
 ul_status ul_evaluation_control(ul_evaluation *e, const char *path) UL_MUST;  /* a log of the retrained control     */
 ul_status ul_evaluation_original(ul_evaluation *e, const char *path) UL_MUST; /* a log of the model before it forgot */
-/* Only these: names of results or ids of metrics, joined with commas, and what they are computed from; "all": also what needs
- * gradients. NULL: all that needs forward passes only. A named result that cannot be had is UL_E_USAGE when it runs. */
+/* Only these: names of results or ids of metrics, joined with commas, and what they are computed from;
+ * "all": also what needs gradients. NULL: all that needs forward passes only. A named result that cannot
+ * be had is UL_E_USAGE when it runs. */
 ul_status ul_evaluation_ask(ul_evaluation *e, const char *list) UL_MUST;
 /* "2,16": forget_leak_at_2 and forget_leak_at_16 too; after ul_evaluation_ask. samples: that a row will have; -1: to be
  * seen. */
 ul_status ul_evaluation_leak(ul_evaluation *e, const char *list, int64_t samples) UL_MUST;
-const ul_result_spec *ul_evaluation_spec(const ul_evaluation *e, const char *name); /* of a result; NULL: none of that name */
+/* The record of a result; NULL: none of that name. */
+const ul_result_spec *ul_evaluation_spec(const ul_evaluation *e, const char *name);
 unsigned ul_evaluation_needs(const ul_evaluation *e); /* every column that a wanted result reads */
 /* Fills result[]; JSON (either may be NULL): all = open-unlearning's log, summary = name -> aggregate. */
 ul_status ul_evaluation_run(ul_evaluation *e, json_t *all, json_t *summary) UL_MUST;
 const ul_result *ul_evaluation_result(const ul_evaluation *e, const char *name); /* NULL: was left out */
 const ul_columns *ul_evaluation_columns(const ul_evaluation *e, const char *set, const char *key);
 
-/* Every column in one SQLite file (store.c says how it looks), atomic, the same bytes for the same columns; `about`: an object of texts. */
+/* Every column in one SQLite file (store.c says how it looks), atomic, the same bytes for the same columns;
+ * `about`: an object of texts. */
 ul_status ul_columns_save(ul_ctx *ctx, const char *path, const ul_data_columns *columns, int n,
                           const json_t *about) UL_MUST;
 ul_status ul_columns_load(ul_ctx *ctx, ul_arena *arena, const char *path, ul_data_columns **out, int *n,
@@ -285,19 +294,20 @@ typedef struct {
     const ul_named_result *original;
     int n_original;
 } ul_baselines;
-/* Results of a log, every aggregate computed again from its rows (and from `beside`, for those that compare; may be NULL);
- * `log` (may be NULL) gets the tree, which the arena owns. UL_E_INPUT: rows that do not fit together, a number that is not
- * finite. */
+/* Results of a log, every aggregate computed again from its rows (and from `beside`, for those that compare;
+ * may be NULL); `log` (may be NULL) gets the tree, which the arena owns. UL_E_INPUT: rows that do not fit
+ * together, a number that is not finite. */
 ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_baselines *beside,
                          ul_named_result out[UL_MAX_RESULT], int *n_out, json_t **log) UL_MUST;
 /* Of a result in a log that is not in the table: leak@k by its name, others by their rows (a mean of prob,
  * rougeL_recall or score; an AUC of forget and holdout). out->name NULL: neither says how its rows become a number. */
 ul_status ul_log_other(ul_arena *a, const char *name, const json_t *entry, ul_result_spec *out) UL_MUST;
-/* Do results of the forget set lie over the same rows, with the same true answers? `path` is the other's, for the message. */
+/* Do results of the forget set lie over the same rows, with the same true answers?
+ * `path` is the other's, for the message. */
 ul_status ul_log_same_data(ul_ctx *ctx, ul_arena *arena, const char *path, const ul_named_result *own, int n_own,
                            const ul_named_result *other, int n_other) UL_MUST;
 
-/* ---- report -------------------------------------------------------------------------------------------------------------- */
+/* ---- report ------------------------------------------------------------------------------------------------------ */
 /* report.html from report.json's tree: one static file, no script, inline SVG. */
 ul_status ul_report_html(ul_ctx *ctx, const json_t *report, const char *path) UL_MUST;
 #endif

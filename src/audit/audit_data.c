@@ -1,5 +1,5 @@
-/* audit_data.c - from files to what an audit asks and trains on. Halves are made of whole entities, so that no fact of a person who is
- * taught is asked of the model. */
+/* audit_data.c - from files to what an audit asks and trains on. Halves are made of whole entities,
+ * so that no fact of a person who is taught is asked of the model. */
 #include "audit/audit_data.h"
 
 static ul_status subset(ul_arena *arena, const ul_records *in, const uint8_t *take, ul_records **out)

@@ -1,6 +1,7 @@
-/* audit_depth.c - is the answer there before the last layer? The hidden state after block l goes through the model's own final norm
- * and head (not the original's: its basis is not the control's, see the world's notes), and K1 is read there.
- * Two hooks do it for every family: one keeps what block l gave, one puts it in the place of what the last block gave. */
+/* audit_depth.c - is the answer there before the last layer? The hidden state after block l goes through
+ * the model's own final norm and head (not the original's: its basis is not the control's, see the world's notes),
+ * and K1 is read there. Two hooks do it for every family: one keeps what block l gave, one puts it in the
+ * place of what the last block gave. */
 #include "audit/battery.h"
 #include <string.h>
 
@@ -28,7 +29,8 @@ static ul_status put(void *user, int layer, const ul_batch *batch, void *x)
     return UL_OK;
 }
 
-/* Mean log-probability of each document's scored tokens, in one batch; of answers without the end-of-sequence token behind them. */
+/* Mean log-probability of each document's scored tokens, in one batch;
+ * of answers without the end-of-sequence token behind them. */
 static ul_status score_batch(const ul_audit *a, ul_model *m, int layer, bool answers, ul_arena *step,
                              const ul_doc *const *docs, int32_t n, double *mean)
 {

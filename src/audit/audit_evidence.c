@@ -311,8 +311,8 @@ static ul_status collect(ul_sampling *s, ul_arena *scratch, ul_evidence *e)
     UL_TRY(ul_control_measure(s, scratch, t, e));
     if (!ul_bound_finite(&e->s))
         UL_NEED(e->not_measured = ul_format(s->a->arena,
-                                            "in what it says, in the answers' probability and in what it ranks first the "
-                                            "original is too close to the anchor: it ranks %.2f more first",
+                                            "in what it says, in the answers' probability and in what it ranks first "
+                                            "the original is too close to the anchor: it ranks %.2f more first",
                                             e->gap.value));
     UL_TRY(ul_keep_measure(s, scratch, t, e));
     UL_TRY(gates(s, scratch, t, e));

@@ -28,8 +28,9 @@ static const char *luck(const judge *j)
 {
     const long long n = (long long)j->e->n_entity;
     if (n >= (long long)rule(j, "min-entities")) return "";
-    const char *text = ul_format(j->arena, ". Of %lld people or things luck can look the same: ask about more of them%s",
-                                 n, j->e->phantom ? "" : ", or give --phantom");
+    const char *text = ul_format(j->arena,
+                                 ". Of %lld people or things luck can look the same: ask about more of them%s", n,
+                                 j->e->phantom ? "" : ", or give --phantom");
     return text ? text : "";
 }
 

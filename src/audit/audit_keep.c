@@ -4,9 +4,9 @@
  *   text       = exp(mean of log p_U - max loss of O and R)    a token; paragraphs are resampled
  *   refusals   = refuses(U) - refuses(O)       over-refusal, on retain rows and on neighbours
  * Where the model beside which it is measured ranks (or says) next to nothing, too many resamples have no denominator:
- * then that utility was not measured, which is no number and no failure; a rule says what follows. Nor was text of which
- * that model gives a token less than a guess among the text's different tokens would: it has no plain text to lose (a
- * model that was fine-tuned on answers alone may give it any number). */
+ * then that utility was not measured, which is no number and no failure; a rule says what follows.
+ * Nor was text of which that model gives a token less than a guess among the text's different tokens would:
+ * it has no plain text to lose (a model that was fine-tuned on answers alone may give it any number). */
 #include "audit/evidence.h"
 #include <math.h>
 

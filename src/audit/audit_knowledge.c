@@ -1,9 +1,11 @@
 /* audit_knowledge.c - what a model knows of a set of rows, in columns of [0, 1] (metrics.md 16.1).
  *
- *   K1  first: mean log p(truth) > mean log p(wrong) for every wrong answer. Does not depend on how an answer is worded, refused or
- *       formatted (the end-of-sequence token does not count); chance is 1 / (1 + wrong answers); a collapsed model ties and a tie is wrong.
+ *   K1  first: mean log p(truth) > mean log p(wrong) for every wrong answer. Does not depend on how an answer is
+ *       worded, refused or formatted (the end-of-sequence token does not count); chance is 1 / (1 + wrong answers);
+ *       a collapsed model ties and a tie is wrong.
  *   K2  c / (c + w), c = exp(mean log p(truth)), w = geometric mean of the wrong ones' (open-unlearning's prob_mean)
- *   K3  1 - k / T, k = the least number of answer tokens after which every further one is the likeliest (Carlini et al. 2021)
+ *   K3  1 - k / T, k = the least number of answer tokens after which every further one is the likeliest
+ *       (Carlini et al. 2021)
  *   K4  exp(mean log p(truth))
  *   K5  said: recall of novel words in the greedy answer; a word that the question holds proves nothing */
 #include "audit/battery.h"
@@ -65,7 +67,7 @@ double ul_novel_recall(const char *question, const char *truth, const char *text
     return n ? novel : recall(NULL, truth, text, &n);
 }
 
-/* ---- wrong answers ------------------------------------------------------------------------------------------------ */
+/* ---- wrong answers ----------------------------------------------------------------------------------------------- */
 static bool offered(const ul_record *r, const char *const *wrong, int32_t n, const char *answer)
 {
     if (!strcmp(r->answer, answer)) return true;
@@ -118,7 +120,7 @@ ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *i
     return UL_OK;
 }
 
-/* ---- columns ------------------------------------------------------------------------------------------------------ */
+/* ---- columns ----------------------------------------------------------------------------------------------------- */
 /* Over the answer's own tokens: the end-of-sequence token behind it is format, not knowledge. */
 static double mean_logp(const ul_columns *c, int64_t answer)
 {

@@ -1,8 +1,10 @@
-/* audit_membership.c - can the forget rows be told from rows that nobody was taught (metrics.md 6, 17.2)? The scores of LOSS, ZLib, Min-K and
- * Min-K++ of every row, by the metrics of the same names; the AUC of each, and AUC(U) - AUC(R) with bounds over entities.
+/* audit_membership.c - can the forget rows be told from rows that nobody was taught (metrics.md 6, 17.2)?
+ * The scores of LOSS, ZLib, Min-K and Min-K++ of every row, by the metrics of the same names; the AUC of each,
+ * and AUC(U) - AUC(R) with bounds over entities.
  *
  *   AUC = P(score of an outsider > score of a member) + P(equal) / 2        0.5: nothing shows
- * A model that never saw the forget rows has the AUC of the control, which need not be 0.5; on either side of it something shows. */
+ * A model that never saw the forget rows has the AUC of the control, which need not be 0.5;
+ * on either side of it something shows. */
 #include "audit/audit_data.h"
 #include <math.h>
 #include <string.h>
@@ -62,7 +64,7 @@ ul_status ul_mia_measure(const ul_audit *a, ul_model *m, ul_guard_file *guard, u
     return s;
 }
 
-/* ---- AUC of weighted rows: one sweep over the scores in order ---------------------------------------------------------- */
+/* ---- AUC of weighted rows: one sweep over the scores in order ---------------------------------------------------- */
 typedef struct {
     double score;
     int64_t row;
@@ -188,7 +190,7 @@ ul_status ul_mia_compare(const ul_audit *a, const ul_mia *u, const ul_mia *o, co
     return s;
 }
 
-/* ---- curves ------------------------------------------------------------------------------------------------------------- */
+/* ---- curves ------------------------------------------------------------------------------------------------------ */
 json_t *ul_mia_roc(const ul_audit *a, const ul_mia *b, int which)
 {
     enum { POINTS = 64 };

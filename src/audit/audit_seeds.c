@@ -1,7 +1,8 @@
-/* audit_seeds.c - the self-test on many worlds: how often the audit is right, and how often it says "removed" of a model that is not.
+/* audit_seeds.c - the self-test on many worlds: how often the audit is right,
+ * and how often it says "removed" of a model that is not.
  *
- * Each world is a whole self-test of its own (audit_selftest.c) in OUT/world-SEED; its report holds what is counted here, so worlds
- * that are there already need not be made again (--resume). */
+ * Each world is a whole self-test of its own (audit_selftest.c) in OUT/world-SEED;
+ * its report holds what is counted here, so worlds that are there already need not be made again (--resume). */
 #include "audit/battery.h"
 #include "stat/stat.h"
 #include <string.h>
@@ -81,7 +82,7 @@ static ul_status count(census *c, int64_t seed, const char *path, const json_t *
                : UL_OK;
 }
 
-/* ---- what is told ------------------------------------------------------------------------------------------------------- */
+/* ---- what is told ------------------------------------------------------------------------------------------------ */
 static ul_status write_table(census *c)
 {
     ul_buf *b = &c->job->text;
@@ -151,8 +152,8 @@ ul_status ul_audit_seeds(ul_job *job)
     if ((double)c->right >= right * (double)c->n && (double)c->false_removed <= removed * (double)c->not_removed)
         return UL_OK;
     return ul_fail(job->ctx, UL_E_CRITERION,
-                   "audit --self-test --seeds %lld: %lld of %lld verdicts are right (must be: %.0f %%), %lld of %lld are "
-                   "a false \"removed\" (at most %.0f %%)",
+                   "audit --self-test --seeds %lld: %lld of %lld verdicts are right (must be: %.0f %%), %lld of %lld "
+                   "are a false \"removed\" (at most %.0f %%)",
                    (long long)n, (long long)c->right, (long long)c->n, 100 * right, (long long)c->false_removed,
                    (long long)c->not_removed, 100 * removed);
 }

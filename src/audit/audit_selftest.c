@@ -1,5 +1,5 @@
-/* audit_selftest.c - the audit audited: models whose verdict is known because of how they were made, on a world of invented people
- * trained on the spot (the recipe of the world's notes, sections 1 and 2).
+/* audit_selftest.c - the audit audited: models whose verdict is known because of how they were made,
+ * on a world of invented people trained on the spot (the recipe of the world's notes, sections 1 and 2).
  *
  *   original      learned everybody                                         not forgotten
  *   retrained     never told, another seed than the control's               removed
@@ -79,8 +79,8 @@ static bool in_pieces(const bench *t)
     return !strcmp(ul_job_text(t->job, "vocabulary"), "bpe");
 }
 
-/* What methods push at is the answer's word alone: with the end of sequence scored too, NPO unlearns that first. What they keep: facts,
- * likewise, and so many whole sentences that these are half of the scored tokens. */
+/* What methods push at is the answer's word alone: with the end of sequence scored too, NPO unlearns that first.
+ * What they keep: facts, likewise, and so many whole sentences that these are half of the scored tokens. */
 static ul_status methods_docs(bench *t)
 {
     ul_job *job = t->job;
@@ -144,7 +144,7 @@ static ul_status set_up(bench *t)
     return methods_docs(t);
 }
 
-/* ---- making the subjects ------------------------------------------------------------------------------------------ */
+/* ---- making the subjects ----------------------------------------------------------------------------------------- */
 /* Share of the forget answers' words that the model says: expression, not what an attack finds. */
 static ul_status says(bench *t, ul_model *m, double *share)
 {
@@ -222,7 +222,7 @@ static ul_status make(bench *t, const subject *x, ul_model **out)
     return UL_OK;
 }
 
-/* ---- judging ------------------------------------------------------------------------------------------------------ */
+/* ---- judging ----------------------------------------------------------------------------------------------------- */
 static bool asked_for(const bench *t, const char *id)
 {
     const char *only = ul_job_text(t->job, "only");

@@ -1,6 +1,7 @@
-/* audit_spike.c - the sensitivity of an audit, measured on the model itself (metrics.md 16.2, gate 2): it is taught people that nobody
- * knows, forgets them by a method of the user's choice, and W1 tries to bring them back. The recovered share, in which people who were
- * never taught are the zero, is what the same attack would have found of the real forget set had it been forgotten this way. */
+/* audit_spike.c - the sensitivity of an audit, measured on the model itself (metrics.md 16.2, gate 2): it is
+ * taught people that nobody knows, forgets them by a method of the user's choice, and W1 tries to bring them back.
+ * The recovered share, in which people who were never taught are the zero, is what the same attack would have found
+ * of the real forget set had it been forgotten this way. */
 #include "audit/battery.h"
 #include "method/method.h"
 

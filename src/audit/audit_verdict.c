@@ -23,7 +23,7 @@ typedef struct {
     ul_verdict *v;
 } judge;
 
-/* ---- a NaN is a failure, never a number --------------------------------------------------------------------------- */
+/* ---- a NaN is a failure, never a number -------------------------------------------------------------------------- */
 static ul_status is_finite(const judge *j, const char *name, const ul_bound *b)
 {
     const double x[5] = {b->value, b->lo, b->hi, b->lo_m, b->hi_m};
@@ -124,7 +124,7 @@ static bool damaged(const judge *j, char **why)
     return true;
 }
 
-/* ---- removed ------------------------------------------------------------------------------------------------------ */
+/* ---- removed ----------------------------------------------------------------------------------------------------- */
 static const ul_recovery *find(const ul_evidence *e, const char *id)
 {
     for (int i = 0; i < e->n_recovery; i++)
@@ -195,8 +195,8 @@ static char *residue(const judge *j)
     most = rule(j, "residue");
     if (avoids(j, most))
         return ul_format(j->arena,
-                         "it ranks the true answer first less often than a model that never learned it: avoided is %.2f, its "
-                         "lower bound %.2f is above %.2f",
+                         "it ranks the true answer first less often than a model that never learned it: avoided "
+                         "is %.2f, its lower bound %.2f is above %.2f",
                          e->avoided.value, e->avoided.lo_m, most);
     return NULL;
 }
@@ -243,7 +243,7 @@ static char *unable(const judge *j)
     return NULL;
 }
 
-/* ---- suppressed ---------------------------------------------------------------------------------------------------- */
+/* ---- suppressed -------------------------------------------------------------------------------------------------- */
 static char *brought_back(const judge *j)
 {
     const ul_evidence *e = j->e;
@@ -274,8 +274,9 @@ static char *brought_back(const judge *j)
                          e->depth.value, e->depth.lo_m, least, e->m);
     if (never && !last)
         return ul_format(j->arena,
-                         "it ranks the true answer first less often than a model that never learned it: %.2f of the answers "
-                         "are avoided (lower bound %.2f > %.2f at alpha / %d); avoiding an answer takes knowing it",
+                         "it ranks the true answer first less often than a model that never learned it: %.2f of the "
+                         "answers are avoided (lower bound %.2f > %.2f at alpha / %d); avoiding an answer takes "
+                         "knowing it",
                          e->avoided.value, e->avoided.lo_m, rule(j, "inverted"), e->m);
     if (inverted)
         return ul_format(j->arena,
@@ -444,7 +445,7 @@ ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, 
     return between(&j);
 }
 
-/* ---- intentions ---------------------------------------------------------------------------------------------------- */
+/* ---- intentions -------------------------------------------------------------------------------------------------- */
 /* Rules of metrics.md 17.2. Removal of private data asks for membership too; of copyrighted text it may be left out. */
 static ul_outcome removal(ul_arena *arena, bool private_data, const ul_evidence *e, const ul_verdict *v,
                           const ul_args *rules, const char **why)

@@ -1,8 +1,9 @@
-/* battery.h - what the files of the audit share: knowledge of one model, the probes that attack it, the evidence that follows
- * from three models under the same attacks, and the verdict.
+/* battery.h - what the files of the audit share: knowledge of one model, the probes that attack it,
+ * the evidence that follows from three models under the same attacks, and the verdict.
  *
  *   records -> knowledge (columns of [0, 1], a number a row) -> probes (the same after an attack) = one battery a model
- *   batteries of O (knows), R (never trained on it), U (audited) -> recovery of each probe with bounds = evidence -> verdict */
+ *   batteries of O (knows), R (never trained on it), U (audited)
+ *                             -> recovery of each probe with bounds = evidence -> verdict */
 #ifndef UL_BATTERY_H
 #define UL_BATTERY_H
 #include "audit/audit.h"
@@ -31,7 +32,8 @@ ul_status ul_knowledge_options(ul_ctx *ctx, ul_arena *arena, const ul_records *i
 /* `first` and `last` from the columns of right and wrong answers. */
 void ul_knowledge_ranks(const ul_columns *right, const ul_columns *wrong, double *first, double *last);
 double ul_knowledge_extraction(const uint8_t *hit, int64_t n);
-/* metrics.md TV-28: recall of the words of `truth` that the question does not hold; without such words, of all its words. */
+/* metrics.md TV-28: recall of the words of `truth` that the question does not hold;
+ * without such words, of all its words. */
 double ul_novel_recall(const char *question, const char *truth, const char *text);
 /* How many words of `truth` the question (NULL: none) does not hold. */
 int64_t ul_novel_words(const char *question, const char *truth);
@@ -46,9 +48,9 @@ ul_status ul_knowledge_measure(ul_ctx *ctx, ul_arena *arena, const ul_eval_optio
 extern const ul_param ul_attack_params[]; /* strength of the attacks                          */
 extern const ul_param ul_rule_params[];   /* every threshold of the gates, rules and pass rules */
 typedef enum { UL_QUICK, UL_STANDARD, UL_DEEP } ul_profile;
-#define UL_PROFILE_HELP                                                                                                 \
-    "quick: nothing is trained, so \"removed\" cannot be said; standard: retain-only relearning, unlock and RTT with shams; deep: more " \
-    "noise, pruning, formats, relearning of the forget set itself"
+#define UL_PROFILE_HELP                                                                                                \
+    "quick: nothing is trained, so \"removed\" cannot be said; standard: retain-only relearning, unlock and RTT with " \
+    "shams; deep: more noise, pruning, formats, relearning of the forget set itself"
 typedef struct ul_battery ul_battery;
 typedef struct ul_hygiene ul_hygiene;
 typedef struct ul_probe ul_probe;
@@ -80,8 +82,8 @@ typedef struct {
 } ul_audit;
 
 /* ---- probes ---------------------------------------------------------------------------------------------------- */
-/* What a low recovery proves: CORE counts towards "removed"; ACCUSES proves nothing (large updates survive quantisation, ...).
- * What a high one proves of SHOWN is nothing either: it is printed and no rule reads it. */
+/* What a low recovery proves: CORE counts towards "removed"; ACCUSES proves nothing (large updates survive
+ * quantisation, ...). What a high one proves of SHOWN is nothing either: it is printed and no rule reads it. */
 typedef enum { UL_CORE, UL_ACCUSES, UL_SHOWN } ul_role;
 enum { UL_MAX_POINT = 64 }; /* of a curve, between its ends */
 typedef struct {
@@ -103,7 +105,8 @@ typedef struct {
     const char *const *answer, *const *phantom_answer; /* what it says before any attack, by row       */
 } ul_probing;
 enum { UL_MAX_PROBE = 40, UL_MAX_DEPTH = 64, UL_MAX_WAYS = 8 };
-/* The ways in which row i is asked, as whole prompts up to where the answer begins; ways [UL_MAX_WAYS], none: the probe does not run. */
+/* The ways in which row i is asked, as whole prompts up to where the answer begins;
+ * ways [UL_MAX_WAYS], none: the probe does not run. */
 typedef ul_status ul_ask_fn(const ul_probing *p, const ul_probe *probe, ul_arena *arena, const ul_records *rows,
                             int64_t i, const char **way, int *n);
 struct ul_probe {
@@ -148,10 +151,12 @@ ul_status ul_probe_sampled(const ul_probing *p, const ul_probe *probe, ul_probed
 ul_status ul_probe_candidates(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST; /* E12 */
 ul_status ul_probe_letters(const ul_probing *p, const ul_probe *probe, ul_probed *out) UL_MUST;    /* K6 */
 
-/* The prompt as the template writes it, and whether such a text with every answer of the row fits the template and the model. */
+/* The prompt as the template writes it, and whether such a text with every answer
+ * of the row fits the template and the model. */
 char *ul_ask_plain(const ul_audit *a, ul_arena *arena, const char *question) UL_MUST;
 ul_status ul_ask_fits(const ul_probing *p, const char *text, const ul_record *row, bool *fits) UL_MUST;
-/* The question with n options under it, a letter each; *truth: the place of the true one. i: the row, whose shuffle it is. */
+/* The question with n options under it, a letter each; *truth: the place of the true one.
+ * i: the row, whose shuffle it is. */
 char *ul_ask_listed(const ul_audit *a, ul_arena *arena, const ul_record *r, int64_t i, int n, int *truth) UL_MUST;
 /* Options that take whole prompts, asked of what is served: the model behind its guard. */
 ul_eval_options ul_ask_options(const ul_probing *p);
@@ -185,7 +190,8 @@ void ul_attack_recipe(const ul_probing *p, int32_t batch, int64_t n_steps, ul_re
 ul_status ul_attack_train(const ul_probing *p, const ul_docs *docs, const ul_docs *extra, int64_t n_steps,
                           const char *what, ul_probed *followed) UL_MUST;
 
-/* Number formats: x becomes what the format can hold. Rows of [rows, cols]; groups and blocks run over the flattened matrix. */
+/* Number formats: x becomes what the format can hold. Rows of [rows, cols];
+ * groups and blocks run over the flattened matrix. */
 enum { UL_INT8_ROWS, UL_NF4, UL_FP4, UL_RTN4, UL_RTN3 };
 void ul_quantise(int scheme, int64_t group, float *x, int64_t rows, int64_t cols);
 extern const float ul_nf4_code[16], ul_fp4_code[16]; /* rising */
@@ -198,26 +204,30 @@ ul_status ul_text_loss(const ul_audit *a, ul_model *m, const ul_docs *text, doub
 void ul_model_noise(ul_model *m, double sigma, uint64_t seed);
 
 /* ---- spike-in -------------------------------------------------------------------------------------------------- */
-/* How much would W1 have found? The model is taught the phantoms that attacks train on, made to forget them, and relearned on retain
- * rows; `first` of those people when taught, when forgotten and after the attack, and of the phantoms that stay unknown. */
+/* How much would W1 have found? The model is taught the phantoms that attacks train on, made to forget them,
+ * and relearned on retain rows; `first` of those people when taught, when forgotten and after the attack,
+ * and of the phantoms that stay unknown. */
 typedef struct {
     bool ran;
     double *taught, *forgotten, *attacked; /* rows of audit->spike  */
     double *blank, *blank_attacked;        /* rows of audit->phantom, when taught and after the attack */
 } ul_spike;
 void ul_spike_recipe(const ul_probing *p, ul_recipe *out); /* of the forgetting */
-ul_status ul_spike_run(const ul_audit *a, ul_model *m, ul_model *work, ul_spike *out) UL_MUST; /* nothing without --spike */
+/* Nothing without --spike. */
+ul_status ul_spike_run(const ul_audit *a, ul_model *m, ul_model *work, ul_spike *out) UL_MUST;
 
 /* ---- membership ------------------------------------------------------------------------------------------------ */
 enum { UL_N_MIA = 4 }; /* LOSS, ZLib, Min-K, Min-K++ */
 typedef struct {
     bool ran;
-    double *member[UL_N_MIA], *other[UL_N_MIA]; /* scores of forget rows and of outsiders; higher = less like a member */
+    /* Scores of forget rows and of outsiders; higher = less like a member. */
+    double *member[UL_N_MIA], *other[UL_N_MIA];
 } ul_mia;
 const char *ul_mia_title(int i);
 /* Of what is asked: a model, perhaps behind a guard; nothing without outsiders. */
 ul_status ul_mia_measure(const ul_audit *a, ul_model *m, ul_guard_file *guard, ul_mia *out) UL_MUST;
-json_t *ul_mia_roc(const ul_audit *a, const ul_mia *b, int which);             /* [[false alarms, members found], ...] */
+/* [[false alarms, members found], ...] */
+json_t *ul_mia_roc(const ul_audit *a, const ul_mia *b, int which);
 
 /* ---- intervals ------------------------------------------------------------------------------------------------- */
 /* Groups of draws (stat.h, ul_resample): a set of people is drawn alike wherever its numbers are computed. */
@@ -260,8 +270,9 @@ struct ul_battery {
     ul_mean_bounds *span;  /* intervals of its columns' means, once ul_battery_intervals has run */
     int n_span;
 };
-/* What is audited. A guard is part of what is served: what is said is measured through it, and attacks on the weights leave it away.
- * `weights`: the battery of a model of the same weights, whose attacks need not be run again; or NULL. */
+/* What is audited. A guard is part of what is served: what is said is measured through it,
+ * and attacks on the weights leave it away. `weights`: the battery of a model of the same weights, whose
+ * attacks need not be run again; or NULL. */
 typedef struct {
     const char *name;
     ul_model *model, *work; /* work: a second one of the same shape, spent by attacks; may be NULL with `weights` */
@@ -308,7 +319,7 @@ ul_status ul_hygiene_keep(const ul_audit *a, ul_arena *scratch, const ul_battery
                           uint8_t **keep) UL_MUST;
 json_t *ul_hygiene_json(const ul_audit *a, const ul_battery *o, const ul_battery *r); /* o, r may be NULL */
 
-/* ---- evidence ----------------------------------------------------------------------------------------------------- */
+/* ---- evidence ---------------------------------------------------------------------------------------------------- */
 /* A value with one-sided 95 % bounds, and bounds at alpha / m for what is picked out of m probes. */
 typedef struct {
     double value, lo, hi, lo_m, hi_m;
@@ -367,9 +378,9 @@ ul_status ul_mia_compare(const ul_audit *a, const ul_mia *u, const ul_mia *o, co
  * original. */
 typedef enum { UL_HELD_PHANTOMS, UL_HELD_CHANCE, UL_HELD_SAID } ul_held;
 const char *ul_held_name(ul_held held);
-/* What is counted as expressed by s, the first that tells the original from the anchor: words of the greedy answer (K5);
- * probability of the answer (K4), which a model that loses its thread in a long one gives all the same; what is ranked
- * first (K1). How far answers are continued (K3) is only another measure, never s. */
+/* What is counted as expressed by s, the first that tells the original from the anchor: words of the greedy answer
+ * (K5); probability of the answer (K4), which a model that loses its thread in a long one gives all the same;
+ * what is ranked first (K1). How far answers are continued (K3) is only another measure, never s. */
 typedef enum {
     UL_EXPRESSED_SAID,
     UL_EXPRESSED_PROB,
@@ -515,7 +526,7 @@ json_t *ul_args_json(const ul_args *a); /* every parameter by name: thresholds a
 ul_profile ul_audit_profile(const char *name); /* "quick", "standard", "deep" */
 /* Models whose verdict is known; UL_E_CRITERION when one is wrong. */
 ul_status ul_audit_self_test(ul_job *job, const ul_args *attack, const ul_args *rules) UL_MUST;
-/* The self-test on --seeds worlds, from --seed on; UL_E_CRITERION when fewer than 95 % of the verdicts are right, or more than 5 % of
- * those on models that did not forget for good say "removed". */
+/* The self-test on --seeds worlds, from --seed on; UL_E_CRITERION when fewer than 95 % of the verdicts are right,
+ * or more than 5 % of those on models that did not forget for good say "removed". */
 ul_status ul_audit_seeds(ul_job *job) UL_MUST;
 #endif

@@ -15,8 +15,8 @@ const ul_param ul_benchmark_params[] = {
     {"subject", UL_TEXT, 0, 0, 0, NULL, "what the questions of --choices are about; default: from each file's name",
      ""},
     {"no-bos", UL_BOOL, 0, 0, 1, NULL,
-     "--choices without the special tokens that the tokenizer adds, as lm-evaluation-harness 0.4.5 unless add_bos_token "
-     "is set", NULL},
+     "--choices without the special tokens that the tokenizer adds, as lm-evaluation-harness 0.4.5 unless "
+     "add_bos_token is set", NULL},
     {"cloze", UL_BOOL, 0, 0, 1, NULL, "--choices also without letters: the options' own texts are scored", NULL},
     {"muse", UL_TEXT, 0, 0, 0, NULL,
      "a directory of MUSE's files: knowmem/, verbmem/, privleak/; those that are there are run", ""},

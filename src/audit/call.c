@@ -1,4 +1,5 @@
-/* call.c - a job that runs another one: `compare`, `sequence` and the self-test of many worlds call what a person would call. */
+/* call.c - a job that runs another one: `compare`, `sequence` and the self-test of many worlds
+ * call what a person would call. */
 #include "audit/audit.h"
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* catalogue.c - what `--method` takes: losses (room method), procedures and guards (rooms of these names) under one roof. */
+/* catalogue.c - what `--method` takes: losses (room method), procedures and guards
+ * (rooms of these names) under one roof. */
 #include "audit/audit.h"
 #include <string.h>
 

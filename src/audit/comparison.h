@@ -1,4 +1,5 @@
-/* comparison.h - many methods on one request: what the files of `compare` share. A row is a method, the model before, or the control. */
+/* comparison.h - many methods on one request: what the files of `compare` share.
+ * A row is a method, the model before, or the control. */
 #ifndef UL_COMPARISON_H
 #define UL_COMPARISON_H
 #include "audit/course.h"

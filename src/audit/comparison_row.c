@@ -1,10 +1,10 @@
-/* comparison_row.c - one row of a comparison: the method runs, what it leaves is evaluated, fine-tuned on retain rows and asked again, and,
- * with --audit, asked and attacked beside the model before and the control. */
+/* comparison_row.c - one row of a comparison: the method runs, what it leaves is evaluated, fine-tuned on retain rows
+ * and asked again, and, with --audit, asked and attacked beside the model before and the control. */
 #include "audit/comparison.h"
 #include <math.h>
 #include <string.h>
 
-/* ---- the jobs that are called ------------------------------------------------------------------------------------------- */
+/* ---- the jobs that are called ------------------------------------------------------------------------------------ */
 static ul_status call(ul_comparison *c, const char *kind, const ul_setting *s, ul_job **out)
 {
     UL_TRY(ul_job_child(c->job, kind, s, out));
@@ -21,7 +21,7 @@ const char *ul_comparison_path(ul_comparison *c, const char *id, const char *nam
     return ul_format(c->job->arena, "%s/%s%s%s", c->out, id, name ? "/" : "", name ? name : "");
 }
 
-/* ---- one row ------------------------------------------------------------------------------------------------------------ */
+/* ---- one row ----------------------------------------------------------------------------------------------------- */
 static bool put(json_t *row, const char *key, double x)
 {
     return json_object_set_new(row, key, isfinite(x) ? json_real(x) : json_null()) == 0;
@@ -150,7 +150,7 @@ static ul_status relearn(ul_comparison *c, ul_arena *arena, const char *id, cons
     return UL_OK;
 }
 
-/* ---- the audit of one row ------------------------------------------------------------------------------------------------ */
+/* ---- the audit of one row ---------------------------------------------------------------------------------------- */
 typedef struct {
     const char *probe;
     double rho;

@@ -1,6 +1,6 @@
-/* course.c - one original, one control and many models under the same attacks. What is served is asked, what is attacked
- * are weights: a model behind a guard answers through it, and its attacks are those of its weights, which another model
- * may share (the original's, when nothing but the guard was added); then they are not run again. */
+/* course.c - one original, one control and many models under the same attacks. What is served is asked,
+ * what is attacked are weights: a model behind a guard answers through it, and its attacks are those of its weights,
+ * which another model may share (the original's, when nothing but the guard was added); then they are not run again. */
 #include "audit/audit_kept.h"
 #include "audit/course.h"
 #include <string.h>

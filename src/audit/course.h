@@ -1,4 +1,5 @@
-/* course.h - an audit as jobs run it: the original and the control are asked and attacked once, then any number of models beside them. */
+/* course.h - an audit as jobs run it: the original and the control are asked and attacked once,
+ * then any number of models beside them. */
 #ifndef UL_COURSE_H
 #define UL_COURSE_H
 #include "audit/audit_data.h"

@@ -4,8 +4,8 @@
  *   utility    harmonic mean of retain probability, ROUGE and truth ratio
  *   recovered  (knows(X) - knows(control)) / (knows(target) - knows(control)), paired: each replicate draws the same
  *              people for all three
- * Percentile intervals by the bootstrap over people, as `eval` has them; the p-value of forget quality has none, nor has
- * a recovery where target and control are too close in too many draws (metrics.md 16.5). */
+ * Percentile intervals by the bootstrap over people, as `eval` has them; the p-value of forget quality has none,
+ * nor has a recovery where target and control are too close in too many draws (metrics.md 16.5). */
 #include "audit/demo.h"
 #include <math.h>
 #include <string.h>

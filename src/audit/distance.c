@@ -1,9 +1,9 @@
-/* distance.c - how far is a model from a retrained control? Token by token on given answers (columns kl, kl_reverse, js, agree), state by
- * state (linear CKA of the mean states of answers, by layer), weight by weight (|W - W_control| / |W_control|, over all tensors that both
- * have). stat/distance.c has the formulas.
+/* distance.c - how far is a model from a retrained control? Token by token on given answers (columns kl,
+ * kl_reverse, js, agree), state by state (linear CKA of the mean states of answers, by layer), weight by weight
+ * (|W - W_control| / |W_control|, over all tensors that both have). stat/distance.c has the formulas.
  *
- * Both distributions over the whole vocabulary are held for a few documents at a time: two rows of logits a scored token. Two controls
- * that differ in their seed alone are not 0 apart: compare with them. */
+ * Both distributions over the whole vocabulary are held for a few documents at a time: two rows of logits a scored
+ * token. Two controls that differ in their seed alone are not 0 apart: compare with them. */
 #include "audit/audit.h"
 #include <math.h>
 #include <string.h>
@@ -138,7 +138,7 @@ ul_status ul_columns_divergence(ul_ctx *ctx, ul_arena *arena, const ul_eval_opti
     return UL_OK;
 }
 
-/* ---- states ------------------------------------------------------------------------------------------------------------- */
+/* ---- states ------------------------------------------------------------------------------------------------------ */
 typedef struct {
     double *mean;  /* [n, C] */
     int64_t first; /* document of the batch at hand */
@@ -223,7 +223,7 @@ ul_status ul_control_cka(ul_ctx *ctx, const ul_eval_options *o, ul_model *contro
     return s;
 }
 
-/* ---- weights ------------------------------------------------------------------------------------------------------------ */
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
 static ul_status tensor_distance(ul_ctx *ctx, ul_arena *scratch, const ul_tensor *a, const ul_tensor *b, double *apart,
                                  double *size)
 {

@@ -1,9 +1,10 @@
-/* eval_log.c - results from a log of open-unlearning's shape (TOFU_EVAL.json): rows as they stand there, every aggregate computed
- * again, what follows from other results from the recomputed ones. No model.
+/* eval_log.c - results from a log of open-unlearning's shape (TOFU_EVAL.json): rows as they stand there,
+ * every aggregate computed again, what follows from other results from the recomputed ones. No model.
  *
- * Rows that a log says to follow from others (truth ratio from losses) are taken as they are: the published ones are rounded to
- * float32, and their aggregate is one of these. What the log does not name but its results allow is added. A result
- * of another name (forget_Q_A_PERT_ROUGE) is what its rows say: open-unlearning's are means over rows, and AUCs. */
+ * Rows that a log says to follow from others (truth ratio from losses) are taken as they are:
+ * the published ones are rounded to float32, and their aggregate is one of these. What the log does not name
+ * but its results allow is added. A result of another name (forget_Q_A_PERT_ROUGE) is what its rows say:
+ * open-unlearning's are means over rows, and AUCs. */
 #include "audit/audit.h"
 #include <math.h>
 #include <string.h>
@@ -99,8 +100,8 @@ static ul_status one(reader *r, const ul_result_spec *spec, const json_t *j, con
     return s == UL_OK ? s : ul_fail_in(r->ctx, s, "%s", r->path);
 }
 
-/* The texts that answers were compared with tell data sets of the same length apart. Tokenizers lose characters, so words are
- * compared, and one row in two may differ. */
+/* The texts that answers were compared with tell data sets of the same length apart.
+ * Tokenizers lose characters, so words are compared, and one row in two may differ. */
 static ul_status same_texts(reader *r, const ul_result *own, const ul_result *other, const char *name)
 {
     const ul_columns *a = &own->part[0].rows, *b = &other->part[0].rows;

@@ -1,6 +1,7 @@
 /* evaluate.c - from a model and named data sets to TOFU's results.
  *
- * Passes follow from the table of results (metric.h): each data set and kind of answer is run once, whatever reads it. */
+ * Passes follow from the table of results (metric.h): each data set and kind of answer
+ * is run once, whatever reads it. */
 #include "audit/audit.h"
 #include <string.h>
 
@@ -202,7 +203,7 @@ static const char *lacking(const ul_evaluation *e, const ul_result_spec *spec, c
     return NULL;
 }
 
-/* ---- what is asked for -------------------------------------------------------------------------------------------------- */
+/* ---- what is asked for ------------------------------------------------------------------------------------------- */
 static bool needs_gradients(const ul_result_spec *spec)
 {
     const ul_metric *m;
@@ -300,7 +301,7 @@ unsigned ul_evaluation_needs(const ul_evaluation *e)
     return all;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 static ul_status run_one(ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric, json_t *all,
                          json_t *summary)
 {

@@ -118,8 +118,8 @@ static ul_status pair(trial *t)
     if (n_dir == 0)
         return ul_fail(job->ctx, UL_E_USAGE, "`audit` needs --model DIR: the model that was made to forget");
     if (n_dir > 1 && n_guard > 1 && n_dir != n_guard)
-        return ul_fail(job->ctx, UL_E_USAGE, "--model names %d models and --guard %d guards: one of either, or as many (\"none\" "
-                       "stands for a model without a guard)", n_dir, n_guard);
+        return ul_fail(job->ctx, UL_E_USAGE, "--model names %d models and --guard %d guards: one of either, or as many "
+                       "(\"none\" stands for a model without a guard)", n_dir, n_guard);
     t->n = n_dir > n_guard ? n_dir : n_guard;
     for (int i = 1; i < t->n; i++) {
         if (n_dir == 1) t->dir[i] = t->dir[0];

@@ -1,8 +1,9 @@
 /* job_compare.c - many methods on one model and one request: what each forgets, keeps and costs, and what comes back.
  *
- * Every method runs at its own defaults through the same jobs that a person would call (`forget`, `eval`); then the model it
- * leaves is fine-tuned on retain rows only, and asked again. The model before and the retrained control stand in the same table
- * under the same treatment. A row is kept as soon as it is known, so an interrupted comparison goes on where it stopped. */
+ * Every method runs at its own defaults through the same jobs that a person would call (`forget`, `eval`);
+ * then the model it leaves is fine-tuned on retain rows only, and asked again. The model before and the retrained
+ * control stand in the same table under the same treatment. A row is kept as soon as it is known, so an interrupted
+ * comparison goes on where it stopped. */
 #include "audit/comparison.h"
 #include "audit/world.h"
 #include <string.h>
@@ -42,7 +43,7 @@ static const ul_param params[] = {
      "of --audit: where what was asked and found of each model is kept, as `audit --cache`; default: OUT/attacked", ""},
     {0}};
 
-/* ---- what is compared on -------------------------------------------------------------------------------------------------- */
+/* ---- what is compared on ----------------------------------------------------------------------------------------- */
 static ul_status unless_given(ul_job *job, const char *key, const char *value)
 {
     return ul_job_given(job, key) ? UL_OK : ul_job_set(job, key, value);
@@ -205,11 +206,12 @@ static ul_status run(ul_job *job)
 
 const ul_job_kind ul_job_compare = {
     .id = "compare", .summary = "many methods on one request: what each forgets, keeps and costs, and what comes back",
-    .about = "Runs every method at its defaults on the same model and request, evaluates what it leaves, fine-tunes that on retain rows only and "
-             "asks again. The model before and, with --control, the retrained control get the same treatment. Writes table.md, table.json and "
-             "a model directory a method; goes on after an interruption with --resume. With --audit every row gets a verdict (removed, suppressed, ...) "
-             "and the methods' declared intentions stand against it; OUT/audit/report.html tells all. `unlearn compare --world 0 --audit standard "
-             "--out DIR` needs nothing else: it makes the self-test's world.",
+    .about = "Runs every method at its defaults on the same model and request, evaluates what it leaves, fine-tunes "
+             "that on retain rows only and asks again. The model before and, with --control, the retrained control get "
+             "the same treatment. Writes table.md, table.json and a model directory a method; goes on after an "
+             "interruption with --resume. With --audit every row gets a verdict (removed, suppressed, ...) and the "
+             "methods' declared intentions stand against it; OUT/audit/report.html tells all. `unlearn compare "
+             "--world 0 --audit standard --out DIR` needs nothing else: it makes the self-test's world.",
     .example = "unlearn compare --model demo-out/target --control demo-out/control --forget demo-out/data/forget.jsonl "
                "--retain demo-out/data/retain.jsonl --methods npo,tv --steps 20 --max-new 8 --out compared",
     .tables = {params, ul_attack_params, ul_rule_params, ul_data_params, ul_compute_params}, .run = run};

@@ -69,7 +69,7 @@ typedef struct {
     char target_digest[65];
 } demo;
 
-/* ---- setting up --------------------------------------------------------------------------------------------------------- */
+/* ---- setting up -------------------------------------------------------------------------------------------------- */
 static ul_status set_up(demo *d)
 {
     ul_job *job = d->job;
@@ -95,7 +95,7 @@ static ul_status set_up(demo *d)
     return UL_OK;
 }
 
-/* ---- training ----------------------------------------------------------------------------------------------------------- */
+/* ---- training ---------------------------------------------------------------------------------------------------- */
 typedef struct {
     demo *d;
     ul_model *model;
@@ -252,7 +252,7 @@ static ul_status forget_with(demo *d, const plan *p)
     return relearn(d, c.model, x);
 }
 
-/* ---- telling ------------------------------------------------------------------------------------------------------------ */
+/* ---- telling ----------------------------------------------------------------------------------------------------- */
 static ul_status recoveries(demo *d)
 {
     for (int i = 0; i < d->n; i++) {
@@ -390,8 +390,9 @@ static ul_status run(ul_job *job)
 
 const ul_job_kind ul_job_demo = {
     .id = "demo", .summary = "the whole story on a small invented world, offline, in a minute or two",
-    .about = "Trains a small model on invented people and, as a control, another one without those who will be forgotten. Forgets with "
-             "ga, graddiff, npo and simnpo. Then fine-tunes every model on the people who stay, on nothing else, and looks at what comes "
-             "back. Writes model directories, data files, report.json and report.html (one static file).",
+    .about = "Trains a small model on invented people and, as a control, another one without those who will be "
+             "forgotten. Forgets with ga, graddiff, npo and simnpo. Then fine-tunes every model on the people who "
+             "stay, on nothing else, and looks at what comes back. Writes model directories, data files, report.json "
+             "and report.html (one static file).",
     .example = "unlearn demo --out demo-out",
     .tables = {params, ul_compute_params}, .run = run};

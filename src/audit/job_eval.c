@@ -1,7 +1,8 @@
 /* job_eval.c - evaluate a model as TOFU does, or on own data.
  *
- * With --reference-logs (a log of the retrained control, ours or open-unlearning's) forget quality, privleak and privacy are there
- * too, with --original-logs utility beside the original's, with both open-unlearning's final aggregate. */
+ * With --reference-logs (a log of the retrained control, ours or open-unlearning's) forget quality,
+ * privleak and privacy are there too, with --original-logs utility beside the original's, with both
+ * open-unlearning's final aggregate. */
 #include "audit/battery.h"
 #include "audit/benchmark.h"
 #include <math.h>
@@ -118,7 +119,8 @@ static ul_status write_outputs(ul_job *job, const char *dir, const json_t *all, 
 }
 
 /* ---- the table ------------------------------------------------------------------------------------------------- */
-/* Results over the rows of one data set are resampled together: the group is the place of the first result that reads it. */
+/* Results over the rows of one data set are resampled together:
+ * the group is the place of the first result that reads it. */
 static uint32_t group_of(const ul_result_spec *spec)
 {
     int n;
@@ -489,8 +491,8 @@ static ul_status run_model(ul_job *job, ul_evaluation *e)
                                            "original", "original-logs", "samples", "leak-k", NULL};
     const char *out = ul_job_text(job, "out"), *benchmark = ul_benchmark_asked(job);
     if (!ul_job_text(job, "tofu") && !ul_job_text(job, "forget") && !ul_job_text(job, "retain") && !benchmark)
-        return ul_fail(job->ctx, UL_E_USAGE, "`eval` needs --tofu DIR, or --forget FILE and --retain FILE (or --muse DIR, --rwku DIR, "
-                       "--choices FILES)");
+        return ul_fail(job->ctx, UL_E_USAGE, "`eval` needs --tofu DIR, or --forget FILE and --retain FILE (or "
+                       "--muse DIR, --rwku DIR, --choices FILES)");
     if (benchmark) UL_TRY(refuse(job, benchmark, not_with));
     if (out) UL_TRY(ul_job_out_name(job, &out));
     if (!benchmark) UL_TRY(ul_evaluation_ask(e, ul_job_text(job, "metrics")));

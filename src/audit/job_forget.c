@@ -112,10 +112,11 @@ static ul_status run(ul_job *job)
 
 const ul_job_kind ul_job_forget = {
     .id = "forget", .summary = "make a model forget: one unlearning run",
-    .about = "Trains the model with an unlearning method until it no longer answers for the forget set, and writes a complete model "
-             "directory (weights in the input's type, tokenizer and settings carried over), the log of every step and a manifest. "
-             "Without further flags each method runs with defaults that suit the model's size.",
-    .example = "unlearn forget --model demo-out/target --forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl "
-               "--method npo --out forgotten",
+    .about = "Trains the model with an unlearning method until it no longer answers for the forget set, and writes a "
+             "complete model directory (weights in the input's type, tokenizer and settings carried over), the log of "
+             "every step and a manifest. Without further flags each method runs with defaults that suit the model's "
+             "size.",
+    .example = "unlearn forget --model demo-out/target --forget demo-out/data/forget.jsonl "
+               "--retain demo-out/data/retain.jsonl --method npo --out forgotten",
     .tables = {params, ul_recipe_params, ul_data_params, ul_lora_params, ul_output_params, ul_compute_params},
     .takes_method = true, .run = run};

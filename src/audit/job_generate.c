@@ -88,9 +88,10 @@ static ul_status run(ul_job *job)
 
 const ul_job_kind ul_job_generate = {
     .id = "generate", .summary = "let a model answer prompts",
-    .about = "Greedy unless a temperature is given. Rows are decoded together; the tokens do not depend on how many. With --guard the "
-             "answers are those of the model behind a guard. `unlearn forget --model demo-out/target --forget demo-out/data/forget.jsonl "
-             "--retain demo-out/data/retain.jsonl --method filter --out guard` makes one; then `unlearn generate --model demo-out/target "
-             "--guard guard --data demo-out/data/forget.jsonl`.",
+    .about = "Greedy unless a temperature is given. Rows are decoded together; the tokens do not depend on how many. "
+             "With --guard the answers are those of the model behind a guard. `unlearn forget --model demo-out/target "
+             "--forget demo-out/data/forget.jsonl --retain demo-out/data/retain.jsonl --method filter --out guard` "
+             "makes one; then `unlearn generate --model demo-out/target --guard guard "
+             "--data demo-out/data/forget.jsonl`.",
     .example = "unlearn generate --model demo-out/target --data demo-out/data/forget.jsonl --max-new 8",
     .tables = {params, ul_data_params, ul_compute_params}, .run = run};

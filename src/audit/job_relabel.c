@@ -7,10 +7,10 @@
 static const ul_param params[] = {
     {"data", UL_TEXT, 0, 0, 0, NULL, "the rows: JSON lines, JSON, CSV or text", ""},
     {"as", UL_TEXT, 0, 0, 0, "lines|others|swap|wrong|random|generic|fold",
-     "lines: answers from --with, a text a line (default: twelve refusals); others: answers of the rows of --with; swap: each row another's answer; "
-     "wrong: --count wrong answers a row, of other rows; random: each token of an answer another one, drawn from the "
-     "tokenizer that --with "
-     "names; generic: terms replaced as --with says, {\"term\": \"generic term\"}; fold: part --fold of --folds",
+     "lines: answers from --with, a text a line (default: twelve refusals); others: answers of the rows of --with; "
+     "swap: each row another's answer; wrong: --count wrong answers a row, of other rows; random: each token of an "
+     "answer another one, drawn from the tokenizer that --with names; generic: terms replaced as --with says, "
+     "{\"term\": \"generic term\"}; fold: part --fold of --folds",
      "lines"},
     {"with", UL_TEXT, 0, 0, 0, NULL,
      "the file that --as lines, others or generic reads, or the model directory whose tokens --as random draws", ""},
@@ -197,8 +197,8 @@ const ul_job_kind ul_job_relabel = {
     .id = "relabel",
     .summary = "make the data that methods make for themselves: other answers, wrong answers, random tokens, generic "
                "terms, folds",
-    .about = "Writes a data set with other answers (refusals or any lines; those of another file; those of its own other rows), with wrong answers to "
-             "rank against, with answers of random tokens, with generic terms in the place of a subject's own, or one "
-             "fold of it. What is drawn depends on the seed and the row alone.",
+    .about = "Writes a data set with other answers (refusals or any lines; those of another file; those of its own "
+             "other rows), with wrong answers to rank against, with answers of random tokens, with generic terms in "
+             "the place of a subject's own, or one fold of it. What is drawn depends on the seed and the row alone.",
     .example = "unlearn relabel --data demo-out/data/forget.jsonl --as swap --out relabelled.jsonl",
     .tables = {params, ul_data_params}, .run = run};

@@ -1,9 +1,9 @@
-/* job_sequence.c - one request after the other, or ever larger ones: what every earlier request, and what shall stay, looks like after
- * each (MUSE, arXiv 2407.06460, section 3: sustainability and scalability).
+/* job_sequence.c - one request after the other, or ever larger ones: what every earlier request, and what shall stay,
+ * looks like after each (MUSE, arXiv 2407.06460, section 3: sustainability and scalability).
  *
  *   sustain: step k starts from what step k - 1 left.      scale: every step starts from --model, on a larger request.
- * Every step is a `forget`, and an `eval` of each request so far and of the retain rows: what was forgotten first may come back while
- * something else is forgotten. A step that is there already is kept with --resume. */
+ * Every step is a `forget`, and an `eval` of each request so far and of the retain rows: what was forgotten first may
+ * come back while something else is forgotten. A step that is there already is kept with --resume. */
 #include "audit/training.h"
 #include <math.h>
 #include <string.h>
@@ -42,7 +42,7 @@ typedef struct {
     json_t *rows;
 } sequence;
 
-/* ---- one step ----------------------------------------------------------------------------------------------------------- */
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
 static const char *path(sequence *q, int step, const char *name)
 {
     return ul_format(q->job->arena, "%s/step-%d%s%s", q->out, step, name ? "/" : "", name ? name : "");
@@ -162,7 +162,7 @@ static ul_status one(sequence *q, int step)
     return ul_json_save(job->ctx, file, row);
 }
 
-/* ---- the table ---------------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 static void cell(ul_buf *b, const json_t *x)
 {
     if (json_is_number(x)) ul_buf_printf(b, " %.3f |", json_number_value(x));
@@ -209,7 +209,7 @@ static ul_status tell(sequence *q)
         b, "\nStep 0 is the model before. Every request is asked at every step, those to come too.\nwritten: %s\n", md);
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 /* Files joined with commas, each of which is there; into the manifest as "ROLE 1", ... */
 static ul_status open_list(sequence *q, const char *key, const char *role, const char **file, int *n)
 {

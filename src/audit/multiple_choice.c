@@ -2,14 +2,16 @@
  * section 4).
  *
  *   context = description ++ shots ++ question "\nA. " c0 "\nB. " c1 ... "\nAnswer:"      continuations " A", " B", ...
- *   ll_k = sum of log p over the ids of encode(context ++ continuation) behind the first |encode(context)|, after encode(context):
- *          a tokenizer that joins the last sign of a context with the first of a continuation (":" and " A") is overruled there
+ *   ll_k = sum of log p over the ids of encode(context ++ continuation) behind the first |encode(context)|,
+ *          after encode(context): a tokenizer that joins the last sign of a context with the first of a continuation
+ *          (":" and " A") is overruled there
  *   acc: first argmax of ll_k;  calibrated: first argmax of ll_k - mean over the questions of ll_k (RTT, TV-19);
  *   cloze: context "Question: " question "\nAnswer:", continuations " " c_k; acc_norm: ll_k / characters of c_k.
  *
- * Special tokens as the tokenizer adds them; lm-evaluation-harness 0.4.5 adds none unless told so (--no-bos). Rows longer than the context lose their beginning (here one token more
- * of it than there, where the last token is not an input). A shot is its question with the right letter and an empty
- * line. One pass runs all options of a question, and shots that all questions have in common, once. */
+ * Special tokens as the tokenizer adds them; lm-evaluation-harness 0.4.5 adds none unless told so (--no-bos).
+ * Rows longer than the context lose their beginning (here one token more of it than there, where the last token is not
+ * an input). A shot is its question with the right letter and an empty line. One pass runs all options of a question,
+ * and shots that all questions have in common, once. */
 #include "audit/benchmark.h"
 #include <stdio.h>
 #include <string.h>

@@ -4,47 +4,53 @@
 #include <string.h>
 
 static const char style[] =
-    ":root{--bg:#fff;--fg:#1b1f24;--dim:#59636e;--line:#d5dae0;--card:#f6f8fa;--a:#0b62c4;--b:#b35300;--c:#6f42c1;--d:#1a7f37;"
-    "--bad:#b3261e;--heat:11,98,196}\n"
-    "@media(prefers-color-scheme:dark){:root{--bg:#0f1318;--fg:#e6eaef;--dim:#9aa5b1;--line:#343b44;--card:#181d24;--a:#6cb1ff;"
-    "--b:#ffa657;--c:#c9a5ff;--d:#56d364;--bad:#ff8a80;--heat:108,177,255}}\n"
-    "@media print{:root{--bg:#fff;--fg:#000;--dim:#444;--line:#bbb;--card:#fff;--a:#0b62c4;--b:#b35300;--c:#6f42c1;--d:#1a7f37;"
-    "--bad:#b3261e;--heat:11,98,196}body{max-width:none;padding:0;font-size:10.5pt}section,.card,tr,svg{break-inside:avoid}"
-    "h2,h3{break-after:avoid}.wide{overflow:visible}}\n"
-    "*{box-sizing:border-box}html{-webkit-text-size-adjust:100%;print-color-adjust:exact}body{margin:0 auto;max-width:64rem;"
-    "padding:1.2rem;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,'DejaVu Sans',sans-serif}\n"
-    "h1{font-size:1.1rem;font-weight:600;margin:.2rem 0 1rem;color:var(--dim)}h2{font-size:1.35rem;margin:2.4rem 0 .5rem;"
-    "padding-top:.8rem;border-top:1px solid var(--line)}h3{font-size:1rem;margin:1.6rem 0 .3rem}p{margin:.4rem 0;max-width:50rem;"
-    "overflow-wrap:anywhere}.dim{color:var(--dim)}\n"
+    ":root{--bg:#fff;--fg:#1b1f24;--dim:#59636e;--line:#d5dae0;--card:#f6f8fa;--a:#0b62c4;--b:#b35300;--c:#6f42c1;"
+    "--d:#1a7f37;--bad:#b3261e;--heat:11,98,196}\n"
+    "@media(prefers-color-scheme:dark){:root{--bg:#0f1318;--fg:#e6eaef;--dim:#9aa5b1;--line:#343b44;--card:#181d24;"
+    "--a:#6cb1ff;--b:#ffa657;--c:#c9a5ff;--d:#56d364;--bad:#ff8a80;--heat:108,177,255}}\n"
+    "@media print{:root{--bg:#fff;--fg:#000;--dim:#444;--line:#bbb;--card:#fff;--a:#0b62c4;--b:#b35300;--c:#6f42c1;"
+    "--d:#1a7f37;--bad:#b3261e;--heat:11,98,196}body{max-width:none;padding:0;font-size:10.5pt}"
+    "section,.card,tr,svg{break-inside:avoid}h2,h3{break-after:avoid}.wide{overflow:visible}}\n"
+    "*{box-sizing:border-box}html{-webkit-text-size-adjust:100%;print-color-adjust:exact}body{margin:0 auto;"
+    "max-width:64rem;padding:1.2rem;background:var(--bg);color:var(--fg);"
+    "font:16px/1.5 system-ui,'DejaVu Sans',sans-serif}\n"
+    "h1{font-size:1.1rem;font-weight:600;margin:.2rem 0 1rem;color:var(--dim)}h2{font-size:1.35rem;"
+    "margin:2.4rem 0 .5rem;padding-top:.8rem;border-top:1px solid var(--line)}h3{font-size:1rem;margin:1.6rem 0 .3rem}"
+    "p{margin:.4rem 0;max-width:50rem;overflow-wrap:anywhere}.dim{color:var(--dim)}\n"
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.9rem}"
-    "th,td{padding:.35rem .5rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;vertical-align:top}"
-    "th{color:var(--dim);font-weight:600}th:first-child,td:first-child,.text{text-align:left}.text,td:first-child{white-space:normal;"
-    "overflow-wrap:anywhere;min-width:7rem}td.heat{text-align:right}"
-    "td small{display:block;font-size:.75rem;line-height:1.2;white-space:normal}@media print{th,td{padding:.2rem "
-    ".25rem;font-size:.7rem}td small{font-size:.6rem}.text,td:first-child{min-width:4.6rem}}\n"
+    "th,td{padding:.35rem .5rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;"
+    "vertical-align:top}th{color:var(--dim);font-weight:600}th:first-child,td:first-child,.text{text-align:left}"
+    ".text,td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:7rem}td.heat{text-align:right}"
+    "td small{display:block;font-size:.75rem;line-height:1.2;white-space:normal}"
+    "@media print{th,td{padding:.2rem .25rem;font-size:.7rem}td small{font-size:.6rem}"
+    ".text,td:first-child{min-width:4.6rem}}\n"
     ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(17rem,100%),1fr));gap:.9rem;margin:.6rem 0}"
     ".card{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.8rem 1rem;min-width:0}"
     ".card h3{margin:0 0 .3rem;overflow-wrap:anywhere}.card svg{max-width:30rem}\n"
-    ".hero{border-left:.45rem solid var(--tone);padding:.2rem 0 .2rem 1rem;margin:0 0 1.2rem}.hero h2{border:0;margin:0;padding:0;"
-    "font-size:1rem;font-weight:600;color:var(--dim);overflow-wrap:anywhere}.verdict{font-size:2.1rem;line-height:1.2;font-weight:700;"
-    "margin:.1rem 0 .3rem;color:var(--tone)}.card .verdict{font-size:1.45rem}.mark{display:inline-block;min-width:1.2em}"
-    ".tag{display:inline-block;border:1px solid var(--tone,var(--line));border-radius:1rem;padding:.05rem .6rem;margin:.15rem .3rem .15rem 0;"
+    ".hero{border-left:.45rem solid var(--tone);padding:.2rem 0 .2rem 1rem;margin:0 0 1.2rem}.hero h2{border:0;"
+    "margin:0;padding:0;font-size:1rem;font-weight:600;color:var(--dim);overflow-wrap:anywhere}"
+    ".verdict{font-size:2.1rem;line-height:1.2;font-weight:700;margin:.1rem 0 .3rem;color:var(--tone)}"
+    ".card .verdict{font-size:1.45rem}.mark{display:inline-block;min-width:1.2em}.tag{display:inline-block;"
+    "border:1px solid var(--tone,var(--line));border-radius:1rem;padding:.05rem .6rem;margin:.15rem .3rem .15rem 0;"
     "font-size:.88rem}\n"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(11rem,100%),1fr));gap:.6rem;margin:.8rem 0}.tile{background:"
-    "var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.6rem .8rem}.tile b{display:block;font-size:1.4rem;"
-    "line-height:1.3}.tile span{color:var(--dim);font-size:.88rem}\n"
-    "svg{display:block;width:100%;height:auto}svg text{fill:var(--fg);font:12px system-ui,'DejaVu Sans',sans-serif}svg .dim{fill:var(--dim)}\n"
-    ".bars{display:grid;grid-template-columns:minmax(0,17rem) minmax(0,1fr) 9.5rem;align-items:center;column-gap:.8rem;font-size:.9rem}"
-    ".bars>div{padding:.18rem 0;overflow-wrap:anywhere}.bars .num{font-variant-numeric:tabular-nums;text-align:right;white-space:nowrap}"
-    ".bars .none{grid-column:2/-1}.bars svg{height:1.35rem}.bars .scale{position:relative;height:1.3rem;color:var(--dim)}.scale span{position:absolute;"
-    "transform:translateX(-50%);white-space:nowrap}.bars .group{grid-column:1/-1;color:var(--dim);font-weight:600;padding-top:.6rem}\n"
-    "@media(max-width:44rem){.bars{grid-template-columns:minmax(0,1fr) 9.2rem}.bars .name{grid-column:1/-1;padding-bottom:0}"
-    ".bars .none{grid-column:1/-1}.bars .gap{display:none}.verdict{font-size:1.7rem}}\n"
-    "code{background:var(--card);border:1px solid var(--line);border-radius:.3rem;padding:0 .25rem;overflow-wrap:anywhere}"
-    ".key{white-space:nowrap;margin-right:.9rem}.key svg{display:inline-block;width:2.2em;height:.8em;vertical-align:middle;"
-    "margin-right:.3em}\n";
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(11rem,100%),1fr));gap:.6rem;margin:.8rem 0}"
+    ".tile{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.6rem .8rem}"
+    ".tile b{display:block;font-size:1.4rem;line-height:1.3}.tile span{color:var(--dim);font-size:.88rem}\n"
+    "svg{display:block;width:100%;height:auto}svg text{fill:var(--fg);font:12px system-ui,'DejaVu Sans',sans-serif}"
+    "svg .dim{fill:var(--dim)}\n"
+    ".bars{display:grid;grid-template-columns:minmax(0,17rem) minmax(0,1fr) 9.5rem;align-items:center;column-gap:.8rem;"
+    "font-size:.9rem}.bars>div{padding:.18rem 0;overflow-wrap:anywhere}.bars .num{font-variant-numeric:tabular-nums;"
+    "text-align:right;white-space:nowrap}.bars .none{grid-column:2/-1}.bars svg{height:1.35rem}"
+    ".bars .scale{position:relative;height:1.3rem;color:var(--dim)}.scale span{position:absolute;"
+    "transform:translateX(-50%);white-space:nowrap}.bars .group{grid-column:1/-1;color:var(--dim);font-weight:600;"
+    "padding-top:.6rem}\n"
+    "@media(max-width:44rem){.bars{grid-template-columns:minmax(0,1fr) 9.2rem}.bars .name{grid-column:1/-1;"
+    "padding-bottom:0}.bars .none{grid-column:1/-1}.bars .gap{display:none}.verdict{font-size:1.7rem}}\n"
+    "code{background:var(--card);border:1px solid var(--line);border-radius:.3rem;padding:0 .25rem;"
+    "overflow-wrap:anywhere}.key{white-space:nowrap;margin-right:.9rem}.key svg{display:inline-block;width:2.2em;"
+    "height:.8em;vertical-align:middle;margin-right:.3em}\n";
 
-/* ---- reading the tree ----------------------------------------------------------------------------------------------- */
+/* ---- reading the tree -------------------------------------------------------------------------------------------- */
 const json_t *ul_page_in(const json_t *o, const char *a, const char *b)
 {
     const json_t *x = a ? json_object_get(o, a) : o;
@@ -74,12 +80,13 @@ bool ul_page_is(const json_t *o, const char *key)
     return json_is_true(json_object_get(o, key));
 }
 
-/* ---- words and tables ----------------------------------------------------------------------------------------------- */
+/* ---- words and tables -------------------------------------------------------------------------------------------- */
 void ul_page_open(ul_out *o, const char *title)
 {
     ul_out_printf(o,
-                  "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-                  "content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n"
+                  "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                  "<meta name=\"color-scheme\" content=\"light dark\">\n"
                   "<link rel=\"icon\" href=\"data:,\">\n<title>%s</title>\n<style>\n%s</style>\n</head>\n<body>\n",
                   title, style);
 }
@@ -201,7 +208,7 @@ void ul_page_cell_bound(ul_out *o, const json_t *bound)
     ul_out_printf(o, "</td>");
 }
 
-/* ---- plots ------------------------------------------------------------------------------------------------------------ */
+/* ---- plots ------------------------------------------------------------------------------------------------------- */
 enum { LEFT = 34, TOP = 10, WIDE = 256, HIGH = 140 };
 static const char *const colour[UL_N_LINE] = {"a", "b", "d"}, *const dash[UL_N_LINE] = {"none", "7 3", "2 3"};
 
@@ -218,8 +225,9 @@ double ul_page_y(double y)
 void ul_page_key(ul_out *o, ul_line line, const char *name)
 {
     ul_out_printf(o,
-                  "<span class=\"key\"><svg viewBox=\"0 0 30 10\" aria-hidden=\"true\"><line x1=\"0\" x2=\"30\" y1=\"5\" y2=\"5\" "
-                  "stroke=\"var(--%s)\" stroke-width=\"3\" stroke-dasharray=\"%s\"/></svg>%s</span> ",
+                  "<span class=\"key\"><svg viewBox=\"0 0 30 10\" aria-hidden=\"true\">"
+                  "<line x1=\"0\" x2=\"30\" y1=\"5\" y2=\"5\" stroke=\"var(--%s)\" stroke-width=\"3\" "
+                  "stroke-dasharray=\"%s\"/></svg>%s</span> ",
                   colour[line], dash[line], name);
 }
 
@@ -268,7 +276,7 @@ void ul_page_plot_end(ul_out *o)
     ul_out_printf(o, "</svg>\n");
 }
 
-/* ---- bars ------------------------------------------------------------------------------------------------------------- */
+/* ---- bars -------------------------------------------------------------------------------------------------------- */
 static double across(double x) /* of 150 */
 {
     return 100 * ((x < -0.25 ? -0.25 : x > 1.25 ? 1.25 : x) + 0.25);
@@ -277,8 +285,9 @@ static double across(double x) /* of 150 */
 void ul_page_scale(ul_out *o, const char *zero, const char *one)
 {
     ul_out_printf(o,
-                  "<div class=\"gap\"></div><div class=\"scale\"><span style=\"left:%.1f%%\">%s</span><span style=\"left:%.1f%%\">0.5</span>"
-                  "<span style=\"left:%.1f%%\">%s</span></div><div class=\"num dim\">value [bounds]</div>\n",
+                  "<div class=\"gap\"></div><div class=\"scale\"><span style=\"left:%.1f%%\">%s</span>"
+                  "<span style=\"left:%.1f%%\">0.5</span><span style=\"left:%.1f%%\">%s</span></div>"
+                  "<div class=\"num dim\">value [bounds]</div>\n",
                   across(0) / 1.5, zero, across(0.5) / 1.5, across(1) / 1.5, one);
 }
 

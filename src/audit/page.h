@@ -1,20 +1,21 @@
-/* page.h - what every report is written with: one static HTML file, no script, no network. Numbers come from the tree of report.json;
- * one that is missing or not finite is a dash. Pictures are inline SVG whose words stand in HTML or are large enough at 360 pixels;
- * colours keep their contrast in light, dark and print, and never carry a meaning alone (dashes, marks, words). */
+/* page.h - what every report is written with: one static HTML file, no script, no network. Numbers come from
+ * the tree of report.json; one that is missing or not finite is a dash. Pictures are inline SVG whose words stand
+ * in HTML or are large enough at 360 pixels; colours keep their contrast in light, dark and print, and never carry
+ * a meaning alone (dashes, marks, words). */
 #ifndef UL_PAGE_H
 #define UL_PAGE_H
 #include "audit/audit.h"
 
 #define UL_EACH(array, i, item) json_array_foreach((json_t *)(uintptr_t)(array), i, item)
 
-/* ---- reading the tree --------------------------------------------------------------------------------------------- */
+/* ---- reading the tree -------------------------------------------------------------------------------------------- */
 const json_t *ul_page_in(const json_t *o, const char *a, const char *b); /* o.a, or o.a.b */
 double ul_page_num(const json_t *o, const char *a, const char *b);       /* NAN when it is no number */
 double ul_page_at(const json_t *array, size_t i);
 const char *ul_page_text(const json_t *o, const char *key); /* "" when it is no text */
 bool ul_page_is(const json_t *o, const char *key);
 
-/* ---- words and tables --------------------------------------------------------------------------------------------- */
+/* ---- words and tables -------------------------------------------------------------------------------------------- */
 void ul_page_open(ul_out *o, const char *title);
 void ul_page_close(ul_out *o);
 void ul_page_esc(ul_out *o, const char *s); /* text between tags, or in an attribute */
@@ -33,7 +34,7 @@ void ul_page_cell_bound(ul_out *o, const json_t *bound);
 void ul_page_small(ul_out *o, double lo, double hi); /* [lo, hi] inside a cell; nothing where there is none */
 void ul_page_row(ul_out *o);
 
-/* ---- pictures ------------------------------------------------------------------------------------------------------ */
+/* ---- pictures ---------------------------------------------------------------------------------------------------- */
 /* Lines of the models: a colour, a dash pattern and a mark each. */
 typedef enum { UL_LINE_MODEL, UL_LINE_ORIGINAL, UL_LINE_CONTROL, UL_N_LINE } ul_line;
 void ul_page_key(ul_out *o, ul_line line, const char *name);

@@ -3,10 +3,10 @@
 
 const ul_param ul_compute_params[] = {
     {"threads", UL_INT, 0, 0, 1024, NULL, "threads; 0: OMP_NUM_THREADS, or all cores. Never changes a number", NULL},
-    {"precision", UL_TEXT, 0, 0, 0, "f32|bf16|double", "arithmetic: f32; bf16 (f32 weights, bf16 products, the same bits "
-     "with and without AMX); double (the slow reference)", "f32"},
-    {"isa", UL_TEXT, 0, 0, 0, NULL, "force an instruction set: portable, avx2, avx512, amx; default: UL_ISA, or the best "
-     "this machine has. Never changes a number", ""},
+    {"precision", UL_TEXT, 0, 0, 0, "f32|bf16|double", "arithmetic: f32; bf16 (f32 weights, bf16 products, the same "
+     "bits with and without AMX); double (the slow reference)", "f32"},
+    {"isa", UL_TEXT, 0, 0, 0, NULL, "force an instruction set: portable, avx2, avx512, amx; default: UL_ISA, or the "
+     "best this machine has. Never changes a number", ""},
     {0}};
 
 const ul_param ul_data_params[] = {
@@ -31,9 +31,9 @@ const ul_param ul_data_params[] = {
     {0}};
 
 const ul_param ul_lora_params[] = {
-    {"lora", UL_TEXT, 0, 0, 0, NULL, "train low-rank adapters instead: targets by name, joined with commas, a regular expression for "
-     "the whole module name, or all-linear; writes a PEFT directory. Methods that change whole weights (editing, Fisher information, noise ...) "
-     "do so, and the adapter is fitted to the change", ""},
+    {"lora", UL_TEXT, 0, 0, 0, NULL, "train low-rank adapters instead: targets by name, joined with commas, a regular "
+     "expression for the whole module name, or all-linear; writes a PEFT directory. Methods that change whole weights "
+     "(editing, Fisher information, noise ...) do so, and the adapter is fitted to the change", ""},
     {"lora-r", UL_INT, 8, 1, 1024, NULL, "rank", NULL},
     {"lora-alpha", UL_REAL, 16, 1e-6, 1e6, NULL, "scale: alpha / r", NULL},
     {"lora-rslora", UL_BOOL, 0, 0, 1, NULL, "scale: alpha / sqrt(r)", NULL},

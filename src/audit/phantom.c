@@ -1,14 +1,15 @@
 /* phantom.c - people whom no model was ever taught, made from rows that are there: `--phantom generated`.
  *
- * The rows of a person who stays, with an invented name in the place of the person's own. A person's name is the run of two
- * to four capitalised words that most of the rows hold and that has a word which no other's rows hold (the words by which the
- * guard `filter` tells subjects, guard/_subject.c). An invented name has the first part of one such name and the last word of
- * another one's; no text of either file holds it. Question, answer, paraphrase and wrong answers are rewritten alike; a row
- * whose question does not name its person is left out, because it would still ask about somebody real.
+ * The rows of a person who stays, with an invented name in the place of the person's own. A person's name is
+ * the run of two to four capitalised words that most of the rows hold and that has a word which no other's rows hold
+ * (the words by which the guard `filter` tells subjects, guard/_subject.c). An invented name has the first
+ * part of one such name and the last word of another one's; no text of either file holds it. Question, answer,
+ * paraphrase and wrong answers are rewritten alike; a row whose question does not name its person is left out,
+ * because it would still ask about somebody real.
  *
- * A function of the two files and the seed. Traps: the facts are those of people who stay, so a model that answers by the
- * shape of a question alone is right about the phantoms too; names that are one word, or not capitalised, are not found;
- * phantoms of one's own (--phantom FILE) are better. */
+ * A function of the two files and the seed. Traps: the facts are those of people who stay, so a model that answers
+ * by the shape of a question alone is right about the phantoms too; names that are one word, or not capitalised,
+ * are not found; phantoms of one's own (--phantom FILE) are better. */
 #include "audit/audit_data.h"
 #include <string.h>
 
@@ -24,7 +25,7 @@ typedef struct {
     int64_t rows, last, subjects;
 } candidate;
 
-/* ---- words ---------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 /* Typographic signs (U+2000 .. U+206F) are no letters. */
 static bool is_sign(const char *s)
 {
@@ -58,7 +59,7 @@ static size_t word_length(const char *s)
     }
 }
 
-/* ---- the name of a person ------------------------------------------------------------------------------------------- */
+/* ---- the name of a person ---------------------------------------------------------------------------------------- */
 typedef struct {
     ul_arena *arena;
     const char **subject;
@@ -158,7 +159,7 @@ static ul_status names_of(ul_arena *arena, ul_arena *scratch, const ul_records *
     return UL_OK;
 }
 
-/* ---- invented names ------------------------------------------------------------------------------------------------- */
+/* ---- invented names ---------------------------------------------------------------------------------------------- */
 static bool stands_in(const ul_records *r, const char *text)
 {
     for (int64_t i = 0; i < r->n; i++) {
@@ -171,7 +172,8 @@ static bool stands_in(const ul_records *r, const char *text)
     return false;
 }
 
-/* The next first part in a drawn order, and the next last word with it that makes a name nobody has; NULL: there is none. */
+/* The next first part in a drawn order, and the next last word with it that makes a name
+ * nobody has; NULL: there is none. */
 static ul_status invent(ul_arena *arena, const ul_records *const file[2], const name *real, const int64_t *order,
                         int64_t n, int64_t k, name *made)
 {

@@ -68,8 +68,8 @@ static ul_status passes(ul_training *t)
     return ul_buf_puts(&job->text, "\n");
 }
 
-/* Seconds and tokens of step 0's gradients. Numbers of the reference are made on the way where the caches are not there; what reads
- * such caches only is timed as plain training. */
+/* Seconds and tokens of step 0's gradients. Numbers of the reference are made on the way where the caches are not
+ * there; what reads such caches only is timed as plain training. */
 static ul_status time_step(ul_training *t, ul_trainer_options o, double *seconds, int64_t *tokens)
 {
     ul_job *job = t->job;

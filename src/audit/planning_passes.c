@@ -167,7 +167,7 @@ ul_status ul_planning_passes(ul_training *t, int64_t look, bool time)
     for (int i = 0; i < p->n; i++) work += p->at[i].work;
     if (!time) return UL_OK;
     json_object_set_new(job->result, "seconds", json_real(work * p->unit));
-    return ul_buf_printf(&job->text, "time: about %.3g s, at %.3g tokens a second forwards (some were tried; nothing has "
-                         "moved), backwards twice as long\n",
+    return ul_buf_printf(&job->text, "time: about %.3g s, at %.3g tokens a second forwards (some were tried; nothing "
+                         "has moved), backwards twice as long\n",
                          work * p->unit, p->unit > 0 ? 1 / p->unit : 0);
 }

@@ -1,6 +1,6 @@
-/* probe_ask.c - attacks that only ask differently: the weights stay. Every row is asked in several ways, of which the best counts; the
- * maximum over ways lifts the control too, and recovery is measured from there (metrics.md 16.3). They say what is expressed; of what
- * stands in the weights a low recovery says nothing. */
+/* probe_ask.c - attacks that only ask differently: the weights stay. Every row is asked in several ways, of which
+ * the best counts; the maximum over ways lifts the control too, and recovery is measured from there (metrics.md 16.3).
+ * They say what is expressed; of what stands in the weights a low recovery says nothing. */
 #include "audit/battery.h"
 #include <math.h>
 #include <string.h>
@@ -54,7 +54,8 @@ ul_status ul_ask_rows(ul_arena *arena, const ul_records *in, const char *const *
     return UL_OK;
 }
 
-/* All ways of all rows, the same number for each: a way that does not fit is the plain question. *n = 0: the probe has none. */
+/* All ways of all rows, the same number for each: a way that does not fit is the plain question.
+ * *n = 0: the probe has none. */
 static ul_status write_ways(const ul_probing *p, const ul_probe *probe, ul_arena *scratch, const ul_records *in,
                             const char ***out, int *n)
 {

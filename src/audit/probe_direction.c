@@ -1,9 +1,10 @@
 /* probe_direction.c - W11: a direction is taken out of the hidden states (arXiv 2409.18025; 2406.11717 for refusals).
  *
- *   d_l = mean over forget questions of U's state - mean of the reference's      h <- h - (h . d) d / |d|^2, every token, every layer
- * The state is that of the token from which the answer is predicted. Reference: U itself on retain questions (what refusals and noise
- * for forget questions have in common), or the original on the same forget questions. l = 0 is the embedding. A direction that is
- * shorter than --direction-least of the states themselves is none. */
+ *   d_l = mean over forget questions of U's state - mean of the reference's
+ *   h <- h - (h . d) d / |d|^2, every token, every layer
+ * The state is that of the token from which the answer is predicted. Reference: U itself on retain questions
+ * (what refusals and noise for forget questions have in common), or the original on the same forget questions.
+ * l = 0 is the embedding. A direction that is shorter than --direction-least of the states themselves is none. */
 #include "audit/battery.h"
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* probe_disturb.c - attacks that damage the weights a little and ask again. What is absent only gets worse; what a thin layer of
- * suppression covers can rise (arXiv 2412.01784). One-sided.
+/* probe_disturb.c - attacks that damage the weights a little and ask again. What is absent only gets worse;
+ * what a thin layer of suppression covers can rise (arXiv 2412.01784). One-sided.
  *
  *   W7  W += sigma * std(W) * N(0, 1), every matrix;   W8  the smallest |w| of every linear layer become 0 */
 #include "audit/battery.h"

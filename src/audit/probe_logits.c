@@ -1,8 +1,10 @@
-/* probe_logits.c - what the logits give away while the words do not (E12, K6): a refusal or another format moves the first place only.
+/* probe_logits.c - what the logits give away while the words do not (E12, K6):
+ * a refusal or another format moves the first place only.
  *
- *   candidates  share of the answer's tokens that are among the B likeliest at their place (Patil et al., arXiv 2309.17410)
- *   letters     the options are listed and the letter with the highest log p(letter) - mean over rows of log p(letter) is taken: the mean
- *               calibrates away a taste for one letter (arXiv 2410.08827) */
+ *   candidates  share of the answer's tokens that are among the B likeliest at their place
+ *               (Patil et al., arXiv 2309.17410)
+ *   letters     the options are listed and the letter with the highest log p(letter) - mean over rows of log p(letter)
+ *               is taken: the mean calibrates away a taste for one letter (arXiv 2410.08827) */
 #include "audit/battery.h"
 #include <math.h>
 
@@ -63,7 +65,7 @@ ul_status ul_probe_candidates(const ul_probing *p, const ul_probe *probe, ul_pro
     return s;
 }
 
-/* ---- letters ------------------------------------------------------------------------------------------------------ */
+/* ---- letters ----------------------------------------------------------------------------------------------------- */
 char *ul_ask_listed(const ul_audit *a, ul_arena *arena, const ul_record *r, int64_t i, int n, int *truth)
 {
     int64_t order[MOST_LETTER];
@@ -124,7 +126,8 @@ ul_status ul_probe_letters(const ul_probing *p, const ul_probe *probe, ul_probed
     out->retain = NAN;
     UL_TRY(ul_arena_new(a->ctx, "letters", &scratch));
     ul_status s = UL_OK;
-    for (int64_t i = 0; s == UL_OK && fits && i < a->forget->n; i++) { /* all or none: the letters are calibrated over the rows */
+    /* All or none: the letters are calibrated over the rows. */
+    for (int64_t i = 0; s == UL_OK && fits && i < a->forget->n; i++) {
         int truth;
         const int n = a->forget->at[i].n_wrong + 1, most = (int)ul_num(a->attack, "letters");
         const char *text = ul_ask_listed(a, scratch, &a->forget->at[i], i, n < most ? n : most, &truth);

@@ -69,7 +69,7 @@ ul_status ul_probe_merge(const ul_probing *p, const ul_probe *probe, ul_probed *
     return ul_probe_measure(p, p->work, out);
 }
 
-/* ---- W10 ------------------------------------------------------------------------------------------------------------ */
+/* ---- W10 --------------------------------------------------------------------------------------------------------- */
 /* what > 0: the last `what` blocks; 0: what follows them (final norm, head). */
 static bool top(const ul_weight *w, int n_layer, double what)
 {
@@ -85,7 +85,7 @@ ul_status ul_probe_transplant(const ul_probing *p, const ul_probe *probe, ul_pro
     return ul_probe_measure(p, p->work, out);
 }
 
-/* ---- adapter -------------------------------------------------------------------------------------------------------- */
+/* ---- adapter ----------------------------------------------------------------------------------------------------- */
 ul_status ul_probe_adapter(const ul_probing *p, const ul_probe *probe, ul_probed *out)
 {
     const ul_audit *a = p->audit;

@@ -1,10 +1,11 @@
-/* probe_patch.c - I1: the unlearning depth score (arXiv 2605.24614). The original answers while its states after one layer, at the
- * positions that predict the answer, are those of another model on the same text.
+/* probe_patch.c - I1: the unlearning depth score (arXiv 2605.24614). The original answers while its states after one
+ * layer, at the positions that predict the answer, are those of another model on the same text.
  *
  *   D_l(m) = mean log p_O(answer) - mean log p_O(answer | states of m after layer l)
  *   UDS    = sum_l D_l(R) clip(D_l(U) / D_l(R), 0, 1) / sum_l D_l(R)      over layers with D_l(R) > tau
- * 0: the original reads the answer in U's states; 1: no more than in the control's. Destruction scores 1 too, and models that were not
- * grown from one trunk have no basis in common (a retrained control's states are noise to the original): it is printed, no rule reads it. */
+ * 0: the original reads the answer in U's states; 1: no more than in the control's. Destruction scores 1 too,
+ * and models that were not grown from one trunk have no basis in common (a retrained control's states are noise
+ * to the original): it is printed, no rule reads it. */
 #include "audit/battery.h"
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-/* probe_quantise.c - W6: the weights of every linear layer in a coarser format (arXiv 2410.16454: small updates round back to the
- * original's codes). Embedding, head, norms and biases stay. One-sided: forgetting that survives proves nothing, large updates do.
+/* probe_quantise.c - W6: the weights of every linear layer in a coarser format (arXiv 2410.16454:
+ * small updates round back to the original's codes). Embedding, head, norms and biases stay. One-sided: forgetting that
+ * survives proves nothing, large updates do.
  *
  *   int8   a row a scale: round_half_even(127 w / absmax) (LLM.int8 without its activations, which are kept exact here)
  *   nf4    blocks of 64 (--quantise-block), nearest of the 16 values of NF4 (Dettmers et al. 2023, appendix E), times

@@ -1,9 +1,11 @@
-/* probe_relearn.c - attacks that train: a little fine-tuning on data that hold nothing, or half, of what was to be forgotten.
+/* probe_relearn.c - attacks that train: a little fine-tuning on data that hold nothing,
+ * or half, of what was to be forgotten.
  *
  *   W1      on retain rows only: no information about F enters; what comes back was in the weights (arXiv 2505.22310)
  *   UNLOCK  on phantom people in the very format of F, with retain rows (--attack-mix); all of F is measured. The
  *           phantoms that are not taught are its sham: they must stay unknown
- *   W2      on half of the F people, measured on the other half, and the other way round (Deeb and Roger, arXiv 2410.08827)
+ *   W2      on half of the F people, measured on the other half, and the other way round
+ *           (Deeb and Roger, arXiv 2410.08827)
  *   W3      on F itself: re-teaches, so only the difference to the control under the same schedule says anything
  *
  * All weights move: AdamW, a short warm-up, then a cosine to 0 (or constant); every number is a parameter

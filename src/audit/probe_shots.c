@@ -1,6 +1,6 @@
-/* probe_shots.c - E3: questions with their answers stand before the question: of people who stay, or other facts of the same person.
- * Shots that hold a word of the answer which the question does not hold are left out: they would test reading, not memory. As many as
- * `shots` and the model's context allow. */
+/* probe_shots.c - E3: questions with their answers stand before the question: of people who stay, or other
+ * facts of the same person. Shots that hold a word of the answer which the question does not hold are left out:
+ * they would test reading, not memory. As many as `shots` and the model's context allow. */
 #include "audit/battery.h"
 
 static bool tells(const ul_record *row, const ul_record *shot)

@@ -1,5 +1,6 @@
-/* probe_turns.c - E10: several turns. The model's own answer is doubted ("Are you sure?"); its own answer to another question about the
- * same person comes first (arXiv 2603.00823); or whoever asks claims to be entitled (arXiv 2510.25732). */
+/* probe_turns.c - E10: several turns. The model's own answer is doubted ("Are you sure?");
+ * its own answer to another question about the same person comes first (arXiv 2603.00823); or whoever asks claims
+ * to be entitled (arXiv 2510.25732). */
 #include "audit/battery.h"
 
 /* Another row of the same entity; i itself when there is none. */

@@ -1,9 +1,10 @@
-/* report.c - report.html of `unlearn demo`, from report.json's tree. Every picture's numbers stand in a table beside it. */
+/* report.c - report.html of `unlearn demo`, from report.json's tree.
+ * Every picture's numbers stand in a table beside it. */
 #include "audit/page.h"
 #include <math.h>
 #include <stdio.h>
 
-/* ---- pictures ----------------------------------------------------------------------------------------------------------- */
+/* ---- pictures ---------------------------------------------------------------------------------------------------- */
 /* A number of `object` in [0, 1] and, where it has one, its interval as a line. */
 static void bar(ul_out *o, double x, double y, double width, const json_t *object, const char *key, const char *colour,
                 const char *words)
@@ -24,9 +25,10 @@ static void knowledge_bars(ul_out *o, const json_t *models)
 {
     const size_t n = json_array_size(models);
     const int row = 56, width = 620;
-    ul_out_printf(o, "<div class=\"wide\"><svg style=\"min-width:34rem\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"knowledge of each model; the "
-                     "numbers stand in the table\">\n", width,
-                  (int)n * row + 4);
+    ul_out_printf(o,
+                  "<div class=\"wide\"><svg style=\"min-width:34rem\" viewBox=\"0 0 %d %d\" role=\"img\" "
+                  "aria-label=\"knowledge of each model; the numbers stand in the table\">\n",
+                  width, (int)n * row + 4);
     for (size_t i = 0; i < n; i++) {
         const json_t *m = json_array_get(models, i);
         const double y = (double)i * row + 4;
@@ -76,15 +78,15 @@ static void loss_curves(ul_out *o, const json_t *curve)
     ul_page_plot_end(o);
 }
 
-/* ---- sections ----------------------------------------------------------------------------------------------------------- */
+/* ---- sections ---------------------------------------------------------------------------------------------------- */
 static void numbers(ul_out *o, const json_t *models)
 {
     static const char *const before[] = {"forget_prob", "forget_rouge", "forget_truth_ratio", NULL,
                                          "retain_prob", "utility",      "knows_forget"};
     size_t i;
     const json_t *m;
-    ul_page_table(o, "model|forget/prob|forget/ROUGE|truth/ratio|forget/quality|retain/prob|utility|knows/forgotten|… "
-                     "after/relearning|recovered");
+    ul_page_table(o, "model|forget/prob|forget/ROUGE|truth/ratio|forget/quality|retain/prob|utility|knows/forgotten|"
+                     "… after/relearning|recovered");
     UL_EACH(models, i, m)
     {
         if (i) ul_page_row(o);

@@ -86,7 +86,7 @@ ul_status ul_result_json(ul_ctx *ctx, const ul_metric *metric, const ul_result *
     return UL_OK;
 }
 
-/* ---- back from a log ---------------------------------------------------------------------------------------------------- */
+/* ---- back from a log --------------------------------------------------------------------------------------------- */
 typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;
@@ -250,8 +250,8 @@ ul_status ul_result_from_json(ul_ctx *ctx, ul_arena *arena, const ul_metric *met
     const json_t *agg = json_object_get(j, "agg_value");
     if (!json_is_object(j))
         return ul_fail(ctx, UL_E_INPUT,
-                       "%s: not an object with agg_value and value_by_index (of a TOFU_SUMMARY.json? The TOFU_EVAL.json "
-                       "beside it has the rows)",
+                       "%s: not an object with agg_value and value_by_index (of a TOFU_SUMMARY.json? The "
+                       "TOFU_EVAL.json beside it has the rows)",
                        where);
     out->agg_value = json_is_number(agg) ? json_number_value(agg) : NAN;
     if (json_object_get(j, "value_by_index")) {

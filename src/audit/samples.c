@@ -1,5 +1,6 @@
-/* samples.c - sampled answers: the same prompts n times over in one decoding batch. The k-th answer of row i is generation row
- * i n + k, and the random number of its place t that of (seed, i n + k, t): nothing depends on how many rows share a step. */
+/* samples.c - sampled answers: the same prompts n times over in one decoding batch. The k-th answer
+ * of row i is generation row i n + k, and the random number of its place t that of (seed, i n + k, t):
+ * nothing depends on how many rows share a step. */
 #include "audit/audit.h"
 
 ul_status ul_columns_samples(ul_ctx *ctx, ul_arena *arena, const ul_eval_options *o, const ul_records *records,

@@ -21,8 +21,8 @@ typedef struct {
     const ul_token_columns *to;
     int64_t at;
 } ul_scored;
-/* Runs them in this order under the guard's hooks and mix. Without these, beginnings that neighbours share are run once.
- * `what`: name in the progress line. */
+/* Runs them in this order under the guard's hooks and mix. Without these, beginnings that neighbours share are run
+ * once. `what`: name in the progress line. */
 ul_status ul_score_docs(ul_ctx *ctx, const ul_eval_options *o, const ul_guarded *how, const char *what,
                         const ul_scored *list, int64_t n) UL_MUST;
 #endif

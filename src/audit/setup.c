@@ -55,8 +55,8 @@ ul_status ul_job_guard(ul_job *job, ul_manifest *m, ul_model *model, const ul_to
     *out = NULL;
     if (!path) return UL_OK;
     if (ul_job_text(job, "adapter"))
-        return ul_fail(job->ctx, UL_E_USAGE, "--guard %s belongs to a model without an adapter: merge --adapter first (`forget --lora-merge`), "
-                       "and make the guard for the result", path);
+        return ul_fail(job->ctx, UL_E_USAGE, "--guard %s belongs to a model without an adapter: merge --adapter first "
+                       "(`forget --lora-merge`), and make the guard for the result", path);
     if (match && strcmp(match, "none"))
         return ul_fail(job->ctx, UL_E_USAGE, "--match %s and --guard: the peer has no guards", match);
     UL_TRY(ul_guard_read(job->ctx, job->arena, path, out));
@@ -130,8 +130,8 @@ ul_status ul_job_out_name(ul_job *job, const char **out)
     bool empty;
     UL_TRY(ul_dir_is_empty(job->ctx, dir, &empty));
     if (!empty && !ul_job_flag(job, "force") && !ul_job_flag(job, "resume"))
-        return ul_fail(job->ctx, UL_E_USAGE, "%s is not empty; nothing was overwritten (another --out, --resume to go on with "
-                       "an interrupted run, or --force)", dir);
+        return ul_fail(job->ctx, UL_E_USAGE, "%s is not empty; nothing was overwritten (another --out, --resume to go "
+                       "on with an interrupted run, or --force)", dir);
     *out = dir;
     return UL_OK;
 }

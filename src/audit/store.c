@@ -1,22 +1,23 @@
-/* store.c - columns of an evaluation in one SQLite file, so that metrics are computed again, or anew, without the model.
+/* store.c - columns of an evaluation in one SQLite file, so that metrics are computed again, or anew,
+ * without the model.
  *
- *   about (key, value)                          what made the columns: digests of model and data, recipe digest, precision
- *   pass  (pass, data, field, lists)            a data set with one kind of answer; lists = 1: a row has a list of answers
- *   row   (pass, row, idx, entity)              idx: the row's key in value_by_index; entity: rows about the same person
+ *   about (key, value)                  what made the columns: digests of model and data, recipe digest, precision
+ *   pass  (pass, data, field, lists)    a data set with one kind of answer; lists = 1: a row has a list of answers
+ *   row   (pass, row, idx, entity)      idx: the row's key in value_by_index; entity: rows about the same person
  *   answer(pass, row, answer, eos_last, avg_loss, prob, ref_loss, grad_norm, text, ground_truth, generation)
  *   token (pass, row, answer, token, logp, hit, mu, sigma2, kl, kl_reverse, js, agree)
- *   loss                                        a view: mean negative log-probability of every answer
+ *   loss                                a view: mean negative log-probability of every answer
  *
  * Benchmarks beside TOFU keep theirs in the same tables: data "muse/forget_knowmem", "rwku/forget_level3" (field: the
  * type of the questions, idx: the place in the file), "choices/FILE" (an answer an option; ground_truth: the letter of
  * the right one).
  *
- * Units and meaning: unlearn/metric.h, ul_columns; a column that was not filled is NULL throughout. A token is a row of its own, not
- * an element of a JSON list: eight bytes instead of twenty digits a number, and the shell can ask
+ * Units and meaning: unlearn/metric.h, ul_columns; a column that was not filled is NULL throughout. A token is a row
+ * of its own, not an element of a JSON list: eight bytes instead of twenty digits a number, and the shell can ask
  *   sqlite3 columns.sqlite "SELECT row, avg(logp) FROM token JOIN pass USING (pass) WHERE data = 'forget' GROUP BY row"
- * Numbers are IEEE doubles, bit for bit but for the sign of zero (SQLite keeps none). The file is built in memory and written at once:
- * whole or absent, and the same bytes for the same columns (and version of SQLite). A file read is not trusted: every number must be
- * finite, rows, answers and tokens must count from 0 without a gap. */
+ * Numbers are IEEE doubles, bit for bit but for the sign of zero (SQLite keeps none). The file is built in memory
+ * and written at once: whole or absent, and the same bytes for the same columns (and version of SQLite).
+ * A file read is not trusted: every number must be finite, rows, answers and tokens must count from 0 without a gap. */
 #include "audit/audit.h"
 #include <math.h>
 #include <sqlite3.h>

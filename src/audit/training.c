@@ -266,7 +266,8 @@ ul_status ul_training_reference(ul_training *t)
     if (t->recipe.match_peer && job->method->readings)
         return ul_fail(job->ctx, UL_E_USAGE, "the peer has no %s: leave out --match %s", job->method_id,
                        ul_job_text(job, "match"));
-    if (t->recipe.match_peer && (t->needs & (UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE))) { /* padding differs from batch to batch: no cache can serve */
+    /* Padding differs from batch to batch: no cache can serve. */
+    if (t->recipe.match_peer && (t->needs & (UL_NEED_RETAIN_KL | UL_NEED_FORGET_CE))) {
         t->reference = t->model;                                  /* with its adapters off */
         if (!t->lora || t->needs & UL_NEED_INFORMED_START) {
             UL_TRY(ul_model_open(job->ctx, t->be, t->dir, 0, &t->reference));

@@ -33,7 +33,8 @@ typedef struct {
 } ul_training;
 
 ul_status ul_training_wrappers(ul_training *t) UL_MUST; /* what --wrap names; before everything else */
-ul_status ul_training_model(ul_training *t) UL_MUST;   /* backend, model, tokenizer, template, adapters, output directory */
+/* Backend, model, tokenizer, template, adapters, output directory. */
+ul_status ul_training_model(ul_training *t) UL_MUST;
 ul_status ul_training_records(ul_training *t, const char *key, const char *role, ul_records **records,
                               ul_docs **docs) UL_MUST;
 /* Recipe, weights that move, pairing; seals the manifest; then (but for a dry run) OUT is there, has room, and is what
@@ -62,15 +63,16 @@ ul_status ul_training_guard(ul_training *t) UL_MUST;
 /* After an error: where nothing lies in OUT that --resume could go on from, its recipe goes, and OUT if it was made
  * here and is empty. */
 void ul_training_abandon(const ul_training *t);
-ul_status ul_training_save(ul_training *t) UL_MUST;    /* model or adapter, side files, manifest; the checkpoint is removed */
+/* Model or adapter, side files, manifest; the checkpoint is removed. */
+ul_status ul_training_save(ul_training *t) UL_MUST;
 
 /* Answers that decline, where the user gives no lines of their own (job_forget.c). */
 enum { UL_N_REFUSALS = 12 };
 extern const char *const ul_refusals[UL_N_REFUSALS];
 
 #define UL_PARAM_WRAP                                                                                                  \
-    {"wrap", UL_TEXT, 0, 0, 0, NULL, "wrappers around the method's gradient, joined with commas (`unlearn methods` lists them): gru, "       \
-     "sam, wagle, ...", ""},                                                                                           \
-    {"kl-budget", UL_REAL, 0, 0, 1000, "nats", "stop where the mean divergence from the model before the run, on retain text, reaches this " \
-     "(--wrap budget); 0: never", NULL}
+    {"wrap", UL_TEXT, 0, 0, 0, NULL, "wrappers around the method's gradient, joined with commas (`unlearn methods` "   \
+     "lists them): gru, sam, wagle, ...", ""},                                                                         \
+    {"kl-budget", UL_REAL, 0, 0, 1000, "nats", "stop where the mean divergence from the model before the run, on "     \
+     "retain text, reaches this (--wrap budget); 0: never", NULL}
 #endif

@@ -62,7 +62,7 @@ static uint64_t draw(const ul_world *w, int what, uint64_t index, uint64_t n)
     return ul_rng_below(w->seed, UL_STREAM_WORLD, (uint64_t)what, index, n);
 }
 
-/* ---- vocabulary --------------------------------------------------------------------------------------------------------- */
+/* ---- vocabulary -------------------------------------------------------------------------------------------------- */
 static bool known(const ul_world *w, const char *s, size_t n)
 {
     for (size_t i = 0; i < w->n_word; i++)
@@ -109,7 +109,7 @@ static ul_status vocabulary(ul_arena *arena, ul_world *w)
     return UL_OK;
 }
 
-/* ---- people ------------------------------------------------------------------------------------------------------------- */
+/* ---- people ------------------------------------------------------------------------------------------------------ */
 static ul_status people(ul_arena *arena, ul_world *w)
 {
     const int32_t n = w->n_forget + w->n_retain + UL_WORLD_PHANTOMS;
@@ -211,7 +211,7 @@ ul_status ul_world_new(ul_ctx *ctx, ul_arena *arena, uint64_t seed, int32_t n_fo
     return UL_OK;
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 static ul_status write_records(ul_ctx *ctx, const ul_records *r, const char *path)
 {
     ul_out *o;
@@ -227,7 +227,8 @@ static ul_status write_records(ul_ctx *ctx, const ul_records *r, const char *pat
     return ul_out_commit(o);
 }
 
-/* Everything that stays, as training sees it: those who stay in all trained renderings (statements as texts), then the sentences. */
+/* Everything that stays, as training sees it: those who stay in all trained renderings
+ * (statements as texts), then the sentences. */
 static ul_status write_keep(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const char *path)
 {
     ul_out *o;
@@ -263,7 +264,7 @@ ul_status ul_world_write(ul_ctx *ctx, const ul_world *w, const char *dir)
     return s;
 }
 
-/* ---- training documents --------------------------------------------------------------------------------------------------- */
+/* ---- training documents ------------------------------------------------------------------------------------------ */
 typedef struct {
     ul_ctx *ctx;
     ul_arena *arena;

@@ -11,7 +11,8 @@ typedef struct {
 typedef struct {
     uint64_t seed;
     int32_t n_forget, n_retain, n_sentence;
-    const ul_person *person; /* forget people, then those who stay, then UL_WORLD_PHANTOMS whom no model is ever told about */
+    /* Forget people, then those who stay, then UL_WORLD_PHANTOMS whom no model is ever told about. */
+    const ul_person *person;
     const char **word;       /* the vocabulary, special tokens left out */
     size_t n_word;
     /* one row a question: prompt, answer, 4 wrong answers of the same kind, entity = person */
@@ -22,11 +23,11 @@ typedef struct {
 } ul_world;
 ul_status ul_world_new(ul_ctx *ctx, ul_arena *arena, uint64_t seed, int32_t n_forget, int32_t n_retain,
                        int32_t n_sentence, ul_world **out) UL_MUST;
-/* dir/forget.jsonl, retain.jsonl, rephrased.jsonl, phantom.jsonl with the field names of TOFU; dir/keep.jsonl: all that stays, as it was
- * trained: questions, statements and sentences. */
+/* dir/forget.jsonl, retain.jsonl, rephrased.jsonl, phantom.jsonl with the field names of TOFU; dir/keep.jsonl:
+ * all that stays, as it was trained: questions, statements and sentences. */
 ul_status ul_world_write(ul_ctx *ctx, const ul_world *w, const char *dir) UL_MUST;
-/* Training documents: every trained rendering of the people's facts (the answer is scored), and, with `sentences`, the plain
- * sentences (every token is scored). */
+/* Training documents: every trained rendering of the people's facts (the answer is scored), and, with `sentences`,
+ * the plain sentences (every token is scored). */
 ul_status ul_world_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, const ul_tokenizer *tok,
                         const ul_template *tpl, bool forget, bool retain, bool sentences, ul_docs **out) UL_MUST;
 /* The same for people from .. to - 1 and sentences first .. last - 1. */
@@ -34,7 +35,7 @@ ul_status ul_world_some_docs(ul_ctx *ctx, ul_arena *arena, const ul_world *w, co
                              const ul_template *tpl, int32_t from, int32_t to, int32_t first, int32_t last,
                              ul_docs **out) UL_MUST;
 
-/* ---- models of a world -------------------------------------------------------------------------------------------------- */
+/* ---- models of a world ------------------------------------------------------------------------------------------- */
 enum {
     UL_WORLD_FORGET = 40,
     UL_WORLD_RETAIN = 160,
@@ -44,8 +45,8 @@ enum {
 };
 #define UL_WORLD_LR 4e-3
 #define UL_WORLD_ATTACK_LR "0.002" /* half of it */
-/* dir/config.json and tokenizer: two blocks, a quarter of a million parameters. `pieces`: tokens are pieces of words (BPE learned here),
- * not words. */
+/* dir/config.json and tokenizer: two blocks, a quarter of a million parameters.
+ * `pieces`: tokens are pieces of words (BPE learned here), not words. */
 ul_status ul_world_shape(ul_ctx *ctx, ul_arena *arena, const ul_world *w, bool pieces, const char *dir) UL_MUST;
 typedef struct {
     ul_job *job; /* in: these five */

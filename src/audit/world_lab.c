@@ -1,5 +1,6 @@
-/* world_lab.c - models of an invented world, trained on the spot: the shape and the recipe of the world's notes (sections 1 and 2). The
- * initialisation decides: with the usual standard deviation the facts are not learned in so few steps. */
+/* world_lab.c - models of an invented world, trained on the spot: the shape and the recipe
+ * of the world's notes (sections 1 and 2). The initialisation decides: with the usual standard deviation
+ * the facts are not learned in so few steps. */
 #include "audit/world.h"
 
 static const double INIT_STD = 0.08;

@@ -1,4 +1,5 @@
-/* wrapping.c - `--wrap NAME,NAME` and `--NAME.PARAMETER X`: which wrappers go around the method, in the order of the list. */
+/* wrapping.c - `--wrap NAME,NAME` and `--NAME.PARAMETER X`:
+ * which wrappers go around the method, in the order of the list. */
 #include "audit/training.h"
 #include <string.h>
 
