@@ -1,5 +1,5 @@
-/* _assistant.c - auxiliary models whose logits are combined with the model's: the model's own first blocks, with a low-rank
- * adapter that a guard has trained, or without. Another directory can take the place of the model's. */
+/* _assistant.c - auxiliary models whose logits are combined with the model's: the model's own first blocks,
+ * with a low-rank adapter that a guard has trained, or without. Another directory can take the place of the model's. */
 #include "guard/guard.h"
 
 static void release(void *m)
@@ -21,8 +21,8 @@ static ul_status open_blocks(ul_ctx *ctx, ul_arena *arena, const ul_model *model
     UL_TRY(ul_arena_defer(arena, release, *out));
     const ul_shape *a = ul_model_shape(*out), *b = ul_model_shape(model);
     if (a->V != b->V)
-        return ul_fail(ctx, UL_E_INPUT, "%s: has a vocabulary of %d, %s one of %d: logits are combined token by token, so both need the same "
-                       "tokenizer", dir, a->V, ul_model_dir(model), b->V);
+        return ul_fail(ctx, UL_E_INPUT, "%s: has a vocabulary of %d, %s one of %d: logits are combined token by token, "
+                       "so both need the same tokenizer", dir, a->V, ul_model_dir(model), b->V);
     return UL_OK;
 }
 

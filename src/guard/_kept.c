@@ -1,5 +1,5 @@
-/* _kept.c - what a fit that trains by itself keeps of its state, so that it goes on to the same bits after a kill. A fit
- * that trains by stages (procedure.h) has the trainer's checkpoint instead. */
+/* _kept.c - what a fit that trains by itself keeps of its state, so that it goes on to the same bits after a kill.
+ * A fit that trains by stages (procedure.h) has the trainer's checkpoint instead. */
 #include "guard/guard.h"
 #include <math.h>
 #include <string.h>

@@ -1,18 +1,21 @@
-/* eco.c - embedding-corrupted prompts: a classifier reads the prompt; where it sees the forget set, the prompt's embeddings are
- * spoilt before the first block.
+/* eco.c - embedding-corrupted prompts: a classifier reads the prompt; where it sees the forget set,
+ * the prompt's embeddings are spoilt before the first block.
  *
- *   corrupted = p(forget | prompt) > threshold (one half, or what holds `fpr` on the retain prompts), p = sigmoid(w x + b), x = mean hidden state of the prompt after `layer` blocks
+ *   corrupted = p(forget | prompt) > threshold (one half, or what holds `fpr` on the retain prompts),
+ *   p = sigmoid(w x + b), x = mean hidden state of the prompt after `layer` blocks
  *   noise:  e <- e + strength rms n,  n ~ N(0, 1) at (seed, position, channel), rms of the embedding matrix
  *   zero:   e <- (1 - strength) e          flip:  e <- (1 - 2 strength) e       of the first `first` channels (0: all)
  *
- * Liu et al. 2024, "Large Language Model Unlearning via Embedding-Corrupted Prompts", arXiv:2406.07933. There a fine-tuned encoder
- * classifies prompts and a second one picks the tokens (without it: all but the last, as here), and strength is searched so that a
- * retrained model's outputs are matched; here the classifier is a logistic regression and strength is given. Tokens of the
- * answer are never touched: the guard acts when the prompt is read.
- * By words instead, a prompt is corrupted when it holds a word of two forget rows or more that no retain row has (as filter does).
- * Traps: the regression is linear in a mean over all tokens: in a small model one name among twenty tokens hardly moves it
- * (tofu-656k: 15 % of the forget prompts at 1 % of the retain prompts), so words are the default. With learned positions (gpt2) the embedding that is spoilt has them in it; the classifier only knows prompts that look
- * like those it has seen. */
+ * Liu et al. 2024, "Large Language Model Unlearning via Embedding-Corrupted Prompts", arXiv:2406.07933.
+ * There a fine-tuned encoder classifies prompts and a second one picks the tokens (without it: all but the last,
+ * as here), and strength is searched so that a retrained model's outputs are matched; here the classifier is a logistic
+ * regression and strength is given. Tokens of the answer are never touched: the guard acts when the prompt is read.
+ * By words instead, a prompt is corrupted when it holds a word of two forget rows or more that
+ * no retain row has (as filter does).
+ * Traps: the regression is linear in a mean over all tokens: in a small model one name among twenty tokens
+ * hardly moves it (tofu-656k: 15 % of the forget prompts at 1 % of the retain prompts), so words are the default.
+ * With learned positions (gpt2) the embedding that is spoilt has them in it; the classifier only knows
+ * prompts that look like those it has seen. */
 #include "guard/guard.h"
 #include "stat/stat.h"
 #include <math.h>
@@ -39,7 +42,7 @@ typedef struct {
     size_t esize;
 } spoiling;
 
-/* ---- the classifier -------------------------------------------------------------------------------------------------- */
+/* ---- the classifier ---------------------------------------------------------------------------------------------- */
 /* Weights of a logistic regression over the rows of x [n + m, c], the first n of class 1; classes weigh the same, a
  * ridge keeps the weights finite where the classes come apart. x is standardised in place; w [c + 1] is for the raw
  * numbers, the bias last. Nesterov's accelerated gradient descent from 0, its step the inverse of a bound of the
@@ -161,7 +164,7 @@ static ul_status fit(ul_guard_fit *f)
         (long long)hit, (long long)n, (long long)wrong, (long long)m);
 }
 
-/* ---- use ------------------------------------------------------------------------------------------------------------- */
+/* ---- use --------------------------------------------------------------------------------------------------------- */
 typedef struct {
     const char **word;
     int64_t n;

@@ -1,13 +1,15 @@
 /* filter.c - a check of prompts (and answers) beside the model, and a canned refusal.
  *
- * The baseline of arXiv:2403.03329 (post-filters) and of every evaluation of suppression. A prompt is withheld when it holds a word
- * of the forget set that the retain set lacks (by words), or when its vector - the mean hidden state after `layer` blocks, less the
- * mean of all - has a cosine above a threshold with that of a forget prompt; the threshold lets `fpr` of the retain prompts through
- * wrongly (by states). side output: the model answers first, and the answer is searched for the words.
- * What it says of a withheld prompt is known: the refusal, token by token. Its distribution there is p = 1 / (1 + (V - 1) e^-nats)
- * for the refusal's next token and the rest for all others alike, so that scores are finite and greedy answers are the refusal.
- * Traps: a withheld answer's probability says nothing about the model behind; words that are spelt otherwise pass; output
- * checks cost a generation a prompt before anything is scored. */
+ * The baseline of arXiv:2403.03329 (post-filters) and of every evaluation of suppression. A prompt is withheld
+ * when it holds a word of the forget set that the retain set lacks (by words), or when its vector - the mean hidden
+ * state after `layer` blocks, less the mean of all - has a cosine above a threshold with that of a forget prompt;
+ * the threshold lets `fpr` of the retain prompts through wrongly (by states). side output: the model answers first,
+ * and the answer is searched for the words.
+ * What it says of a withheld prompt is known: the refusal, token by token. Its distribution there is
+ * p = 1 / (1 + (V - 1) e^-nats) for the refusal's next token and the rest for all others alike, so that scores are
+ * finite and greedy answers are the refusal.
+ * Traps: a withheld answer's probability says nothing about the model behind; words that are spelt otherwise pass;
+ * output checks cost a generation a prompt before anything is scored. */
 #include "guard/guard.h"
 #include "stat/stat.h"
 #include <math.h>
@@ -53,7 +55,7 @@ static bool checks_output(const ul_args *a)
     return strcmp(ul_txt(a, "side"), "input") != 0;
 }
 
-/* ---- fit ------------------------------------------------------------------------------------------------------------- */
+/* ---- fit --------------------------------------------------------------------------------------------------------- */
 /* x [n, C]: less the mean, at length 1. */
 static void centre(double *x, int64_t n, int64_t c, const double *mean)
 {
@@ -128,7 +130,7 @@ static ul_status fit(ul_guard_fit *f)
                          n > 1 ? ", " : "", n > 1 ? words[1] : "", n > 2 ? ", ..." : "");
 }
 
-/* ---- use ------------------------------------------------------------------------------------------------------------- */
+/* ---- use --------------------------------------------------------------------------------------------------------- */
 static ul_status read_array(ul_guard_file *g, const char *name, double **out, int64_t *n)
 {
     const ul_tensor *t;

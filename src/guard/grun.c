@@ -93,7 +93,7 @@ static int64_t size_of(int r, int64_t c)
     return 2 * r * c + r + c + 1;
 }
 
-/* ---- one state ------------------------------------------------------------------------------------------------------- */
+/* ---- one state --------------------------------------------------------------------------------------------------- */
 /* a [r] and the logit of the gate's s of a state h. */
 static double look(const module *m, const double *h, double *a)
 {
@@ -123,7 +123,7 @@ static void move_states(const module *m, int32_t n_tok, void *x, double *keep)
     }
 }
 
-/* ---- training -------------------------------------------------------------------------------------------------------- */
+/* ---- training ---------------------------------------------------------------------------------------------------- */
 static ul_status in_training(void *user, int layer, const ul_batch *b, void *x)
 {
     training *t = user;
@@ -304,7 +304,7 @@ static ul_status fit(ul_guard_fit *f)
     return report(f, &at);
 }
 
-/* ---- use ------------------------------------------------------------------------------------------------------------- */
+/* ---- use --------------------------------------------------------------------------------------------------------- */
 static ul_status in_use(void *user, int layer, const ul_batch *b, void *x)
 {
     const module *m = user;

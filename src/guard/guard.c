@@ -24,7 +24,7 @@ const ul_guard_entry *ul_guards(int *n)
     return entries;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 static json_t *parameters(const ul_args *a)
 {
     json_t *o = json_object();
@@ -98,7 +98,7 @@ ul_status ul_guard_make(ul_guard_fit *f, const ul_guard *guard)
     return ul_json_save(w->ctx, path, j);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 static ul_status find_kind(ul_guard_file *g)
 {
     const char *names[N_GUARD + 1] = {0};
@@ -180,8 +180,8 @@ ul_status ul_guard_read(ul_ctx *ctx, ul_arena *arena, const char *path, ul_guard
     const char *name = ul_path_name(g->path);
     UL_NEED(g->dir = name == g->path ? "." : ul_strndup(arena, g->path, (size_t)(name - g->path)));
     if (!ul_file_exists(g->path))
-        return ul_fail(ctx, UL_E_INPUT, "%s: no such file (a guard is the guard.json that `unlearn forget --method eco`, filter, prompt and "
-                       "the like write)", g->path);
+        return ul_fail(ctx, UL_E_INPUT, "%s: no such file (a guard is the guard.json that `unlearn forget "
+                       "--method eco`, filter, prompt and the like write)", g->path);
     UL_TRY(ul_json_load(ctx, arena, g->path, &j));
     UL_TRY(ul_json_int(ctx, j, g->path, "format", UL_REQUIRED, 1, FORMAT, &format));
     UL_TRY(ul_json_text(ctx, j, g->path, "kind", UL_REQUIRED, &g->id));
@@ -201,8 +201,9 @@ ul_status ul_guard_read(ul_ctx *ctx, ul_arena *arena, const char *path, ul_guard
 ul_status ul_guard_check(const ul_guard_file *g, const char *dir, const char *model_digest)
 {
     if (!strcmp(g->model_digest, model_digest)) return UL_OK;
-    return ul_fail(g->ctx, UL_E_INPUT, "%s: this guard was made for the model of digest %.16s..., %s has %.16s...: make one "
-                   "for it with `unlearn forget --method %s`", g->path, g->model_digest, dir, model_digest, g->id);
+    return ul_fail(g->ctx, UL_E_INPUT, "%s: this guard was made for the model of digest %.16s..., %s has %.16s...: "
+                   "make one for it with `unlearn forget --method %s`",
+                   g->path, g->model_digest, dir, model_digest, g->id);
 }
 
 ul_status ul_guard_around(ul_guard_file *g, ul_model *model, const ul_tokenizer *tok, const char *model_digest)

@@ -1,4 +1,5 @@
-/* icul.c - in-context unlearning: forget examples with wrong answers, then examples with right ones, in front of the prompt.
+/* icul.c - in-context unlearning: forget examples with wrong answers,
+ * then examples with right ones, in front of the prompt.
  *
  * Pawelczyk, Neel, Lakkaraju 2023, "In-Context Unlearning", arXiv:2310.07579. A label there is flipped, or drawn at
  * random; a free answer has no opposite, so an example takes the answer of another forget row, drawn by the seed.

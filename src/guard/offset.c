@@ -32,8 +32,8 @@ static const char *small_of(const ul_args *args)
     return dir && *dir ? dir : NULL;
 }
 
-/* The difference comes first: where new is old, z is z_0 to the last bit. */
-static void in_training(void *user, const ul_backend *be, const ul_mix_rows *rows) /* z: new; others: the large model, old */
+/* The difference comes first: where new is old, z is z_0 to the last bit. z: new; others: the large model, old. */
+static void in_training(void *user, const ul_backend *be, const ul_mix_rows *rows)
 {
     const int64_t n = rows->n * rows->V;
     be->k->axpy(be, n, -1, rows->other[1], rows->z);
@@ -70,8 +70,8 @@ static ul_status fit(ul_guard_fit *f)
     const unsigned needs = ul_method_needs(method, &args);
     if ((needs & UL_NEED_STATE) || ul_reference_kind(needs, UL_FORGET) > UL_REF_LOGP ||
         ul_reference_kind(needs, UL_RETAIN))
-        return ul_fail(w->ctx, UL_E_USAGE, "offset.loss is \"%s\", which reads hidden states or whole distributions: take one that does not "
-                       "(npo, simnpo, graddiff)", ul_txt(w->args, "loss"));
+        return ul_fail(w->ctx, UL_E_USAGE, "offset.loss is \"%s\", which reads hidden states or whole distributions: "
+                       "take one that does not (npo, simnpo, graddiff)", ul_txt(w->args, "loss"));
     UL_TRY(ul_guard_assistant_new(f, small, small != NULL, &new));
     UL_TRY(ul_guard_assistant_base(f, small, small != NULL, &mix.other[1]));
     UL_TRY(ul_work_stage_dir(w, "small", &dir));

@@ -1,9 +1,9 @@
 /* prompt.c - guardrail prompting: an instruction in front of every prompt.
  *
- * Thaker et al. 2024, "Guardrail Baselines for Unlearning in LLMs", arXiv:2403.03329. Its system prompts name what shall not be
- * spoken of; here "{subjects}" stands for the words that stand in most forget rows and in no retain row.
- * Traps: small models do not follow instructions, and a model that was never tuned to any only sees unfamiliar text before its
- * prompt: answers about everything may change. Measure retain too. */
+ * Thaker et al. 2024, "Guardrail Baselines for Unlearning in LLMs", arXiv:2403.03329. Its system prompts name what
+ * shall not be spoken of; here "{subjects}" stands for the words that stand in most forget rows and in no retain row.
+ * Traps: small models do not follow instructions, and a model that was never tuned to any only sees unfamiliar text
+ * before its prompt: answers about everything may change. Measure retain too. */
 #include "guard/guard.h"
 #include <string.h>
 

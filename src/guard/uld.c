@@ -34,7 +34,7 @@ static const char *const small[] = {"lr", "1e-2", "steps", "100", ".weight", "0.
 static const ul_match matches[] = {
     {"uld", "the assistant's logits as they stand", UL_VALUES(".centre", "false"), false}, {0}};
 
-/* ---- training -------------------------------------------------------------------------------------------------------- */
+/* ---- training ---------------------------------------------------------------------------------------------------- */
 static double loss(const ul_args *args, ul_side *forget, ul_side *alt, ul_side *retain)
 {
     const double weight = ul_num(args, "weight");
@@ -75,7 +75,7 @@ static ul_status fit(ul_guard_fit *f)
         ul_model_shape(assistant)->n_layer, (long long)w->steps, w->last.forget_loss, w->last.retain_loss);
 }
 
-/* ---- use ------------------------------------------------------------------------------------------------------------- */
+/* ---- use --------------------------------------------------------------------------------------------------------- */
 static void subtract(void *user, const ul_backend *be, const ul_mix_rows *rows)
 {
     const ul_args *args = user;

@@ -1,4 +1,5 @@
-/* whp_infer.c - "Who's Harry Potter" at inference: what a model that read the forget set once more likes better is taken away.
+/* whp_infer.c - "Who's Harry Potter" at inference: what a model that read the forget set
+ * once more likes better is taken away.
  *
  *   z = z_b - strength max(0, z_r - z_b)
  *

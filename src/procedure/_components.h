@@ -3,8 +3,8 @@
 #define UL_PROCEDURE_COMPONENTS_H
 #include "procedure/procedure.h"
 
-/* Of one linear layer; x_mean and x [cols, kx], d_mean and d [rows, kd]; NULL where not asked for. Components are those of
- * the centred second moments, largest first; k is at most an eighth of the width. */
+/* Of one linear layer; x_mean and x [cols, kx], d_mean and d [rows, kd]; NULL where not asked for.
+ * Components are those of the centred second moments, largest first; k is at most an eighth of the width. */
 typedef struct {
     const ul_weight *w;
     double *x_mean, *x, *d_mean, *d;

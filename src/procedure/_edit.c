@@ -238,7 +238,7 @@ ul_status ul_facts_values(ul_work *w, const ul_facts *f, int layer, const ul_val
     return status;
 }
 
-/* ---- keys, states, covariance -------------------------------------------------------------------------------------- */
+/* ---- keys, states, covariance ------------------------------------------------------------------------------------ */
 ul_status ul_facts_read(ul_work *w, const ul_facts *f, int layer, double *keys, double *hidden)
 {
     const ul_shape *s = ul_model_shape(w->model);

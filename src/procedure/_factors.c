@@ -3,9 +3,9 @@
  *
  *   A = sum_t x_t x_t^T,   S = sum_t dy_t dy_t^T         t: all tokens of the batch
  *
- * Each sum is a chain over the tokens in rising order that goes on from document to document, so that no cut changes a bit.
- * With labels drawn from the model S is the Gauss-Newton factor (Martens and Grosse 2015, arXiv:1503.05671, section 5); with the
- * answers as labels it is the empirical one, which is small where the model has learnt them. */
+ * Each sum is a chain over the tokens in rising order that goes on from document to document, so that no cut changes
+ * a bit. With labels drawn from the model S is the Gauss-Newton factor (Martens and Grosse 2015, arXiv:1503.05671,
+ * section 5); with the answers as labels it is the empirical one, which is small where the model has learnt them. */
 #include "procedure/procedure.h"
 #include <math.h>
 #include <string.h>
@@ -103,7 +103,8 @@ ul_status ul_factors_begin(ul_work *w, ul_arena *arena, unsigned what, ul_factor
     return UL_OK;
 }
 
-/* Labels of a batch of documents `first`.. drawn from softmax(logits): a function of the seed, the document and the row. */
+/* Labels of a batch of documents `first`.. drawn from softmax(logits):
+ * a function of the seed, the document and the row. */
 static ul_status draw_labels(ul_work *w, ul_arena *arena, ul_batch *b, int64_t first)
 {
     const int64_t V = ul_model_shape(w->model)->V;

@@ -3,11 +3,13 @@
  *   I = F_f / (F_r + 1e-5),  w_i = sqrt(sum_j I_ij),  U S V^T = the r largest triplets of diag(w) W
  *   A_0 = sqrt(S / s) V^T,  B_0 = diag(1 / w) U sqrt(S / s),  W <- W - s B_0 A_0       s: the adapter's scale
  *
- * F: diagonals of the empirical Fisher information over the forget rows, and over as many retain rows. The function at the
- * start is the one before. Cha et al. 2025, arXiv:2408.06621, section 3.3; code: csm9493/efficient-llm-unlearning, TOFU/forget.py.
- * Traps: their F squares the gradient of a batch's mean, which is no Fisher information (Kim et al. 2025, VILA,
- * arXiv:2508.21300); here it is taken document by document. Their 1e-5 in 1 / w guards rows without any information; such a
- * row of B_0 is 0 here. The weights below the adapter are no longer the file's: see ul_lora_start for what is written. */
+ * F: diagonals of the empirical Fisher information over the forget rows, and over as many retain rows.
+ * The function at the start is the one before. Cha et al. 2025, arXiv:2408.06621, section 3.3;
+ * code: csm9493/efficient-llm-unlearning, TOFU/forget.py.
+ * Traps: their F squares the gradient of a batch's mean, which is no Fisher information (Kim et al. 2025,
+ * VILA, arXiv:2508.21300); here it is taken document by document. Their 1e-5 in 1 / w guards rows without
+ * any information; such a row of B_0 is 0 here. The weights below the adapter are no longer the file's:
+ * see ul_lora_start for what is written. */
 #include "procedure/_lapack.h"
 #include "procedure/procedure.h"
 #include <math.h>

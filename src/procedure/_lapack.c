@@ -1,5 +1,5 @@
-/* _lapack.c - dense linear algebra of procedures, by LAPACKE and CBLAS (OpenBLAS), one thread: its sums are split by threads,
- * so only one thread's bits can be had again, on one kind of machine. */
+/* _lapack.c - dense linear algebra of procedures, by LAPACKE and CBLAS (OpenBLAS), one thread:
+ * its sums are split by threads, so only one thread's bits can be had again, on one kind of machine. */
 #include "procedure/_lapack.h"
 #include <cblas.h>
 #include <lapacke.h>
@@ -7,8 +7,8 @@
 
 static ul_status failed(ul_ctx *ctx, const char *what, const char *routine, lapack_int info)
 {
-    return ul_fail(ctx, UL_E_CRITERION, "%s: LAPACK's %s returned %d: the matrix is not what it must be (not finite, or singular; more "
-                   "damping helps the latter)", what, routine, (int)info);
+    return ul_fail(ctx, UL_E_CRITERION, "%s: LAPACK's %s returned %d: the matrix is not what it must be (not finite, "
+                   "or singular; more damping helps the latter)", what, routine, (int)info);
 }
 
 static void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a, const double *b,
@@ -18,7 +18,7 @@ static void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double al
                 alpha, a, (int)(ta ? m : k), b, (int)(tb ? k : n), beta, c, (int)n);
 }
 
-/* ---- singular values ------------------------------------------------------------------------------------------------- */
+/* ---- singular values --------------------------------------------------------------------------------------------- */
 /* All triplets of a [m, n] (overwritten): u [m, r], s [r], vt [r, n], r = min(m, n). */
 static ul_status svd(ul_ctx *ctx, double *a, int64_t m, int64_t n, double *u, double *s, double *vt)
 {
@@ -97,7 +97,7 @@ ul_status ul_svd_top(ul_arena *scratch, const double *g, int64_t m, int64_t n, i
     return status;
 }
 
-/* ---- symmetric matrices ---------------------------------------------------------------------------------------------- */
+/* ---- symmetric matrices ------------------------------------------------------------------------------------------ */
 ul_status ul_eigen_all(ul_ctx *ctx, double *a, int64_t n, double *value)
 {
     openblas_set_num_threads(1);
@@ -163,7 +163,7 @@ void ul_product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const double 
     product(ta, tb, m, n, k, 1, a, b, 0, c);
 }
 
-/* ---- removing directions ---------------------------------------------------------------------------------------------- */
+/* ---- removing directions ----------------------------------------------------------------------------------------- */
 ul_status ul_remove_left(ul_arena *scratch, int64_t m, int64_t n, int64_t q, const double *p, const double *d,
                          double *x)
 {

@@ -16,8 +16,8 @@ static ul_status in_range(void *user, int64_t step, int32_t i, ul_arena *arena, 
     return UL_OK;
 }
 
-/* Caches of the model as it is, where nobody gave any: an earlier stage may have moved it. With samples of its own, or an
- * observer of all blocks, a stage has no cached prefix. */
+/* Caches of the model as it is, where nobody gave any: an earlier stage may have moved it.
+ * With samples of its own, or an observer of all blocks, a stage has no cached prefix. */
 static ul_status caches(ul_work *w, const ul_stage *s, const char *dir, ul_trainer_options *o)
 {
     char digest[65];
@@ -106,15 +106,16 @@ ul_status ul_work_loss(ul_work *w, const char *key, const ul_method **method, ul
     ul_method_args(*method, ul_recipe_small(ul_model_parameters(w->model)), args);
     const unsigned needs = ul_method_needs(*method, args);
     if (needs & UL_NEED_ALT || (*method)->readings)
-        return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which needs alternate answers or readings behind a text: take one "
-                       "that does not (npo, graddiff, simnpo)",
+        return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which needs alternate answers or readings behind a text: "
+                       "take one that does not (npo, graddiff, simnpo)",
                        w->id, key, id);
     if (needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL) && !w->retain)
         return ul_fail(w->ctx, UL_E_USAGE, "%s.%s is \"%s\", which needs retain rows: give --retain", w->id, key, id);
     return UL_OK;
 }
 
-/* The trainer's gradient of the mean NLL over documents first .. first+n-1: one step of n samples that is never taken. */
+/* The trainer's gradient of the mean NLL over documents first .. first+n-1:
+ * one step of n samples that is never taken. */
 static ul_status gradient(ul_work *w, ul_model *model, const ul_docs *docs, int64_t first, int32_t n, ul_trainer **t,
                           range *r, ul_recipe *recipe, ul_step_result *out)
 {

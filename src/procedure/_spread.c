@@ -1,4 +1,5 @@
-/* _spread.c - many facts edited over several blocks (Meng et al. 2022, MEMIT, arXiv:2210.07229, section 4.3): see edit.h. */
+/* _spread.c - many facts edited over several blocks (Meng et al. 2022, MEMIT,
+ * arXiv:2210.07229, section 4.3): see edit.h. */
 #include "procedure/edit.h"
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* _trace.c - causal tracing: which blocks' MLPs bring a fact back (Meng et al. 2022, arXiv:2202.05262, section 2).
  *
- * Three runs over the prompt and its true answer: clean; corrupted, with noise of `noise` standard deviations on the embeddings
- * of the subject; and, for each block, corrupted with the clean output of its MLP put back at the subject. What that restores
- * of the answer's probability is the block's effect. */
+ * Three runs over the prompt and its true answer: clean; corrupted, with noise of `noise` standard deviations on the
+ * embeddings of the subject; and, for each block, corrupted with the clean output of its MLP put back at the subject.
+ * What that restores of the answer's probability is the block's effect. */
 #include "procedure/edit.h"
 #include <math.h>
 

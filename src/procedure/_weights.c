@@ -86,7 +86,7 @@ const ul_weight *ul_matrix_of(ul_model *model, const ul_trainable *t)
     return NULL;
 }
 
-/* ---- directions ------------------------------------------------------------------------------------------------------- */
+/* ---- directions -------------------------------------------------------------------------------------------------- */
 ul_status ul_move_new(ul_ctx *ctx, ul_arena *arena, ul_model *model, ul_move *out)
 {
     UL_TRY(ul_snapshot_take(ctx, arena, model, &out->from));

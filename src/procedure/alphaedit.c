@@ -1,4 +1,5 @@
-/* alphaedit.c - null-space constrained editing: as memit, but the change of the matrix is projected to where old keys are not.
+/* alphaedit.c - null-space constrained editing: as memit, but the change of the matrix is
+ * projected to where old keys are not.
  *
  *   P = U_0 U_0^T,  U_0: eigenvectors of C = E[k k^T] with eigenvalue < threshold
  *   delta W^T = (P (K^T K + S) + L2 I)^-1 P K^T R,   S: sum of k k^T over the batches before
@@ -44,8 +45,8 @@ static ul_status projector(ul_work *w, const ul_edit_equation *e, state *s, doub
     if (ul_num(w->args, "absolute") == 0) limit *= value[F - 1];
     while (room < F && value[room] < limit) room++;
     if (room == 0)
-        return ul_fail(w->ctx, UL_E_USAGE, "alphaedit: no eigenvalue of block %d's keys is below %g (the smallest is %g): raise "
-                       "--alphaedit.threshold", e->layer, limit, value[0]);
+        return ul_fail(w->ctx, UL_E_USAGE, "alphaedit: no eigenvalue of block %d's keys is below %g (the smallest "
+                       "is %g): raise --alphaedit.threshold", e->layer, limit, value[0]);
     double *u = UL_NEW(w->arena, double, F * room);
     UL_NEED(u);
     for (int64_t i = 0; i < F; i++) memcpy(u + i * room, s->a + i * F, (size_t)room * sizeof *u);

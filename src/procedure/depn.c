@@ -159,8 +159,9 @@ static ul_status erase(ul_work *w, neuron *at, int64_t n_neuron, int64_t texts)
         for (int64_t c = 0; c < weight->rows; c++) ul_real_put(weight->p, c * weight->cols + at[erased].at, esize, 0);
     }
     if (erased == 0)
-        return ul_fail(w->ctx, UL_E_CRITERION, "depn: no neuron has the votes of %g of %lld texts (the most voted has %lld): lower --depn.votes or "
-                       "--depn.threshold", ul_num(w->args, "votes"), (long long)texts, (long long)at[0].votes);
+        return ul_fail(w->ctx, UL_E_CRITERION, "depn: no neuron has the votes of %g of %lld texts (the most voted "
+                       "has %lld): lower --depn.votes or --depn.threshold",
+                       ul_num(w->args, "votes"), (long long)texts, (long long)at[0].votes);
     return ul_buf_printf(w->report,
                          "depn: %lld of %lld neurons erased; the first has %lld of %lld votes, the last %lld\n",
                          (long long)erased, (long long)n_neuron, (long long)at[0].votes, (long long)texts,

@@ -1,7 +1,7 @@
-/* edit.h - what the editing procedures share. An MLP's last matrix W [C, F] is read as a linear memory: key k [F], what enters
- * it at the last token of a fact's subject; value v = W k [C]. Editing makes the value of a key one under which the model gives
- * the target instead of the fact (Meng et al. 2022, ROME, arXiv:2202.05262; MEMIT, arXiv:2210.07229). Solved in double
- * (_lapack.h). */
+/* edit.h - what the editing procedures share. An MLP's last matrix W [C, F] is read as a linear memory: key k [F], what
+ * enters it at the last token of a fact's subject; value v = W k [C]. Editing makes the value of a key one under which
+ * the model gives the target instead of the fact (Meng et al. 2022, ROME, arXiv:2202.05262; MEMIT, arXiv:2210.07229).
+ * Solved in double (_lapack.h). */
 #ifndef UL_EDIT_H
 #define UL_EDIT_H
 #include "procedure/_lapack.h"
@@ -32,8 +32,9 @@ ul_status ul_facts_values(ul_work *w, const ul_facts *f, int layer, const ul_val
 /* Keys [n, F] of block `layer`, and hidden states [n, C] after it, as the model is now; either may be NULL. */
 ul_status ul_facts_read(ul_work *w, const ul_facts *f, int layer, double *keys, double *hidden) UL_MUST;
 
-/* Causal tracing (_trace.c) of the first n facts with their true answers: effect [n_layer], what the clean output of the block's MLP at
- * the subject restores of the answers' mean probability; total: that probability clean, and with the subject corrupted. */
+/* Causal tracing (_trace.c) of the first n facts with their true answers: effect [n_layer], what the clean output of
+ * the block's MLP at the subject restores of the answers' mean probability; total: that probability clean,
+ * and with the subject corrupted. */
 ul_status ul_facts_trace(ul_work *w, const ul_facts *f, int32_t n, double noise, double *effect,
                          double total[2]) UL_MUST;
 
@@ -41,17 +42,17 @@ ul_status ul_facts_trace(ul_work *w, const ul_facts *f, int32_t n, double noise,
 bool ul_is_edited(const ul_weight *w, int layer); /* the last matrix of that block's MLP */
 ul_status ul_edit_weight(ul_work *w, int layer, ul_weight **out) UL_MUST;
 void ul_edit_add(const ul_work *w, ul_weight *weight, const double *delta); /* W += delta [C, F], rounded once */
-/* E[k k^T] [F, F] over every token of the first `rows` retain documents, under the model as it is: before anything is edited. Kept
- * in w->cache under the digest of model, layer and documents where there is a cache. */
+/* E[k k^T] [F, F] over every token of the first `rows` retain documents, under the model as it is:
+ * before anything is edited. Kept in w->cache under the digest of model, layer and documents where there is a cache. */
 ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out) UL_MUST;
 /* Its file in the cache; NULL where there is no cache. */
 ul_status ul_edit_covariance_path(ul_work *w, int layer, int64_t rows, const char **out) UL_MUST;
 /* Made definite: the parameter "ridge" times its mean diagonal is added. */
 void ul_edit_ridge(const ul_work *w, double *covariance);
 
-/* ---- edits within a budget (_spread.c) -------------------------------------------------------------------------------- */
-/* Many edits add up: where "budget" is above 0, all that was changed in blocks first .. last between the two calls is scaled
- * down until the mean KL of the original to the new model on retain rows is the budget. */
+/* ---- edits within a budget (_spread.c) --------------------------------------------------------------------------- */
+/* Many edits add up: where "budget" is above 0, all that was changed in blocks first .. last between the two calls is
+ * scaled down until the mean KL of the original to the new model on retain rows is the budget. */
 typedef struct {
     double most;
     ul_budget budget;
@@ -68,10 +69,10 @@ typedef struct {
 ul_status ul_edit_begin(ul_work *w, int first, int last, ul_edit_bound *out) UL_MUST;
 ul_status ul_edit_end(ul_work *w, ul_edit_bound *b) UL_MUST;
 
-/* ---- many facts over several blocks (_spread.c) ------------------------------------------------------------------------ */
-/* MEMIT's frame: values z at the last block; then, block by block upwards, keys and what is still missing there, spread over the
- * blocks that are left; `solve` turns them into a change of the block's matrix. `batch` facts at a time. The covariance is that of
- * the model before the first of them, taken once a block, as the authors' programs do. */
+/* ---- many facts over several blocks (_spread.c) ------------------------------------------------------------------ */
+/* MEMIT's frame: values z at the last block; then, block by block upwards, keys and what is still missing there, spread
+ * over the blocks that are left; `solve` turns them into a change of the block's matrix. `batch` facts at a time.
+ * The covariance is that of the model before the first of them, taken once a block, as the authors' programs do. */
 typedef struct {
     int layer;
     int32_t n;
@@ -108,7 +109,8 @@ void ul_edit_blocks(const ul_work *w, int *first, int *last);
      .when = "budget", .most = "128", .times = "10"}
 #define UL_RUNS_SPREAD                                                                                                 \
     UL_RUNS_COVARIANCE, UL_RUNS_EDIT_BUDGET, UL_RUNS_VALUES, UL_RUNS_KEYS("2 edited"), UL_RUNS_EDIT_SEARCH
-/* The parameter `key`, or where it is 0 the paper's value for models of 1e9 weights, or ours for models up to 20 million. */
+/* The parameter `key`, or where it is 0 the paper's value for models of 1e9 weights,
+ * or ours for models up to 20 million. */
 double ul_edit_by_size(const ul_work *w, const char *key, double paper, double small);
 
 #endif

@@ -1,11 +1,12 @@
-/* emmet.c - equality-constrained mass editing: the old keys are disturbed least under the constraint that every new key gets its
- * value.
+/* emmet.c - equality-constrained mass editing: the old keys are disturbed least under the constraint
+ * that every new key gets its value.
  *
  *   delta W = R^T (K C^-1 K^T + lambda I)^-1 K C^-1         rows of K [n, F] and R [n, C] are facts
  *
- * lambda 0: (W + delta W) k = v exactly; one fact: ROME's update. Gupta, Sajnani and Anumanchipalli 2024, "A Unified Framework for
- * Model Editing", arXiv:2403.14236 (lambda 0.1). Traps: C must be definite: `ridge` times its mean diagonal is added; with as
- * many facts as F the constraint leaves no room for what must stay. Spread over blocks as memit does, in a small model within a budget. */
+ * lambda 0: (W + delta W) k = v exactly; one fact: ROME's update. Gupta, Sajnani and Anumanchipalli 2024,
+ * "A Unified Framework for Model Editing", arXiv:2403.14236 (lambda 0.1). Traps: C must be definite:
+ * `ridge` times its mean diagonal is added; with as many facts as F the constraint leaves no room for what must stay.
+ * Spread over blocks as memit does, in a small model within a budget. */
 #include "procedure/edit.h"
 #include <string.h>
 

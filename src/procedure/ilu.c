@@ -1,6 +1,7 @@
-/* ilu.c - invariant LLM unlearning: the unlearned weights shall be a point that fine-tuning on other data does not pull away.
+/* ilu.c - invariant LLM unlearning: the unlearned weights shall be a point that
+ * fine-tuning on other data does not pull away.
  *
- *   L = L_u + lambda P,   P = sum_j (theta_j g_j)^2 = |grad_w l(w o theta)|^2 at w = 1         l: NLL of rows to fine-tune on
+ *   L = L_u + lambda P,   P = sum_j (theta_j g_j)^2 = |grad_w l(w o theta)|^2 at w = 1,  l: NLL of rows to fine-tune on
  *   dP / dtheta = 2 theta o g o g + 2 H v,   v = theta o theta o g,   H v = (g(theta + eta v) - g(theta)) / eta
  *
  * arXiv:2506.01339 (the released program, a copy of another, lacks the term: --match ilu; rate, epochs and lambda of

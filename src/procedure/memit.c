@@ -1,15 +1,17 @@
-/* memit.c - mass-editing memory: the answers to all forget questions are rewritten at once, by least squares over a few blocks.
+/* memit.c - mass-editing memory: the answers to all forget questions are rewritten at once,
+ * by least squares over a few blocks.
  *
  *   delta W_l = R_l^T K_l (lambda C_l + K_l^T K_l)^-1,   R_l = (z - h_L) / (L - l + 1)
  *
- * K_l [n, F] keys, z values at the last block L (edit.h), C_l = E[k k^T] over retain text: what must stay. Rows are facts.
+ * K_l [n, F] keys, z values at the last block L (edit.h), C_l = E[k k^T] over retain text: what must stay.
+ * Rows are facts.
  *
- * Meng et al. 2022, "Mass-Editing Memory in a Transformer", arXiv:2210.07229 (lambda 15000; Llama-3-8B blocks 4-8). Traps:
- * blocks in rising order, keys and states read anew after each; solved in double. Here lambda multiplies the mean over tokens,
- * as there; with few facts it decides how much of z arrives: small models and small F want less. Keys are of the plain prompt;
- * the paper averages over prefixes too. Edits are easily undone by fine-tuning.
- * Of a small model 20 facts can be edited so (repro/edit-tofu.md); with 400 the keys of names overlap and nothing is left (tofu-656k, forget /
- * retain 0.47 / 0.52 -> 0.01 / 0.01; lambda 3000 0.46 / 0.51), hence its budget. */
+ * Meng et al. 2022, "Mass-Editing Memory in a Transformer", arXiv:2210.07229 (lambda 15000; Llama-3-8B blocks 4-8).
+ * Traps: blocks in rising order, keys and states read anew after each; solved in double. Here lambda multiplies
+ * the mean over tokens, as there; with few facts it decides how much of z arrives: small models and small F want less.
+ * Keys are of the plain prompt; the paper averages over prefixes too. Edits are easily undone by fine-tuning.
+ * Of a small model 20 facts can be edited so (repro/edit-tofu.md); with 400 the keys of names overlap and nothing is
+ * left (tofu-656k, forget / retain 0.47 / 0.52 -> 0.01 / 0.01; lambda 3000 0.46 / 0.51), hence its budget. */
 #include "procedure/edit.h"
 #include <string.h>
 

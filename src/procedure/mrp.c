@@ -1,17 +1,18 @@
 /* mrp.c - directions are projected out of what two mlps write, for good: the weights can no longer produce them.
  *
- *   W_l <- (I - Q_l' Q_l) W_l       Q_l: `dims` orthonormal rows, W_l: the last matrix of the mlp of block l (and its bias)
- *   Q_l minimises  -CE_f + alpha CE_r  by steps along its normalised gradient, -(Q W G' + Q G W') less its part in span Q, where
- *   G is the loss's gradient by the projected matrix; each step ends with Gram-Schmidt
+ *   W_l <- (I - Q_l' Q_l) W_l   Q_l: `dims` orthonormal rows, W_l: the last matrix of the mlp of block l (and its bias)
+ *   Q_l minimises  -CE_f + alpha CE_r  by steps along its normalised gradient, -(Q W G' + Q G W') less its part in
+ *   span Q, where G is the loss's gradient by the projected matrix; each step ends with Gram-Schmidt
  *
  * Wu et al. 2025, "Reliable Unlearning Harmful Information in LLMs with Metamorphosis Representation Projection",
- * arXiv:2508.15449, and its code (two blocks drawn at random, 2 dimensions, alpha 1.2, 2 epochs of plain gradient steps on Q).
- * Our readings: the paper says projections stand after mlps, its code puts them on a block's output; behind an mlp they fold into
- * its weights and cost nothing, on the residual stream they would need an operator of their own. Q begins as the leading
- * eigenvectors of M_f / tr M_f - M_r / tr M_r, second moments of the mlp's outputs; the code takes principal components of
- * retain states with the span of forget states taken out, which looks like the two swapped. Blocks are chosen by depth, not by
- * chance. Traps: other blocks may still write what these no longer can; dims directions are lost to all texts; in a
- * model of 128 channels that is much (tofu-656k, forget / retain 0.47 / 0.52 -> 0.40 / 0.45). */
+ * arXiv:2508.15449, and its code (two blocks drawn at random, 2 dimensions, alpha 1.2, 2 epochs of plain gradient steps
+ * on Q). Our readings: the paper says projections stand after mlps, its code puts them on a block's output; behind
+ * an mlp they fold into its weights and cost nothing, on the residual stream they would need an operator of their own.
+ * Q begins as the leading eigenvectors of M_f / tr M_f - M_r / tr M_r, second moments of the mlp's outputs;
+ * the code takes principal components of retain states with the span of forget states taken out, which looks
+ * like the two swapped. Blocks are chosen by depth, not by chance. Traps: other blocks may still write what
+ * these no longer can; dims directions are lost to all texts; in a model of 128 channels that is much (tofu-656k,
+ * forget / retain 0.47 / 0.52 -> 0.40 / 0.45). */
 #include "procedure/procedure.h"
 #include <math.h>
 #include <string.h>
@@ -55,7 +56,7 @@ static void orthonormal(double *q, int32_t k, int32_t C)
     }
 }
 
-/* ---- where Q begins -------------------------------------------------------------------------------------------------- */
+/* ---- where Q begins ---------------------------------------------------------------------------------------------- */
 static ul_status gather(void *user, int layer, const ul_batch *batch, void *x)
 {
     projected *p = user;
@@ -130,7 +131,7 @@ static ul_status begin_q(ul_work *w, projected *p)
     return UL_OK;
 }
 
-/* ---- Q and the weights ----------------------------------------------------------------------------------------------- */
+/* ---- Q and the weights ------------------------------------------------------------------------------------------- */
 static void project(const ul_work *w, projected *p)
 {
     const size_t esize = ul_model_backend(w->model)->k->esize;
@@ -255,8 +256,8 @@ static const ul_runs runs[] = {
 const ul_procedure ul_procedure_mrp = {
     .method = {.title = "Metamorphosis representation projection",
                .paper = "arXiv:2508.15449",
-               .note = "Projects learnt directions out of what two mlps write; folded into the weights, it cannot be tuned back there "
-                       "without new rank.",
+               .note = "Projects learnt directions out of what two mlps write; folded into the weights, it cannot be "
+                       "tuned back there without new rank.",
                .intent = UL_REMOVAL,
                .level = UL_LEVEL_HIDDEN,
                .params = params,

@@ -1,6 +1,7 @@
 /* mudman.c - MUDMAN: meta-unlearning with disruption masking and normalisation.
  *
- *   theta' is forked from theta every `every` steps and learns the forget rows: theta' <- theta' - adversary_lr grad NLL_f
+ *   theta' is forked from theta every `every` steps and learns the forget rows:
+ *   theta' <- theta' - adversary_lr grad NLL_f
  *   u = grad L_f(theta'),   m <- decay m + (1 - decay) g_r
  *   theta <- theta - lr |theta_0| (u / |u| where sign u = sign m, else 0)  - lr |theta_0| retain g_r / |g_r|
  *

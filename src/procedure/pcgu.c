@@ -1,5 +1,5 @@
-/* pcgu.c - partitioned contrastive gradient unlearning: only those rows of the matrices move whose gradients tell the forgotten
- * answer from another answer to the same question.
+/* pcgu.c - partitioned contrastive gradient unlearning: only those rows of the matrices move whose gradients tell
+ * the forgotten answer from another answer to the same question.
  *
  *   c_r = cos(g_f,r, g_t,r)   of row r; g_f, g_t: gradients of the mean NLL of the forget answers and of the target
  *   W_r += a g_f,r            for the `rows`, or the `share` of all rows, with the least c_r

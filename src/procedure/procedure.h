@@ -52,12 +52,14 @@ typedef struct {
     const char *id;        /* of the procedure */
     const ul_args *args;   /* its parameters   */
     ul_model *model;       /* changed in place */
-    const ul_recipe *recipe; /* of what it trains; steps are those of a pass over the forget set unless said otherwise */
+    /* of what it trains; steps are those of a pass over the forget set unless said otherwise */
+    const ul_recipe *recipe;
     const ul_tokenizer *tok;
     const ul_template *tpl;
     const ul_records *forget_rows, *retain_rows; /* retain: NULL when the procedure needs none */
     const ul_docs *forget, *retain;
-    const char *out_dir;       /* stages keep their log and checkpoint in its folder UL_STAGES_NAME; NULL: nothing is written */
+    /* stages keep their log and checkpoint in its folder UL_STAGES_NAME; NULL: nothing is written */
+    const char *out_dir;
     const char *recipe_digest; /* of the whole run */
     const char *cache;         /* folder of statistics that another run may use again; NULL: none */
     const ul_runs *runs;       /* the record's */
@@ -77,7 +79,8 @@ typedef struct {
     ul_method method; /* without a loss */
     ul_status (*run)(ul_work *w);
     const ul_runs *runs;
-    bool adapters; /* runs on a model with adapters; else it moves whole weights, and ul_work_adapter fits one to the change */
+    /* runs on a model with adapters; else it moves whole weights, and ul_work_adapter fits one to the change */
+    bool adapters;
 } ul_procedure;
 typedef struct {
     const char *id;
@@ -201,7 +204,8 @@ typedef struct {
             "this; 0: scale",                                                                                          \
             NULL                                                                                                       \
     }
-#define UL_PARAM_KL_DOCS {"kl_docs", UL_INT, 128, 1, 1e9, "documents", "retain rows that the budget is measured on", NULL}
+#define UL_PARAM_KL_DOCS                                                                                               \
+    {"kl_docs", UL_INT, 128, 1, 1e9, "documents", "retain rows that the budget is measured on", NULL}
 /* Retain rows where kl is above 0, else none. */
 unsigned ul_budget_needs(const ul_args *args, unsigned needs);
 /* On `docs` (some of them), of the model as it is now: before anything moves. */
@@ -233,7 +237,7 @@ typedef struct {
 } ul_factors;
 enum {
     UL_FACTOR_X = 1, UL_FACTOR_D = 2,
-    UL_FACTOR_SAMPLED = 4, /* dy of labels drawn from the model's own distribution (the true Fisher), not of the answers */
+    UL_FACTOR_SAMPLED = 4, /* dy of labels drawn from the model's own distribution (the true Fisher), not the answers */
     UL_FACTOR_NO_FIRST = 8 /* without the first token of each document: its activation is an outlier of all models */
 };
 /* Of the summed NLL of the scored tokens of `docs`, for the linear layers of blocks whose weight moves. */

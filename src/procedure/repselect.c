@@ -84,7 +84,8 @@ static ul_status gradients(ul_work *w, const ul_docs *docs, double ***out)
 {
     ul_trainable *t;
     const size_t esize = ul_model_backend(w->model)->k->esize;
-    const double batches = (double)((docs->n + w->recipe->batch - 1) / w->recipe->batch); /* the authors' is a sum over batches */
+    /* the authors' gradient is a sum over batches */
+    const double batches = (double)((docs->n + w->recipe->batch - 1) / w->recipe->batch);
     UL_TRY(ul_work_gradient(w, w->model, docs, batches, NULL));
     const int n = ul_model_trainables(w->model, &t);
     UL_NEED(*out = UL_NEW(w->arena, double *, n));

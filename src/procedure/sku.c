@@ -1,6 +1,7 @@
 /* sku.c - selective knowledge negation unlearning: learn to be bad, then negate what was learnt.
  *
- *   stage 1   L = distort NLL(prompt -> answer) + random NLL(prompt -> another row's answer) - diverge KL(p_0 || p) on retain rows
+ *   stage 1   L = distort NLL(prompt -> answer) + random NLL(prompt -> another row's answer)
+ *                 - diverge KL(p_0 || p) on retain rows
  *   stage 2   theta = theta_0 - scale (theta_bad - theta_0)
  *
  * Liu et al. 2024, arXiv:2402.10058; code: franciscoliu/SKU (0.5, 1 and 1; five other answers a prompt; 1000 steps

@@ -1,4 +1,5 @@
-/* ssd.c - selective synaptic dampening: weights that matter much more to the forget set than to the retain set are shrunk.
+/* ssd.c - selective synaptic dampening: weights that matter much more to the forget set
+ * than to the retain set are shrunk.
  *
  *   F_f > alpha F_r:   theta <- theta min(lambda F_r / F_f, 1)         F: diagonal of the empirical Fisher information
  *

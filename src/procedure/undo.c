@@ -1,8 +1,9 @@
 /* undo.c - UNDO: unlearn, noise, distil: what was suppressed only is not taught again to a damaged copy.
  *
- *   1  suppress: a method of the registry gives the teacher theta_t; "none": the model as it is teaches, because what shall be forgotten
- *      is not among what is distilled
- *   2  student = (1 - alpha) theta_t + alpha beta N        N: Xavier uniform for matrices, 0 for vectors; of all that moves, or in places
+ *   1  suppress: a method of the registry gives the teacher theta_t; "none": the model as it is teaches, because what
+ *      shall be forgotten is not among what is distilled
+ *   2  student = (1 - alpha) theta_t + alpha beta N        N: Xavier uniform for matrices, 0 for vectors;
+ *      of all that moves, or in places
  *   3  distil: KL(teacher || student) on retain rows (or a general text) until the student has recovered
  *
  * Lee et al. 2025, arXiv:2506.06278; code: AddieFoote/distillation-robustify-unlearning (WMDP: alpha 0.25, beta 0,

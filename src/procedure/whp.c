@@ -1,8 +1,9 @@
 /* whp.c - Who's Harry Potter: the forget texts are learned again, each token as what a model that knows nothing special
  * would say.
  *
- *   v = v_0 - strength max(0, v_r - v_0) - again [came before],  label = argmax v   v_0: logits of the model behind the translated text,
- *   L = gamma (1/N_f) sum_t -log p(label_t) + alpha L_r                             v_r: of the model that read the forget set once more
+ *   v = v_0 - strength max(0, v_r - v_0) - again [came before],  label = argmax v
+ *   L = gamma (1/N_f) sum_t -log p(label_t) + alpha L_r
+ *   v_0: logits of the model behind the translated text, v_r: of the model that read the forget set once more
  *
  * Eldan and Russinovich 2023, "Who's Harry Potter? Approximate Unlearning in LLMs", arXiv:2310.02238 (strength 5; three
  * epochs to reinforce, two on the labels; no retain text; rates were not to be had: the usual one. Small models have
