@@ -20,7 +20,8 @@ enum {
     UL_NEED_ALT_REF = 16,   /* the same of the alternate document                                               */
     UL_NEED_RETAIN_KL = 32, /* KL(reference || model) at the rows of the retain document                        */
     UL_NEED_NO_FORGET_LOSS = 64, /* forget documents only lend their prompts (idk): they are not run            */
-    UL_NEED_FORGET_CE = 128,     /* cross-entropy at the forget rows under softmax(reference's logits + `shift` at the label) */
+    UL_NEED_FORGET_CE = 128,     /* cross-entropy at the forget rows under softmax(reference's logits + `shift` at
+                                    the label)                                                                  */
     UL_NEED_FORGET_CE_OWN = 256, /* the same under the model's own logits so shifted, held constant             */
     UL_NEED_FORGET_GAP = 512,    /* max z - mean z at the forget rows                                           */
     UL_NEED_FORGET_KL = 2048,    /* KL(reference || model) at the rows of the forget document                   */
@@ -34,8 +35,8 @@ enum {
     UL_NEED_FORGET_STATE = 1 << 21,   /* the reference's hidden states of the forget documents, where `state` looks */
     UL_NEED_ALT_STATE = 1 << 22,      /* of the alternate documents, where it looks at forget documents          */
     UL_NEED_RETAIN_STATE = 1 << 23,   /* of the retain documents                                                 */
-    UL_NEED_INFORMED_START = 1 << 24, /* adapters, where there are any, start in the directions that the forget set's Fisher
-                                         information weighs most against the retain set's (FILA)                 */
+    UL_NEED_INFORMED_START = 1 << 24, /* adapters, where there are any, start in the directions that the forget set's
+                                         Fisher information weighs most against the retain set's (FILA)          */
     UL_NEED_ALT_OWN = 1 << 26,    /* the alternates are each row's own, and the user's: nothing stands in for them  */
     UL_NEED_FORGET_LENS = 1 << 25, /* log-probs of the forget document as inner blocks have them (the logit lens)   */
     UL_NEED_FORGET_MU = 1 << 28,  /* sum_v p(v) log p(v) at the forget rows: minus the entropy                      */
@@ -61,8 +62,8 @@ typedef enum {
 typedef enum {
     UL_TARGET_CONTROL,   /* steer * u / |u|, u uniform in [0, 1)^C                                              */
     UL_TARGET_REFERENCE, /* the reference's state of the same token, + steer * |state| * u / |u|                */
-    UL_TARGET_MOVED      /* the same + steer * (mean of the alternates' states - mean of the forget documents'), both under
-                            the reference, at their scored tokens                                               */
+    UL_TARGET_MOVED      /* the same + steer * (mean of the alternates' states - mean of the forget documents'), both
+                            under the reference, at their scored tokens                                         */
 } ul_target;
 /* Of one side's documents: at every scored token itself, the mean over blocks first, first + step .. <= last (from 0;
  * their outputs). `by_norm`: steer counts in mean lengths |h| of the forget documents of the run's first step. */
@@ -134,7 +135,8 @@ typedef struct {
     ul_level level;
     const ul_param *params;
     unsigned needs;
-    unsigned (*needs_of)(const ul_args *, unsigned needs); /* of `needs`, when parameters decide (retain = kl); or NULL */
+    /* of `needs`, when parameters decide (retain = kl); or NULL */
+    unsigned (*needs_of)(const ul_args *, unsigned needs);
     ul_holds holds;
     double (*shift)(const ul_args *);      /* of the label's logit in a CE target; -INFINITY: no such entry     */
     double (*temperature)(const ul_args *); /* of both distributions of every KL; NULL: 1                       */
@@ -150,7 +152,8 @@ typedef struct {
     int (*readings)(const ul_args *, ul_reading out[UL_READINGS]);
     /* The multiplier after a step whose constraint came to this, `epoch` epochs into the run; < 0: the first one. */
     double (*dual)(const ul_args *, double dual, double constraint, double epoch);
-    double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain); /* NULL: a procedure (procedure.h) */
+    /* NULL: a procedure (procedure.h) */
+    double (*loss)(const ul_args *, ul_side *forget, ul_side *alt, ul_side *retain);
     /* What the method brings along where the user gives nothing: key and value in turn, NULL at the end; a key that
      * begins with "." is a parameter of the method's own. `recipe`: the paper's run. `small`: in its place, of models
      * whose defaults are ours (ul_recipe_small); NULL: `recipe` serves them too, UL_RUN_DEFAULTS: the run's own table

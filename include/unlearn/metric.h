@@ -44,7 +44,8 @@ typedef struct {
     const uint8_t *hit;   /* 1 = the label has the highest logit                                      */
     const double *mu;     /* mean and variance of log p(v) under p at that position             nat   */
     const double *sigma2; /*                                                                    nat^2 */
-    /* the same against the retrained control, q its distribution: KL(p || q), KL(q || p), JS(p, q), both have one largest logit */
+    /* the same against the retrained control, q its distribution:
+     * KL(p || q), KL(q || p), JS(p, q), both have one largest logit */
     const double *kl, *kl_reverse, *js; /* nat */
     const uint8_t *agree;
     /* one per answer */
@@ -52,7 +53,8 @@ typedef struct {
     const double *avg_loss;      /* -mean of logp over all labelled tokens                      nat   */
     const double *prob;          /* exp(-avg_loss)                                                    */
     const double *ref_loss;      /* avg_loss of the reference model                             nat   */
-    const double *grad_norm;     /* mean over parameters of each one's own gradient norm (loss without the last token) */
+    /* mean over parameters of each one's own gradient norm (loss without the last token) */
+    const double *grad_norm;
     const char *const *text;         /* the labelled tokens decoded, special tokens skipped, UTF-8    */
     const char *const *ground_truth; /* what the generation is compared with                          */
     const char *const *generation;

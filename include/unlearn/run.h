@@ -1,12 +1,14 @@
 /* run.h - jobs: what the program's verbs do, for programs that embed the library.
  *
  *     ul_job *job;
- *     if (ul_job_new(ctx, "forget", &job) || ul_job_set(job, "model", "DIR") || ul_job_set(job, "forget", "f.jsonl") ||
- *         ul_job_set(job, "retain", "r.jsonl") || ul_job_set(job, "method", "npo") || ul_job_set(job, "npo.beta", "0.2") ||
+ *     if (ul_job_new(ctx, "forget", &job) || ul_job_set(job, "model", "DIR") ||
+ *         ul_job_set(job, "forget", "f.jsonl") || ul_job_set(job, "retain", "r.jsonl") ||
+ *         ul_job_set(job, "method", "npo") || ul_job_set(job, "npo.beta", "0.2") ||
  *         ul_job_set(job, "out", "OUT") || ul_job_run(job))
  *         puts(ul_error_text(ctx));
  *
- * Keys are the program's long flags without the dashes; `unlearn forget --help` lists them with types, bounds, defaults. */
+ * Keys are the program's long flags without the dashes; `unlearn forget --help` lists them
+ * with types, bounds, defaults. */
 #ifndef UNLEARN_RUN_H
 #define UNLEARN_RUN_H
 #include "unlearn/base.h"

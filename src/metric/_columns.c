@@ -270,6 +270,6 @@ ul_status ul_scored_tokens(ul_arena *a, const ul_columns *c, int64_t row, const 
     *first = c->token[row];
     *n = c->token[row + 1] - c->token[row] - (always || !c->eos_last || c->eos_last[row]);
     if (*n > 0) return UL_OK;
-    return ul_fail(ul_arena_ctx(a), UL_E_INPUT, "%s, row %lld: no labelled token but the last one, which does not count "
-                   "(is the answer empty?)", name_of(c), (long long)ul_columns_index(c, row));
+    return ul_fail(ul_arena_ctx(a), UL_E_INPUT, "%s, row %lld: no labelled token but the last one, which does not "
+                   "count (is the answer empty?)", name_of(c), (long long)ul_columns_index(c, row));
 }

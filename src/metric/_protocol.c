@@ -1,5 +1,5 @@
-/* _protocol.c - numbers about numbers: how good is a metric itself, what does an attack prove beyond its sham, what comes back over a
- * sequence of requests. Pure arithmetic on aggregates. */
+/* _protocol.c - numbers about numbers: how good is a metric itself, what does an attack prove beyond its sham,
+ * what comes back over a sequence of requests. Pure arithmetic on aggregates. */
 #include "metric/metric_impl.h"
 #include <math.h>
 

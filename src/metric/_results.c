@@ -10,7 +10,8 @@
 #define PROB(name, set, field, how) {name, "probability", NULL, how, {DATA("data", set, field)}}
 #define ROUGE(name, set, field, how) {name, "rouge", NULL, how, {DATA("data", set, field)}}
 #define ONE(name, metric, args, set, field, how) {name, metric, args, how, {DATA("data", set, field)}}
-#define RATIO(name, how, right, wrong, better) {name, "truth_ratio", how, better, {OF("correct", right), OF("wrong", wrong)}}
+#define RATIO(name, how, right, wrong, better)                                                                         \
+    {name, "truth_ratio", how, better, {OF("correct", right), OF("wrong", wrong)}}
 #define SHARE(name, right, wrong)                                                                                      \
     {name, "probability_w_options", NULL, UL_BETTER_HIGHER, {OF("correct", right), OF("wrong", wrong)}}
 #define MIA(name, args)                                                                                                \

@@ -1,8 +1,10 @@
-/* choice_accuracy.c - multiple choice: a row counts 1 when the right choice has the highest score (log-likelihood); ties go to the first,
- * as numpy's argmax in lm-evaluation-harness; mean over rows (hence over groups weighted by their sizes).
- * `calibrated` subtracts from every choice its mean over the rows first: a model that always says "C" falls to chance instead of looking
- * as if it knew the rows whose answer is C. Deeb and Roger (2024), arXiv 2410.08827, appendix. Rows must have equally many choices then.
- * WMDP: Li et al. (2024), arXiv 2403.03218; MMLU: Hendrycks et al. (2021), arXiv 2009.03300. */
+/* choice_accuracy.c - multiple choice: a row counts 1 when the right choice has the highest score
+ * (log-likelihood); ties go to the first, as numpy's argmax in lm-evaluation-harness; mean over rows
+ * (hence over groups weighted by their sizes).
+ * `calibrated` subtracts from every choice its mean over the rows first: a model that always says "C"
+ * falls to chance instead of looking as if it knew the rows whose answer is C. Deeb and Roger (2024),
+ * arXiv 2410.08827, appendix. Rows must have equally many choices then. WMDP: Li et al. (2024), arXiv 2403.03218;
+ * MMLU: Hendrycks et al. (2021), arXiv 2009.03300. */
 #include "metric/metric_impl.h"
 
 static const ul_param params[] = {

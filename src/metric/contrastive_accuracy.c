@@ -1,6 +1,6 @@
-/* contrastive_accuracy.c - does the model still tell the fact from other facts? A row counts 1 when the true answer's
- * avg_loss is below that of every distractor; mean over rows. With m distractors of the same type chance is 1 / (1 + m).
- * Ties count as wrong (a collapsed model ties everywhere), or 1 / (1 + ties) with `ties` share.
+/* contrastive_accuracy.c - does the model still tell the fact from other facts? A row counts 1 when the true
+ * answer's avg_loss is below that of every distractor; mean over rows. With m distractors of the same type chance is
+ * 1 / (1 + m). Ties count as wrong (a collapsed model ties everywhere), or 1 / (1 + ties) with `ties` share.
  * The primary knowledge score (K1) of the audit: it has a chance level, and does not care how an answer is worded. */
 #include "metric/metric_impl.h"
 #include <string.h>

@@ -1,5 +1,5 @@
-/* distinct_n.c - share of the generated text's n-grams of words that are different ones; 1 - it is rep-n. Mean over rows;
- * a text too short for an n-gram counts 0. Li et al. (2016), arXiv 1510.03055. */
+/* distinct_n.c - share of the generated text's n-grams of words that are different ones; 1 - it is rep-n.
+ * Mean over rows; a text too short for an n-gram counts 0. Li et al. (2016), arXiv 1510.03055. */
 #include "metric/metric_impl.h"
 
 static const ul_param params[] = {

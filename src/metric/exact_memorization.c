@@ -1,6 +1,7 @@
 /* exact_memorization.c - share of the answer's tokens that the model predicts (argmax) after the true ones before
  * them, end of sequence left out; mean over rows.
- * Tirumala et al. (2022), "Memorization without overfitting", arXiv 2205.10770; open-unlearning `exact_memorization`. */
+ * Tirumala et al. (2022), "Memorization without overfitting", arXiv 2205.10770;
+ * open-unlearning `exact_memorization`. */
 #include "metric/metric_impl.h"
 
 static const ul_param params[] = {UL_MATCH_PARAM, {0}};

@@ -1,5 +1,6 @@
-/* js_divergence.c - mean over an answer's labelled tokens of the Jensen-Shannon divergence between this model's distribution over the
- * vocabulary and the retrained control's, both given the true answer so far; mean over rows. In [0, log 2].
+/* js_divergence.c - mean over an answer's labelled tokens of the Jensen-Shannon divergence between this
+ * model's distribution over the vocabulary and the retrained control's, both given the true answer so far;
+ * mean over rows. In [0, log 2].
  * Lin (1991), IEEE Trans. Information Theory 37(1), equation 3.1. */
 #include "metric/metric_impl.h"
 

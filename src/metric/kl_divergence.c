@@ -1,6 +1,7 @@
-/* kl_divergence.c - mean over an answer's labelled tokens of KL(p || q), p this model's distribution over the vocabulary and q the
- * retrained control's, both given the true answer so far; mean over rows. `direction` reverse: KL(q || p), large where the model cannot
- * say what the control would. Two controls that differ in their seed are not 0 apart: that is the floor. Kullback and Leibler (1951). */
+/* kl_divergence.c - mean over an answer's labelled tokens of KL(p || q), p this model's distribution over
+ * the vocabulary and q the retrained control's, both given the true answer so far; mean over rows. `direction`
+ * reverse: KL(q || p), large where the model cannot say what the control would. Two controls that differ in their seed
+ * are not 0 apart: that is the floor. Kullback and Leibler (1951). */
 #include "metric/metric_impl.h"
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-/* leak_at_k.c - what the best of k sampled answers gives away. A row's answers are n >= k samples of one prompt, `score`
- * says how much each leaks (ROUGE, entailment, a hit 0 or 1); unbiased mean of the largest of k, mean over rows.
- * arXiv 2511.04934 (leak@k); Chen et al. (2021), arXiv 2107.03374 (pass@k). A retrained model leaks too when k is
- * large: compare with it. */
+/* leak_at_k.c - what the best of k sampled answers gives away. A row's answers are n >= k samples of one prompt,
+ * `score` says how much each leaks (ROUGE, entailment, a hit 0 or 1); unbiased mean of the largest of k,
+ * mean over rows. arXiv 2511.04934 (leak@k); Chen et al. (2021), arXiv 2107.03374 (pass@k). A retrained model leaks
+ * too when k is large: compare with it. */
 #include "metric/metric_impl.h"
 
 static const ul_param params[] = {

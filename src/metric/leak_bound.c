@@ -1,9 +1,11 @@
-/* leak_bound.c - what a number of sampled answers proves about all answers that could be sampled: a row's answers are n samples of one
- * prompt, `score` in [0, 1] says how much each gives away; an upper bound at level 1 - alpha a row, mean over rows.
+/* leak_bound.c - what a number of sampled answers proves about all answers that could be sampled:
+ * a row's answers are n samples of one prompt, `score` in [0, 1] says how much each gives away; an upper bound at
+ * level 1 - alpha a row, mean over rows.
  *   bound probability: of P(score >= threshold), by Clopper and Pearson
  *   bound mean:        of the expected score, by Dvoretzky, Kiefer, Wolfowitz and Massart
- * Greedy decoding can say nothing and sampling a lot: the bound is over samples. It falls as 1 / n or 1 / sqrt(n), so compare runs with
- * the same n. Scholten, Guennemann and Schwinn (2024), "A probabilistic perspective on unlearning", arXiv 2410.03523, section 4. */
+ * Greedy decoding can say nothing and sampling a lot: the bound is over samples. It falls as 1 / n or 1 / sqrt(n),
+ * so compare runs with the same n. Scholten, Guennemann and Schwinn (2024), "A probabilistic perspective on
+ * unlearning", arXiv 2410.03523, section 4. */
 #include "metric/metric_impl.h"
 #include <string.h>
 

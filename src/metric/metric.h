@@ -43,8 +43,8 @@ typedef struct {
     ul_source from[10];
 } ul_result_spec;
 /* TOFU as open-unlearning configures it, and its final ranking (arXiv 2506.12618, section 5): memorization, privacy,
- * utility beside the original's, and the harmonic mean of the three; then what `eval` adds: fluency and refusals, sampled
- * answers, distances to a retrained model.
+ * utility beside the original's, and the harmonic mean of the three; then what `eval` adds: fluency and refusals,
+ * sampled answers, distances to a retrained model.
  * Results come after what they are computed from. A result is absent when it needs a control and there is none. */
 const ul_result_spec *ul_tofu_results(int *n);
 const ul_result_spec *ul_tofu_result(const char *name); /* NULL = none of that name */
@@ -79,20 +79,24 @@ ul_status ul_result_compute(ul_arena *a, const ul_result_spec *spec, const ul_kn
 /* A phrase of refusal stands in the text (refusal_rate.c). */
 bool ul_says_refusal(const char *text);
 
-/* ---- numbers about numbers (_protocol.c) -------------------------------------------------------------------------- */
-/* How robust is a metric m of knowledge (OpenUnlearning, arXiv 2506.12618, section 4)? Relearning: (m_ret before - after) / (m_unl before -
- * after), at most 1: the unlearned model gains no more than the retrained one. Quantisation: before / after, at most 1. */
+/* ---- numbers about numbers (_protocol.c) ------------------------------------------------------------------------- */
+/* How robust is a metric m of knowledge (OpenUnlearning, arXiv 2506.12618, section 4)? Relearning:
+ * (m_ret before - after) / (m_unl before - after), at most 1: the unlearned model gains no more than the retrained one.
+ * Quantisation: before / after, at most 1. */
 double ul_meta_relearning(double retrained_before, double retrained_after, double unlearned_before,
                           double unlearned_after);
 double ul_meta_quantisation(double before, double after);
-/* The symmetric forms (UDS, arXiv 2605.24614): 1 - |x - y| / (|x| + |y|), of the two gains or of before and after; 1 where both are 0. */
+/* The symmetric forms (UDS, arXiv 2605.24614): 1 - |x - y| / (|x| + |y|), of the two gains or of before and after;
+ * 1 where both are 0. */
 double ul_meta_similarity(double x, double y);
-/* What an attack gains on the forget set beyond what it gains on phantom facts (its sham): difference in differences. */
+/* What an attack gains on the forget set beyond what it gains on phantom facts (its sham):
+ * difference in differences. */
 double ul_savings(double before, double after, double sham_before, double sham_after);
 double ul_recovered(double attacked, double floor, double ceiling); /* share of the way from floor to ceiling */
-/* Unlearning depth of one example (UDS, arXiv 2605.24614): drops of log-probability of the original when its states after each layer are
- * replaced by the control's and by the model's. sum_l control_l clip(model_l / control_l, 0, 1) / sum_l control_l over layers with
- * control_l > tau; 0 intact, 1 as absent as in the control, NaN where no layer holds the fact. Destruction scores 1 too. */
+/* Unlearning depth of one example (UDS, arXiv 2605.24614): drops of log-probability of the original
+ * when its states after each layer are replaced by the control's and by the model's. sum_l control_l
+ * clip(model_l / control_l, 0, 1) / sum_l control_l over layers with control_l > tau; 0 intact, 1 as absent as
+ * in the control, NaN where no layer holds the fact. Destruction scores 1 too. */
 double ul_depth_score(const double *control, const double *model, int n_layer, double tau);
 /* Requests in a row: residual[t][j] = knowledge of request j after request t (t >= j), 0 = as in a retrained model. */
 typedef struct {
@@ -110,8 +114,8 @@ typedef struct {
     double level;   /* 0.95 */
 } ul_resampling;
 /* Percentile interval of result->agg_value by the entity-clustered bootstrap: a mean over rows resamples its entities,
- * an AUC those of both sides (groups `group` and `group + 1`). Groups tell data sets apart: results over the same rows with the same group are paired.
- * UL_E_USAGE for a result without rows. */
+ * an AUC those of both sides (groups `group` and `group + 1`). Groups tell data sets apart: results over the same rows
+ * with the same group are paired. UL_E_USAGE for a result without rows. */
 ul_status ul_result_interval(ul_arena *scratch, const ul_result *result, uint32_t group, const ul_resampling *how,
                              ul_interval *out) UL_MUST;
 /* The interval of the harmonic mean of n results that are means over rows; group[i] = the data set of result i. */

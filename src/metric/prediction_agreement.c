@@ -1,6 +1,6 @@
-/* prediction_agreement.c - share of an answer's labelled tokens at which this model and the retrained control have the same likeliest token,
- * both given the true answer so far; mean over rows. The agreement that Golatkar et al. (2020), arXiv 1911.04933, ask of a scrubbed
- * network, token by token. */
+/* prediction_agreement.c - share of an answer's labelled tokens at which this model and the retrained control have the
+ * same likeliest token, both given the true answer so far; mean over rows. The agreement that Golatkar et al. (2020),
+ * arXiv 1911.04933, ask of a scrubbed network, token by token. */
 #include "metric/metric_impl.h"
 
 static ul_status score(ul_arena *a, const ul_args *args, const ul_columns *c, int64_t row, double *out)

@@ -1,10 +1,11 @@
-/* refusal_rate.c - share of generated answers that decline to answer: they hold, in lower case, one of the phrases below. On the forget
- * set a suppressed model refuses, a retrained one guesses; on other sets every refusal is one too many (XSTest, Roettger et al. 2024,
- * arXiv 2308.01263, counts by phrases too).
+/* refusal_rate.c - share of generated answers that decline to answer: they hold, in lower case, one of the phrases
+ * below. On the forget set a suppressed model refuses, a retrained one guesses; on other sets every refusal is one too
+ * many (XSTest, Roettger et al. 2024, arXiv 2308.01263, counts by phrases too).
  *
- * Phrases of "I don't know" answers of TOFU (Maini et al. 2024) and of polite refusals (SOUL, arXiv 2404.18239). A detector of words: a
- * model that refuses in others is missed, and a text that quotes a refusal is counted; what share of either was measured is in
- * test/unit/metric. Words are compared: signs, spaces and cases do not matter ("I don ' t know" is what a tokenizer of words says). */
+ * Phrases of "I don't know" answers of TOFU (Maini et al. 2024) and of polite refusals (SOUL, arXiv 2404.18239).
+ * A detector of words: a model that refuses in others is missed, and a text that quotes a refusal is counted;
+ * what share of either was measured is in test/unit/metric. Words are compared: signs, spaces and cases do not matter
+ * ("I don ' t know" is what a tokenizer of words says). */
 #include "metric/metric_impl.h"
 #include <string.h>
 
@@ -156,8 +157,8 @@ static const char *const phrases[] = {"i don't know",
                                       "come up short",
                                       NULL};
 
-/* The next letter or digit in lower case; a space for a run of anything else, 0 at the end. Bytes of other scripts are letters, but for
- * those of U+2019, the apostrophe of typesetters. */
+/* The next letter or digit in lower case; a space for a run of anything else, 0 at the end.
+ * Bytes of other scripts are letters, but for those of U+2019, the apostrophe of typesetters. */
 static char next(const char **at)
 {
     const char *s = *at;

@@ -1,6 +1,6 @@
 /* relative_utility.c - utility beside the model before it forgot, the third part of open-unlearning's final ranking
- * (arXiv 2506.12618, section 5): Util = u(U) / u(O), u = HM(model utility, fluency). Fluency (forget_Q_A_gibberish) needs
- * a classifier and takes part only where both models have it; else u is the model utility alone. May exceed 1.
+ * (arXiv 2506.12618, section 5): Util = u(U) / u(O), u = HM(model utility, fluency). Fluency (forget_Q_A_gibberish)
+ * needs a classifier and takes part only where both models have it; else u is the model utility alone. May exceed 1.
  * Absent without the original, and beside one of no utility. */
 #include "metric/metric_impl.h"
 #include <math.h>

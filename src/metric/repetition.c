@@ -1,6 +1,7 @@
-/* repetition.c - rep-n: share of the generated text's n-grams of words that were there before, 1 - distinct-n; mean over rows. A text
- * too short for an n-gram counts 1, as in the published code: an empty answer is no fluent one.
- * Welleck et al. (2020), "Neural text generation with unlikelihood training", arXiv 1908.04319, section 5 (seq-rep-n). */
+/* repetition.c - rep-n: share of the generated text's n-grams of words that were there before, 1 - distinct-n;
+ * mean over rows. A text too short for an n-gram counts 1, as in the published code: an empty answer is no fluent one.
+ * Welleck et al. (2020), "Neural text generation with unlikelihood training",
+ * arXiv 1908.04319, section 5 (seq-rep-n). */
 #include "metric/metric_impl.h"
 
 static const ul_param params[] = {

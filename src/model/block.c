@@ -1,10 +1,10 @@
 /* block.c - from a family's table to a plan.
  *
- * build: the table's rows with weights put in; an adapter is one row more (XA = s x A^T), a hook is one row more, and in
- *        the last block a pick of the scored rows from what attention leaves and from each slot that is read past it.
- * live:  one sweep down finds which slots depend on something trainable; one sweep up decides for each input of each row
- *        whether its gradient is stored (first writer), added, or is already in place (the gradient of a sum is the gradient
- *        of its terms, in the same memory where no later write could disturb the other).
+ * build: the table's rows with weights put in; an adapter is one row more (XA = s x A^T), a hook is one row more, and
+ *        in the last block a pick of the scored rows from what attention leaves and from each slot read past it.
+ * live:  one sweep down finds which slots depend on something trainable; one sweep up decides for each input of each
+ *        row whether its gradient is stored (first writer), added, or is already in place (the gradient of a sum is the
+ *        gradient of its terms, in the same memory where no later write could disturb the other).
  * place: values that a live backward reads are kept; all others, and the gradients, share memory by live range.
  * Nothing is decided again at run time. */
 #include "model/block.h"

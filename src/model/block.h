@@ -1,11 +1,12 @@
 /* block.h - inside the model room: a block as a table of coarse ops, its plan, and what a model holds.
  *
- *   table (family/<id>.c)  ->  program (block.c: adapters and hooks become rows)  ->  plan (who is live backwards, store or
- *   add, which slots stay, where everything lies)  ->  run (exec.c: forward reads down, backward reads up).
+ *   table (family/<id>.c)  ->  program (block.c: adapters and hooks become rows)
+ *     ->  plan (who is live backwards, store or add, which slots stay, where everything lies)
+ *     ->  run (exec.c: forward reads down, backward reads up).
  *
- * Slots are written once. A hook is a row that copies a slot to a new one, later readers are renamed. An adapter is a row
- * too: XA = s x A^T, read by every LINEAR whose weight has that A (the parts of a stacked weight share it). Behind the
- * last attention only the rows matter that the head reads: there every slot from before is picked first. */
+ * Slots are written once. A hook is a row that copies a slot to a new one, later readers are renamed. An adapter is
+ * a row too: XA = s x A^T, read by every LINEAR whose weight has that A (the parts of a stacked weight share it).
+ * Behind the last attention only the rows matter that the head reads: there every slot from before is picked first. */
 #ifndef UL_MODEL_BLOCK_H
 #define UL_MODEL_BLOCK_H
 #include "model/model.h"
@@ -49,8 +50,8 @@ typedef enum { UL_DIM_1, UL_DIM_C, UL_DIM_HD, UL_DIM_KD, UL_DIM_F, UL_DIM_V, UL_
 enum { UL_IS_NORM = 1, UL_IS_BIAS = 2, UL_IS_EMBED = 4, UL_IS_HEAD = 8, UL_TRANSPOSED = 16 };
 typedef enum { UL_ALWAYS, UL_IF_QKV_BIAS, UL_IF_O_BIAS, UL_IF_MLP_BIAS } ul_when;
 
-/* One weight. Lines with the same name are stacked in the file, in this order. "%d" is the layer. The file may leave out
- * the family's prefix. */
+/* One weight. Lines with the same name are stacked in the file, in this order. "%d" is the layer.
+ * The file may leave out the family's prefix. */
 typedef struct {
     int id;
     const char *name; /* of the module, e.g. "model.layers.%d.mlp.up_proj"; the tensor adds ".weight" or ".bias" */
@@ -121,8 +122,8 @@ typedef struct {
 } ul_block_plan;
 
 typedef struct ul_run ul_run;
-/* Program of one layer; pick: of the scored rows alone behind attention. dep_in: a gradient of its input is wanted. grad:
- * a backward follows. */
+/* Program of one layer; pick: of the scored rows alone behind attention. dep_in: a gradient of its input is wanted.
+ * grad: a backward follows. */
 ul_status ul_block_build(ul_ctx *ctx, ul_model *m, const ul_pass *pass, int layer, bool pick, ul_block_plan *b) UL_MUST;
 void ul_block_plan_live(ul_block_plan *b, bool dep_in, bool base);
 void ul_block_place(ul_block_plan *b, const ul_run *r, size_t esize, bool grad);
@@ -160,7 +161,8 @@ struct ul_run {
     bool grad, checkpoint, base, head, ready;
     bool has_logits; /* those of the head's first chunk stand in at_z */
     bool pick;       /* the hidden state after the last block is [n_row, C], of the scored rows */
-    int first, last, low; /* blocks to run: first .. last - 1; lowest block with a backward (n_layer: none); -1: the embedding trains */
+    /* blocks to run: first .. last - 1; lowest block with a backward (n_layer: none); -1: the embedding trains */
+    int first, last, low;
     int64_t n, n_row, chunk;
     size_t hidden_at, temp_at, dx_at, head_at, total; /* the slab: hidden, kept, temp, dx, head */
     int n_hidden, n_dx; /* hidden states held: those after first .. last blocks, or the last two in turn */

@@ -5,8 +5,8 @@
  *   DOWN    XA = s x A^T                                 e = s dXA      dx (+)= e A     dA += e^T x
  *   PICK    y = x at the scored rows                     dx (+)= dy at the scored rows, 0 elsewhere
  *
- * Weight gradients are one chain over the tokens in rising order, going on from what the gradient holds, so that a batch
- * cut between samples gives the same bits; and so does one that leaves out the tokens whose dy is 0. */
+ * Weight gradients are one chain over the tokens in rising order, going on from what the gradient holds,
+ * so that a batch cut between samples gives the same bits; and so does one that leaves out the tokens whose dy is 0. */
 #include "model/block.h"
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* generate.c - continuations of many prompts, a cache of keys and values each.
  *
- * Prompts are read packed; then all live rows are decoded together, one token a row and step, and a row that ends makes
- * room for the next prompt. Every product, norm and attention row depends on its own row alone, so the tokens do not depend
- * on how many rows share a step, and equal those of a computation without a cache. Where other models have a part in the
- * logits (ul_mix), each has a cache of its own and runs before the one that is asked.
+ * Prompts are read packed; then all live rows are decoded together, one token a row and step, and a row that ends
+ * makes room for the next prompt. Every product, norm and attention row depends on its own row alone, so the tokens do
+ * not depend on how many rows share a step, and equal those of a computation without a cache. Where other models have
+ * a part in the logits (ul_mix), each has a cache of its own and runs before the one that is asked.
  *
  * Greedy takes the largest logit (the lowest index among equals). Sampling divides by the temperature, keeps the top_k
  * largest, then the smallest set with probability >= top_p, and draws with the uniform number (seed, row, step). */

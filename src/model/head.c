@@ -1,17 +1,18 @@
 /* head.c - the final norm and the output matrix, at the scored rows only, a chunk of rows at a time.
  *
- * Forward gives scores; only the logits of its first chunk stay. Backward computes those of the other chunks again, turns a
- * chunk in place into its gradient dz, and goes on:  dh = dz W,  dW += dz^T h (one chain over the rows).  The chunk never
- * changes a bit: it ends where a block of 32 rows of a sample ends (the bf16 product's blocks along tokens start at each
- * sample). */
+ * Forward gives scores; only the logits of its first chunk stay. Backward computes those of the other chunks again,
+ * turns a chunk in place into its gradient dz, and goes on:  dh = dz W,  dW += dz^T h (one chain over the rows).  The
+ * chunk never changes a bit: it ends where a block of 32 rows of a sample ends (the bf16 product's blocks
+ * along tokens start at each sample). */
 #include "model/block.h"
 #include <string.h>
 
-/* Logits of a chunk: about 16 million numbers, 64 MiB of floats (packing the matrix again costs 2 % at 256 rows of it). Where
- * a backward follows, four times as many: a micro-batch of 2048 rows over 32000 words then computes no logit twice, which
- * is a fifth of the products of a 15M model's step. */
+/* Logits of a chunk: about 16 million numbers, 64 MiB of floats (packing the matrix again costs 2 % at 256 rows of it).
+ * Where a backward follows, four times as many: a micro-batch of 2048 rows over 32000 words then computes no logit
+ * twice, which is a fifth of the products of a 15M model's step. */
 enum { CHUNK_NUMBERS = 16 << 20, KEPT_NUMBERS = 64 << 20, CHUNK_ROWS = 64, BLOCK = 32 };
-/* The reference's logits, where there are soft targets, live only from their product to the scores: a part of the chunk. */
+/* The reference's logits, where there are soft targets, live only from their product
+ * to the scores: a part of the chunk. */
 enum { REFERENCE_ROWS = 256 };
 
 ul_weight *ul_head_weight(const ul_model *m, bool base)

@@ -1,7 +1,8 @@
-/* load.c - opens a model: the family's names are laid beside the file's tensors, everything is checked, masters are read.
+/* load.c - opens a model: the family's names are laid beside the file's tensors,
+ * everything is checked, masters are read.
  *
- * The order of the file (shards by name, offsets within) is the order of weights, trainables and sums over them. A fresh
- * model has the order that its file will have: by name. */
+ * The order of the file (shards by name, offsets within) is the order of weights, trainables and sums over them.
+ * A fresh model has the order that its file will have: by name. */
 #include "model/block.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,7 +86,8 @@ static ul_status match_file(ul_ctx *ctx, ul_model *m, entry *e, int n)
 {
     for (int i = 0; i < n; i++) {
         e[i].file = find(m, e[i].name);
-        if (e[i].n->id == W_EMBED && m->arch.s.tied) { /* some files store a tied matrix under the head's name, or twice */
+        /* some files store a tied matrix under the head's name, or twice */
+        if (e[i].n->id == W_EMBED && m->arch.s.tied) {
             const ul_tensor *head = ul_tensors_find(m->files, "lm_head.weight");
             if (!e[i].file) e[i].file = head;
             else e[i].file2 = head;

@@ -1,12 +1,13 @@
 /* lora.c - low-rank adapters: y += s (x A^T) B^T.
  *
- *   s = alpha / r, with rslora alpha / sqrt(r);  A ~ U(-1/sqrt(cols), 1/sqrt(cols)) (kaiming uniform, a = sqrt 5), B = 0
+ *   s = alpha / r, with rslora alpha / sqrt(r)
+ *   A ~ U(-1/sqrt(cols), 1/sqrt(cols)) (kaiming uniform, a = sqrt 5), B = 0
  *
  * A start of its own, A_0 and B_0 (ul_lora_start): W_0 - s B_0 A_0 takes the place of W_0, and what is written is
  * s [B, -B_0] [A; A_0], an adapter of W_0 (as PEFT converts PiSSA's).
  *
- * An adapter belongs to a tensor of the file; the parts of a stacked tensor share A and have their rows of B. Source: Hu et al.
- * 2021, arXiv:2106.09685; Kalajdzievski 2023, arXiv:2312.03732 (rsLoRA); PEFT, tuners/lora/layer.py. */
+ * An adapter belongs to a tensor of the file; the parts of a stacked tensor share A and have their rows of B.
+ * Hu et al. 2021, arXiv:2106.09685; Kalajdzievski 2023, arXiv:2312.03732 (rsLoRA); PEFT, tuners/lora/layer.py. */
 #include "model/lora.h"
 #include <math.h>
 #include <string.h>

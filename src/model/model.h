@@ -18,18 +18,18 @@ static inline bool ul_role_is_mlp(ul_weight_role r) { return r >= UL_ROLE_GATE; 
 /* A weight as the program sees it: [rows, cols] = [out, in] (vectors: [1, n]), in `real` (f32 masters, or double). The
  * file may hold it transposed, stacked with others or in another type; layout.c goes both ways. */
 typedef struct {
-    const char *name;   /* of the tensor in the file, e.g. "model.layers.0.mlp.up_proj.weight"; parts of a stacked tensor
-                           share the tensor's name (gpt2's c_attn holds q, k and v)                                    */
-    const char *module; /* "model.layers.0.mlp.up_proj": what LoRA's targets match                                     */
-    int layer;          /* block, from 0; -1 before the blocks, n_layer after them                                     */
+    const char *name;   /* of the tensor in the file, e.g. "model.layers.0.mlp.up_proj.weight"; parts of a stacked
+                           tensor share the tensor's name (gpt2's c_attn holds q, k and v)                          */
+    const char *module; /* "model.layers.0.mlp.up_proj": what LoRA's targets match                                  */
+    int layer;          /* block, from 0; -1 before the blocks, n_layer after them                                  */
     ul_weight_role role;
     int64_t rows, cols;
-    void *p;            /* [rows, cols]                                                                                */
-    void *g;            /* [rows, cols] gradient, NULL when frozen                                                     */
-    void *g2;           /* a second gradient chain: the gather side of a tied embedding; added to g by ul_model_grad_ready */
-    void *lens;         /* a third one: of the logit lens, once it was asked for a gradient; or NULL                    */
-    void *base;         /* what p was before an adapter's modules_to_save took its place (UL_PASS_BASE reads it); or NULL */
-    void *panel;        /* packed for reading at full speed, or NULL                                                   */
+    void *p;            /* [rows, cols]                                                                             */
+    void *g;            /* [rows, cols] gradient, NULL when frozen                                                  */
+    void *g2;           /* a second chain: the gather side of a tied embedding; ul_model_grad_ready adds it to g    */
+    void *lens;         /* a third one: of the logit lens, once it was asked for a gradient; or NULL                */
+    void *base;         /* p before an adapter's modules_to_save took its place (UL_PASS_BASE reads it); or NULL    */
+    void *panel;        /* packed for reading at full speed, or NULL                                                */
     bool is_norm, is_bias, is_embedding, is_head;
     /* low-rank adapter: y += s (x A^T) B^T; A [r, cols], B [rows, r]; r = 0: none */
     int r;
@@ -51,7 +51,7 @@ typedef struct {
 
 typedef struct {
     int32_t n_layer, C, H, K, D, F, V, rot, n_ctx; /* n_ctx: positions the model was made for */
-    int32_t pad; /* what is read from the embedding of this token trains nothing, as in transformers; -1: no such token */
+    int32_t pad; /* what is read from the embedding of this token trains nothing (as in transformers); -1: no such */
     double eps, rope_theta;
     bool tied;
     const char *family, *model_type;
@@ -100,7 +100,8 @@ ul_status ul_model_tensor(ul_ctx *ctx, ul_model *m, const char *name, bool gradi
  * nearest. */
 ul_status ul_model_select(ul_ctx *ctx, ul_model *m, const char *spec) UL_MUST;
 void ul_model_grad_zero(ul_model *m);
-void ul_model_grad_ready(ul_model *m); /* the end of a step's backward passes: the two uses of a tied weight are added */
+/* The end of a step's backward passes: the two uses of a tied weight are added. */
+void ul_model_grad_ready(ul_model *m);
 
 /* ---- adapters ---------------------------------------------------------------------------------------------------- */
 typedef struct {
@@ -120,9 +121,9 @@ ul_status ul_lora_save(ul_ctx *ctx, ul_model *m, const char *dir) UL_MUST;
 ul_status ul_lora_merge(ul_ctx *ctx, ul_model *m) UL_MUST;                        /* W += s B A, adapters gone    */
 
 /* ---- one pass over a batch --------------------------------------------------------------------------------------- */
-/* Slots of a block (block.h); what a hook or a reader may name. */
-typedef enum { UL_SLOT_IN, UL_SLOT_ATTN, UL_SLOT_MLP, UL_SLOT_OUT } ul_slot; /* x, attention output, mlp output, block output */
-typedef enum { UL_HOOK_READ, UL_HOOK_ADD, UL_HOOK_REPLACE } ul_hook_mode;    /* REPLACE also cuts the gradient */
+/* Slots of a block (block.h), what a hook or a reader may name: x, attention output, mlp output, block output. */
+typedef enum { UL_SLOT_IN, UL_SLOT_ATTN, UL_SLOT_MLP, UL_SLOT_OUT } ul_slot;
+typedef enum { UL_HOOK_READ, UL_HOOK_ADD, UL_HOOK_REPLACE } ul_hook_mode; /* REPLACE also cuts the gradient */
 /* x [n_tok, C] in real: read it, or write it (a private copy). Called again when checkpointing runs the block again: it
  * must give the same result for the same input. */
 typedef ul_status ul_hook_fn(void *user, int layer, const ul_batch *batch, void *x);
@@ -225,8 +226,8 @@ ul_status ul_model_plan(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_bytes_
 ul_status ul_model_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass) UL_MUST;
 ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass) UL_MUST; /* adds into the gradients */
 /* A view of the hidden state after `layer` blocks (0 = embedding as the first block reads it; n_layer = before the
- * final norm, n_layer + 1 = after it) of the last forward that kept it (UL_PASS_STATES keeps all, from where it started;
- * UL_PASS_GRAD all but the last two, which may be of the scored rows alone). */
+ * final norm, n_layer + 1 = after it) of the last forward that kept it (UL_PASS_STATES keeps all, from where it
+ * started; UL_PASS_GRAD all but the last two, which may be of the scored rows alone). */
 const void *ul_model_hidden(const ul_model *m, int layer);
 /* The logit lens (lens.c): log p of the labels of rows first .. first + n - 1 as the final norm and the head read them
  * from the state after `layer` blocks of the last forward; coef, or NULL: d loss / d logp, whose gradient is added to a

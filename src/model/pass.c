@@ -67,9 +67,9 @@ static ul_status plan_blocks(ul_ctx *ctx, ul_model *m, const ul_pass *pass, ul_r
     return UL_OK;
 }
 
-/* May the last block be run at the scored rows alone behind its attention? Where nobody looks at the other tokens there,
- * it is worth it, and it cannot be seen: a gradient in f32 or double is a chain that a token without one adds +0 to. The
- * bf16 product's blocks of tokens would move. */
+/* May the last block be run at the scored rows alone behind its attention? Where nobody looks at the other tokens
+ * there, it is worth it, and it cannot be seen: a gradient in f32 or double is a chain that a token without one adds
+ * +0 to. The bf16 product's blocks of tokens would move. */
 static bool may_pick(const ul_model *m, const ul_pass *pass, const ul_run *r)
 {
     const ul_batch *b = pass->batch;
@@ -292,11 +292,11 @@ ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
     ul_status status = UL_OK;
     for (int i = 0; i < pass->n_seed; i++)
         if (r->pick && pass->seed[i].layer == r->last)
-            return ul_fail(ctx, UL_E_INTERNAL, "a gradient enters after the last block, whose other tokens were left out: "
-                           "UL_PASS_STATES keeps them");
+            return ul_fail(ctx, UL_E_INTERNAL, "a gradient enters after the last block, whose other tokens were left "
+                           "out: UL_PASS_STATES keeps them");
     if (!r->ready || !r->grad || r->n != pass->batch->n_tok || r->n_row != pass->batch->n_row)
-        return ul_fail(ctx, UL_E_INTERNAL, "a backward pass over %d tokens needs a forward pass over the same batch with UL_PASS_GRAD "
-                       "just before it", pass->batch->n_tok);
+        return ul_fail(ctx, UL_E_INTERNAL, "a backward pass over %d tokens needs a forward pass over the same batch "
+                       "with UL_PASS_GRAD just before it", pass->batch->n_tok);
     UL_TRY(check_sizes(ctx, m, pass));
     char *dy = ul_at(m, r->dx_at), *dx = dy + (r->n_dx > 1 ? r->hidden_bytes : 0);
     bool have = false;

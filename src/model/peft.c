@@ -1,9 +1,9 @@
 /* peft.c - adapters in PEFT's files: adapter_config.json and adapter_model.safetensors.
  *
- * Matching follows PEFT (tuners/tuners_utils.py, utils/other.py): target_modules as a text is a regular expression for the
- * whole module name, as a list each entry is a name or a dotted ending of it; rank_pattern and alpha_pattern keys are regular
- * expressions that match at the end of a name, after a dot or from its start, the first that fits; layers_to_transform counts
- * with lists only; modules_to_save entries match at the end. */
+ * Matching follows PEFT (tuners/tuners_utils.py, utils/other.py): target_modules as a text is a regular expression
+ * for the whole module name, as a list each entry is a name or a dotted ending of it; rank_pattern and alpha_pattern
+ * keys are regular expressions that match at the end of a name, after a dot or from its start, the first that fits;
+ * layers_to_transform counts with lists only; modules_to_save entries match at the end. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "model/lora.h"
 #include <math.h>

@@ -3,7 +3,8 @@
  *   f_j = theta^(-2j / rot), j < rot / 2                                    (Su et al. 2021, RoFormer)
  *   linear:  f_j / factor
  *   llama3:  by wavelength w = 2 pi / f_j: w > original / low: f_j / factor; w < original / high: f_j; between, with
- *            t = (original / w - low) / (high - low): (1 - t) f_j / factor + t f_j    (transformers, modeling_rope_utils.py)
+ *            t = (original / w - low) / (high - low): (1 - t) f_j / factor + t f_j
+ *            (transformers, modeling_rope_utils.py)
  *
  * The tables grow with the longest position seen; a position's row never changes. */
 #include "model/block.h"

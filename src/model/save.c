@@ -1,4 +1,5 @@
-/* save.c - a model on its way out: tensors in the file's own names, layout, type and shards; side files as they came. */
+/* save.c - a model on its way out: tensors in the file's own names, layout, type and shards;
+ * side files as they came. */
 #include "model/block.h"
 #include <stdlib.h>
 #include <string.h>
@@ -80,8 +81,8 @@ ul_status ul_model_save(ul_ctx *ctx, ul_model *m, const char *out_dir)
     ul_arena *arena;
     writer w = {.ctx = ctx, .m = m};
     if (m->own_head)
-        return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: the adapter brings an output matrix of its own to a model that ties it to the "
-                       "embedding; save the adapter instead", out_dir);
+        return ul_fail(ctx, UL_E_INPUT, "%s: unsupported: the adapter brings an output matrix of its own to a model "
+                       "that ties it to the embedding; save the adapter instead", out_dir);
     UL_TRY(ul_arena_new(ctx, "save", &arena));
     ul_status status = ul_arena_new(ctx, "tensor to save", &w.arena);
     if (status == UL_OK) status = write_all(ctx, &w, arena, out_dir);
