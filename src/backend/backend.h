@@ -1,7 +1,7 @@
 /* backend.h - kernels: forward and backward of coarse ops on plain arrays, with one definition of every number.
  *
  * Dimensions:  N tokens of a packed batch, C width, H query heads, K key/value heads, D channels a head, F inner width,
- *              V vocabulary, R rank. dx is the gradient of x. Arrays are row-major and contiguous unless strides are given.
+ *              V vocabulary, R rank. dx: the gradient of x. Arrays are row-major, contiguous unless strides are given.
  * Element:     `real` is float, or double in the oracle; pointers here are void* so that one model code serves both.
  *
  * The arithmetic is part of the interface (ARCHITECTURE.md, "Exact arithmetic"):
@@ -11,8 +11,8 @@
  *  - a sum over tokens (bias, gain, embedding gradients) is one chain in rising token order, added to what is there;
  *  - a sum over a tensor is blocks of 4096 elements in 16 double lanes, blocks added in order;
  *  - with bf16 precision the operands of every product are rounded to bf16 (nearest even) and the product is defined as
- *    AMX computes it: per 32 values of k, e and o from 0 over even and odd k, then c += e + o, denormals are zero; where
- *    k runs over tokens a block of 32 starts at each sample (`seg`), ragged ends are filled with +0.
+ *    AMX computes it: per 32 values of k, e and o from 0 over even and odd k, then c += e + o, denormals are zero;
+ *    where k runs over tokens a block of 32 starts at each sample (`seg`), ragged ends are filled with +0.
  * Every target (portable, avx2, avx512, amx) gives the same bits at any number of threads. */
 #ifndef UL_BACKEND_H
 #define UL_BACKEND_H
@@ -160,7 +160,8 @@ typedef struct {
     void (*keep_top)(const ul_backend *be, int64_t n, int64_t V, int64_t k, const uint8_t *row, void *z);
     double (*dot)(const ul_backend *be, int64_t n, const void *x, const void *y); /* double lanes, as sum_squares */
     double (*sum_squares)(const ul_backend *be, int64_t n, const void *x); /* double lanes; NaN in, NaN out */
-    int64_t (*first_bad)(const ul_backend *be, int64_t n, const void *x);  /* index of the first NaN or Inf, -1 = none */
+    /* index of the first NaN or Inf, -1 = none */
+    int64_t (*first_bad)(const ul_backend *be, int64_t n, const void *x);
     void (*adamw)(const ul_backend *be, const ul_adamw *o, int64_t n, void *p, const void *g, void *m, void *v);
     void (*sgd)(const ul_backend *be, double lr, double weight_decay, double momentum, int64_t n, void *p,
                 const void *g, void *m); /* m NULL when momentum is 0 */

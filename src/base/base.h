@@ -10,7 +10,8 @@
 ul_status ul_fail(ul_ctx *ctx, ul_status status, const char *fmt, ...) UL_PRINTF(3, 4);
 /* Put "text: " in front of the message that is there: for callers who know the place better. Returns `status`. */
 ul_status ul_fail_in(ul_ctx *ctx, ul_status status, const char *fmt, ...) UL_PRINTF(3, 4);
-/* Both return `status`; said this way the compiler knows it too and does not warn of outputs that a failure left unset. */
+/* Both return `status`; said this way the compiler knows it too and does not
+ * warn of outputs that a failure left unset. */
 static inline ul_status ul_failed(ul_status status, ul_status same)
 {
     (void)same;
@@ -161,7 +162,8 @@ void ul_digest_add(ul_digest *d, const void *bytes, size_t n);
 void ul_digest_hex(ul_digest *d, char out[65]);
 
 int64_t ul_now_ns(void); /* monotonic */
-int64_t ul_peak_bytes(void); /* largest resident memory of this process since it began, or since the last reset; 0: unknown */
+/* Largest resident memory of this process since it began, or since the last reset; 0: unknown. */
+int64_t ul_peak_bytes(void);
 void ul_peak_reset(void);
 void ul_utc_text(char out[21]); /* 2026-11-24T08:38:05Z */
 

@@ -50,7 +50,8 @@ double ul_bench_since(const ul_bench *b, int64_t ns);
 ul_status ul_blas_open(ul_bench *b) UL_MUST;
 const char *ul_blas_core(const ul_blas *blas);
 ul_status ul_bench_arrays_new(ul_bench *b, const ul_bench_layer *l, int n, ul_bench_arrays *out) UL_MUST;
-/* The three products of a layer (0 forward, 1 dx, 2 dW), ours or cblas_sgemm's: seconds of one; short ones are repeated. */
+/* The three products of a layer (0 forward, 1 dx, 2 dW), ours or cblas_sgemm's: seconds of one;
+ * short ones are repeated. */
 double ul_bench_product(const ul_bench *b, const ul_bench_layer *l, int which, const ul_bench_arrays *a, bool blas);
 /* Lets the other library's threads, which spin for a while after their work, go to sleep. */
 void ul_bench_settle(void);

@@ -1,5 +1,5 @@
-/* bench_generate.c - greedy decoding: tokens a second, and the bytes of weights read a second over what the memory gives
- * in the same round. Prompts and packing are in both of two runs of unlike length, whose difference is timed. */
+/* bench_generate.c - greedy decoding: tokens a second, and the bytes of weights read a second over what the memory
+ * gives in the same round. Prompts and packing are in both of two runs of unlike length, whose difference is timed. */
 #include "cli/bench.h"
 #include <string.h>
 

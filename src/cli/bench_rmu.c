@@ -1,5 +1,5 @@
-/* bench_rmu.c - a step of rmu at block 7 of 12, whose prefixes and reference states are cached, and beside it what it saves:
- * forward of two models and backward of the whole one, over the same documents. */
+/* bench_rmu.c - a step of rmu at block 7 of 12, whose prefixes and reference states are cached,
+ * and beside it what it saves: forward of two models and backward of the whole one, over the same documents. */
 #include "cli/bench.h"
 #include <string.h>
 

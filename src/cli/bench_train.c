@@ -1,7 +1,8 @@
 /* bench_train.c - whole steps of the trainer: forward, backward, clipping, AdamW, on documents of random tokens.
  *
- * What a step needs (the numerator of GFLOP/s): the linear layers three times (forward, dx, dW), the head at scored rows,
- * and causal attention, 2 products of T (T + 1) / 2 pairs forward and four backward. Work done twice does not count. */
+ * What a step needs (the numerator of GFLOP/s): the linear layers three times (forward, dx, dW),
+ * the head at scored rows, and causal attention, 2 products of T (T + 1) / 2 pairs forward and four backward.
+ * Work done twice does not count. */
 #include "cli/bench.h"
 #include <math.h>
 #include <string.h>

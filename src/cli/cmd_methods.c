@@ -1,4 +1,5 @@
-/* cmd_methods.c - `unlearn methods [NAME]`: the registries of methods and wrappers, or one of them with its parameters. */
+/* cmd_methods.c - `unlearn methods [NAME]`: the registries of methods and wrappers,
+ * or one of them with its parameters. */
 #include "cli/cli.h"
 #include <string.h>
 

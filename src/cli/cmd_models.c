@@ -1,4 +1,5 @@
-/* cmd_models.c - `unlearn models`: the model families of this build and the config.json model_type values each reads. */
+/* cmd_models.c - `unlearn models`: the model families of this build
+ * and the config.json model_type values each reads. */
 #include "cli/cli.h"
 
 static ul_status run(ul_cli *cli)

@@ -93,7 +93,8 @@ void ul_help_job(FILE *f, const ul_job_kind *k)
     about(f, k->id, "[--flag value ...]", k->summary, k->about, k->example);
     fputs("\nflags:\n", f);
     if (k->takes_method) {
-        fputs("  --method WORD           the method; `unlearn methods` lists them, `unlearn methods NAME` tells its parameters\n"
+        fputs("  --method WORD           the method; `unlearn methods` lists them, `unlearn methods NAME` tells its "
+              "parameters\n"
               "  --METHOD.PARAMETER X    a parameter of it, or of a wrapper, e.g. --npo.beta 0.2 --gru.decay 0.5\n", f);
     }
     for (int t = 0; t < UL_JOB_TABLES && k->tables[t]; t++) ul_help_params(f, k->tables[t], "");

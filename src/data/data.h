@@ -67,7 +67,8 @@ typedef struct {
     int32_t max_length;
     bool apart, no_eos;
     bool no_special; /* no special tokens around the prompt (those that a tokenizer adds, BOS) */
-    bool own_head;  /* where the text does not begin with the prompt's ids these stand there all the same (lm-evaluation-harness) */
+    /* where the text does not begin with the prompt's ids these stand there all the same (lm-evaluation-harness) */
+    bool own_head;
     bool cut_left;  /* a row longer than max_length loses its beginning, not its end (lm-evaluation-harness) */
     bool strict;    /* a row longer than max_length is an error, not a counted warning */
     bool at_context; /* max_length is the model's context: no flag raises it (for messages) */
@@ -119,7 +120,8 @@ typedef struct {
     const char **term, **generic; /* [n] */
     int64_t n;
 } ul_terms;
-ul_status ul_terms_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_terms *out) UL_MUST; /* a JSON object of texts */
+/* A JSON object of texts. */
+ul_status ul_terms_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_terms *out) UL_MUST;
 /* Every term that stands in the text as whole words, the longest at each place, is replaced. */
 ul_status ul_text_generic(ul_arena *arena, const char *text, const ul_terms *terms, const char **out) UL_MUST;
 ul_status ul_records_generic(ul_ctx *ctx, ul_arena *arena, const ul_records *records, const ul_terms *terms,

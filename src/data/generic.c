@@ -1,9 +1,10 @@
-/* generic.c - generic relabelling: a text whose own terms are replaced by generic ones, and which of its tokens stands where one of
- * the original does.
+/* generic.c - generic relabelling: a text whose own terms are replaced by generic ones,
+ * and which of its tokens stands where one of the original does.
  *
- * Eldan and Russinovich 2023, "Who's Harry Potter", arXiv:2310.02238, section 2.2 (anchored terms and their translations). Traps they
- * name: a translation may have another number of tokens, so only the first token of a term has a counterpart; a term that comes
- * again must not be learned as its translation, which the first time has tied it to, so it has none. */
+ * Eldan and Russinovich 2023, "Who's Harry Potter", arXiv:2310.02238, section 2.2 (anchored terms
+ * and their translations). Traps they name: a translation may have another number of tokens, so only the first
+ * token of a term has a counterpart; a term that comes again must not be learned as its translation, which the first
+ * time has tied it to, so it has none. */
 #include "data/data.h"
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* relabel.c - documents that are not quite what their text says: scored against other tokens (random ones, or given ones:
- * Yao et al. 2024, arXiv:2402.15159, section 4), or read behind another text. */
+/* relabel.c - documents that are not quite what their text says: scored against other tokens (random ones,
+ * or given ones: Yao et al. 2024, arXiv:2402.15159, section 4), or read behind another text. */
 #include "data/data.h"
 #include <stdlib.h>
 #include <string.h>

@@ -70,8 +70,8 @@ ul_status ul_dir_need_space(ul_ctx *ctx, const char *path, uint64_t bytes)
 {
     const uint64_t left = ul_io_free_bytes(path);
     if (left >= bytes) return UL_OK;
-    return ul_fail(ctx, UL_E_RESOURCE, "%s: no space left: %" PRIu64 " bytes will be wanted, %" PRIu64 " are free; make room or "
-                   "choose another folder", path, bytes, left);
+    return ul_fail(ctx, UL_E_RESOURCE, "%s: no space left: %" PRIu64 " bytes will be wanted, %" PRIu64 " are free; "
+                   "make room or choose another folder", path, bytes, left);
 }
 
 ul_status ul_path_remove(ul_ctx *ctx, const char *path)

@@ -1,4 +1,5 @@
-/* advsample.c - fine-tuning on adversarial samples: each scored token of a forget text learns the reference's runner-up.
+/* advsample.c - fine-tuning on adversarial samples:
+ * each scored token of a forget text learns the reference's runner-up.
  *
  *   L = gamma (1/N_f) sum_t -log p(v_t) + alpha L_r,   v_t = argmax_{v != y_t} p_ref(v | y_<t)
  *

@@ -2,12 +2,12 @@
  *
  *   L = gamma (1/N_f) sum_f log p(y_t) + alpha (1/N_f) sum_f KL(p_ref || p)_t
  *
- * Zhang et al. 2024, arXiv:2404.05868, a baseline there (their program's grad_ascent_forgetKL). Traps: the two terms pull
- * the same token both ways, dL/dz = gamma (e_y - p) + alpha (p - p_ref), which at alpha = gamma is the constant e_y - p_ref
- * and vanishes nowhere: as unbounded as ascent. The reference comes first in the divergence; their program averages it
- * over prompts and padding, here it is of the answers.
- * Small models take 0.11 of the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before) ten epochs at
- * 1.5e-4 leave 0.417 / 0.495, at 2.2e-4 0.367 / 0.468. */
+ * Zhang et al. 2024, arXiv:2404.05868, a baseline there (their program's grad_ascent_forgetKL). Traps: the two
+ * terms pull the same token both ways, dL/dz = gamma (e_y - p) + alpha (p - p_ref), which at alpha = gamma is
+ * the constant e_y - p_ref and vanishes nowhere: as unbounded as ascent. The reference comes first in the divergence;
+ * their program averages it over prompts and padding, here it is of the answers.
+ * Small models take 0.11 of the usual rate: on tofu-656k (forget / retain probability 0.492 / 0.520 before)
+ * ten epochs at 1.5e-4 leave 0.417 / 0.495, at 2.2e-4 0.367 / 0.468. */
 #include "method/method.h"
 
 static const ul_param params[] = {UL_PARAM_GAMMA(1), UL_PARAM_ALPHA(1), {0}};

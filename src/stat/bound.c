@@ -2,8 +2,8 @@
  *
  * Clopper and Pearson (1934): c of n samples show an event; the largest p under which so few had probability >= alpha,
  *   P(X <= c; n, p) = alpha.
- * Dvoretzky, Kiefer and Wolfowitz (1956), with Massart's constant: with probability 1 - alpha the distribution of a score lies nowhere
- * more than eps = sqrt(log(1 / alpha) / (2 n)) below the empirical one, hence for scores in [0, 1]
+ * Dvoretzky, Kiefer and Wolfowitz (1956), with Massart's constant: with probability 1 - alpha the distribution of a
+ * score lies nowhere more than eps = sqrt(log(1 / alpha) / (2 n)) below the empirical one, hence for scores in [0, 1]
  *   mean <= mean of the samples with their lowest share eps moved to 1.
  * Scholten, Guennemann and Schwinn (2024), arXiv 2410.03523, use both on sampled answers. */
 #include "stat/stat.h"

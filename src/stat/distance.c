@@ -3,10 +3,13 @@
  *   KL(p || q) = sum p log(p / q)   nat; 0 log 0 = 0, infinite where q = 0 < p
  *   JS(p, q)   = (KL(p || m) + KL(q || m)) / 2, m = (p + q) / 2   in [0, log 2]     Lin (1991)
  *   TV(p, q)   = sum |p - q| / 2
- *   KL of two normal distributions with the samples' means and variances (n - 1): KLoM, Georgiev et al. (2024), arXiv 2410.23232
- *   linear CKA = |Xc Yc'|^2 / (|Xc Xc'| |Yc Yc'|), c = centred columns, Frobenius norms    Kornblith et al. (2019), arXiv 1905.00414, eq. 2
+ *   KL of two normal distributions with the samples' means and variances (n - 1): KLoM,
+ *     Georgiev et al. (2024), arXiv 2410.23232
+ *   linear CKA = |Xc Yc'|^2 / (|Xc Xc'| |Yc Yc'|), c = centred columns, Frobenius norms
+ *     Kornblith et al. (2019), arXiv 1905.00414, eq. 2
  *
- * CKA of states that do not vary (token 0 behind a beginning-of-text token) is 0 / 0 and comes out as NaN, never as a number. */
+ * CKA of states that do not vary (token 0 behind a beginning-of-text token) is 0 / 0 and comes out as NaN,
+ * never as a number. */
 #include "stat/stat.h"
 #include <math.h>
 

@@ -22,8 +22,9 @@ double ul_auc(double *positive, int64_t n, double *negative, int64_t m);
 /* The share of positives above the (1 - fpr) quantile threshold of the negatives: the best true positive rate at a
  * false positive rate of at most `fpr`. Both sorted ascending (ul_auc leaves them so). */
 double ul_tpr_at_fpr(const double *positive, int64_t n, const double *negative, int64_t m, double fpr);
-/* The points (share of negatives, share of positives) at or above every threshold, from (0, 0) to (1, 1); both sides sorted ascending,
- * without NaN; fpr, tpr: n + m + 1 places. Returns how many. The area under it (trapezia) is ul_auc. */
+/* The points (share of negatives, share of positives) at or above every threshold, from (0, 0) to (1, 1);
+ * both sides sorted ascending, without NaN; fpr, tpr: n + m + 1 places. Returns how many.
+ * The area under it (trapezia) is ul_auc. */
 int64_t ul_roc(const double *positive, int64_t n, const double *negative, int64_t m, double *fpr, double *tpr);
 /* Two-sided two-sample Kolmogorov-Smirnov test, as scipy.stats.ks_2samp(method "auto"): exact when max(n, m) <= 10000
  * or n = m (ties are counted as the empirical distributions have them and ignored by the null distribution); beyond
@@ -45,18 +46,21 @@ double ul_js(const double *p, const double *q, int64_t n); /* nat */
 double ul_total_variation(const double *p, const double *q, int64_t n);
 /* KL(x || y) of the normal distributions with the samples' means and variances; NaN when one does not vary. */
 double ul_gaussian_kl(const double *x, int64_t n, const double *y, int64_t m);
-/* KL(own || other) from n texts drawn from `own`: the mean of log p_own - log p_other. Both ways added: Jeffreys' divergence. */
+/* KL(own || other) from n texts drawn from `own`: the mean of log p_own - log p_other.
+ * Both ways added: Jeffreys' divergence. */
 double ul_sampled_kl(const double *own, const double *other, int64_t n);
-/* Linear CKA of two sets of states of the same n examples, x [n, width_x], y [n, width_y]; NaN when one does not vary. */
+/* Linear CKA of two sets of states of the same n examples, x [n, width_x], y [n, width_y];
+ * NaN when one does not vary. */
 ul_status ul_linear_cka(ul_arena *scratch, const double *x, int64_t width_x, const double *y, int64_t width_y,
                         int64_t n, double *out) UL_MUST;
 /* x minus its part along `direction` (any length but 0). */
 void ul_remove_direction(double *x, const double *direction, int64_t n);
 
-/* ---- bounds ------------------------------------------------------------------------------------------------------- */
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
 /* Clopper and Pearson's one-sided upper bound at level 1 - alpha of a probability that showed c times in n. */
 double ul_binomial_upper(int64_t c, int64_t n, double alpha);
-/* Upper bound at level 1 - alpha of the mean of a score in [0, 1] from n samples of it, of any distribution. Sorts in place. */
+/* Upper bound at level 1 - alpha of the mean of a score in [0, 1] from n samples of it, of any distribution.
+ * Sorts in place. */
 double ul_mean_upper(double *score, int64_t n, double alpha);
 
 /* ---- resampling ------------------------------------------------------------------------------------------------- */
@@ -104,8 +108,8 @@ ul_status ul_rouge_set(ul_arena *scratch, const char *reference, const char *tex
 /* Words of a text as numbers, equal exactly when the words are: runs of letters, digits and bytes beyond ASCII; every
  * other visible character is a word of its own; case counts. */
 ul_status ul_words(ul_arena *a, const char *text, int64_t **out, int64_t *n) UL_MUST;
-/* The n-grams of a sequence: entropy of their frequencies in bits, and distinct ones / all. A sequence that is too short
- * for one has 0 of either. */
+/* The n-grams of a sequence: entropy of their frequencies in bits, and distinct ones / all.
+ * A sequence that is too short for one has 0 of either. */
 ul_status ul_ngrams(ul_arena *scratch, const int64_t *id, int64_t n, int order, double *entropy,
                     double *distinct) UL_MUST;
 #endif

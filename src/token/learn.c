@@ -1,5 +1,6 @@
-/* learn.c - a byte-level BPE vocabulary learnt from text (Sennrich et al., arXiv 1508.07909, Algorithm 1; on bytes as in GPT-2): the pair
- * of neighbouring tokens that the words hold most often becomes a token, again and again. A tie goes to the pair of the older tokens.
+/* learn.c - a byte-level BPE vocabulary learnt from text (Sennrich et al., arXiv 1508.07909, Algorithm 1; on bytes
+ * as in GPT-2): the pair of neighbouring tokens that the words hold most often becomes a token, again and again.
+ * A tie goes to the pair of the older tokens.
  *
  *   words: a run of letters, of digits, or of other signs, with the one space before it, if there is one */
 #include "parts.h"

@@ -266,7 +266,7 @@ ul_status ul_added_extract(ul_work *w, const char *text, size_t n);
 ul_status ul_template_read(ul_reader *r, const json_t *o, ul_tokenizer *t);
 ul_status ul_special_read(ul_reader *r, const char *dir, ul_tokenizer *t);
 
-/* ---- tokenizers made here (fresh.c) ---------------------------------------------------------------------------------- */
+/* ---- tokenizers made here (fresh.c) ------------------------------------------------------------------------------ */
 enum { UL_FRESH_SPECIALS = 4 };
 extern const char *const ul_fresh_specials[UL_FRESH_SPECIALS];
 /* Takes the three components. */

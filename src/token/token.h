@@ -62,7 +62,7 @@ const char *ul_tokenizer_path(const ul_tokenizer *t); /* of the tokenizer.json *
  * then `words` in their order (each without white space; words and signs are split as the Whitespace pre-tokenizer
  * does, \w+|[^\w\s]+). Encoding adds <bos>; decoding joins words by one space. Doubled or empty words: UL_E_INPUT. */
 ul_status ul_wordlevel_write(ul_ctx *ctx, const char *dir, const char *const *words, size_t n) UL_MUST;
-/* The same files of a byte-level BPE (GPT-2's splitting) with at most n_merge merges, 0 to 2000, learnt from the texts: the special
- * tokens, 256 bytes, then what was merged, in order. Encoding adds <bos>. */
+/* The same files of a byte-level BPE (GPT-2's splitting) with at most n_merge merges, 0 to 2000, learnt from the texts:
+ * the special tokens, 256 bytes, then what was merged, in order. Encoding adds <bos>. */
 ul_status ul_bpe_learn(ul_ctx *ctx, const char *dir, const char *const *texts, size_t n, int32_t n_merge) UL_MUST;
 #endif

@@ -1,5 +1,6 @@
 /* checkpoint.c - the state of a run in one safetensors file: "weight.NAME", "m.NAME", "v.NAME" in the arithmetic's
- * type, what wrappers keep as "ID.KIND.NAME", and in the metadata the steps done and the recipe's digest. Written whole or not at all. */
+ * type, what wrappers keep as "ID.KIND.NAME", and in the metadata the steps done and the recipe's digest.
+ * Written whole or not at all. */
 #include "train/train_impl.h"
 #include <string.h>
 

@@ -4,8 +4,8 @@
  *   k(a, b) = sum over s = C/2, C, 2C, 4C, 8C of exp(-|a - b|^2 / s)
  *
  * Gretton et al. 2012, "A Kernel Two-Sample Test"; five Gaussian kernels as in the code of RepNoise (arXiv:2405.14577).
- * There the bandwidths follow the mean distance of the batch and are held constant in the gradient; here they are those of
- * y's own law: two rows of N(0, 1) are 2C apart in the mean, so the gradient is that of the value. */
+ * There the bandwidths follow the mean distance of the batch and are held constant in the gradient; here they are those
+ * of y's own law: two rows of N(0, 1) are 2C apart in the mean, so the gradient is that of the value. */
 #include "train/train_impl.h"
 
 enum { KERNELS = 5 };

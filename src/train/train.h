@@ -31,7 +31,8 @@ typedef struct {
     double sophia_beta2, sophia_rho, sophia_batch;
     int64_t sophia_every; /* steps between estimates of the curvature */
 } ul_recipe;
-/* seed epochs steps batch optimizer lr beta1 beta2 eps weight-decay momentum schedule warmup lr-floor clip train sophia-* */
+/* seed epochs steps batch optimizer lr beta1 beta2 eps weight-decay momentum schedule
+ * warmup lr-floor clip train sophia-* */
 extern const ul_param ul_recipe_params[];
 extern const ul_match ul_sophia_matches[]; /* of --optimizer sophia */
 /* Values of that table; lr 0 becomes ul_recipe_lr_for(parameters of the model). */
@@ -53,8 +54,8 @@ ul_status ul_reference_open(ul_ctx *ctx, ul_arena *arena, ul_model *m, const cha
 ul_status ul_reference_open_prefix(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
                                    const char *weights_digest, const ul_docs *docs, int blocks,
                                    ul_reference **out) UL_MUST;
-/* The hidden states at the scored tokens themselves after the blocks that `s` looks at, [rows, blocks, C]. prefix: of the
- * same documents, where the sweep starts; or NULL. */
+/* The hidden states at the scored tokens themselves after the blocks that `s` looks at, [rows, blocks, C].
+ * prefix: of the same documents, where the sweep starts; or NULL. */
 ul_status ul_reference_open_state(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
                                   const char *weights_digest, const ul_docs *docs, const ul_state *s,
                                   const ul_reference *prefix, ul_reference **out) UL_MUST;
@@ -64,12 +65,13 @@ ul_status ul_reference_uniform(ul_ctx *ctx, ul_arena *arena, const ul_model *m, 
 /* The most likely token but the true one, for each scored token, instead of its log-prob. */
 ul_status ul_reference_open_rivals(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
                                    const char *weights_digest, const ul_docs *docs, ul_reference **out) UL_MUST;
-/* Hidden rows that are a weighted sum of those of n readings (all with the rows of docs): a head without bias makes of it
- * the sum of their logits. No log-probs. */
+/* Hidden rows that are a weighted sum of those of n readings (all with the rows of docs):
+ * a head without bias makes of it the sum of their logits. No log-probs. */
 ul_status ul_reference_open_readings(ul_ctx *ctx, ul_arena *arena, ul_model *m, const char *dir,
                                      const char *weights_digest, const ul_docs *docs, int n, const ul_reading *reading,
                                      const ul_docs *const *read, ul_reference **out) UL_MUST;
-int32_t ul_reference_rows(const ul_reference *r, int64_t doc);       /* scored tokens (prefix: tokens) of the document */
+/* Scored tokens (prefix: tokens) of the document. */
+int32_t ul_reference_rows(const ul_reference *r, int64_t doc);
 const double *ul_reference_logp(const ul_reference *r, int64_t doc); /* [rows]; rivals: their ids */
 const void *ul_reference_hidden(const ul_reference *r, int64_t doc); /* [rows, width] real; NULL unless asked for */
 const void *ul_reference_head(const ul_reference *r);                /* [V, C] real; likewise */
@@ -101,19 +103,22 @@ typedef struct {
     const ul_method *method; /* NULL: plain training, mean nll of the forget side's scored tokens */
     const ul_args *args;
     const ul_recipe *recipe;
-    int32_t micro_batch; /* samples; 0: what makes 512 to 2048 tokens. Never changes a bit (but defines match_peer's means) */
+    /* samples; 0: what makes 512 to 2048 tokens. Never changes a bit (but defines match_peer's means) */
+    int32_t micro_batch;
     bool checkpoint; /* keep block inputs only */
     ul_pairing *pairing; /* samples index = step * batch + i; or NULL and */
     ul_sample_fn *sample;
     void *user;
     const ul_reference *ref[UL_N_SIDE]; /* by document id; or NULL and the reference is run each time: */
-    const ul_reference *prefix[UL_N_SIDE]; /* of all sides that are run, or NULL: states below the lowest block that moves */
+    /* of all sides that are run, or NULL: states below the lowest block that moves */
+    const ul_reference *prefix[UL_N_SIDE];
     ul_model *reference;                /* a second model, or the same one with adapters (UL_PASS_BASE); or NULL */
     const ul_mix *mix;           /* what others have a part in the logits that the loss sees, or NULL */
     const ul_hook *hook;         /* of the passes that are trained on */
     int n_hook;
     const ul_observer *observer; /* of the passes that are trained on, or NULL */
-    const double *control; /* [C] control vector of hidden states; NULL: steer * u / |u|, u uniform in [0, 1)^C of the seed */
+    /* [C] control vector of hidden states; NULL: steer * u / |u|, u uniform in [0, 1)^C of the seed */
+    const double *control;
     const ul_wrapping *wrap; /* around the gradient of each step; at most one `part` and one `combine` */
     int n_wrap;
     const int32_t *label; /* [n_label] tokens that relabelling concerns, rising; NULL: all */
@@ -135,14 +140,14 @@ ul_state ul_method_state(const ul_method *m, const ul_args *args, int side, cons
 int ul_state_blocks(const ul_state *s); /* how many it looks at */
 /* Blocks that are run: all (-1), or up to the last hidden state that the method looks at. */
 int ul_method_blocks(const ul_method *m, const ul_args *args, const ul_model *model);
-/* Which weights move unless something else is said: all, but for losses of hidden states those of the blocks that are run,
- * or the last matrices of some mlps. */
+/* Which weights move unless something else is said: all, but for losses of hidden states those of the blocks that are
+ * run, or the last matrices of some mlps. */
 const char *ul_method_train(ul_arena *arena, const ul_method *m, const ul_args *args, ul_model *model);
 /* What these needs ask of the reference's documents of a side. */
 typedef enum { UL_REF_NONE, UL_REF_LOGP, UL_REF_HIDDEN, UL_REF_STATE, UL_REF_RIVALS, UL_REF_TOP } ul_ref_kind;
 ul_ref_kind ul_reference_kind(unsigned needs, int side);
-/* The caches that the run reads, of the documents of each side (NULL where it has none): o->ref, and o->prefix where weights
- * of the lowest blocks stay and the `draws` samples of the run read a document at least once on average. */
+/* The caches that the run reads, of the documents of each side (NULL where it has none): o->ref, and o->prefix where
+ * weights of the lowest blocks stay and the `draws` samples of the run read a document at least once on average. */
 ul_status ul_trainer_caches(ul_ctx *ctx, ul_arena *arena, const char *dir, const char *weights_digest,
                             const ul_docs *const docs[UL_N_SIDE], int64_t draws, ul_trainer_options *o) UL_MUST;
 /* The same asked, not made: what would be read. o->prefix and o->ref are then hollow: good for ul_trainer_plan only. */
@@ -169,8 +174,8 @@ ul_status ul_trainer_update(ul_trainer *t, int64_t step, ul_step_result *out) UL
 ul_status ul_trainer_calibrate(ul_trainer *t) UL_MUST;
 /* After the last step, done = steps + 1 of it, and once: what wrappers make of the run (averages). */
 ul_status ul_trainer_end(ul_trainer *t, int64_t done) UL_MUST;
-/* The loss of each micro-batch of the last ul_trainer_gradients (with wrappers: of its last part): parts of the loss; with
- * match_peer each its own mean. */
+/* The loss of each micro-batch of the last ul_trainer_gradients (with wrappers: of its last part): parts of the loss;
+ * with match_peer each its own mean. */
 const double *ul_trainer_micro_losses(const ul_trainer *t, int32_t *n);
 /* Weights that move, optimizer state, step and recipe digest to / from one file (atomic). Another recipe's file is
  * refused, both digests named. Save refuses weights that are not finite. */
@@ -186,10 +191,10 @@ typedef struct {
 } ul_train_plan;
 ul_status ul_trainer_plan(ul_trainer *t, int64_t steps, ul_train_plan *out) UL_MUST;
 
-/* ---- wrappers: what is done around the gradient of any method (room wrapper) -------------------------------------- */
-/* A method's loss is a sum over sides, so its gradient has a forget part (forget and alternate documents) and a retain part.
- * A wrapper says how the forget part is obtained, how the two become one, which weights move, what happens after a step.
- * Without wrappers the parts are never computed apart, and no bit changes. */
+/* ---- wrappers: what is done around the gradient of any method (room wrapper) ------------------------------------- */
+/* A method's loss is a sum over sides, so its gradient has a forget part (forget and alternate documents)
+ * and a retain part. A wrapper says how the forget part is obtained, how the two become one, which weights move,
+ * what happens after a step. Without wrappers the parts are never computed apart, and no bit changes. */
 typedef struct ul_wrap ul_wrap;
 enum {
     UL_WRAP_RETAIN = 1, /* of no use without a retain part (combine: always) */
@@ -204,9 +209,11 @@ struct ul_wrapper { /* every function may be NULL */
     const char *const *small; /* key and value in turn, NULL at the end: of the parameters, in small models */
     const ul_match *matches;  /* as a method's */
     unsigned flags;
-    ul_status (*begin)(ul_wrap *w);     /* checks, and memory from w->arena (it makes the byte plan); no pass over data */
+    /* checks, and memory from w->arena (it makes the byte plan); no pass over data */
+    ul_status (*begin)(ul_wrap *w);
     ul_status (*calibrate)(ul_wrap *w); /* passes over data at the weights before the run; a resume does them again */
-    ul_status (*sample)(ul_wrap *w, int64_t step, int32_t i, ul_sample *io); /* another sample i of a step: a pure function */
+    /* another sample i of a step: a pure function */
+    ul_status (*sample)(ul_wrap *w, int64_t step, int32_t i, ul_sample *io);
     ul_status (*before)(ul_wrap *w);                                         /* a step */
     ul_status (*part)(ul_wrap *w, ul_step_result *r); /* the forget part into g, which is zero; its numbers into r */
     ul_status (*combine)(ul_wrap *w);                 /* `forget` and g, the retain part, become g */
@@ -230,7 +237,8 @@ struct ul_wrap {
     void *state, *user; /* its own; of the wrapping */
     bool off; /* set by begin: at this strength there is nothing to do, nothing more is called */
 };
-/* UL_E_USAGE: two that do the same thing; one without what it needs. The trainer asks too; callers, before they write. */
+/* UL_E_USAGE: two that do the same thing; one without what it needs. The trainer asks too;
+ * callers, before they write. */
 ul_status ul_wrappings_check(ul_ctx *ctx, const ul_method *m, const ul_args *args, const ul_wrapping *wrap,
                              int n) UL_MUST;
 /* Arrays as large as the trainables, zero. kind: kept in checkpoints as "ID.KIND.TENSOR"; NULL: not kept. */
@@ -240,14 +248,15 @@ void ul_wrap_copy(const ul_wrap *w, void *const *from, void *const *to); /* of s
 unsigned ul_wrap_sides(const ul_wrap *w, bool retain);
 /* Adds the gradient of these sides of a step to g. Its numbers are added to *r. */
 ul_status ul_wrap_gradient(ul_wrap *w, int64_t step, unsigned sides, ul_step_result *r) UL_MUST;
-/* Hooks and an observer of the parts that are run from here on; NULL, 0: none. Which sample of the step is the first of the
- * micro-batch that they see. */
+/* Hooks and an observer of the parts that are run from here on; NULL, 0: none.
+ * Which sample of the step is the first of the micro-batch that they see. */
 void ul_wrap_passes(ul_wrap *w, const ul_hook *hook, int n_hook, const ul_observer *observer);
 int32_t ul_wrap_first_sample(const ul_wrap *w);
 int32_t ul_wrap_samples(const ul_wrap *w); /* of a step, those that are a further alternate of another one among them */
 /* The value of a parameter of the method's, to be changed before a step; NULL: it has no such number. */
 double *ul_wrap_method_value(ul_wrap *w, const char *key);
-/* In calibrate: of tensor i only entries whose bit is set move, lowest bit first. Several wrappers: those all agree on. */
+/* In calibrate: of tensor i only entries whose bit is set move, lowest bit first.
+ * Several wrappers: those all agree on. */
 void ul_wrap_keep_only(ul_wrap *w, int i, const uint8_t *bits);
 
 /* ---- the whole run ----------------------------------------------------------------------------------------------- */
@@ -270,6 +279,7 @@ bool ul_checkpoint_is_due(int64_t every, int64_t done, int64_t saved_ns);
 ul_status ul_checkpoint_same_recipe(ul_ctx *ctx, const char *path, const char *found, const char *wanted) UL_MUST;
 /* Runs what is left of the steps. *steps_done counts from the start of the run; fewer than planned when the caller's
  * `interrupted` said so (the state is saved). A log line: step (from 1), loss, forget_loss, alt_loss, retain_loss,
- * grad_norm, lr, tokens, scored, kl (where measured), ms, time. last->stopped: a wrapper ended it, and it is complete. UL_E_CRITERION: as ul_trainer_gradients; the last good checkpoint stays. */
+ * grad_norm, lr, tokens, scored, kl (where measured), ms, time. last->stopped: a wrapper ended it, and it is complete.
+ * UL_E_CRITERION: as ul_trainer_gradients; the last good checkpoint stays. */
 ul_status ul_run_train(ul_ctx *ctx, const ul_run *run, ul_step_result *last, int64_t *steps_done) UL_MUST;
 #endif

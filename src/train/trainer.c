@@ -1,5 +1,5 @@
-/* trainer.c - a step: samples, denominators, micro-batches, gradient norm; what wrappers do to it (wrap.c); then clip (torch.nn.utils.clip_grad_norm_:
- * g *= min(1, c / (|g| + 1e-6))), schedule and optimizer. */
+/* trainer.c - a step: samples, denominators, micro-batches, gradient norm; what wrappers do to it (wrap.c);
+ * then clip (torch.nn.utils.clip_grad_norm_: g *= min(1, c / (|g| + 1e-6))), schedule and optimizer. */
 #include "train/train_impl.h"
 #include <math.h>
 #include <string.h>
@@ -160,7 +160,8 @@ ul_status ul_trainer_draw(ul_trainer *t, int64_t step, ul_sample **out)
     return UL_OK;
 }
 
-/* Forget documents scored against other tokens. A draw is a sample's: the next time its row comes, it is another one. */
+/* Forget documents scored against other tokens. A draw is a sample's:
+ * the next time its row comes, it is another one. */
 static ul_status relabel(ul_trainer *t, int64_t step, ul_sample *s)
 {
     const int64_t n_label = t->o.label ? t->o.n_label : ul_model_shape(t->o.model)->V;
@@ -347,8 +348,8 @@ ul_status ul_trainer_gradients(ul_trainer *t, int64_t step, ul_step_result *out)
     return gradient_norm(t, step, &out->grad_norm);
 }
 
-/* Weight decay where only some entries may move; what is left for the optimizer to do is none. The bits of those that move
- * are those of a decay by the optimizer itself. */
+/* Weight decay where only some entries may move; what is left for the optimizer to do is none.
+ * The bits of those that move are those of a decay by the optimizer itself. */
 static double decay_masked(ul_trainer *t, int i, double lr, double decay)
 {
     const ul_kernels *k = t->be->k;

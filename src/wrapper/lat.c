@@ -20,8 +20,8 @@
 enum { MOST_LAYERS = 8 };
 static const ul_param params[] = {
     {"layers", UL_TEXT, 0, 0, 0, NULL,
-     "blocks behind which states are disturbed, from 0, joined with commas; empty: a quarter of the way up (8 of 32), or "
-     "the nearest that a gradient reaches",
+     "blocks behind which states are disturbed, from 0, joined with commas; empty: a quarter of the way up (8 of 32), "
+     "or the nearest that a gradient reaches",
      ""},
     {"eps", UL_REAL, 2, 0, 1e6, NULL, "radius of the ball; 0: none; in small models 0.01", NULL},
     {"absolute", UL_BOOL, 1, 0, 1, NULL,
@@ -204,8 +204,8 @@ static ul_status part(ul_wrap *w, ul_step_result *r)
 const ul_wrapper ul_wrapper_lat = {
     .title = "Latent adversarial training",
     .paper = "arXiv:2407.15549",
-    .note = "Takes the forget gradient under the worst small disturbance of hidden states. As many more passes as it has "
-            "steps.",
+    .note = "Takes the forget gradient under the worst small disturbance of hidden states. As many more passes as it "
+            "has steps.",
     .params = params,
     .small = UL_VALUES(".eps", "0.01", ".absolute", "false"),
     .begin = begin,

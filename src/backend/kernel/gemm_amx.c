@@ -1,7 +1,7 @@
-/* gemm_amx.c - one 32 x 32 tile of a product of bf16 numbers on AMX: two by two tiles of 16 x 16 in registers. What it
- * computes is written out in gemm_bf16.c; every other target computes the same bits. Linux lends the tiles to a process
- * that has asked (backend.c). Rounding and denormal mode of the thread do not enter: TDPBF16PS rounds to nearest even and
- * takes denormals as zero. */
+/* gemm_amx.c - one 32 x 32 tile of a product of bf16 numbers on AMX: two by two tiles of 16 x 16 in registers.
+ * What it computes is written out in gemm_bf16.c; every other target computes the same bits. Linux lends the tiles
+ * to a process that has asked (backend.c). Rounding and denormal mode of the thread do not enter: TDPBF16PS rounds
+ * to nearest even and takes denormals as zero. */
 #include "backend/kernel/gemm_tile.h"
 
 #ifdef UL_TARGET_amx

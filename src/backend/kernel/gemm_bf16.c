@@ -1,6 +1,6 @@
-/* gemm_bf16.c - one tile of a product of bf16 numbers, as AMX's TDPBF16PS defines it (measured: 0 of 1.5 million elements
- * differ), in plain fused multiply-adds: per 32 k  e = fma(a[2i], b[2i], e), o = fma(a[2i+1], b[2i+1], o) from 0, then
- * c = c + (e + o). A pair of b is one word of 32 bits: its halves become floats by a shift and a mask. */
+/* gemm_bf16.c - one tile of a product of bf16 numbers, as AMX's TDPBF16PS defines it (measured: 0 of 1.5 million
+ * elements differ), in plain fused multiply-adds: per 32 k  e = fma(a[2i], b[2i], e), o = fma(a[2i+1], b[2i+1], o)
+ * from 0, then c = c + (e + o). A pair of b is one word of 32 bits: its halves become floats by a shift and a mask. */
 #include "backend/kernel/gemm_tile.h"
 
 #ifndef UL_TARGET_amx

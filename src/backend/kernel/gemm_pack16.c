@@ -1,5 +1,5 @@
-/* gemm_pack16.c - operands rounded to bf16 and packed by blocks of 32 k (gemm_tile.h). A pair of k is one word: the even
- * one in its low half, as AMX's tiles have it. */
+/* gemm_pack16.c - operands rounded to bf16 and packed by blocks of 32 k (gemm_tile.h). A pair of k is one word:
+ * the even one in its low half, as AMX's tiles have it. */
 #include "backend/kernel/gemm_turn.h"
 
 /* The bits of x rounded to bf16, nearest even, as a float: to_bf16 without a branch. */

@@ -29,7 +29,8 @@ enum { UL_GEMM_A_BF16 = sizeof(real) };
 #endif
 
 /* FULL: every row of the tile has every k. In attention a row has the k up to its own, or from its own:
- * IN: row r starts at k = r.  OUT: row r ends with the last but (MR - 1 - r) of kc k; kc >= MR, ragged k are zeros in a. */
+ * IN: row r starts at k = r.
+ * OUT: row r ends with the last but (MR - 1 - r) of kc k; kc >= MR, ragged k are zeros in a. */
 typedef enum { TILE_FULL, TILE_IN, TILE_OUT } tile_shape;
 
 typedef struct {

@@ -1,5 +1,5 @@
-/* optim.c - one step of AdamW (Loshchilov and Hutter 2019, as PyTorch computes it), of SGD and of Sophia; and what is done
- * to weights and gradients around a step: masks, noise, the choice of a gradient by its sign.
+/* optim.c - one step of AdamW (Loshchilov and Hutter 2019, as PyTorch computes it), of SGD and of Sophia;
+ * and what is done to weights and gradients around a step: masks, noise, the choice of a gradient by its sign.
  *
  * The scalars of a step are computed in double and rounded once to real; each element then is
  *   m = fma(beta1, m, (1 - beta1) g)

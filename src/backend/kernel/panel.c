@@ -1,5 +1,5 @@
-/* panel.c - a frozen matrix as panels of 16 outputs [n/16][k][16], so that a batch of one reads memory in order; with bf16
- * precision pairs of k, [n/16][k/32][16 pairs][16][2], as AMX's tiles take them. What lies beyond n or k is +0. */
+/* panel.c - a frozen matrix as panels of 16 outputs [n/16][k][16], so that a batch of one reads memory in order; with
+ * bf16 precision pairs of k, [n/16][k/32][16 pairs][16][2], as AMX's tiles take them. What lies beyond n or k is +0. */
 #include "backend/kernel/gemm_tile.h"
 
 void KFN(panel)(const ul_backend *be, int64_t n, int64_t k, const void *b, int64_t b_row, int64_t b_col, void *out)

@@ -10,8 +10,8 @@
 #include "base/base.h"
 
 #ifdef UL_TARGET_double
-/* base's ul_exp without its branches and its call, so that a loop over it becomes vector code: e^x = 2^n (1 + r + r^2 P(r)),
- * 2^n applied in two halves. */
+/* base's ul_exp without its branches and its call, so that a loop over it becomes vector code:
+ * e^x = 2^n (1 + r + r^2 P(r)), 2^n applied in two halves. */
 static inline double v_exp(double x)
 {
     x = x > 710.0 ? 710.0 : x; /* NaN passes both */
