@@ -36,7 +36,7 @@ static double run_with(double rate, double (*left)[C * F], double (*taken)[C * F
     assert_non_null(mrp);
     tiny_work_open(&w, mrp, &(tiny_how){.precision = UL_PRECISION_DOUBLE, .threads = 1, .micro = 3});
     w.t.recipe.steps = 20;
-    set(&w, "rate", rate);
+    set(&w, "dims", 2), set(&w, "alpha", 1.2), set(&w, "rate", rate);
     for (int l = 0; l < 2; l++) memcpy(taken[l], down(&w, l), sizeof *taken);
     tiny_work_run(&w, mrp, digest);
     const double value = objective(&w);
