@@ -1,4 +1,5 @@
-/* guard_test.h - a guard around a tiny model: people and where they live, a word-level tokenizer, a folder for the file. */
+/* guard_test.h - a guard around a tiny model: people and where they live,
+ * a word-level tokenizer, a folder for the file. */
 #ifndef UL_GUARD_TEST_H
 #define UL_GUARD_TEST_H
 #include "guard/guard.h"
@@ -182,7 +183,8 @@ static inline ul_guarded house_prepare(house *h, ul_guard_file *g, const ul_reco
     return how;
 }
 
-/* Log-probabilities and best tokens at the scored tokens of documents, `together` of them in a batch; returns how many. */
+/* Log-probabilities and best tokens at the scored tokens of documents, `together` of them in a batch;
+ * returns how many. */
 static inline int64_t house_score(house *h, const ul_guarded *how, const ul_docs *docs, int64_t together, double **logp,
                                   int32_t **best)
 {

@@ -1,4 +1,5 @@
-/* kill_test.h - a run that is killed when it has got so far: the callback that asks whether to stop ends the process. */
+/* kill_test.h - a run that is killed when it has got so far:
+ * the callback that asks whether to stop ends the process. */
 #ifndef UL_KILL_TEST_H
 #define UL_KILL_TEST_H
 #include <signal.h>

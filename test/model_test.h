@@ -13,10 +13,13 @@ static inline const char *tiny_config(const char *type, bool tied, const char *d
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     fprintf(f, "{\"model_type\": \"%s\", \"dtype\": \"%s\", \"tie_word_embeddings\": %s, \"vocab_size\": 23,\n"
-               " \"num_hidden_layers\": 3, \"hidden_size\": 16, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,\n"
+               " \"num_hidden_layers\": 3, \"hidden_size\": 16, "
+               "\"num_attention_heads\": 4, \"num_key_value_heads\": 2,\n"
                " \"head_dim\": 6, \"intermediate_size\": 20, \"max_position_embeddings\": 32, \"rms_norm_eps\": 1e-5,\n"
-               " \"attention_bias\": true, \"mlp_bias\": true, \"sliding_window\": null, \"use_sliding_window\": false,\n"
-               " \"rope_scaling\": {\"type\": \"llama3\", \"factor\": 4.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0,\n"
+               " \"attention_bias\": true, \"mlp_bias\": true, "
+               "\"sliding_window\": null, \"use_sliding_window\": false,\n"
+               " \"rope_scaling\": {\"type\": \"llama3\", \"factor\": 4.0, "
+               "\"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0,\n"
                "                  \"original_max_position_embeddings\": 16},\n"
                " \"n_layer\": 3, \"n_embd\": 16, \"n_head\": 4, \"n_positions\": 32, \"n_inner\": 20}\n",
             type, dtype, tied ? "true" : "false");

@@ -44,7 +44,8 @@ static inline void tiny_text(tiny_work *w)
     UL_OK_IN(w->t.ctx, ul_docs_build(w->t.ctx, arena, tok, &w->tpl, rows, UL_WHICH_ANSWER, &w->text));
 }
 
-/* Ready to run; the test may change args, recipe and work before. p: NULL for a method with a loss (its args are the test's). */
+/* Ready to run; the test may change args, recipe and work before.
+ * p: NULL for a method with a loss (its args are the test's). */
 static inline void tiny_work_open_as(tiny_work *w, const ul_config *config, const ul_procedure *p, const tiny_how *how)
 {
     tiny_open(&w->t, config, how, NULL, NULL);

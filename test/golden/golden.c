@@ -1,7 +1,7 @@
 /* golden.c - replays golden records: golden DIR ... searches every DIR for golden.json files, one line a record.
  *
- * ok / FAIL / unsupported, the worst error and where; the last line counts. Exit 0 only when nothing failed. A DIR without a record is a
- * FAIL; so is an "unsupported" whose reason is not listed in unsupported.txt. */
+ * ok / FAIL / unsupported, the worst error and where; the last line counts. Exit 0 only when nothing failed.
+ * A DIR without a record is a FAIL; so is an "unsupported" whose reason is not listed in unsupported.txt. */
 #include "replay.h"
 #include <dirent.h>
 #include <sys/stat.h>

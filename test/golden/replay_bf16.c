@@ -1,5 +1,5 @@
-/* replay_bf16.c - records of kind "bf16_product": expected = c + a b^T as AMX computes it, bit for bit on every instruction
- * set of this machine, with 1 and 2 threads, b as it stands and as panels. */
+/* replay_bf16.c - records of kind "bf16_product": expected = c + a b^T as AMX computes it,
+ * bit for bit on every instruction set of this machine, with 1 and 2 threads, b as it stands and as panels. */
 #include "backend/backend.h"
 #include "io/io.h"
 #include "replay.h"

@@ -1,6 +1,6 @@
-/* replay_eval.c - records of kind "eval": a whole evaluation run through the program's passes and metrics, in double against the
- * float64 run (every row and aggregate) and in f32 against the float32 run. Data sets, answers, arguments and dependencies are
- * read from the record's `config`. */
+/* replay_eval.c - records of kind "eval": a whole evaluation run through the program's passes and metrics,
+ * in double against the float64 run (every row and aggregate) and in f32 against the float32 run. Data sets, answers,
+ * arguments and dependencies are read from the record's `config`. */
 #include "replay.h"
 #include "audit/audit.h"
 #include <math.h>
@@ -28,7 +28,7 @@ typedef struct {
     char worst_name[128], lacking[512];
 } replay;
 
-/* ---- data ---------------------------------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------------------------- */
 static bool is_list(const char *path, const char *key)
 {
     FILE *f = fopen(path, "r");
@@ -120,7 +120,7 @@ static ul_status fill(replay *r, data_set *s, unsigned needs, double p, int32_t 
     return UL_OK;
 }
 
-/* ---- one metric ------------------------------------------------------------------------------------------------------------ */
+/* ---- one metric -------------------------------------------------------------------------------------------------- */
 static const ul_result *find_done(const replay *r, const char *name)
 {
     for (int i = 0; i < r->n_done; i++)
@@ -204,7 +204,7 @@ static ul_status arguments(replay *r, const ul_metric *m, const char *name, cons
     return UL_OK;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------------------------------------- */
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
 static void tolerance(const replay *r, const char *name, double *rel, double *abs)
 {
     char key[160];
@@ -320,7 +320,7 @@ static ul_status run_metrics(replay *r)
     return UL_OK;
 }
 
-/* ---- one record ---------------------------------------------------------------------------------------------------------------- */
+/* ---- one record -------------------------------------------------------------------------------------------------- */
 static void tag(const json_t *t, const char *key, const char **out)
 {
     const char *s = json_string_value(json_object_get(t, key));

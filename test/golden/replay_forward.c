@@ -1,6 +1,6 @@
-/* replay_forward.c - records of kind "forward": logits, hidden states, loss, every gradient and greedy tokens of a model,
- * by the double backend at the record's tolerance and by the float backend (logits within 1e-4, gradients within 1e-3 of
- * their tensor's largest entry). */
+/* replay_forward.c - records of kind "forward": logits, hidden states, loss, every gradient and greedy tokens
+ * of a model, by the double backend at the record's tolerance and by the float backend (logits within 1e-4,
+ * gradients within 1e-3 of their tensor's largest entry). */
 #include "replay_model.h"
 
 typedef struct {

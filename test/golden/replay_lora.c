@@ -1,6 +1,6 @@
-/* replay_lora.c - records of kind "lora": logits with the adapter, without it and merged, the loss, the gradient of every tensor
- * of the adapter, and the merged weights; by the double backend at the record's tolerance and by the float backend (logits
- * within 1e-4, gradients within 1e-3 of their tensor's largest entry). */
+/* replay_lora.c - records of kind "lora": logits with the adapter, without it and merged, the loss, the gradient
+ * of every tensor of the adapter, and the merged weights; by the double backend at the record's tolerance and by
+ * the float backend (logits within 1e-4, gradients within 1e-3 of their tensor's largest entry). */
 #include "replay_model.h"
 
 typedef struct {

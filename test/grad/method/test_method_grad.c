@@ -91,8 +91,8 @@ static void test_parameters_matter(void **state)
             if (!strcmp(p->key, "margin")) with_margin(&a);
             fill(&x);
             const double before = all_of(e[i].method, &a, &x);
-            a.num[k] = p->type == UL_BOOL ? 1 - p->dflt
-                                          : p->dflt + (p->type == UL_INT ? 1 : p->dflt < 0 ? 1.5 : 0.5); /* -1: by size */
+            a.num[k] = p->type == UL_BOOL ? 1 - p->dflt /* a default of -1: by size */
+                                          : p->dflt + (p->type == UL_INT ? 1 : p->dflt < 0 ? 1.5 : 0.5);
             char text[16] = "something else";
             for (int c = 0; p->type == UL_TEXT && choice(p, c, text); c++)
                 if (strcmp(text, p->text)) break;

@@ -1,8 +1,8 @@
 /* test_grad_families.c - every family in every mode against finite differences, in double.
  *
  * The loss is a sum over scored rows of a_i log p_i + b_i KL_i, or of u . hidden state; along random directions
- * of the trainable tensors the central difference of fourth order must be the gradient's, within 1e-6 of its length. Before the
- * backward pass everything that it may not read is filled with NaN. */
+ * of the trainable tensors the central difference of fourth order must be the gradient's, within 1e-6 of its length.
+ * Before the backward pass everything that it may not read is filled with NaN. */
 #include "model_test.h"
 
 typedef struct {
@@ -235,8 +235,8 @@ static void give_adapter(setting *s)
         for (int64_t k = 0; k < t[i].n; k++) ((double *)t[i].p)[k] = 0.3 * normal(50 + i, k);
 }
 
-/* Tables that no family has yet, of llama's weights: sums whose terms may share a gradient's memory, and sums whose terms
- * may not, because one is written after the other has been read into the sum. */
+/* Tables that no family has yet, of llama's weights: sums whose terms may share a gradient's memory,
+ * and sums whose terms may not, because one is written after the other has been read into the sum. */
 static const ul_step parallel[] = {NORM(S_N1, S_X, W_N1, UL_NO),
                                    NORM(S_N2, S_X, W_N2, UL_NO),
                                    LINEAR(S_Q, S_N1, W_Q, B_Q),
@@ -289,7 +289,8 @@ static void families(void **state)
     (void)state;
     for (const char *const *f = ul_families(); *f; f++)
         for (size_t k = 0; k < sizeof modes / sizeof *modes; k++)
-            for (int tied = k >= 4 && k % 2; tied < (k < 4 ? 2 : 1 + (int)(k % 2)); tied++) { /* both only for the first */
+            /* tied and not: both only for the first modes */
+            for (int tied = k >= 4 && k % 2; tied < (k < 4 ? 2 : 1 + (int)(k % 2)); tied++) {
                 ul_ctx *ctx = ul_test_ctx();
                 check_mode(ctx, ul_family_types(*f)[0], NULL, tied, &modes[k]);
                 ul_ctx_free(ctx);

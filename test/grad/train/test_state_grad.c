@@ -1,5 +1,5 @@
-/* Losses of hidden states: the gradient of every method of the registry that looks at them, down to the weights, against
- * central differences in double, after the weights have left the reference. */
+/* Losses of hidden states: the gradient of every method of the registry that looks at them, down to the weights,
+ * against central differences in double, after the weights have left the reference. */
 #include "train_test.h"
 
 enum { STEP = 3, PROBES = 40 };

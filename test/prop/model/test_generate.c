@@ -1,5 +1,5 @@
-/* test_generate.c - generated tokens do not depend on how many rows share a step, on panels, or on the cache: they are those
- * of a whole computation for every token. */
+/* test_generate.c - generated tokens do not depend on how many rows share a step, on panels, or on the cache:
+ * they are those of a whole computation for every token. */
 #include "model_test.h"
 
 enum { PROMPTS = 9, NEW = 12, V = 23 };
@@ -144,7 +144,8 @@ static void sampling(void **state)
     ul_ctx_free(ctx);
 }
 
-/* Batch size 1, 4, 64; 1 and 2 threads; every kernel precision: the same draws, which the limits of top_k and top_p do narrow. */
+/* Batch size 1, 4, 64; 1 and 2 threads; every kernel precision: the same draws,
+ * which the limits of top_k and top_p do narrow. */
 static void sampling_in_batches_and_threads(void **state)
 {
     static const ul_precision precisions[] = {UL_PRECISION_F32, UL_PRECISION_BF16};

@@ -1,5 +1,6 @@
-/* test_model_bits.c - what must not change a bit: the cut into micro-batches, threads, checkpointing, the head's chunks, hidden
- * adapters, the last block at scored rows alone; in f32 and in bf16. And what a plan says is what a pass takes. */
+/* test_model_bits.c - what must not change a bit: the cut into micro-batches, threads, checkpointing,
+ * the head's chunks, hidden adapters, the last block at scored rows alone; in f32 and in bf16.
+ * And what a plan says is what a pass takes. */
 #include "model_test.h"
 
 enum { SAMPLES = 14 }; /* more rows than the reference's logits are computed for at once */

@@ -1,5 +1,5 @@
-/* Knowledge on columns made by hand (TV-28 of the vectors), wrong answers from other rows, halves by entity, and recoveries with bounds
- * from three made-up batteries (TV-24). */
+/* Knowledge on columns made by hand (TV-28 of the vectors), wrong answers from other rows, halves by entity,
+ * and recoveries with bounds from three made-up batteries (TV-24). */
 #include "ul_test.h"
 #include "audit/audit_data.h"
 #include <math.h>
@@ -91,7 +91,7 @@ static void halves(void **state)
     UL_FAILS_IN(ctx, UL_E_INPUT, "two halves need 2", ul_records_half(ctx, ul_ctx_arena(ctx), &in, 0, &half[0], NULL));
 }
 
-/* ---- recoveries ---------------------------------------------------------------------------------------------------- */
+/* ---- recoveries -------------------------------------------------------------------------------------------------- */
 static const double tv_o[] = {.9, .8, .95, .85, .7, .9, .8, .9, .85, .95, .9, .75},
                     tv_r[] = {.1, .2, .15, .1, .05, .2, .1, .1, .2, .15, .1, .1},
                     tv_u[] = {.12, .2, .3, .1, .1, .25, .1, .15, .2, .3, .1, .1},
@@ -148,7 +148,8 @@ static void recoveries(void **state)
     }
     assert_non_null(w1);
     assert_non_null(merge);
-    assert_true(w1->role == UL_CORE && merge->role == UL_SHOWN); /* no base model was given: not among the m that are looked at */
+    /* no base model was given: not among the m that are looked at */
+    assert_true(w1->role == UL_CORE && merge->role == UL_SHOWN);
     assert_true(w1->has_said && fabs(w1->s.value - (1 - w1->rho.value)) < 1e-12);
     /* points exactly; bounds of another generator within the noise of 2000 resamples */
     assert_true(fabs(e.s.value - 0.9459770114942528) < 1e-12);
@@ -174,7 +175,8 @@ static void recoveries(void **state)
     assert_true(e.s.value == 1);
     for (int i = 0; i < e.n_recovery; i++)
         if (e.recovery[i].informative) assert_true(e.recovery[i].rho.lo == 0 && e.recovery[i].rho.hi == 0);
-    /* an original that knows no more than the control makes everything uninformative; a control like the original leaks */
+    /* an original that knows no more than the control makes everything uninformative;
+     * a control like the original leaks */
     UL_OK_IN(ctx, ul_evidence_collect(&a, &u, &c, &c, &e));
     assert_false(e.surface_informative);
     UL_OK_IN(ctx, ul_evidence_collect(&a, &u, &o, &o, &e));
@@ -237,7 +239,8 @@ static void intervals(void **state)
 }
 
 /* ---- membership ------------------------------------------------------------------------------------------------ */
-/* Against ul_auc, with ties; the control in the model's place gives exactly no difference; curves end where they must. */
+/* Against ul_auc, with ties; the control in the model's place gives exactly no difference;
+ * curves end where they must. */
 static void membership(void **state)
 {
     enum { N = 12, M = 10 };

@@ -1,5 +1,5 @@
-/* Every probe beside a model that it must bring back. One small model knows the answers (O); from it, or trained on the spot:
- *   a model that says something else when asked plainly and the truth when asked in any other way: each attack that only asks
+/* Every probe beside a model that it must bring back. One small model knows the answers (O); from it, or trained here:
+ *   a model that says something else when asked plainly, and the truth when asked otherwise: each attack that only asks
  *   O behind a damaged last block, a damaged head, a push along one direction, noise: each attack on weights
  * An attack that does nothing leaves the answer hidden. */
 #include "audit/audit_data.h"
@@ -93,7 +93,7 @@ static void train(ul_model *m, const ul_docs *docs, int64_t steps, double lr)
     UL_OK_IN(ctx, ul_run_train(ctx, &run, &last, &done));
 }
 
-/* ---- the model that hides ------------------------------------------------------------------------------------------- */
+/* ---- the model that hides ---------------------------------------------------------------------------------------- */
 typedef struct {
     ul_docs docs;
     ul_template whole;
@@ -218,7 +218,7 @@ static int set_up(void **state)
     return 0;
 }
 
-/* ---- attacks that ask ------------------------------------------------------------------------------------------------- */
+/* ---- attacks that ask -------------------------------------------------------------------------------------------- */
 static void asked_differently(void **state)
 {
     static const char *const id[] = {"rephrased", "prefix",    "shots", "shots-same",
@@ -254,7 +254,7 @@ static void logits_and_samples(void **state)
     UL_OK_IN(ctx, ul_args_set(arena, &attack, NULL, "leak-k", "8"));
 }
 
-/* ---- attacks on weights ------------------------------------------------------------------------------------------------- */
+/* ---- attacks on weights ------------------------------------------------------------------------------------------ */
 static ul_model *copy(void)
 {
     ul_model *m = fresh(14);
@@ -301,7 +301,8 @@ static void weights(void **state)
     brings_back("adapter", m, 0.35);
 }
 
-/* The word in which the questions about the forgotten end is pushed along a direction: suppression that waits for them. */
+/* The word in which the questions about the forgotten end is pushed along a direction:
+ * suppression that waits for them. */
 static void direction(void **state)
 {
     ul_model *m = copy();
@@ -333,7 +334,7 @@ static void donors(void **state)
     ul_model_free(m);
 }
 
-/* ---- I1 ------------------------------------------------------------------------------------------------------------------ */
+/* ---- I1 ---------------------------------------------------------------------------------------------------------- */
 static void patching(void **state)
 {
     double *x[2][2];

@@ -1,4 +1,5 @@
-/* Number formats of the quantisation probe: NF4 and FP4 against bitsandbytes' own numbers, the rest against TV-14 of the vectors. */
+/* Number formats of the quantisation probe: NF4 and FP4 against bitsandbytes' own numbers,
+ * the rest against TV-14 of the vectors. */
 #include "ul_test.h"
 #include "audit/battery.h"
 #include <math.h>

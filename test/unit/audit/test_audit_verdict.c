@@ -1,5 +1,5 @@
-/* The rules on made-up evidence: TV-30 of the vectors, every verdict, every gate, every way in which "removed" is withheld, and a NaN in
- * each number that a rule reads. */
+/* The rules on made-up evidence: TV-30 of the vectors, every verdict, every gate, every way in which "removed" is
+ * withheld, and a NaN in each number that a rule reads. */
 #include "ul_test.h"
 #include "audit/battery.h"
 #include <math.h>
@@ -253,7 +253,8 @@ static void withheld(void **state)
     e.n_entity = 9;
     is(&e, UL_INCONCLUSIVE);
     assert_true(verdict(&e).qualifiers & UL_Q_FEW_ENTITIES);
-    assert_non_null(strstr(verdict(&e).clause, "cannot show removal, only \"not forgotten\", \"suppressed\" and \"damaged\" can be said"));
+    assert_non_null(strstr(verdict(&e).clause, "cannot show removal, only \"not forgotten\", \"suppressed\" and "
+                                               "\"damaged\" can be said"));
     e.recovery[0].rho = at(0.6, 0.7, 0.8); /* few people can still show suppression */
     e.recovery[0].excess = at(0.5, 0.6, 0.7);
     is(&e, UL_SUPPRESSED);
@@ -386,8 +387,9 @@ static void nan_is_a_failure(void **state)
     (void)state;
     ul_evidence e = removed();
     ul_bound *const number[] = {
-        &e.known,   &e.gap,   &e.leak,         &e.s,    &e.utility_first,   &e.utility_said,    &e.utility_text,
-        &e.inverse, &e.depth, &e.depth_excess, &e.sham, &e.avoided, &e.recovery[0].rho, &e.recovery[3].rho, &e.recovery[2].excess};
+        &e.known,   &e.gap,   &e.leak,         &e.s,    &e.utility_first, &e.utility_said,    &e.utility_text,
+        &e.inverse, &e.depth, &e.depth_excess, &e.sham, &e.avoided,       &e.recovery[0].rho, &e.recovery[3].rho,
+        &e.recovery[2].excess};
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         for (int part = 0; part < 3; part++) {
             ul_verdict v;

@@ -1,5 +1,5 @@
-/* test_benchmarks.c - multiple choice, MUSE and RWKU through the job: against prompts and sums written out again here, against numbers
- * of lm-evaluation-harness 0.4.5, and against what the definitions say of texts chosen for it. */
+/* test_benchmarks.c - multiple choice, MUSE and RWKU through the job: against prompts and sums written out again here,
+ * against numbers of lm-evaluation-harness 0.4.5, and against what the definitions say of texts chosen for it. */
 #include "audit/benchmark.h"
 #include "ul_test.h"
 #include <jansson.h>
@@ -94,7 +94,7 @@ static double ll(const json_t *log, const char *name, int i, int k)
     return json_number_value(json_array_get(json_object_get(row(log, name, i), "loglikelihood"), (size_t)k));
 }
 
-/* ---- multiple choice ------------------------------------------------------------------------------------------------------- */
+/* ---- multiple choice --------------------------------------------------------------------------------------------- */
 static const struct {
     const char *q, *c[4];
     int gold;
@@ -149,7 +149,8 @@ static double alone(ul_ctx *ctx, ul_model *m, const ul_tokenizer *tok, const cha
     return sum;
 }
 
-/* The same questions as JSON lines, as MMLU's CSV, and as a CSV with Python's lists; and as JSON with the question stripped. */
+/* The same questions as JSON lines, as MMLU's CSV, and as a CSV with Python's lists;
+ * and as JSON with the question stripped. */
 static json_t *q[ASKED];
 static char path[3][600];
 
@@ -230,8 +231,9 @@ static void letters(void **state)
     ul_ctx_free(ctx);
 }
 
-/* lm-evaluation-harness 0.4.5 (HFLM, float32, batch_size 1; transformers 4.45.1) on tofu-656k-full, the first three of WMDP-bio's
- * stand-ins, with add_bos_token true, then as it is by default. Its tokenizer joins ":" and " " where the prompt ends. */
+/* lm-evaluation-harness 0.4.5 (HFLM, float32, batch_size 1; transformers 4.45.1) on tofu-656k-full,
+ * the first three of WMDP-bio's stand-ins, with add_bos_token true, then as it is by default. Its tokenizer joins
+ * ":" and " " where the prompt ends. */
 static void harness(void **state)
 {
     static const double want[2][3][4] = {
@@ -333,7 +335,7 @@ static void answers_by_place_or_text(void **state)
     ul_ctx_free(ctx);
 }
 
-/* ---- MUSE -------------------------------------------------------------------------------------------------------------------- */
+/* ---- MUSE -------------------------------------------------------------------------------------------------------- */
 static void subfolder(const char *name)
 {
     char dir[600];
@@ -381,7 +383,7 @@ static void muse(void **state)
     ul_ctx_free(ctx);
 }
 
-/* ---- RWKU -------------------------------------------------------------------------------------------------------------------- */
+/* ---- RWKU -------------------------------------------------------------------------------------------------------- */
 static void rwku(void **state)
 {
     ul_ctx *ctx = ul_test_ctx();

@@ -1,6 +1,7 @@
-/* Every number of other people's evaluations that can be computed from their per-example numbers, computed again: the
- * golden eval records (float64) and the published open-unlearning logs of Llama-3.2-1B (float32), ROUGE from the
- * recorded texts. The table of TOFU's results is held against the record's `config`. Prints the worst error by result. */
+/* Every number of other people's evaluations that can be computed from their per-example numbers, computed again:
+ * the golden eval records (float64) and the published open-unlearning logs of Llama-3.2-1B (float32),
+ * ROUGE from the recorded texts. The table of TOFU's results is held against the record's `config`.
+ * Prints the worst error by result. */
 #include "ul_test.h"
 #include "audit/audit.h"
 #include <dirent.h>
@@ -448,8 +449,9 @@ static const char *with_fluency(world *w, const char *folder, const char *path, 
     return out;
 }
 
-/* The final ranking of arXiv 2506.12618 from the published logs: memorization from recorded aggregates, privacy of a model that is
- * its own control is 1, utility is a quotient of recorded ones; with a classifier's scores in both logs fluency is part of it. */
+/* The final ranking of arXiv 2506.12618 from the published logs: memorization from recorded aggregates,
+ * privacy of a model that is its own control is 1, utility is a quotient of recorded ones; with a classifier's scores
+ * in both logs fluency is part of it. */
 static void final_aggregate(void **state)
 {
     world *w = *state;

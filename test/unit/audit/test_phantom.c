@@ -1,5 +1,5 @@
-/* Generated phantoms: names of people who stay are recombined, the same in every text of a row; nobody in either file has such a
- * name; a function of data and seed; rows that do not ask about a person by name are left out. */
+/* Generated phantoms: names of people who stay are recombined, the same in every text of a row; nobody in either file
+ * has such a name; a function of data and seed; rows that do not ask about a person by name are left out. */
 #include "ul_test.h"
 #include "audit/audit_data.h"
 

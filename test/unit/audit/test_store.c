@@ -1,5 +1,5 @@
-/* Columns through SQLite and back: every number bit for bit, lists, texts, columns that are not there; the same bytes again; a write
- * that fails leaves what was there. */
+/* Columns through SQLite and back: every number bit for bit, lists, texts, columns that are not there;
+ * the same bytes again; a write that fails leaves what was there. */
 #include "ul_test.h"
 #include "audit/audit.h"
 #include <float.h>
@@ -117,7 +117,8 @@ static void a_failed_write(void **state)
     assert_memory_equal(a, b, n1);
     /* a number that is not finite is not written */
     number[0][5] = NAN;
-    UL_FAILS_IN(ctx, UL_E_CRITERION, "row 7: logp is nan", ul_columns_save(ctx, path, &d, 1, about)); /* token 5, of row 2, index 7 */
+    /* token 5, of row 2, index 7 */
+    UL_FAILS_IN(ctx, UL_E_CRITERION, "row 7: logp is nan", ul_columns_save(ctx, path, &d, 1, about));
     number[0][5] = -1, number[3][5] = INFINITY;
     UL_FAILS_IN(ctx, UL_E_CRITERION, "row 16: ref_loss is inf", ul_columns_save(ctx, path, &d, 1, about));
     b = bytes(path, &n2);

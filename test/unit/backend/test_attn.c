@@ -1,6 +1,6 @@
-/* test_attn.c - attention has the bits of its definition (src/backend/kernel/attn.h), written again here element by element:
- * forward, backward, generation; f32 and bf16; grouped heads, hidden keys, packed documents, any number of threads; and its
- * backward is the derivative of its forward (finite differences in double). */
+/* test_attn.c - attention has the bits of its definition (src/backend/kernel/attn.h), written again here element
+ * by element: forward, backward, generation; f32 and bf16; grouped heads, hidden keys, packed documents, any number
+ * of threads; and its backward is the derivative of its forward (finite differences in double). */
 #define UL_TARGET portable
 #define UL_TARGET_portable 1
 #include "backend/kernel/kernel.h" /* for v_exp and lane_sum, which have their own tests */

@@ -1,5 +1,5 @@
-/* test_gemm.c - products have the bits of their definition: every instruction set of this machine, 1, 2 and 3 threads, odd
- * shapes, both layouts of a and b, strided views, panels, from zero and going on. */
+/* test_gemm.c - products have the bits of their definition: every instruction set of this machine, 1, 2 and 3 threads,
+ * odd shapes, both layouts of a and b, strided views, panels, from zero and going on. */
 #include "unit/backend/product.h"
 
 typedef struct {

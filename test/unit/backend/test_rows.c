@@ -115,8 +115,8 @@ static void scores_by_their_formulas(void **state)
     }
 }
 
-/* Q4: the gradient under the model's own distribution without the label is p_y at the label, -p_v p_y / (1 - p_y) at any
- * other entry: its sizes add up to 2 p_y. */
+/* Q4: the gradient under the model's own distribution without the label is p_y at the label, -p_v p_y / (1 - p_y)
+ * at any other entry: its sizes add up to 2 p_y. */
 static void q4_own_target_without_label(void **state)
 {
     start(*state, NULL, UL_PRECISION_DOUBLE, 0);

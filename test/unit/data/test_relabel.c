@@ -1,5 +1,5 @@
-/* Documents scored against other tokens, and documents read behind a text: who is concerned, what stays, what a batch makes
- * of it. */
+/* Documents scored against other tokens, and documents read behind a text: who is concerned,
+ * what stays, what a batch makes of it. */
 #include "data/data.h"
 #include "ul_test.h"
 
@@ -36,7 +36,8 @@ static void test_random(void **state)
     for (int v = 0; v < V; v++) {
         bool in = false;
         for (int i = 0; i < POOL; i++) in |= pool[i] == v;
-        const int mean = 3 * DRAWS / POOL; /* three tokens take part; five deviations of a count are 5 sqrt(12000 / 5 * 0.8) */
+        /* three tokens take part; five deviations of a count are 5 sqrt(12000 / 5 * 0.8) */
+        const int mean = 3 * DRAWS / POOL;
         if (in ? abs(count[v] - mean) > 220 : count[v] != 0) fail_msg("token %d came %d times", v, count[v]);
     }
     ul_ctx_free(ctx);
@@ -69,7 +70,8 @@ static void test_as(void **state)
     ul_ctx_free(ctx);
 }
 
-/* The text stands behind the first token where that is the bos; the scored tokens, and what they are scored as, stay. */
+/* The text stands behind the first token where that is the bos; the scored tokens,
+ * and what they are scored as, stay. */
 static void test_behind(void **state)
 {
     static const int32_t text[3] = {30, 31, 32};

@@ -1,5 +1,5 @@
-/* test_filter.c - a withheld prompt is answered with the refusal, others by the model, to the bit; by words, by states, by what is
- * answered. */
+/* test_filter.c - a withheld prompt is answered with the refusal, others by the model, to the bit;
+ * by words, by states, by what is answered. */
 #include "guard_test.h"
 
 /* log p of the refusal's tokens after every prompt of a set. */
@@ -43,7 +43,8 @@ static void forget_prompts_are_refused(void **state)
     assert_true(fabs(p - want) < 1e-12);
 }
 
-/* Words of the model's own answers: a guard that looks for one that is answered withholds those prompts, and only those. */
+/* Words of the model's own answers: a guard that looks for one that is answered
+ * withholds those prompts, and only those. */
 static void answers_are_searched(void **state)
 {
     house h;

@@ -1,5 +1,5 @@
-/* test_uld.c - guards that combine logits: what is scored is the paper's formula, recomputed from the logits of the models apart;
- * and the forget answers lose probability, the retain answers less. */
+/* test_uld.c - guards that combine logits: what is scored is the paper's formula, recomputed from the logits
+ * of the models apart; and the forget answers lose probability, the retain answers less. */
 #include "guard_test.h"
 
 /* Logits [rows, V] of documents under a model, one batch. */

@@ -369,8 +369,8 @@ static void test_scrub_turns(void **state)
     }
 }
 
-/* Q7: the inverted hinge lies in [0, 2] for any two probabilities of one distribution, so that its clamp never acts; the
- * push on the label fades with it. */
+/* Q7: the inverted hinge lies in [0, 2] for any two probabilities of one distribution, so that its clamp never acts;
+ * the push on the label fades with it. */
 static void test_q7_inverted_hinge(void **state)
 {
     (void)state;

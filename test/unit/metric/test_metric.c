@@ -75,7 +75,8 @@ static int inputs(const ul_metric *m, data d[2], ul_input *in)
 {
     int n = 0;
     for (const ul_need *need = m->needs; need->role; need++, n++) {
-        for (int i = 0; i < ROWS && strcmp(need->role, "gold") == 0; i++) d[n].score[i] = floor(d[n].score[i]); /* the number of a choice */
+        /* the number of a choice */
+        for (int i = 0; i < ROWS && strcmp(need->role, "gold") == 0; i++) d[n].score[i] = floor(d[n].score[i]);
         in[n] = (ul_input){strcmp(need->role, "*") ? need->role : "any", &d[n].columns, 0.3 + 0.2 * n};
     }
     return n;

@@ -1,6 +1,6 @@
 /* The numeric test vectors of reference/test-vectors.txt (metrics.md, section 18) that concern metrics and statistics:
- * TV-1 .. TV-13, TV-18, TV-23, TV-24, TV-28 (the others: test_protocol_vectors.c). Inputs and expected values are read from the file; inputs that the file
- * names only in words are written here. */
+ * TV-1 .. TV-13, TV-18, TV-23, TV-24, TV-28 (the others: test_protocol_vectors.c). Inputs and expected values are read
+ * from the file; inputs that the file names only in words are written here. */
 #include "unit/metric/vectors.h"
 #include <float.h>
 
@@ -94,7 +94,8 @@ static void tv_4_truth_ratio(void **state)
     }
     double over[16];
     ul_result r = {.n_part = 1};
-    assert_int_equal(numbers(line(w, "### TV-4 ", "aggregate over R="), over, 16), 9); /* 4 scores, 1, mean, 0, 1, mean */
+    /* 4 scores, 1, mean, 0, 1, mean */
+    assert_int_equal(numbers(line(w, "### TV-4 ", "aggregate over R="), over, 16), 9);
     r.part[0].rows = (ul_columns){.n_row = 4, .score = over};
     UL_OK_IN(w->ctx, ul_metric_aggregate(w->a, metric(w, "truth_ratio"), NULL, &r));
     near(r.agg_value, over[5], "mean of min(R, 1/R)");

@@ -1,5 +1,5 @@
-/* The test vectors that concern distances, protocols and multiple choice: TV-15, TV-16, TV-17, TV-19, TV-20, TV-22, TV-25, TV-26, TV-29.
- * Then the laws of what they use: bounds, curves, refusals. */
+/* The test vectors that concern distances, protocols and multiple choice: TV-15, TV-16, TV-17, TV-19, TV-20, TV-22,
+ * TV-25, TV-26, TV-29. Then the laws of what they use: bounds, curves, refusals. */
 #include "unit/metric/vectors.h"
 
 /* The number that follows `has` in a line. */

@@ -1,5 +1,5 @@
-/* test_greedy_published.c - real models speak as their authors published: stories260K's 464 bytes, TinyStories-656K by an
- * independent float64 computation, tiny-random-gpt2 by another program. In f32 and in double. */
+/* test_greedy_published.c - real models speak as their authors published: stories260K's 464 bytes,
+ * TinyStories-656K by an independent float64 computation, tiny-random-gpt2 by another program. In f32 and in double. */
 #include "model_test.h"
 #include <stdio.h>
 

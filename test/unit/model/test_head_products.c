@@ -1,5 +1,5 @@
-/* test_head_products.c - no logit is computed twice where the head's rows fit in one chunk; of k chunks, k - 1 are computed
- * again in backward. Counted at the kernel table. */
+/* test_head_products.c - no logit is computed twice where the head's rows fit in one chunk;
+ * of k chunks, k - 1 are computed again in backward. Counted at the kernel table. */
 #include "model_test.h"
 
 enum { SAMPLES = 12, V = 23 };

@@ -118,7 +118,8 @@ static void misuse(void **state)
     pass.n_seed = 0;
     UL_OK_IN(ctx, ul_model_forward(ctx, m, &pass));
     UL_FAILS_IN(ctx, UL_E_INTERNAL, "needs a forward pass", ul_model_backward(ctx, m, &pass));
-    pass.hook = &h, pass.n_hook = 1, h.layer = 0; /* a hook's failure ends the pass: it is given another batch than it knows */
+    /* a hook's failure ends the pass: it is given another batch than it knows */
+    pass.hook = &h, pass.n_hook = 1, h.layer = 0;
     assert_int_equal(ul_model_forward(ctx, m, &pass), UL_E_INTERNAL);
     ul_model_free(m);
     ul_ctx_free(ctx);

@@ -1,4 +1,5 @@
-/* test_lora.c - adapters: which modules, which scale, PEFT folders out and in again, merging, hooks' and readers' view. */
+/* test_lora.c - adapters: which modules, which scale, PEFT folders out and in again,
+ * merging, hooks' and readers' view. */
 #include "model_test.h"
 
 static double forward_sum(ul_ctx *ctx, ul_model *m, unsigned flags)

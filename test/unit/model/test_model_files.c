@@ -1,5 +1,5 @@
-/* test_model_files.c - a model in and out of its folder: the same bytes for every family, type and sharding; what is wrong with
- * a folder is said with its name, place and numbers. */
+/* test_model_files.c - a model in and out of its folder: the same bytes for every family, type and sharding;
+ * what is wrong with a folder is said with its name, place and numbers. */
 #include "model_test.h"
 #include <sys/stat.h>
 

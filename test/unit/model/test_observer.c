@@ -1,5 +1,6 @@
-/* test_observer.c - what an observer sees are the factors of every linear layer: x W^T is what the layer puts out, the
- * products of x and dy over the tokens add up to its weight's gradient, checkpointing and micro-batches show the same. */
+/* test_observer.c - what an observer sees are the factors of every linear layer: x W^T is what
+ * the layer puts out, the products of x and dy over the tokens add up to its weight's gradient,
+ * checkpointing and micro-batches show the same. */
 #include "model_test.h"
 
 enum { MOST_WEIGHTS = 64, MOST = 16 * 24 };

@@ -29,7 +29,8 @@ static void gradients(ul_ctx *ctx, ul_model *m, const ul_batch *b)
     ul_model_grad_ready(m);
 }
 
-/* Entries of row `row` (of all others: not `in`) in which the gradients differ; *zero: of a, in that row, that are 0. */
+/* Entries of row `row` (of all others: not `in`) in which the gradients differ;
+ * *zero: of a, in that row, that are 0. */
 static int differing(const ul_model *a, const ul_model *b, const ul_weight *x, const ul_weight *y, int row, bool in,
                      int *zero)
 {

@@ -1,5 +1,6 @@
-/* test_edit.c - editing against a direct solution of the papers' equations, by elimination in double; Q10: one key and lambda to
- * 0 make memit rome's update, emmet with lambda 0 meets every value, alphaedit leaves the preserved span alone. */
+/* test_edit.c - editing against a direct solution of the papers' equations, by elimination in double;
+ * Q10: one key and lambda to 0 make memit rome's update, emmet with lambda 0 meets every value,
+ * alphaedit leaves the preserved span alone. */
 #include "procedure_test.h"
 #include "procedure/edit.h"
 
@@ -176,7 +177,8 @@ static void q10_one_key_is_rome(void **state)
     if (bad > 1e-5 * largest) fail_msg("rome and memit differ by %g of %g", bad, largest);
 }
 
-/* Keys behind other texts turn the edit's direction; the plain prompt's value is met all the same, and the seed decides. */
+/* Keys behind other texts turn the edit's direction; the plain prompt's value is met
+ * all the same, and the seed decides. */
 static void rome_reads_behind_prefixes(void **state)
 {
     static edit e[3];
@@ -251,7 +253,8 @@ static void q10_alphaedit_keeps_old_keys(void **state)
 }
 
 /* The value does what it is for: added where it belongs, the target becomes likelier. */
-/* Within a budget the same change is made, only shorter: one ratio for all entries; a budget it does not reach changes nothing. */
+/* Within a budget the same change is made, only shorter: one ratio for all entries;
+ * a budget it does not reach changes nothing. */
 static void a_budget_shortens_the_edit(void **state)
 {
     static const char *const id[] = {"memit", "rome"};

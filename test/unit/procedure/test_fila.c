@@ -1,5 +1,5 @@
-/* test_fila.c - where FILA puts adapters: the function stays, the start is the best approximation of each matrix under the row
- * weights of the formula, and what is written is what training changed, on the weights of the file. */
+/* test_fila.c - where FILA puts adapters: the function stays, the start is the best approximation of each matrix under
+ * the row weights of the formula, and what is written is what training changed, on the weights of the file. */
 #include "procedure_test.h"
 
 enum { R = 3, ROWS = 48, COLS = 32 };

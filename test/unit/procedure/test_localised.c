@@ -1,5 +1,5 @@
-/* test_localised.c - depn sets as many columns to zero as it says and touches nothing else; pcgu moves the rows of least cosine,
- * by the forget gradient, and no other. */
+/* test_localised.c - depn sets as many columns to zero as it says and touches nothing else;
+ * pcgu moves the rows of least cosine, by the forget gradient, and no other. */
 #include "procedure_test.h"
 #include "procedure/edit.h"
 

@@ -1,5 +1,5 @@
-/* test_mechloc.c - tracing: no noise, no effect, to the last bit; noise moves the answers and what a block restores lies between.
- * Training: the blocks that were not chosen keep every bit. */
+/* test_mechloc.c - tracing: no noise, no effect, to the last bit; noise moves the answers and what a block restores
+ * lies between. Training: the blocks that were not chosen keep every bit. */
 #include "procedure_test.h"
 #include "procedure/edit.h"
 

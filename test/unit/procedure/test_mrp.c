@@ -1,5 +1,5 @@
-/* test_mrp.c - what is left of a projected matrix is orthogonal to what was taken, which has the rank asked for; the rest of
- * the model stays; the search does better than where it begins. */
+/* test_mrp.c - what is left of a projected matrix is orthogonal to what was taken, which has the rank asked for;
+ * the rest of the model stays; the search does better than where it begins. */
 #include "procedure_test.h"
 
 enum { C = 32, F = 48 };

@@ -1,5 +1,5 @@
-/* test_one_shot.c - ssd, perta, fisher_noise and newton_diag against their formulas, from Fisher diagonals computed here,
- * document by document; what must change nothing changes nothing; the budget on the retain rows is kept. */
+/* test_one_shot.c - ssd, perta, fisher_noise and newton_diag against their formulas, from Fisher diagonals computed
+ * here, document by document; what must change nothing changes nothing; the budget on the retain rows is kept. */
 #include "procedure_test.h"
 
 enum { MOST = 20000 };

@@ -1,5 +1,5 @@
-/* test_procedure_stages.c - sku, undo and kfade: Q9 of sku; the noise and the recovery of undo; kfade's step against a naive solve with
- * factors collected here; a run killed between and within stages goes on to the same bits. */
+/* test_procedure_stages.c - sku, undo and kfade: Q9 of sku; the noise and the recovery of undo; kfade's step against
+ * a naive solve with factors collected here; a run killed between and within stages goes on to the same bits. */
 #include "procedure_test.h"
 
 static void set(tiny_work *w, const char *key, double x)
@@ -33,8 +33,8 @@ static double mean_nll(tiny_work *w, int side)
     return sum;
 }
 
-/* Scale -1 is the bad model itself: it has learnt the answers and left normal behaviour. Scale 1 reflects it, so negating
- * twice gives it back; scale 0 is the model before. */
+/* Scale -1 is the bad model itself: it has learnt the answers and left normal behaviour.
+ * Scale 1 reflects it, so negating twice gives it back; scale 0 is the model before. */
 static void q9_sku(void **state)
 {
     enum { N = 64 };
@@ -84,7 +84,8 @@ static double distance(tiny_work *w, bool teacher)
     return sum;
 }
 
-/* Without recovery the student is the teacher, shrunk, with noise within its bound; with it the retain rows come back. */
+/* Without recovery the student is the teacher, shrunk, with noise within its bound;
+ * with it the retain rows come back. */
 static void undo_noises_and_recovers(void **state)
 {
     enum { N = 40 * 32 };
@@ -118,7 +119,8 @@ static void undo_noises_and_recovers(void **state)
         fail_msg("KL %g, noised %g, recovered %g", kl[0], kl[1], kl[2]);
 }
 
-/* The model as it is teaches, and only what is named is noised: the embedding stays, the last block is half of what it was and noise. */
+/* The model as it is teaches, and only what is named is noised: the embedding stays,
+ * the last block is half of what it was and noise. */
 static void undo_in_places(void **state)
 {
     enum { N = 40 * 32 };
@@ -192,7 +194,8 @@ static void look(void *user, const ul_weight *w, const ul_batch *b, const void *
     f->tokens += b->n_tok;
 }
 
-/* Gradient of the forget rows, and factors of layer 0's down projection from single documents with labels drawn here. */
+/* Gradient of the forget rows, and factors of layer 0's down projection from
+ * single documents with labels drawn here. */
 static void statistics(tiny_work *w, naive *f, double *g)
 {
     double coef[200], z[64 * TINY_V];

@@ -1,5 +1,5 @@
-/* test_repselect.c - Q11: what the collapse does to singular values, exactly and by a sketch; the step from G computed here;
- * the budget; no change at a = 0; G and -G give opposite steps. */
+/* test_repselect.c - Q11: what the collapse does to singular values, exactly and by a sketch;
+ * the step from G computed here; the budget; no change at a = 0; G and -G give opposite steps. */
 #include "procedure/_lapack.h"
 #include "procedure_test.h"
 

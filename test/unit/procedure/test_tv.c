@@ -1,5 +1,5 @@
-/* test_tv.c - Q9: scale 0 leaves the model; scales a and -a lie on opposite sides of it; negating twice reflects. Factors of
- * blocks; an adapter is negated as its merged change. */
+/* test_tv.c - Q9: scale 0 leaves the model; scales a and -a lie on opposite sides of it; negating twice reflects.
+ * Factors of blocks; an adapter is negated as its merged change. */
 #include "procedure_test.h"
 
 /* The first trainable after a run with this scale, and before it. */

@@ -124,7 +124,8 @@ static void terms_take_labels_away(void **state)
     int all;
     int64_t labelled;
     (void)state;
-    with_terms("{\"ana\": \"a clerk\", \"rome\": \"a\"}", 5, &all, &labelled); /* the name stands in the question first */
+    /* the name stands in the question first */
+    with_terms("{\"ana\": \"a clerk\", \"rome\": \"a\"}", 5, &all, &labelled);
     assert_int_equal(all, labelled - 1);
 }
 

@@ -1,4 +1,5 @@
-/* test_rouge_set.c - the numbers of the Python package rouge 1.0.1, Rouge().get_scores(text, reference)[0]["rouge-l"]. */
+/* test_rouge_set.c - the numbers of the Python package rouge 1.0.1,
+ * Rouge().get_scores(text, reference)[0]["rouge-l"]. */
 #include "stat/stat.h"
 #include "ul_test.h"
 #include <math.h>

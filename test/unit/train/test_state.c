@@ -1,5 +1,6 @@
-/* Losses of hidden states: each method's loss against its formula on states of single documents; rmu's invariants (no loss
- * at the target, none of retain text before a step, padding does not count); a cached prefix gives the same states. */
+/* Losses of hidden states: each method's loss against its formula on states of single documents;
+ * rmu's invariants (no loss at the target, none of retain text before a step, padding does not count);
+ * a cached prefix gives the same states. */
 #include "method/method.h"
 #include "train_test.h"
 
@@ -455,7 +456,8 @@ static void weights_that_move(void **state)
         snprintf(path, sizeof path, "%s/config.json", ul_test_folder("blocks"));
         FILE *f = fopen(path, "w");
         assert_non_null(f);
-        fprintf(f, "{\"model_type\": \"llama\", \"tie_word_embeddings\": true, \"vocab_size\": %d, \"hidden_size\": 32,\n"
+        fprintf(f, "{\"model_type\": \"llama\", \"tie_word_embeddings\": true, "
+                   "\"vocab_size\": %d, \"hidden_size\": 32,\n"
                    " \"num_hidden_layers\": %d, \"num_attention_heads\": 2, \"intermediate_size\": 8}\n",
                 want[i].words, want[i].blocks);
         assert_int_equal(fclose(f), 0);
