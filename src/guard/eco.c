@@ -1,7 +1,7 @@
 /* eco.c - embedding-corrupted prompts: a classifier reads the prompt; where it sees the forget set,
  * the prompt's embeddings are spoilt before the first block.
  *
- *   corrupted = p(forget | prompt) > threshold (one half, or what holds `fpr` on the retain prompts),
+ *   corrupted = p(forget | prompt) > threshold (one half, or more if the retain prompts' `fpr` asks it),
  *   p = sigmoid(w x + b), x = mean hidden state of the prompt after `layer` blocks
  *   noise:  e <- e + strength rms n,  n ~ N(0, 1) at (seed, position, channel), rms of the embedding matrix
  *   zero:   e <- (1 - strength) e          flip:  e <- (1 - 2 strength) e       of the first `first` channels (0: all)
@@ -28,7 +28,8 @@ static const ul_param params[] = {
     {"by", UL_TEXT, 0, 0, 0, "states|words",
      "the classifier: a regression on hidden states, or words of the forget set that no retain row has", "words"},
     {"layer", UL_INT, 1, 0, 1000, "blocks", "the classifier reads hidden states after so many blocks", NULL},
-    {"fpr", UL_REAL, 0.01, 0, 1, NULL, "share of the retain prompts that is corrupted: it sets the threshold", NULL},
+    {"fpr", UL_REAL, 0.01, 0, 1, NULL, "share of the retain prompts that is corrupted at most: it sets the threshold",
+     NULL},
     {"seed", UL_INT, 0, 0, 9e15, NULL, "of the noise", NULL},
     {0}};
 

@@ -3,7 +3,7 @@
  * The baseline of arXiv:2403.03329 (post-filters) and of every evaluation of suppression. A prompt is withheld
  * when it holds a word of the forget set that the retain set lacks (by words), or when its vector - the mean hidden
  * state after `layer` blocks, less the mean of all - has a cosine above a threshold with that of a forget prompt;
- * the threshold lets `fpr` of the retain prompts through wrongly (by states). side output: the model answers first,
+ * the threshold withholds `fpr` of the retain prompts wrongly (by states). side output: the model answers first,
  * and the answer is searched for the words.
  * What it says of a withheld prompt is known: the refusal, token by token. Its distribution there is
  * p = 1 / (1 + (V - 1) e^-nats) for the refusal's next token and the rest for all others alike, so that scores are

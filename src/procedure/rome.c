@@ -7,7 +7,7 @@
  * 0.5 for v*, KL 0.0625, decay 0.5, |v* - v| <= 4 |v|, stop below 0.05. One fact with lambda 0 is emmet's update,
  * and memit's as its lambda goes to 0.
  * Traps: one edit after the other drifts; a few hundred break a model, hence a small one's budget.
- * u is of the mean key, behind texts that the model writes itself (the paper: 20 of 5 and 10 tokens) and of the plain
+ * u is of the mean key, behind texts that the model writes itself (its program: 20 of 5 and 10 tokens) and of the plain
  * prompt, k of the plain prompt, whose value is therefore met exactly; v* is searched at the plain prompt
  * (the paper: behind the texts too). */
 #include "procedure/edit.h"
