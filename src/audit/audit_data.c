@@ -1,57 +1,5 @@
-/* audit_data.c - from files to what an audit asks and trains on. Halves are made of whole entities,
- * so that no fact of a person who is taught is asked of the model. */
+/* audit_data.c - from files to what an audit asks and trains on. */
 #include "audit/audit_data.h"
-
-static ul_status subset(ul_arena *arena, const ul_records *in, const uint8_t *take, ul_records **out)
-{
-    ul_records *r = UL_NEW(arena, ul_records, 1);
-    ul_record *rows = UL_NEW(arena, ul_record, in->n);
-    UL_NEED(r);
-    UL_NEED(rows);
-    *r = *in;
-    r->at = rows;
-    r->n = 0;
-    for (int64_t i = 0; i < in->n; i++)
-        if (take[i]) rows[r->n++] = in->at[i];
-    *out = r;
-    return UL_OK;
-}
-
-ul_status ul_records_clusters(ul_arena *arena, const ul_records *r, ul_clusters *out)
-{
-    int64_t *entity = UL_NEW(arena, int64_t, r->n);
-    UL_NEED(entity);
-    for (int64_t i = 0; i < r->n; i++) entity[i] = r->at[i].entity;
-    return ul_clusters_init(arena, entity, r->n, out);
-}
-
-ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, int half, ul_records **out, uint8_t *side)
-{
-    uint8_t *take = UL_NEW(arena, uint8_t, in->n);
-    ul_clusters c;
-    UL_NEED(take);
-    UL_TRY(ul_records_clusters(arena, in, &c));
-    if (c.n_cluster < 2)
-        return ul_fail(
-            ctx, UL_E_INPUT,
-            "%s: its %lld rows are about %lld person or thing, two halves need 2 (field \"entity\" or --entity-rows)",
-            in->path, (long long)in->n, (long long)c.n_cluster);
-    for (int64_t k = 0; k < c.n_cluster; k++)
-        for (int64_t i = c.first[k]; i < c.first[k + 1]; i++) {
-            const int h = k >= c.n_cluster / 2;
-            take[c.row[i]] = h == half;
-            if (side) side[c.row[i]] = (uint8_t)h;
-        }
-    return subset(arena, in, take, out);
-}
-
-ul_status ul_records_spread(ul_arena *arena, const ul_records *in, int64_t n, ul_records **out)
-{
-    uint8_t *take = UL_NEW(arena, uint8_t, in->n);
-    UL_NEED(take);
-    for (int64_t k = 0; k < n && k < in->n; k++) take[n < in->n ? k * in->n / n : k] = 1;
-    return subset(arena, in, take, out);
-}
 
 static ul_status docs(const ul_audit *a, const ul_records *r, const ul_docs **out)
 {
@@ -107,10 +55,10 @@ static ul_status only(ul_audit *a, const uint8_t *take, uint8_t *side)
         for (int64_t w = 0; w < ways; w++) take_ways[i * ways + w] = take[i];
         if (take[i]) side[k++] = side[i];
     }
-    UL_TRY(subset(a->arena, a->forget, take, &few));
+    UL_TRY(ul_records_subset(a->arena, a->forget, take, &few));
     a->forget = few;
     if (!ways) return UL_OK;
-    UL_TRY(subset(a->arena, a->rephrased, take_ways, &few));
+    UL_TRY(ul_records_subset(a->arena, a->rephrased, take_ways, &few));
     a->rephrased = few;
     return UL_OK;
 }

@@ -8,6 +8,9 @@ ul_status ul_records_clusters(ul_arena *arena, const ul_records *r, ul_clusters 
 /* Every row whose entity's place (in order of first appearance) is in the wanted half. */
 ul_status ul_records_half(ul_ctx *ctx, ul_arena *arena, const ul_records *in, int half, ul_records **out,
                           uint8_t *side) UL_MUST;
+/* Those rows whose `take` is set. */
+ul_status ul_records_subset(ul_arena *arena, const ul_records *in, const uint8_t *take, ul_records **out) UL_MUST;
+double ul_rows_chance(const ul_records *r); /* mean of 1 / options */
 /* At most n rows, spread evenly. */
 ul_status ul_records_spread(ul_arena *arena, const ul_records *in, int64_t n, ul_records **out) UL_MUST;
 /* Rows for asking and documents for attacks, from records: fills the sets of an audit

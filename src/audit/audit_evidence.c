@@ -12,12 +12,11 @@
  *   patch = 1 - UDS (probe_patch.c), a mean over the rows that have one; no rule reads it
  *
  * Without a retrained control the anchor is what U itself knows of phantoms under the same attack (16.7), without these
- * the level of chance. Resampling: audit_sample.c; the control: audit_control.c; what was to stay: audit_keep.c; the
- * negative control: audit_negative.c; how fast it is relearned: audit_savings.c; another measure in the place of s:
- * audit_measures.c. */
+ * the level of chance. Resampling: audit_sample.c; the ratios: audit_ratio.c; the control: audit_control.c; what was
+ * to stay: audit_keep.c; the negative control: audit_negative.c; how fast it is relearned: audit_savings.c; another
+ * measure in the place of s: audit_measures.c. */
 #include "audit/evidence.h"
 #include <math.h>
-#include <string.h>
 
 enum { U = UL_OF_MODEL, O = UL_OF_ORIGINAL, R = UL_OF_CONTROL };
 
@@ -66,13 +65,6 @@ static void collect_columns(ul_sampling *s, ul_table *t, const ul_evidence *e)
     }
 }
 
-double ul_rows_chance(const ul_records *r)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < r->n; i++) sum += 1.0 / (1 + r->at[i].n_wrong);
-    return r->n ? sum / (double)r->n : 0;
-}
-
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 /* What a declared suppression is judged by: silence about the forgotten, and no refusals elsewhere. */
 static ul_status silence(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e)
@@ -85,28 +77,6 @@ static ul_status silence(const ul_sampling *s, ul_arena *scratch, const ul_table
     e->has_silent_beyond = s->b[R] != NULL;
     if (!s->b[R]) return UL_OK;
     return ul_sampling_bound(s, scratch, ul_difference(s, t->silent[U], t->silent[R]), 1, &e->silent_beyond, NULL);
-}
-
-const char *ul_expressed_name(ul_expressed by)
-{
-    static const char *const name[] = {[UL_EXPRESSED_SAID] = "what is said",
-                                       [UL_EXPRESSED_PROB] = "the answers' probability",
-                                       [UL_EXPRESSED_RANKED] = "what is ranked first",
-                                       [UL_EXPRESSED_CONTINUED] = "how far answers are continued"};
-    return name[by];
-}
-
-const ul_quantity *ul_expression(const ul_table *t, ul_expressed by)
-{
-    return by == UL_EXPRESSED_SAID     ? t->said
-           : by == UL_EXPRESSED_PROB   ? t->prob
-           : by == UL_EXPRESSED_RANKED ? t->first
-                                       : t->extraction;
-}
-
-ul_ratio ul_forgotten(const ul_sampling *s, const ul_quantity e[UL_N_OF])
-{
-    return ul_quotient(s, e[O], e[U], e[O], e[R]);
 }
 
 static ul_status surface(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e)
@@ -193,28 +163,6 @@ static ul_status told(const ul_sampling *s, ul_arena *scratch, const ul_table *t
     UL_TRY(ul_sampling_bound(s, scratch, still, 1, &x->s, &fine));
     x->has_said = fine;
     return UL_OK;
-}
-
-ul_ratio ul_depth_recovery(const ul_sampling *s, const ul_table *t, const ul_evidence *e)
-{
-    ul_ratio d = {.n_num = 0};
-    for (int k = 0; k < e->depth_layers; k++) {
-        const int l = e->depth_layer[k];
-        ul_ratio_plus(s, &d, t->depth[U][l], 1);
-        ul_ratio_plus(s, &d, t->depth[R][l], -1);
-        ul_ratio_over(s, &d, t->first[O], 1);
-        ul_ratio_over(s, &d, t->first[R], -1);
-    }
-    return d;
-}
-
-bool ul_beyond(const ul_sampling *s, const ul_ratio *r, double point_s, const double *rep_s, double *work, int m,
-               ul_bound *out)
-{
-    double point;
-    ul_ratio_replicates(s, r, &point, work);
-    for (int64_t k = 0; k < s->n_rep; k++) work[k] -= 1 - rep_s[k];
-    return ul_sampling_bounds(s, point - (1 - point_s), work, m, out);
 }
 
 static ul_status recoveries(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e)

@@ -84,7 +84,8 @@ typedef struct {
     ul_stand_in negative, anchor;        /* of the negative control: who is audited, and beside whom */
 } ul_table;
 
-/* (E(O) - E(U)) / (E(O) - E(R)) of the columns of one measure; knowledge below the last layer over the whole gap. */
+/* audit_ratio.c: (E(O) - E(U)) / (E(O) - E(R)) of the columns of one measure; knowledge below the last layer over the
+ * whole gap. */
 const ul_quantity *ul_expression(const ul_table *t, ul_expressed by);
 ul_ratio ul_forgotten(const ul_sampling *s, const ul_quantity e[UL_N_OF]);
 ul_ratio ul_depth_recovery(const ul_sampling *s, const ul_table *t, const ul_evidence *e);
@@ -96,7 +97,6 @@ ul_status ul_measures_other(const ul_sampling *s, ul_arena *scratch, const ul_ta
 /* audit_distance.c: how far from the control? Columns, then numbers. */
 void ul_distance_columns(ul_sampling *s, ul_table *t);
 ul_status ul_distance_compare(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e) UL_MUST;
-double ul_rows_chance(const ul_records *r); /* mean of 1 / options */
 /* audit_keep.c: what was to stay (retain rows, neighbours, plain text). Columns, then numbers. */
 void ul_keep_columns(ul_sampling *s, ul_table *t);
 ul_status ul_keep_measure(const ul_sampling *s, ul_arena *scratch, const ul_table *t, ul_evidence *e) UL_MUST;

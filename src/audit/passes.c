@@ -5,12 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-ul_status ul_eval_guarded(const ul_eval_options *o, ul_arena *arena, const ul_records *records, ul_guarded *out)
-{
-    *out = (ul_guarded){.records = records, .tpl = o->tpl, .max_new = o->max_new, .batch = o->batch};
-    return o->guard ? ul_guard_prepare(o->guard, arena, out) : UL_OK;
-}
-
 /* Decoded without special tokens, cleaned up as the peers' tokenizers do, stripped. */
 ul_status ul_decode_answer(ul_ctx *ctx, ul_arena *arena, const ul_tokenizer *tok, const int32_t *ids, size_t n,
                            bool strip, const char **out)

@@ -9,6 +9,12 @@
 
 enum { MOST_DOCS = 2048 }; /* of a batch: documents that are all beginning have no token of their own */
 
+ul_status ul_eval_guarded(const ul_eval_options *o, ul_arena *arena, const ul_records *records, ul_guarded *out)
+{
+    *out = (ul_guarded){.records = records, .tpl = o->tpl, .max_new = o->max_new, .batch = o->batch};
+    return o->guard ? ul_guard_prepare(o->guard, arena, out) : UL_OK;
+}
+
 /* Which answers a row has for `which`. */
 static int32_t n_answers(const ul_record *r, int32_t which)
 {
