@@ -222,7 +222,7 @@ static void page_tells(void)
                                         "original 0.95 [0.84, 1.07]</p>",
                                         "</svg>phantoms</span>",
                                         "<div class=\"num\">← -2.00 [-2.08, -1.93]"};
-    const char *last = strstr(page, "v0.2</h2>");
+    const char *last = strstr(page, "guard.json</h2>");
     assert_non_null(last);
     for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
         if (!strstr(last, alone[i])) fail_msg("the page lacks \"%s\" of a model without a control", alone[i]);
@@ -269,7 +269,8 @@ static void written(void **state)
                   "a <build>", "command", "unlearn audit --model models/a,models/b --out OUT", "attack",
                   ul_args_json(&attack), "rules", ul_args_json(&rules), "seconds", 33.0, "models",
                   model("idk", "suppressed", 1.04, 0.8), model("undo", "removed", 0.99, 0.05),
-                  model("a-model-with-quite-a-long-name-as-they-are-on-hubs-7b-instruct-v0.2", "damaged", 0.7, 0.3));
+                  model("/models/a_model_with_quite_a_long_path_as_they_are_on_disks_7b_instruct_v0.2 + eco/guard.json",
+                        "damaged", 0.7, 0.3));
     assert_non_null(report);
     json_object_set_new(report, "hygiene",
                         json_pack("{s:i, s:i, s:[{s:s, s:s, s:i, s:b}, {s:s, s:s, s:i, s:b}]}", "rows", 200, "left_out",
