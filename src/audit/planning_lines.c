@@ -1,8 +1,6 @@
 /* planning_lines.c - bytes and caches of a plan: lines of its text, members of its result. */
 #include "audit/planning.h"
 
-static const char *const side_name[UL_N_SIDE] = {"forget", "alternate", "retain"};
-
 ul_status ul_planning_bytes(ul_training *t, const char *what, size_t n)
 {
     json_object_set_new(t->job->result, what, json_integer((json_int_t)n));
@@ -30,11 +28,11 @@ ul_status ul_planning_caches(ul_training *t, const ul_cache_plan *plan, const ch
         const ul_cache_item *x = &plan->at[i];
         const char *state = x->there ? "on the disk" : x->path ? "to be made" : without;
         json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:b, s:s?}", "what", x->what, "of",
-                                              side_name[x->side], "documents", (json_int_t)x->docs, "bytes",
+                                              ul_side_name(x->side), "documents", (json_int_t)x->docs, "bytes",
                                               (json_int_t)x->bytes, "blocks", (json_int_t)x->blocks, "there", x->there,
                                               "path", x->path));
         UL_TRY(ul_buf_printf(&t->job->text, "cached: %s, of %lld %s documents: %.2f MiB, %d blocks; %s\n", x->what,
-                             (long long)x->docs, side_name[x->side], (double)x->bytes / 1048576, x->blocks, state));
+                             (long long)x->docs, ul_side_name(x->side), (double)x->bytes / 1048576, x->blocks, state));
         if (!x->there) *tokens += x->tokens * x->blocks / ul_model_shape(t->model)->n_layer;
     }
     return UL_OK;

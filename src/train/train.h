@@ -43,6 +43,8 @@ int64_t ul_recipe_steps(const ul_recipe *r, int64_t n_samples);       /* steps, 
 double ul_recipe_lr(const ul_recipe *r, int64_t step, int64_t steps); /* of step 0 .. steps-1, as transformers has it */
 
 /* ---- the reference cache ----------------------------------------------------------------------------------------- */
+const char *ul_side_name(int side); /* "forget", "alternate", "retain" */
+
 /* What the model before the run says of a set of documents: log p of every scored token and, for KL, the hidden rows
  * that the head reads and the head itself. One file under `dir` for a (weights digest, precision, kind, documents),
  * made by one forward sweep (adapters off) when it is missing, then mapped; dir NULL: kept in `arena`. Packing never

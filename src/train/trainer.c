@@ -59,9 +59,14 @@ static void plan_passes(ul_trainer *t)
     if (t->needs & UL_NEED_RETAIN_KL) t->all_rows |= UL_SIDE_BIT_RETAIN;
 }
 
-static ul_status check_reference(const ul_trainer *t)
+const char *ul_side_name(int side)
 {
     static const char *const name[UL_N_SIDE] = {"forget", "alternate", "retain"};
+    return name[side];
+}
+
+static ul_status check_reference(const ul_trainer *t)
+{
     if (t->o.reference) return UL_OK;
     for (int s = 0; s < UL_N_SIDE; s++) {
         const ul_ref_kind kind = ul_reference_kind(t->needs, s);
@@ -70,7 +75,7 @@ static ul_status check_reference(const ul_trainer *t)
             return ul_fail(t->ctx, UL_E_INTERNAL,
                            "the method needs the reference's numbers of the %s documents, and there "
                            "is neither a cache nor a reference model",
-                           name[s]);
+                           ul_side_name(s));
     }
     if (t->all_rows)
         return ul_fail(t->ctx, UL_E_INTERNAL, "a divergence over padded batches needs the reference model itself");
@@ -137,7 +142,6 @@ void ul_trainer_free(ul_trainer *t)
 /* Sample i of a step, and its further alternates behind it. */
 static ul_status draw_one(ul_trainer *t, int64_t step, int32_t i, ul_sample *s)
 {
-    static const char *const name[UL_N_SIDE] = {"forget", "alternate", "retain"};
     const int64_t index = step * t->recipe.batch + i;
     if (t->o.pairing)
         UL_TRY(ul_pairing_sample(t->ctx, t->o.pairing, index, s));
@@ -147,7 +151,7 @@ static ul_status draw_one(ul_trainer *t, int64_t step, int32_t i, ul_sample *s)
     for (int k = 0; k < UL_N_SIDE; k++)
         if (t->sides >> k & 1u && !s->doc[k])
             return ul_fail(t->ctx, UL_E_USAGE, "step %lld, sample %d: the method needs a %s document (give --%s)",
-                           (long long)step + 1, (int)i, name[k], name[k]);
+                           (long long)step + 1, (int)i, ul_side_name(k), ul_side_name(k));
     for (int32_t k = 1; k < t->n_alt; k++)
         UL_TRY(ul_pairing_alternate(t->ctx, t->o.pairing, index, k, &s[k].doc[UL_ALT]));
     return UL_OK;
