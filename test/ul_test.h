@@ -2,6 +2,7 @@
  * A test that needs shared data and does not find it says so and exits with 77, which CTest reports as skipped. */
 #ifndef UL_TEST_H
 #define UL_TEST_H
+#include <fts.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,11 +35,29 @@ static inline const char *ul_test_shared(const char *relative)
     return p;
 }
 
+static char ul_test_root[400]; /* holds all folders of this program, and goes with it; a crash leaves it to be read */
+static pid_t ul_test_owner;
+
+static inline void ul_test_clear(void)
+{
+    char *const path[] = {ul_test_root, NULL};
+    FTS *tree = getpid() == ul_test_owner ? fts_open(path, FTS_PHYSICAL | FTS_NOCHDIR, NULL) : NULL;
+    for (FTSENT *e; tree && (e = fts_read(tree));)
+        if (e->fts_info != FTS_D) (void)remove(e->fts_path); /* a folder after what is in it */
+    if (tree) fts_close(tree);
+}
+
 /* A fresh folder of the test's own below $TMPDIR. */
 static inline const char *ul_test_folder(const char *name)
 {
     static char path[512];
-    snprintf(path, sizeof path, "%s/ul-%s-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", name);
+    if (!ul_test_owner) {
+        snprintf(ul_test_root, sizeof ul_test_root, "%s/ul-test-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+        if (!mkdtemp(ul_test_root)) fail_msg("cannot make the folder %s", ul_test_root);
+        ul_test_owner = getpid();
+        atexit(ul_test_clear);
+    }
+    snprintf(path, sizeof path, "%s/%s-XXXXXX", ul_test_root, name);
     if (!mkdtemp(path)) fail_msg("cannot make the folder %s", path);
     return path;
 }
