@@ -86,29 +86,37 @@ static void block_cut(block *b, size_t used)
     b->used = used;
 }
 
+static void spare_free(ul_arena *a)
+{
+    block_free(a, a->spare);
+    a->spare = NULL;
+}
+
+/* A spare block that is too small grows: its pages are at hand, those of a new block would be cleared first. */
 static block *block_new(ul_arena *a, size_t need)
 {
     block *b = a->spare;
-    if (b && b->cap >= need) {
+    if (b && b->cap >= need && b->cap >= a->next) {
         a->spare = NULL;
         return b;
     }
-    block_free(a, b);
-    a->spare = NULL;
     size_t grow = a->obtained < UL_BLOCK_MIN ? UL_BLOCK_MIN : a->obtained;
     if (grow > UL_BLOCK_MAX) grow = UL_BLOCK_MAX;
     if (grow < a->next) grow = a->next;
     a->next = 0;
     for (int again = 0; again < 2; again++) {
-        const size_t cap = again || grow < need ? need : grow;
+        const size_t cap = again || grow < need ? need : grow, bytes = sizeof *b + UL_ALIGN + cap;
         if (cap > SIZE_MAX - sizeof *b - UL_ALIGN) return NULL;
-        const size_t bytes = sizeof *b + UL_ALIGN + cap;
-        b = ul_ctx_raw(a->ctx, NULL, bytes);
+        if (again) spare_free(a);
+        const size_t before = a->spare ? a->spare->obtained : 0;
+        if (a->spare) UL_SHOW(a->spare->base, a->spare->cap);
+        b = ul_ctx_raw(a->ctx, a->spare, bytes);
         if (!b) continue; /* a block of comfortable size is a wish, one that fits is needed */
         const uintptr_t after = (uintptr_t)(b + 1);
         *b = (block){.base = (char *)(b + 1) + (UL_ALIGN - after % UL_ALIGN) % UL_ALIGN, .cap = cap, .obtained = bytes};
         UL_HIDE(b->base, b->cap);
-        a->obtained += bytes;
+        a->obtained += bytes - before;
+        a->spare = NULL;
         return b;
     }
     return NULL;
@@ -236,10 +244,7 @@ void ul_arena_rewind(ul_arena *a, ul_mark m)
 void ul_arena_reset(ul_arena *a)
 {
     ul_arena_rewind(a, (ul_mark){0});
-    if (!a->spare || a->spare->cap >= a->peak) return;
-    block_free(a, a->spare);
-    a->spare = NULL;
-    a->next = a->peak;
+    if (a->spare && a->spare->cap < a->peak) a->next = a->peak;
 }
 
 void ul_arena_free(ul_arena *a)

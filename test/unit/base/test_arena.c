@@ -5,7 +5,7 @@
 #endif
 
 typedef struct {
-    int64_t calls, live, fail_from; /* fail_from: allocations above this many bytes fail; 0 = none */
+    int64_t calls, live, grown, fail_from; /* fail_from: allocations above this many bytes fail; 0 = none */
 } host;
 
 static void *host_alloc(void *user, void *old, size_t bytes)
@@ -19,6 +19,7 @@ static void *host_alloc(void *user, void *old, size_t bytes)
     }
     if (h->fail_from && (int64_t)bytes > h->fail_from) return NULL;
     h->live += old == NULL;
+    h->grown += old != NULL;
     return realloc(old, bytes);
 }
 
@@ -90,6 +91,36 @@ static void steady(void **state)
         if (step == 6) calls = h.calls;
     }
     assert_int_equal(h.calls, calls);
+    ul_arena_free(a);
+    ul_ctx_free(ctx);
+    assert_int_equal(h.live, 0);
+}
+
+/* The memory of a step serves a longer one: it grows, and nobody asks for new pages beside it. */
+static void longer(void **state)
+{
+    (void)state;
+    host h = {0};
+    ul_ctx *ctx = host_ctx(&h);
+    ul_arena *a;
+    UL_OK_IN(ctx, ul_arena_new(ctx, "step", &a));
+    const int64_t live = h.live;
+    for (size_t step = 1; step <= 5; step++) {
+        char *p = ul_alloc(a, step, 3000000);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % 64, 0);
+        for (size_t i = 0; i < step * 3000000; i += 999) assert_int_equal(p[i], 0);
+        memset(p, 1, step * 3000000);
+        ul_arena_reset(a);
+        assert_int_equal(h.live, live + 1);
+        assert_int_equal(h.grown, step - 1);
+        assert_in_range(ul_arena_bytes(a), step * 3000000, step * 3000000 + 1000);
+    }
+    h.fail_from = 17000000;
+    assert_null(ul_alloc(a, 18000000, 1));
+    assert_int_equal(h.live, live); /* what could not grow made room */
+    h.fail_from = 0;
+    assert_non_null(ul_alloc(a, 18000000, 1));
     ul_arena_free(a);
     ul_ctx_free(ctx);
     assert_int_equal(h.live, 0);
@@ -190,7 +221,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects),  cmocka_unit_test(zero_after_reuse), cmocka_unit_test(steady),
-        cmocka_unit_test(cleanups), cmocka_unit_test(failing),          cmocka_unit_test(poison),
+        cmocka_unit_test(longer),   cmocka_unit_test(cleanups),         cmocka_unit_test(failing),
+        cmocka_unit_test(poison),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
