@@ -77,16 +77,8 @@ ul_status ul_training_plan(ul_training *t, int64_t look, bool time)
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the plan");
     if (job->guard || job->procedure) return ul_planning_passes(t, look, time);
     if (job->method) UL_TRY(ul_training_reference(t));
-    ul_trainer_options o = {.model = t->model,
-                            .method = job->method,
-                            .args = &job->method_args,
-                            .recipe = &t->recipe,
-                            .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
-                            .checkpoint = ul_job_flag(job, "checkpoint"),
-                            .pairing = &t->pairing,
-                            .reference = t->model,
-                            .wrap = t->wrap,
-                            .n_wrap = t->n_wrap};
+    ul_trainer_options o = ul_training_options(t);
+    o.reference = t->model;
     memcpy(o.prefix, t->caches.prefix, sizeof o.prefix);
     UL_TRY(ul_trainer_new(job->ctx, &o, t->recipe.steps, &trainer));
     const ul_status s = ul_trainer_plan(trainer, look, &plan);

@@ -260,6 +260,21 @@ static ul_status encode(void *user, ul_arena *arena, const char *text, const int
     return s != UL_OK ? s : copy ? UL_OK : UL_E_RESOURCE;
 }
 
+ul_trainer_options ul_training_options(ul_training *t)
+{
+    ul_job *job = t->job;
+    return (ul_trainer_options){.model = t->model,
+                                .method = job->method,
+                                .args = &job->method_args,
+                                .recipe = &t->recipe,
+                                .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
+                                .checkpoint = ul_job_flag(job, "checkpoint"),
+                                .pairing = &t->pairing,
+                                .reference = t->reference,
+                                .wrap = t->wrap,
+                                .n_wrap = t->n_wrap};
+}
+
 ul_status ul_training_reference(ul_training *t)
 {
     ul_job *job = t->job;
@@ -278,15 +293,8 @@ ul_status ul_training_reference(ul_training *t)
     const char *dir = ul_job_text(job, "cache"), *out = t->dry ? ul_job_text(job, "out") : t->out;
     if (!dir && out) UL_NEED(dir = ul_path_join(job->arena, out, "reference"));
     const ul_docs *const docs[UL_N_SIDE] = {t->forget_docs, t->pairing.alt, t->retain_docs};
-    t->caches = (ul_trainer_options){.model = t->model,
-                                     .method = job->method,
-                                     .args = &job->method_args,
-                                     .recipe = &t->recipe,
-                                     .wrap = t->wrap,
-                                     .n_wrap = t->n_wrap,
-                                     .encode = encode,
-                                     .encode_user = t,
-                                     .bos = ul_tokenizer_special(t->tok).bos};
+    t->caches = ul_training_options(t);
+    t->caches.encode = encode, t->caches.encode_user = t, t->caches.bos = ul_tokenizer_special(t->tok).bos;
     return ul_trainer_caches_plan(job->ctx, job->arena, dir, t->digest, docs, t->recipe.steps * t->recipe.batch,
                                   &t->caches, t->dry ? &t->cache_plan : NULL);
 }
@@ -310,22 +318,8 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
     ul_job *job = t->job;
     int64_t n_label = 0;
     if (t->needs & (UL_NEED_RANDOM_LABELS | UL_NEED_RIVAL_LABELS)) UL_TRY(ordinary_tokens(t, &n_label));
-    const ul_run run = {
-        .options = {.model = t->model,
-                    .method = job->method,
-                    .args = &job->method_args,
-                    .recipe = &t->recipe,
-                    .micro_batch = (int32_t)ul_job_int(job, "micro-batch"),
-                    .checkpoint = ul_job_flag(job, "checkpoint"),
-                    .pairing = &t->pairing,
-                    .ref = {t->caches.ref[UL_FORGET], t->caches.ref[UL_ALT], t->caches.ref[UL_RETAIN]},
-                    .prefix = {t->caches.prefix[UL_FORGET], t->caches.prefix[UL_ALT], t->caches.prefix[UL_RETAIN]},
-                    .reference = t->reference,
-                    .wrap = t->wrap,
-                    .n_wrap = t->n_wrap,
-                    .label = t->label,
-                    .n_label = n_label,
-                    .pad_id = ul_tokenizer_special(t->tok).pad},
+    ul_run run = {
+        .options = ul_training_options(t),
         .n_samples = t->forget_docs->n,
         .out_dir = t->out,
         .recipe_digest = t->manifest.recipe_digest,
@@ -334,6 +328,10 @@ ul_status ul_training_run(ul_training *t, ul_step_result *last, int64_t *steps)
         .on_step = job->method ? ul_training_watch : NULL,
         .on_step_user = t,
         .what = job->kind->id};
+    ul_trainer_options *o = &run.options;
+    memcpy(o->ref, t->caches.ref, sizeof o->ref);
+    memcpy(o->prefix, t->caches.prefix, sizeof o->prefix);
+    o->label = t->label, o->n_label = n_label, o->pad_id = ul_tokenizer_special(t->tok).pad;
     UL_TRY(ul_run_train(job->ctx, &run, last, steps));
     if (*steps >= t->recipe.steps || last->stopped) return UL_OK;
     return ul_fail(job->ctx, UL_E_CRITERION, "interrupted after step %lld of %lld; %s", (long long)*steps,

@@ -43,6 +43,8 @@ ul_status ul_training_recipe(ul_training *t) UL_MUST;
 /* OUT holds this very run, ended: says so in the job's result; there is nothing to do. */
 ul_status ul_training_finished(ul_training *t) UL_MUST;
 ul_status ul_training_alternates(ul_training *t) UL_MUST;
+/* What a run, its caches and its plan have in common. */
+ul_trainer_options ul_training_options(ul_training *t);
 ul_status ul_training_reference(ul_training *t) UL_MUST;
 /* Of a dry run: passes, caches and bytes, and where `time` is wanted the seconds, from one step that moves nothing.
  * look: steps to look at for the largest micro-batch; 0: all. Ends the job (planning.c). */
