@@ -157,9 +157,12 @@ typedef struct {
     /* What the method brings along where the user gives nothing: key and value in turn, NULL at the end; a key that
      * begins with "." is a parameter of the method's own. `recipe`: the paper's run. `small`: in its place, of models
      * whose defaults are ours (ul_recipe_small); NULL: `recipe` serves them too, UL_RUN_DEFAULTS: the run's own table
-     * does. lr_scale: of the learning rate of small models (ul_recipe_lr_for); 0 is 1. */
+     * does. lr_scale: of the learning rate of small models (ul_recipe_lr_for); 0 is 1. Between a million weights and
+     * 1e9 the rate goes from the one list's to the other's (ul_recipe_lr_between); own_rate: not this one, its unit
+     * differs between the lists. */
     const char *const *recipe, *const *small;
     double lr_scale;
+    bool own_rate;
     const ul_match *matches; /* ends with a name of NULL */
 } ul_method;
 

@@ -1,6 +1,6 @@
 /* defaults.c - what a run has where its caller gave nothing: values that its method brings along, the paper's
- * (`recipe`) or, for models of up to 20 million weights, ours (`small`), and its wrappers; over them what the program
- * does that --match names. */
+ * (`recipe`) or, for models of up to 20 million weights, ours (`small`), and its wrappers; the learning rate slides
+ * from ours to the paper's; over them what the program does that --match names. */
 #include "audit/audit.h"
 #include <string.h>
 
@@ -84,11 +84,35 @@ ul_status ul_job_match_known(ul_job *job)
     return match(job, false);
 }
 
-ul_status ul_job_defaults(ul_job *job, bool small)
+/* A list's learning rate, or `usual`. */
+static double rate(const char *const *list, double usual)
+{
+    double x;
+    for (const char *const *r = list; r && *r; r += 2)
+        if (!strcmp(r[0], "lr") && ul_parse_real(r[1], &x)) return x;
+    return usual;
+}
+
+/* The learning rate of a size between those of the two lists. */
+static void slide(ul_job *job, int64_t n_parameters)
 {
     const ul_method *m = job->method;
+    const double usual = ul_recipe_lr_for(1) * (m->lr_scale > 0 ? m->lr_scale : 1),
+                 small = rate(m->small ? m->small : m->recipe, usual),
+                 paper = rate(m->recipe, ul_recipe_lr_for(INT64_MAX)),
+                 lr = ul_recipe_lr_between(n_parameters, small, paper);
+    int t, i;
+    if (m->own_rate || lr == small || lr == paper || !ul_job_find(job, "lr", &t, &i) || job->set[t][i]) return;
+    job->args[t].num[i] = lr;
+}
+
+ul_status ul_job_defaults(ul_job *job, int64_t n_parameters)
+{
+    const ul_method *m = job->method;
+    const bool small = ul_recipe_small(n_parameters);
     const char *const *own = !m ? NULL : small && m->small ? m->small : m->recipe;
     UL_TRY(put(job, job->method_id, &job->method_args, job->method_set, own));
+    if (m) slide(job, n_parameters);
     for (int i = 0; i < job->n_wrap; i++) {
         ul_job_wrapper *w = &job->wrap[i];
         if (small) UL_TRY(put(job, w->id, &w->args, w->set, w->wrapper->small));

@@ -57,7 +57,7 @@ ul_status ul_training_model(ul_training *t)
     UL_TRY(ul_manifest_begin(job, &t->manifest));
     UL_TRY(ul_job_backend(job, &t->be));
     UL_TRY(ul_job_model(job, t->be, t->dir, 0, &t->model, &t->tok, t->digest));
-    UL_TRY(ul_job_defaults(job, ul_recipe_small(ul_model_parameters(t->model))));
+    UL_TRY(ul_job_defaults(job, ul_model_parameters(t->model)));
     UL_TRY(check_blocks(job, t->model));
     UL_TRY(ul_manifest_input(job, &t->manifest, "model", t->dir, t->digest, -1));
     UL_TRY(ul_manifest_side_files(job, &t->manifest, t->dir));

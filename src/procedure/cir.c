@@ -291,6 +291,7 @@ const ul_procedure ul_procedure_cir = {
                .params = params,
                .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
                .recipe = recipe,
+               .own_rate = true,
                .small = small,
                .matches = matches},
     .run = run,

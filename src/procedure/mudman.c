@@ -129,6 +129,7 @@ const ul_procedure ul_procedure_mudman = {
          .params = params,
          .needs = UL_NEED_FORGET | UL_NEED_RETAIN,
          .recipe = recipe,
+         .own_rate = true,
          .small = small},
     .run = run,
     .runs = runs,

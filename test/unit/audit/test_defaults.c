@@ -4,8 +4,9 @@
 #include "ul_test.h"
 #include <math.h>
 
-enum { LARGE = 0, SMALL = 1 };
-static const int64_t parameters[] = {[LARGE] = 7000000000, [SMALL] = 656000};
+enum { LARGE, SMALL, TEN, HUNDRED }; /* million, the last two */
+static const int64_t parameters[] = {
+    [LARGE] = 7000000000, [SMALL] = 656000, [TEN] = 10000000, [HUNDRED] = 100000000};
 
 /* A job of a method or wrapper (around npo), with the defaults for this size. */
 static ul_job *job_of(ul_ctx *ctx, const char *id, int size, const char *match, const char *key, const char *value)
@@ -23,7 +24,7 @@ static ul_job *job_of(ul_ctx *ctx, const char *id, int size, const char *match, 
     t.job = job;
     UL_OK_IN(ctx, ul_training_wrappers(&t));
     UL_OK_IN(ctx, ul_job_match_known(job));
-    UL_OK_IN(ctx, ul_job_defaults(job, size == SMALL));
+    UL_OK_IN(ctx, ul_job_defaults(job, parameters[size]));
     return job;
 }
 
@@ -43,7 +44,7 @@ static const char *value_of(const ul_job *job, int size, const char *key, char t
     double x = a->num[i];
     if (!strcmp(key, "lr") && x == 0) {
         const double scale = job->method->lr_scale;
-        x = ul_recipe_lr_for(parameters[size]) * (size == SMALL && scale > 0 ? scale : 1);
+        x = ul_recipe_lr_for(parameters[size]) * (size == SMALL && scale > 0 ? scale : 1); /* TEN: never 0 */
     }
     snprintf(text, 64, "%g", x);
     return text;
@@ -237,6 +238,43 @@ static void small_models_have_nothing_else(void **state)
     ul_ctx_free(ctx);
 }
 
+/* ---- between ----------------------------------------------------------------------------------------------------- */
+static double rate_of(const char *id, int size, const char *key, const char *value)
+{
+    ul_ctx *ctx = ul_test_ctx();
+    ul_job *job = job_of(ctx, id, size, NULL, key, value);
+    char text[64];
+    double x;
+    if (!ul_parse_real(value_of(job, size, "lr", text), &x)) fail_msg("%s --lr: %s", id, text);
+    ul_job_free(job);
+    ul_ctx_free(ctx);
+    return x;
+}
+
+/* A third of the way, and two: 2e-3 and 1e-5 are a factor of 200 apart. */
+static void rates_go_from_ours_to_the_papers(void **state)
+{
+    ul_catalogue_entry e;
+    int between = 0;
+    (void)state;
+    holds("npo", TEN, "lr", "3.4e-4"), holds("npo", HUNDRED, "lr", "5.8e-5");
+    holds("ga", TEN, "lr", "6.1e-5"), holds("rmu", HUNDRED, "lr", "1.7e-4");
+    holds("mudman", TEN, "lr", "2.4e-2"), holds("mudman", HUNDRED, "lr", "0.1"); /* shares of a norm; lengths */
+    holds("cir", TEN, "lr", "4e-3"), holds("cir", HUNDRED, "lr", "0.2");
+    for (int i = 0; ul_catalogue_at(i, &e); i++) {
+        if (!e.method || e.method->own_rate) continue;
+        const double small = rate_of(e.id, SMALL, NULL, NULL), paper = rate_of(e.id, LARGE, NULL, NULL);
+        for (int size = TEN; size <= HUNDRED; size++) {
+            const double x = rate_of(e.id, size, NULL, NULL),
+                         want = small * pow(paper / small, size == TEN ? 1 / 3. : 2 / 3.);
+            if (fabs(x - want) > 0.05 * want) fail_msg("%s, size %d: %g, not %g", e.id, size, x, want);
+            assert_true(rate_of(e.id, size, "lr", "0.25") == 0.25);
+        }
+        between += small != paper;
+    }
+    assert_true(between > 40);
+}
+
 /* ---- the lists themselves ---------------------------------------------------------------------------------------- */
 /* Each value is one that its table would take from a caller. */
 static void fits(const char *id, const ul_param *own, const char *const *list)
@@ -352,7 +390,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_models_have_the_papers), cmocka_unit_test(every_method_is_there),
         cmocka_unit_test(blocks_of_large_models),       cmocka_unit_test(small_models_have_what_was_measured),
-        cmocka_unit_test(small_models_have_nothing_else), cmocka_unit_test(lists_fit_their_tables),
-        cmocka_unit_test(the_caller_wins),              cmocka_unit_test(unknown_programs)};
+        cmocka_unit_test(small_models_have_nothing_else), cmocka_unit_test(rates_go_from_ours_to_the_papers),
+        cmocka_unit_test(lists_fit_their_tables),       cmocka_unit_test(the_caller_wins),
+        cmocka_unit_test(unknown_programs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
