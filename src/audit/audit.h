@@ -71,6 +71,8 @@ bool ul_job_find(const ul_job *job, const char *key, int *table, int *place);
 /* Where the caller has given nothing: what method and wrappers bring along for a model of this size, then what the
  * program does that --match names (defaults.c). Once method, wrappers and all keys are there. */
 ul_status ul_job_defaults(ul_job *job, int64_t n_parameters) UL_MUST;
+/* The learning rate of a model of this size where the caller gave none: of the run's method, or of any run. */
+double ul_job_rate(const ul_job *job, int64_t n_parameters);
 ul_status ul_job_match_known(ul_job *job) UL_MUST; /* UL_E_USAGE: --match names nothing that this run has */
 
 /* ---- a job that calls another one (call.c) ---- */

@@ -93,17 +93,24 @@ static double rate(const char *const *list, double usual)
     return usual;
 }
 
-/* The learning rate of a size between those of the two lists. */
-static void slide(ul_job *job, int64_t n_parameters)
+double ul_job_rate(const ul_job *job, int64_t n_parameters)
 {
     const ul_method *m = job->method;
+    if (!m) return ul_recipe_lr_for(n_parameters);
     const double usual = ul_recipe_lr_for(1) * (m->lr_scale > 0 ? m->lr_scale : 1),
                  small = rate(m->small ? m->small : m->recipe, usual),
-                 paper = rate(m->recipe, ul_recipe_lr_for(INT64_MAX)),
-                 lr = ul_recipe_lr_between(n_parameters, small, paper);
+                 paper = rate(m->recipe, ul_recipe_lr_for(INT64_MAX));
+    if (m->own_rate) return ul_recipe_small(n_parameters) ? small : paper;
+    return ul_recipe_lr_between(n_parameters, small, paper);
+}
+
+/* Between the sizes that the lists are for, the rate is in neither. */
+static void slide(ul_job *job, int64_t n_parameters)
+{
+    const double lr = ul_job_rate(job, n_parameters);
     int t, i;
-    if (m->own_rate || lr == small || lr == paper || !ul_job_find(job, "lr", &t, &i) || job->set[t][i]) return;
-    job->args[t].num[i] = lr;
+    if (lr == ul_job_rate(job, 1) || lr == ul_job_rate(job, INT64_MAX)) return;
+    if (ul_job_find(job, "lr", &t, &i) && !job->set[t][i]) job->args[t].num[i] = lr;
 }
 
 ul_status ul_job_defaults(ul_job *job, int64_t n_parameters)

@@ -174,8 +174,7 @@ ul_status ul_training_recipe(ul_training *t)
     for (int k = 0; k < UL_JOB_TABLES && job->kind->tables[k]; k++)
         if (job->kind->tables[k] == ul_recipe_params) args = &job->args[k];
     ul_recipe_from_args(args, parameters, &t->recipe);
-    if (ul_recipe_small(parameters) && job->method && job->method->lr_scale > 0 && ul_job_num(job, "lr") == 0)
-        t->recipe.lr *= job->method->lr_scale;
+    if (ul_job_num(job, "lr") == 0) t->recipe.lr = ul_job_rate(job, parameters);
     t->recipe.steps = ul_recipe_steps(&t->recipe, t->forget_docs->n);
     t->recipe.match_peer = job->micro_means;
     const char *train = t->recipe.train;
