@@ -321,13 +321,25 @@ ul_status ul_edit_covariance_path(ul_work *w, int layer, int64_t rows, const cha
     UL_TRY(ul_model_digest(w->ctx, w->model, model));
     ul_docs_digest(&docs, text);
     const char *key =
-        ul_format(w->arena, "covariance 1 %s %d %s %d", model, layer, text, (int)ul_model_backend(w->model)->precision);
+        ul_format(w->arena, "covariance 2 %s %d %s %d", model, layer, text, (int)ul_model_backend(w->model)->precision);
     UL_NEED(key);
     ul_digest_init(&d);
     ul_digest_add(&d, key, strlen(key));
     ul_digest_hex(&d, hex);
     UL_NEED(*out = ul_format(w->arena, "%s/covariance-%.32s.safetensors", w->cache, hex));
     return UL_OK;
+}
+
+/* The matrix of the file, if its numbers are those that were written. */
+static bool kept(ul_work *w, const char *path, int64_t F, double *out)
+{
+    ul_tensors *ts;
+    const ul_tensor *t;
+    char digest[65];
+    return ul_tensors_open(w->ctx, w->arena, path, &ts) == UL_OK &&
+           ul_tensors_need(w->ctx, ts, "covariance", &t) == UL_OK && ul_tensor_count(t) == F * F &&
+           ul_tensors_digest(w->ctx, t, 1, NULL, NULL, digest) == UL_OK &&
+           !strcmp(digest, ul_tensors_note(ts, "digest")) && ul_tensor_f64(w->ctx, t, 0, F * F, out) == UL_OK;
 }
 
 ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out)
@@ -340,11 +352,8 @@ ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out)
     if (rows < 1 || rows > w->retain->n) rows = w->retain->n;
     UL_TRY(ul_edit_covariance_path(w, layer, rows, &path));
     if (path && ul_file_exists(path)) {
-        ul_tensors *ts;
-        const ul_tensor *t;
-        UL_TRY(ul_tensors_open(w->ctx, w->arena, path, &ts));
-        UL_TRY(ul_tensors_need(w->ctx, ts, "covariance", &t));
-        if (ul_tensor_count(t) == F * F) return ul_tensor_f64(w->ctx, t, 0, F * F, out);
+        if (kept(w, path, F, out)) return UL_OK;
+        ul_note(w->ctx, UL_LOG_WARN, "%s: what was kept there is damaged: it is made again", path);
     }
     memset(out, 0, (size_t)(F * F) * sizeof *out);
     UL_TRY(ul_arena_new(w->ctx, "covariance", &arena));
@@ -364,7 +373,11 @@ ul_status ul_edit_covariance(ul_work *w, int layer, int64_t rows, double *out)
                          .dim = {F, F},
                          .data = out,
                          .bytes = (size_t)(F * F) * sizeof *out};
-    return ul_tensors_write(w->ctx, path, &t, 1, NULL, NULL, NULL);
+    char digest[65];
+    UL_TRY(ul_tensors_digest(w->ctx, &t, 1, NULL, NULL, digest));
+    json_t *note = json_pack("{s:s}", "digest", digest);
+    UL_TRY(ul_json_own(w->arena, note));
+    return ul_tensors_write(w->ctx, path, &t, 1, note, NULL, NULL);
 }
 
 void ul_edit_ridge(const ul_work *w, double *covariance)

@@ -1,10 +1,11 @@
 /* reference.c - what the model before the run says of a set of documents, kept on disk and mapped.
  *
  * A file is:  header | first row of each document, int64 [n_doc + 1] | hidden rows [n_row, width] real |
- *             head [V, width] real | zeros up to a multiple of 8 bytes | log-probs (or ids of tokens), double [n_logp]
+ *             head [V, width] real | zeros up to a multiple of 8 bytes | log-probs (or ids of tokens), double [n_logp] |
+ *             SHA-256 of all that, char [64]
  * and its name is the SHA-256 of what decides its numbers: weights, precision, kind, documents. Not the instruction
- * set, threads or packing: they change no bit. A file whose size or header is not what the name promises is made
- * again. */
+ * set, threads or packing: they change no bit. A file whose size or header is not what the name promises, or whose
+ * bytes are not those that were written, is made again. */
 #include "train/train_impl.h"
 #include <string.h>
 
@@ -22,7 +23,7 @@ struct ul_reference {
     int blocks;                /* of a prefix */
 };
 
-enum { SWEEP_TOKENS = 8192 };
+enum { SWEEP_TOKENS = 8192, DIGEST = 64 };
 
 /* One sweep over the documents. */
 typedef struct {
@@ -34,6 +35,7 @@ typedef struct {
     double *logp; /* [n_logp] */
     char *hidden; /* all rows when kept in memory; NULL: written to `out` batch by batch */
     ul_out *out;
+    ul_digest digest;      /* of what went to `out` */
     const ul_state *state; /* hidden rows: where it looks, at the scored tokens;                */
     int prefix;            /* or > 0: after so many blocks, of all tokens; or what the head reads */
     const ul_reference *from; /* a prefix of these documents, where the sweep starts; or NULL */
@@ -50,7 +52,7 @@ static void key_of(const ul_model *m, const char *weights, const ul_docs *docs, 
     char text[65];
     ul_digest d;
     ul_docs_digest(docs, text);
-    const char *part[] = {"reference 1", weights, precision[ul_model_backend(m)->precision], kind, text};
+    const char *part[] = {"reference 2", weights, precision[ul_model_backend(m)->precision], kind, text};
     ul_digest_init(&d);
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) ul_digest_add(&d, part[i], strlen(part[i]) + 1);
     ul_digest_hex(&d, hex);
@@ -77,6 +79,14 @@ static ul_status sweep_state(sweep *s, ul_arena *arena, int64_t doc, const ul_ba
     UL_TRY(ul_model_forward(s->ctx, s->m, &pass));
     memcpy(out, ul_model_hidden(s->m, s->prefix), (size_t)b->n_tok * row);
     return UL_OK;
+}
+
+/* To the file, if there is one; commit reports a failure. */
+static void put(sweep *s, const void *bytes, size_t n)
+{
+    if (!s->out) return;
+    ul_digest_add(&s->digest, bytes, n);
+    (void)ul_out_write(s->out, bytes, n);
 }
 
 static ul_status pack(sweep *s, ul_arena *arena, const ul_docs *from, int64_t first, int64_t last, ul_batch **out)
@@ -155,8 +165,7 @@ static ul_status sweep_batch(sweep *s, ul_arena *arena, int64_t first, int64_t l
     UL_TRY(s->n_reading  ? sweep_readings(s, arena, first, last, n_row, pass.row_hidden)
            : s->h.n_logp ? ul_model_forward(s->ctx, s->m, &pass)
                          : sweep_state(s, arena, first, b, pass.row_hidden));
-    if (s->out && s->h.width)
-        (void)ul_out_write(s->out, pass.row_hidden, (size_t)n_row * row); /* commit reports a failure */
+    if (s->h.width) put(s, pass.row_hidden, (size_t)n_row * row);
     return UL_OK;
 }
 
@@ -198,31 +207,55 @@ static size_t zero_bytes(const header *h)
 static size_t file_bytes(const header *h)
 {
     return sizeof *h + (size_t)(h->n_doc + 1) * sizeof(int64_t) + real_bytes(h) + zero_bytes(h) +
-           (size_t)h->n_logp * sizeof(double);
+           (size_t)h->n_logp * sizeof(double) + DIGEST;
 }
 
 static ul_status write_file(sweep *s, const char *path)
 {
+    char hex[DIGEST + 1];
     UL_TRY(ul_out_open(s->ctx, path, file_bytes(&s->h), &s->out));
-    (void)ul_out_write(s->out, &s->h, sizeof s->h); /* commit reports a failure of any write */
-    (void)ul_out_write(s->out, s->first, (size_t)(s->h.n_doc + 1) * sizeof *s->first);
+    ul_digest_init(&s->digest);
+    put(s, &s->h, sizeof s->h);
+    put(s, s->first, (size_t)(s->h.n_doc + 1) * sizeof *s->first);
     const ul_status status = sweep_all(s);
     if (status != UL_OK) {
         ul_out_discard(s->out);
         return status;
     }
-    if (s->h.V) (void)ul_out_write(s->out, ul_model_head(s->m), (size_t)(s->h.V * s->h.width * s->h.real));
-    (void)ul_out_write(s->out, "\0\0\0\0\0\0\0", zero_bytes(&s->h));
-    (void)ul_out_write(s->out, s->logp, (size_t)s->h.n_logp * sizeof *s->logp);
+    if (s->h.V) put(s, ul_model_head(s->m), (size_t)(s->h.V * s->h.width * s->h.real));
+    put(s, "\0\0\0\0\0\0\0", zero_bytes(&s->h));
+    put(s, s->logp, (size_t)s->h.n_logp * sizeof *s->logp);
+    ul_digest_hex(&s->digest, hex);
+    (void)ul_out_write(s->out, hex, DIGEST);
     return ul_out_commit(s->out);
 }
 
-/* The parts of a mapped file; false when it is not the file that `h` describes. */
+/* Map the file; false when it is not, by size and header, the file that `h` describes. */
+static bool map_file(ul_ctx *ctx, ul_arena *arena, const char *path, const header *h, ul_file *file)
+{
+    return ul_file_exists(path) && ul_file_map(ctx, arena, path, file) == UL_OK && file->n == file_bytes(h) &&
+           !memcmp(file->p, h, sizeof *h);
+}
+
+static bool sound(const ul_file *file)
+{
+    char hex[DIGEST + 1];
+    ul_digest d;
+    ul_digest_init(&d);
+    ul_digest_add(&d, file->p, file->n - DIGEST);
+    ul_digest_hex(&d, hex);
+    return !memcmp(hex, (const char *)file->p + file->n - DIGEST, DIGEST);
+}
+
+/* The parts of the file; false when it is not there or not sound. */
 static bool read_file(ul_ctx *ctx, ul_arena *arena, const char *path, const header *h, ul_reference *r)
 {
     ul_file file;
-    if (!ul_file_exists(path) || ul_file_map(ctx, arena, path, &file) != UL_OK) return false;
-    if (file.n != file_bytes(h) || memcmp(file.p, h, sizeof *h)) return false;
+    if (!ul_file_exists(path)) return false;
+    if (!map_file(ctx, arena, path, h, &file) || !sound(&file)) {
+        ul_note(ctx, UL_LOG_WARN, "%s: what was kept there is damaged: it is made again", path);
+        return false;
+    }
     const char *p = (const char *)file.p + sizeof *h;
     r->first = (const int64_t *)(const void *)p;
     p += (size_t)(h->n_doc + 1) * sizeof(int64_t);
@@ -263,7 +296,7 @@ static ul_status begin(ul_arena *arena, sweep *s, const char *weights, const cha
     const int64_t n_row = first[docs->n];
     const bool head = !s->state && !s->prefix;
     s->first = first;
-    s->h = (header){"ULREF2\n",
+    s->h = (header){"ULREF3\n",
                     "",
                     docs->n,
                     n_row,
@@ -280,14 +313,14 @@ static ul_status begin(ul_arena *arena, sweep *s, const char *weights, const cha
 /* Is it there? Then its rows are known, but nothing of what they hold. */
 static void describe(const sweep *s, ul_arena *arena, const char *path, ul_reference *r)
 {
-    ul_reference found;
+    ul_file file;
     const int n_layer = ul_model_shape(s->m)->n_layer;
     ul_cache_item *x = s->ask;
     x->path = path, x->docs = s->docs->n, x->bytes = (int64_t)file_bytes(&s->h);
     x->blocks = s->prefix ? s->prefix : s->state ? s->state->last + 1 : n_layer;
     for (int64_t i = 0; i < s->docs->n; i++) x->tokens += s->docs->at[i].n;
     if (s->n_reading > 1) x->tokens *= s->n_reading;
-    x->there = path && read_file(s->ctx, arena, path, &s->h, &found);
+    x->there = path && map_file(s->ctx, arena, path, &s->h, &file);
     r->first = s->first;
 }
 

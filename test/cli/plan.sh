@@ -78,6 +78,11 @@ says '"what": "assistant"' '"around"'
 run 0 $forget --method memit --cache covariances --out edited
 run 0 $forget --method memit --cache covariances --out e2 --print-plan
 says 'covariance of keys' 'on the disk'
+# A damaged one is not believed.
+printf x | dd of="$(ls covariances/covariance-*)" bs=1 seek=4000 conv=notrunc status=none
+run 0 $forget --method memit --cache covariances --out e2
+says 'damaged: it is made again'
+same edited/model.safetensors e2/model.safetensors 'edited with a covariance made again'
 run 0 $forget --method memit --out e3 --print-plan
 says 'covariance of keys' 'to be made'
 
