@@ -21,8 +21,8 @@ ul_status ul_terms_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_terms
     UL_NEED(out->term);
     UL_NEED(out->generic);
     json_object_foreach(j, key, value) {
-        if (!key[0] || !json_is_string(value))
-            return ul_fail(ctx, UL_E_INPUT, "%s: \"%s\" has no text that stands for it", path, key);
+        if (!key[0] || !json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
+            return ul_fail(ctx, UL_E_INPUT, "%s: \"%s\" has no text (without NUL) that stands for it", path, key);
         out->term[out->n] = key, out->generic[out->n++] = json_string_value(value);
     }
     return UL_OK;

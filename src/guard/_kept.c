@@ -23,6 +23,7 @@ static ul_status load(ul_guard_kept *k, ul_arena *arena, int64_t *done)
         if (ul_tensor_count(t) != k->array[i].n)
             return ul_fail(w->ctx, UL_E_INPUT, "%s: tensor \"%s\" has %lld numbers, the run needs %lld", k->path,
                            k->array[i].name, (long long)ul_tensor_count(t), (long long)k->array[i].n);
+        if (ul_dtype_is_float(t->dtype)) UL_TRY(ul_tensor_check_finite(w->ctx, t)); /* no such state was ever saved */
         UL_TRY(ul_tensor_f64(w->ctx, t, 0, k->array[i].n, k->array[i].p));
     }
     return UL_OK;

@@ -159,8 +159,24 @@ ul_status ul_config_dims(ul_ctx *ctx, const json_t *config, const char *where, c
     return ul_config_rope(ctx, config, where, out);
 }
 
+/* Counts are products of these: none may leave 64 bits, whatever the file says. */
+static ul_status check_size(ul_ctx *ctx, const char *where, const ul_shape *s)
+{
+    const double C = s->C, heads = (double)s->H * s->D, most = 1e15;
+    const double n = 2.0 * s->V * C + s->n_layer * C * (4 * heads + 3.0 * s->F);
+    if (s->D < 1)
+        return ul_fail(ctx, UL_E_INPUT, "%s: %d channels for %d attention heads: a head would have none", where, s->C,
+                       s->H);
+    if (heads <= 1 << 28 && n <= most) return UL_OK;
+    return ul_fail(ctx, UL_E_INPUT,
+                   "%s: %d layers of %d channels, %d heads of %d and %d in the mlp, over %d tokens, are about %.3g "
+                   "parameters: one of these is wrong (at most %g)",
+                   where, s->n_layer, s->C, s->H, s->D, s->F, s->V, n, most);
+}
+
 static ul_status check(ul_ctx *ctx, const char *where, const ul_shape *s, ul_rope_kind rope)
 {
+    UL_TRY(check_size(ctx, where, s));
     if (s->H % s->K)
         return ul_fail(ctx, UL_E_INPUT, "%s: %d attention heads do not divide among %d key/value heads", where, s->H,
                        s->K);

@@ -291,6 +291,9 @@ static ul_status open_dir(ul_ctx *ctx, ul_model *m, const char *dir, int blocks)
     const bool all = blocks < 1 || blocks == m->arch.s.n_layer;
     if (!all) m->arch.s.n_layer = blocks;
     UL_TRY(ul_tensors_open(ctx, m->arena, dir, &m->files));
+    if (m->arch.s.n_layer > m->files->n) /* told before as many are made room for */
+        return ul_fail(ctx, UL_E_INPUT, "%s: %d layers, the weights beside it are %lld tensors in all", m->config_path,
+                       m->arch.s.n_layer, (long long)m->files->n);
     UL_TRY(list_entries(m, &e, &n));
     UL_TRY(match_file(ctx, m, e, n));
     if (all) UL_TRY(no_strangers(ctx, m, e, n));

@@ -40,10 +40,13 @@ static const char *json_name(const json_t *v)
     return v ? names[json_typeof(v)] : "nothing";
 }
 
+/* All n bytes, NULs among them: ul_strndup would end at the first. */
 ul_status ul_copy_str(const ul_reader *r, const char *p, size_t n, ul_str *out)
 {
-    char *copy = ul_strndup(r->arena, p, n);
+    char *copy = UL_NEW(r->arena, char, n + 1);
     UL_NEED(copy);
+    memcpy(copy, p, n);
+    copy[n] = 0;
     *out = (ul_str){copy, n};
     return UL_OK;
 }

@@ -122,6 +122,7 @@ static ul_status load(ul_trainer *t, ul_arena *arena, const char *path, int64_t 
             return ul_fail(t->ctx, UL_E_INPUT, "%s: tensor \"%s\" is %s[%lld], the run needs %s[%lld]", path, p[i].name,
                            ul_dtype_name(from[i]->dtype), (long long)ul_tensor_count(from[i]),
                            ul_dtype_name(type_of(t)), (long long)p[i].n);
+        UL_TRY(ul_tensor_check_finite(t->ctx, from[i])); /* no such state was ever saved */
     }
     t->dual = dual;
     t->stopped = !strcmp(ul_tensors_note(in, "stopped"), "true");
