@@ -4,7 +4,7 @@
 set(UL_SHARED "${PROJECT_SOURCE_DIR}/../shared" CACHE PATH "folder of shared test data; tests that need it skip without it")
 set(UL_TEST_ROOMS_train room_method) # the loop never names a method; its tests drive it with real ones
 set(UL_TEST_ROOMS_wrapper room_method)
-foreach(kind unit grad prop fuzz)
+foreach(kind unit grad prop fuzz torture)
     file(GLOB tests CONFIGURE_DEPENDS test/${kind}/*/test_*.c)
     foreach(f IN LISTS tests)
         get_filename_component(n ${f} NAME_WE)

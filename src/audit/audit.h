@@ -263,6 +263,7 @@ typedef struct {
     ul_result_spec leak[UL_MAX_LEAK]; /* leak@k for the k of ul_evaluation_leak */
     int n_leak;
     bool asked, named[UL_MAX_RESULT], wanted[UL_MAX_RESULT]; /* by place in the table; see ul_evaluation_ask */
+    char lack[200]; /* what data was found missing last, in words */
 } ul_evaluation;
 ul_status ul_evaluation_add(ul_evaluation *e, const char *name, ul_records *records) UL_MUST;
 ul_status ul_evaluation_control(ul_evaluation *e, const char *path) UL_MUST;  /* a log of the retrained control     */

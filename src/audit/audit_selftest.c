@@ -297,10 +297,10 @@ static ul_status tell(bench *t, int *wrong)
 static ul_status write_report(bench *t, int wrong)
 {
     ul_job *job = t->job;
-    json_t *models = json_array();
     ul_manifest settings;
     UL_TRY(ul_manifest_begin(job, &settings));
     UL_TRY(ul_manifest_seal(job, &settings));
+    json_t *models = json_array();
     for (int i = 0; i < t->n; i++)
         json_array_append_new(models, ul_audit_json(&t->audit, &t->audited[i], &t->battery[0], &t->battery[1]));
     job->result =

@@ -428,21 +428,31 @@ static ul_status by_other_measures(judge *j)
     return UL_OK;
 }
 
+static ul_status all_rules(judge *j)
+{
+    const ul_evidence *e = j->e;
+    ul_verdict *v = j->v;
+    char *why;
+    UL_TRY(all_finite(j));
+    if (ul_gate_closed(j->arena, e, j->rule, &why)) return say(j, UL_INCONCLUSIVE, why);
+    UL_TRY(decide(j));
+    const bool farther = e->has_apart && e->farther.lo > rule(j, "overshoot-distance");
+    if (e->s.lo > rule(j, "overshoot") || past_control(j) || farther) v->qualifiers |= UL_Q_OVERSHOOT;
+    if (e->n_entity < (int64_t)rule(j, "min-entities")) v->qualifiers |= UL_Q_FEW_ENTITIES;
+    v->secondary = v->id;
+    if (damaged(j, &why)) return say(j, UL_DAMAGED, why);
+    UL_TRY(by_other_measures(j));
+    return between(j);
+}
+
+/* What speaks against a verdict is a sentence: without memory for it, it would seem that nothing does. */
 ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, const ul_args *rules, ul_verdict *out)
 {
     judge j = {ctx, arena, e, rules, out};
-    char *why;
+    const int64_t before = ul_alloc_failures(ctx);
     *out = (ul_verdict){.id = UL_INCONCLUSIVE, .secondary = UL_INCONCLUSIVE};
-    UL_TRY(all_finite(&j));
-    if (ul_gate_closed(arena, e, rules, &why)) return say(&j, UL_INCONCLUSIVE, why);
-    UL_TRY(decide(&j));
-    const bool farther = e->has_apart && e->farther.lo > rule(&j, "overshoot-distance");
-    if (e->s.lo > rule(&j, "overshoot") || past_control(&j) || farther) out->qualifiers |= UL_Q_OVERSHOOT;
-    if (e->n_entity < (int64_t)rule(&j, "min-entities")) out->qualifiers |= UL_Q_FEW_ENTITIES;
-    out->secondary = out->id;
-    if (damaged(&j, &why)) return say(&j, UL_DAMAGED, why);
-    UL_TRY(by_other_measures(&j));
-    return between(&j);
+    UL_TRY(all_rules(&j));
+    return ul_alloc_failures(ctx) == before ? UL_OK : UL_E_RESOURCE;
 }
 
 /* ---- intentions -------------------------------------------------------------------------------------------------- */

@@ -176,11 +176,9 @@ static ul_status begin(ul_benchmark *b, ul_job *job, ul_manifest *m, const char 
                         .arena = job->arena,
                         .manifest = m,
                         .rows = ul_job_int(job, "rows"),
-                        .stem = match && !strcmp(match, "open-unlearning"),
-                        .all = json_object(),
-                        .summary = json_object()};
-    UL_TRY(ul_json_own(job->arena, b->all));
-    UL_TRY(ul_json_own(job->arena, b->summary));
+                        .stem = match && !strcmp(match, "open-unlearning")};
+    UL_TRY(ul_json_own(job->arena, b->all = json_object()));
+    UL_TRY(ul_json_own(job->arena, b->summary = json_object()));
     return ul_buf_printf(&job->text, "%-44s %9s  %10s  %6s  %s\n", "result", "value", "std. error", "n", "better");
 }
 

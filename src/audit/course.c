@@ -314,7 +314,9 @@ static ul_status never_taught(const ul_course *c, const ul_battery *twin)
     char *why;
     UL_NEED(e);
     UL_TRY(ul_evidence_collect(&c->audit, twin, c->o, twin, e));
-    if (!ul_gate_control(c->job->arena, e, c->audit.rule, "the second control", &why)) return UL_OK;
+    const int64_t before = ul_alloc_failures(c->job->ctx);
+    if (!ul_gate_control(c->job->arena, e, c->audit.rule, "the second control", &why))
+        return ul_alloc_failures(c->job->ctx) == before ? UL_OK : UL_E_RESOURCE; /* of a sentence, and so of the gate */
     return ul_fail(c->job->ctx, UL_E_INPUT, "--twin %s: %s", c->twin, why);
 }
 
@@ -346,11 +348,12 @@ ul_status ul_course_begin(ul_course *c)
 ul_status ul_course_judge(ul_course *c, const char *name, const char *intention, const ul_battery *b, ul_audited *out)
 {
     ul_audit *a = &c->audit;
+    const int64_t before = ul_alloc_failures(a->ctx);
     *out = (ul_audited){.name = name, .intention = intention, .u = b};
     UL_TRY(ul_evidence_collect(a, b, c->o, c->r, &out->evidence));
     UL_TRY(ul_verdict_decide(a->ctx, a->arena, &out->evidence, a->rule, &out->verdict));
     out->outcome = ul_verdict_outcome(a->arena, intention, &out->evidence, &out->verdict, a->rule, &out->outcome_why);
-    return UL_OK;
+    return ul_alloc_failures(a->ctx) == before ? UL_OK : UL_E_RESOURCE;
 }
 
 char *ul_job_command(const ul_job *job)

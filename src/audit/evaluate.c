@@ -56,16 +56,19 @@ static unsigned needs_of(const ul_metric *metric, const char *role)
     return 0;
 }
 
-/* What is not there of what a source of a result reads, in words; NULL: everything is, or can be made. */
-static const char *lacking_of(const ul_evaluation *e, const ul_source *f, unsigned needs)
+/* What is not there of what a source of a result reads, in words (the last such call's); NULL: everything is, or can
+ * be made. */
+static const char *lacking_of(ul_evaluation *e, const ul_source *f, unsigned needs)
 {
     const ul_records *set = find_set(e, f->data);
     const ul_columns *c = ul_evaluation_columns(e, f->data, f->key);
-    if (!set && !c)
-        return ul_format(e->arena, "data set \"%s\" (%s)", f->data, strcmp(f->data, "holdout") ? f->key : "--holdout");
     if (!set) {
-        const char *column = ul_columns_lack(c, needs);
-        return column ? ul_format(e->arena, "column %s of \"%s\" (%s)", column, f->data, f->key) : NULL;
+        const char *column = c ? ul_columns_lack(c, needs) : NULL;
+        if (c && !column) return NULL;
+        if (c) snprintf(e->lack, sizeof e->lack, "column %s of \"%s\" (%s)", column, f->data, f->key);
+        else snprintf(e->lack, sizeof e->lack, "data set \"%s\" (%s)", f->data,
+                      strcmp(f->data, "holdout") ? f->key : "--holdout");
+        return e->lack;
     }
     if (which_of(f->key) == UL_WHICH_PARAPHRASE && !set->at[0].paraphrase) return "paraphrased answer";
     if (which_of(f->key) == UL_WHICH_WRONG && !set->at[0].n_wrong) return "perturbed answer";
@@ -82,7 +85,7 @@ enum {
 };
 
 /* Of the data that a result reads; NULL: all of it is there. */
-static const char *data_lacking(const ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric)
+static const char *data_lacking(ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric)
 {
     for (const ul_source *f = spec->from; f->role; f++) {
         const char *lack = f->data ? lacking_of(e, f, needs_of(metric, f->role)) : NULL;
@@ -92,7 +95,7 @@ static const char *data_lacking(const ul_evaluation *e, const ul_result_spec *sp
 }
 
 /* Whether a result that is wanted, and has its data, reads one of these columns of (data set, answer). */
-static bool read_of(const ul_evaluation *e, const char *data, const char *key, unsigned columns)
+static bool read_of(ul_evaluation *e, const char *data, const char *key, unsigned columns)
 {
     int n;
     const ul_result_spec *spec = ul_tofu_results(&n);
@@ -191,7 +194,7 @@ static ul_status need_columns(ul_evaluation *e, const char *data, const char *ke
     return UL_OK;
 }
 
-static const char *lacking(const ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric)
+static const char *lacking(ul_evaluation *e, const ul_result_spec *spec, const ul_metric *metric)
 {
     const char *lack = data_lacking(e, spec, metric);
     if (lack) return lack;

@@ -345,10 +345,10 @@ static ul_status write_report(trial *t, const ul_audited *x)
 {
     ul_job *job = t->job;
     ul_course *c = &t->course;
-    json_t *models = json_array();
-    for (int i = 0; i < t->n; i++) json_array_append_new(models, ul_audit_json(&c->audit, &x[i], c->o, c->r));
     const char *again = ul_job_command(job);
     UL_NEED(again);
+    json_t *models = json_array();
+    for (int i = 0; i < t->n; i++) json_array_append_new(models, ul_audit_json(&c->audit, &x[i], c->o, c->r));
     job->result = ul_course_report(c, again, models);
     if (!job->result) return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the report");
     return ul_audit_report_write(job->ctx, job->arena, t->out, job->result);

@@ -215,10 +215,8 @@ static ul_status begin_entry(demo *d, const char *id, const char *title, entry *
     entry *x = &d->model[d->n++];
     x->id = id;
     x->title = title;
-    x->curve = json_array();
-    x->relearn = json_array();
-    UL_TRY(ul_json_own(d->job->arena, x->curve));
-    UL_TRY(ul_json_own(d->job->arena, x->relearn));
+    UL_TRY(ul_json_own(d->job->arena, x->curve = json_array()));
+    UL_TRY(ul_json_own(d->job->arena, x->relearn = json_array()));
     *out = x;
     return UL_OK;
 }

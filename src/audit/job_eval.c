@@ -416,8 +416,8 @@ static ul_status distances(ul_job *job, const ul_evaluation *e, json_t *out)
     for (int i = 0; i < e->n_set; i++) {
         const int n = ul_model_shape(e->o.model)->n_layer;
         double *x = UL_NEW(job->arena, double, n);
-        json_t *list = json_array();
         UL_NEED(x);
+        json_t *list = json_array();
         if (json_object_set_new(cka, e->set_name[i], list))
             return ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the distances");
         UL_TRY(ul_control_cka(job->ctx, &e->o, e->retrained, e->set[i], x));

@@ -57,9 +57,9 @@ static ul_status merge_values(ul_job *job, json_t *into, bool want_free)
 
 ul_status ul_manifest_begin(ul_job *job, ul_manifest *m)
 {
-    *m = (ul_manifest){.inputs = json_object(), .outputs = json_object()};
+    *m = (ul_manifest){.inputs = json_object()};
     UL_TRY(ul_json_own(job->arena, m->inputs));
-    return ul_json_own(job->arena, m->outputs);
+    return ul_json_own(job->arena, m->outputs = json_object());
 }
 
 ul_status ul_manifest_input(ul_job *job, ul_manifest *m, const char *role, const char *path, const char *digest,

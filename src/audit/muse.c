@@ -202,8 +202,8 @@ static ul_status rouge(ul_benchmark *b, const char *name, const char *better, co
 {
     double *f1 = UL_NEW(b->arena, double, c->n_row), mean, error;
     json_t *rows = json_object();
-    UL_NEED(f1);
     UL_TRY(ul_json_own(b->arena, rows));
+    UL_NEED(f1);
     for (int64_t i = 0; i < c->n_row; i++) {
         ul_rouge_scores s;
         const char *key = ul_format(b->arena, "%lld", (long long)i);

@@ -234,8 +234,8 @@ static ul_status set_results(ul_benchmark *b, int set)
     UL_TRY(in_order(b, sets[set].data, &all, &n));
     double *recall = UL_NEW(b->arena, double, n), mean, error;
     json_t *log = json_object();
-    UL_NEED(recall);
     UL_TRY(ul_json_own(b->arena, log));
+    UL_NEED(recall);
     if (n == 0) return UL_OK;
     for (int64_t i = 0; i < n; i++) {
         ul_prf s;

@@ -69,10 +69,10 @@ static ul_status compare(ul_job *job, differences *d, const json_t *there, const
 
 ul_status ul_manifest_write_recipe(ul_job *job, const ul_manifest *m, const char *dir)
 {
-    const char *path = ul_path_join(job->arena, dir, UL_RECIPE_NAME);
     json_t *j = json_pack("{s:s, s:O}", "recipe_digest", m->recipe_digest, "recipe", m->recipe);
-    UL_NEED(path);
     UL_TRY(ul_json_own(job->arena, j));
+    const char *path = ul_path_join(job->arena, dir, UL_RECIPE_NAME);
+    UL_NEED(path);
     return ul_json_save(job->ctx, path, j);
 }
 

@@ -143,6 +143,7 @@ static void *cut(ul_arena *a, size_t n, size_t size)
         }
     }
     if (fails || !a->top || a->top->cap - a->top->used < need) {
+        a->ctx->alloc_failures++;
         ul_fail(a->ctx, UL_E_RESOURCE, "arena \"%s\": no memory for %zu bytes beside the %zu it has (smaller batch or "
                 "model, or a machine with more)", a->name, bytes, a->obtained);
         return NULL;

@@ -11,6 +11,7 @@ struct ul_ctx {
     struct {
         int64_t at, seen;
     } fault[UL_FAULT_KINDS];
+    int64_t alloc_failures;
     char message[UL_MESSAGE_BYTES];
 };
 

@@ -54,10 +54,17 @@ void *ul_ctx_raw(ul_ctx *ctx, void *old, size_t bytes)
 void *ul_ctx_alloc(ul_ctx *ctx, void *old, size_t bytes)
 {
     void *p = bytes && ul_fault_now(ctx, UL_FAULT_ALLOC) ? NULL : ul_ctx_raw(ctx, old, bytes);
-    if (bytes && !p)
+    if (bytes && !p) {
+        ctx->alloc_failures++;
         ul_fail(ctx, UL_E_RESOURCE, "no memory for %zu bytes: close other programs or take a smaller batch or model",
                 bytes);
+    }
     return p;
+}
+
+int64_t ul_alloc_failures(const ul_ctx *ctx)
+{
+    return ctx->alloc_failures;
 }
 
 const char *ul_env(const char *name)

@@ -125,8 +125,8 @@ static ul_status read_parameters(ul_guard_file *g, const json_t *parameters_)
                            : json_is_real(v)    ? ul_format(g->arena, "%.17g", json_real_value(v))
                                                 : "";
         UL_NEED(text);
-        if (ul_args_set(g->arena, &g->args, g->id, key, text) != UL_OK)
-            return ul_fail_in(g->ctx, UL_E_INPUT, "%s", g->path);
+        const ul_status s = ul_args_set(g->arena, &g->args, g->id, key, text);
+        if (s != UL_OK) return ul_fail_in(g->ctx, s == UL_E_USAGE ? UL_E_INPUT : s, "%s", g->path);
     }
     return UL_OK;
 }

@@ -223,10 +223,17 @@ static ul_status check_shared(ul_ctx *ctx, const ul_pass *pass, const ul_cache *
     return UL_OK;
 }
 
+/* Hooks, observers and mixers return nothing: one that found no memory has left its part out. */
+static ul_status all_heard(const ul_ctx *ctx, int64_t before)
+{
+    return ul_alloc_failures(ctx) == before ? UL_OK : UL_E_RESOURCE;
+}
+
 ul_status ul_run_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass, const ul_cache *cache)
 {
     ul_run *r = &m->run;
     ul_status status = UL_OK;
+    const int64_t before = ul_alloc_failures(ctx);
     if (!m->weight[0].p) return ul_fail(ctx, UL_E_INTERNAL, "%s was opened without weights", m->dir);
     UL_TRY(check_shared(ctx, pass, cache));
     UL_TRY(ul_run_plan(ctx, m, pass, r));
@@ -240,7 +247,7 @@ ul_status ul_run_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass, const ul_cache
     UL_TRY(status);
     if (r->head && !cache) ul_head_forward(m, pass, r);
     r->ready = true;
-    return UL_OK;
+    return all_heard(ctx, before);
 }
 
 static ul_status run_others(ul_ctx *ctx, const ul_mix *mix, const ul_batch *batch)
@@ -290,6 +297,7 @@ ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
 {
     ul_run *r = &m->run;
     ul_status status = UL_OK;
+    const int64_t before = ul_alloc_failures(ctx);
     for (int i = 0; i < pass->n_seed; i++)
         if (r->pick && pass->seed[i].layer == r->last)
             return ul_fail(ctx, UL_E_INTERNAL, "a gradient enters after the last block, whose other tokens were left "
@@ -319,7 +327,7 @@ ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
     }
     if (r->low < 0 && (have = enter(m, pass, r, 0, dy, have))) stem_backward(m, pass, r, dy);
     r->ready = false;
-    return UL_OK;
+    return all_heard(ctx, before);
 }
 
 const void *ul_model_hidden(const ul_model *m, int layer)

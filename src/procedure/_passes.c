@@ -162,9 +162,8 @@ ul_status ul_work_fisher(ul_work *w, ul_model *model, const ul_docs *docs, doubl
         batch = (int64_t)ul_num(w->args, "fisher_batch"); /* most methods have none */
     if (batch > docs->n) batch = docs->n;
     const int64_t squares = docs->n / batch; /* of whole batches */
-    UL_TRY(gradient(w, model, docs, 0, (int32_t)batch, &t, &one, &recipe, &r));
+    ul_status s = gradient(w, model, docs, 0, (int32_t)batch, &t, &one, &recipe, &r);
     ul_progress_begin(w->ctx, &meter, "Fisher information", "documents", docs->n);
-    ul_status s = UL_OK;
     for (int64_t d = 0; d < squares && s == UL_OK; d++) {
         one.first = d * batch;
         if (d > 0) s = ul_trainer_gradients(t, 0, &r);

@@ -75,7 +75,7 @@ static void gather(state *s, const ul_weight *w, const ul_batch *b, const void *
     const size_t esize = ul_model_backend(s->w->model)->k->esize;
     s->f.x = ul_alloc_raw(s->scratch, (size_t)(b->n_tok * w->cols), esize);
     s->f.dy = ul_alloc_raw(s->scratch, (size_t)(b->n_tok * w->rows), esize);
-    if (s->f.x && s->f.dy) ul_factors_add(&s->f, WHAT, w, b, x, dy); /* else the message is in the context */
+    if (s->f.x && s->f.dy) ul_factors_add(&s->f, WHAT, w, b, x, dy); /* else the pass fails */
     ul_arena_rewind(s->scratch, mark);
 }
 
@@ -95,7 +95,7 @@ static void look(void *user, const ul_weight *w, const ul_batch *b, const void *
     if (s->collapse && c) {
         px = ul_alloc_raw(s->scratch, (size_t)(n * w->cols), be->k->esize);
         pd = ul_alloc_raw(s->scratch, (size_t)(n * w->rows), be->k->esize);
-        if (!px || !pd) return; /* the message is in the context; begin() has asked for as much before */
+        if (!px || !pd) return; /* the pass fails */
         n = ul_skip_first(be, b, w->cols, x, px);
         ul_skip_first(be, b, w->rows, dy, pd);
         sums *sum = &s->sum[c - s->c.at];

@@ -1,8 +1,8 @@
 /* reference.c - what the model before the run says of a set of documents, kept on disk and mapped.
  *
  * A file is:  header | first row of each document, int64 [n_doc + 1] | hidden rows [n_row, width] real |
- *             head [V, width] real | zeros up to a multiple of 8 bytes | log-probs (or ids of tokens), double [n_logp] |
- *             SHA-256 of all that, char [64]
+ *             head [V, width] real | zeros up to a multiple of 8 bytes |
+ *             log-probs (or ids of tokens), double [n_logp] | SHA-256 of all that, char [64]
  * and its name is the SHA-256 of what decides its numbers: weights, precision, kind, documents. Not the instruction
  * set, threads or packing: they change no bit. A file whose size or header is not what the name promises, or whose
  * bytes are not those that were written, is made again. */

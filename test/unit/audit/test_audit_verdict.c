@@ -76,10 +76,25 @@ static ul_verdict verdict(const ul_evidence *e)
     return v;
 }
 
+/* Without memory for a sentence there is no verdict: least of all that nothing speaks against "removed". */
+static void none_without_memory(const ul_evidence *e)
+{
+    ul_verdict v;
+    for (int64_t k = 1;; k++) {
+        ul_fault_set(ctx, UL_FAULT_ALLOC, k);
+        const ul_status s = ul_verdict_decide(ctx, ul_ctx_arena(ctx), e, &rule, &v);
+        const bool failed = ul_fault_count(ctx, UL_FAULT_ALLOC) >= k;
+        ul_fault_set(ctx, UL_FAULT_ALLOC, 0);
+        if (failed != (s == UL_E_RESOURCE)) fail_msg("allocation %d: %s", (int)k, ul_verdict_name(v.id));
+        if (!failed) return;
+    }
+}
+
 static void is(const ul_evidence *e, ul_verdict_id want)
 {
     const ul_verdict v = verdict(e);
     if (v.id != want) fail_msg("wanted %s, got %s: %s", ul_verdict_name(want), ul_verdict_name(v.id), v.clause);
+    none_without_memory(e);
 }
 
 static void vectors(void **state)
