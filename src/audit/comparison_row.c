@@ -11,9 +11,13 @@ static ul_status call(ul_comparison *c, const char *kind, const ul_setting *s, u
     return ul_job_run(*out);
 }
 
-static const char *number(ul_comparison *c, const char *key)
+/* *out: a number of the comparison, to be passed on; NULL where it is 0, the default. */
+static ul_status number(ul_comparison *c, const char *key, const char **out)
 {
-    return ul_job_num(c->job, key) ? ul_format(c->job->arena, "%.17g", ul_job_num(c->job, key)) : NULL;
+    const double x = ul_job_num(c->job, key);
+    *out = NULL;
+    if (x != 0) UL_NEED(*out = ul_format(c->job->arena, "%.17g", x));
+    return UL_OK;
 }
 
 const char *ul_comparison_path(ul_comparison *c, const char *id, const char *name)
@@ -46,8 +50,10 @@ static ul_status evaluate(ul_comparison *c, const char *id, const char *model, c
                                            {"utility", "model_utility"},          {"retain_prob", "retain_Q_A_Prob"},
                                            {"retain_rouge", "retain_Q_A_ROUGE"}};
     ul_job *job = NULL;
-    const char *tofu = ul_job_text(c->job, "tofu"), *out = ul_comparison_path(c, id, "eval");
+    const char *tofu = ul_job_text(c->job, "tofu"), *out = ul_comparison_path(c, id, "eval"), *rows, *max_new;
     UL_NEED(out);
+    UL_TRY(number(c, "rows", &rows));
+    UL_TRY(number(c, "max-new", &max_new));
     const ul_setting s[] = {{"model", model},
                             {"guard", guard},
                             {"tofu", tofu},
@@ -55,8 +61,8 @@ static ul_status evaluate(ul_comparison *c, const char *id, const char *model, c
                             {"forget", tofu ? NULL : c->forget},
                             {"retain", tofu ? NULL : c->retain},
                             {"reference-logs", c->control_log},
-                            {"rows", number(c, "rows")},
-                            {"max-new", number(c, "max-new")},
+                            {"rows", rows},
+                            {"max-new", max_new},
                             {"out", out},
                             {"force", "true"},
                             {NULL, NULL}};
@@ -219,17 +225,20 @@ static ul_status measure(ul_comparison *c, const char *id, const char *dir, cons
 
 static ul_status alternates(ul_comparison *c)
 {
-    const char *file = ul_path_join(c->job->arena, c->out, "alternates.jsonl");
+    const char *file = ul_path_join(c->job->arena, c->out, "alternates.jsonl"), *seed;
     UL_NEED(file);
-    return c->alt ? UL_OK : ul_job_alternates(c->job, c->asked, c->forget, number(c, "seed"), file, &c->alt);
+    UL_TRY(number(c, "seed", &seed));
+    return c->alt ? UL_OK : ul_job_alternates(c->job, c->asked, c->forget, seed, file, &c->alt);
 }
 
 /* The method's own run, its seconds and its peak of memory. */
 static ul_status forget(ul_comparison *c, const ul_catalogue_entry *e, json_t *row)
 {
     ul_job *job = NULL;
-    const char *out = ul_comparison_path(c, e->id, NULL);
+    const char *out = ul_comparison_path(c, e->id, NULL), *steps, *seed;
     UL_NEED(out);
+    UL_TRY(number(c, "steps", &steps));
+    UL_TRY(number(c, "seed", &seed));
     const unsigned needs = ul_catalogue_needs(e->method);
     const bool retain = needs & (UL_NEED_RETAIN | UL_NEED_RETAIN_KL), own = needs & UL_NEED_ALT_OWN;
     if (own) UL_TRY(alternates(c));
@@ -239,8 +248,8 @@ static ul_status forget(ul_comparison *c, const ul_catalogue_entry *e, json_t *r
                             {"method", e->id},
                             {"alt", own ? c->alt : NULL},
                             {"alt-own", own ? "true" : NULL},
-                            {"steps", number(c, "steps")},
-                            {"seed", number(c, "seed")},
+                            {"steps", steps},
+                            {"seed", seed},
                             {"out", out},
                             {"force", "true"},
                             {NULL, NULL}};

@@ -237,8 +237,9 @@ static ul_status run(ul_work *w)
     const int n = a == b ? 1 : 2;
     UL_TRY(open_block(w, a < b ? a : b, &p[0]));
     if (n == 2) UL_TRY(open_block(w, a < b ? b : a, &p[1]));
-    UL_TRY(ul_model_select(w->ctx, w->model,
-                           n == 1 ? p[0].w->name : ul_format(w->arena, "%s,%s", p[0].w->name, p[1].w->name)));
+    const char *names = n == 1 ? p[0].w->name : ul_format(w->arena, "%s,%s", p[0].w->name, p[1].w->name);
+    UL_NEED(names);
+    UL_TRY(ul_model_select(w->ctx, w->model, names));
     UL_TRY(moments(w, p, n));
     for (int i = 0; i < n; i++) UL_TRY(begin_q(w, &p[i]));
     if (ul_num(w->args, "rate") > 0) UL_TRY(search(w, p, n));

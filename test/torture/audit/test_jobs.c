@@ -94,8 +94,7 @@ static ul_status set_all(ul_job *job, const char *line, const char *out)
     for (char *key = strtok_r(text, " ", &save), *value; key; key = strtok_r(NULL, " ", &save)) {
         value = strtok_r(NULL, " ", &save);
         assert_true(value && !strncmp(key, "--", 2));
-        const bool path = strstr(value, ".jsonl") || !strcmp(key, "--cache") || !strcmp(key, "--model") ||
-                          !strcmp(key, "--original") || !strcmp(key, "--control");
+        const bool path = !access(in(value), F_OK) || !strcmp(key, "--cache");
         UL_TRY(ul_job_set(job, key + 2, path ? in(value) : value));
     }
     return UL_OK;
