@@ -62,7 +62,8 @@ static ul_status count(census *c, int64_t seed, const char *path, const json_t *
         int k = 0;
         while (k < c->n_kind && strcmp(c->kind[k].name, name)) k++;
         if (k == MOST_KINDS)
-            return ul_fail(c->job->ctx, UL_E_INTERNAL, "%s: more than %d kinds of models", path, MOST_KINDS);
+            return ul_fail(c->job->ctx, UL_E_INPUT,
+                           "%s: more than %d kinds of models: it is not the report of a self-test", path, MOST_KINDS);
         if (k == c->n_kind) c->kind[c->n_kind++] = (kind_of_model){.name = name, .wanted = wanted};
         const bool right = !strcmp(wanted, verdict), counts = strcmp(wanted, ul_verdict_name(UL_REMOVED)) != 0;
         c->kind[k].n++, c->n++;

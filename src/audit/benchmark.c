@@ -247,5 +247,6 @@ ul_status ul_benchmark_again(ul_job *job, const ul_data_columns *columns, int n,
     UL_TRY(begin(&b, job, m, match));
     for (int i = 0; i < n; i++) UL_TRY(ul_benchmark_keep(&b, columns[i].data, columns[i].key, columns[i].columns));
     UL_TRY(choose(&b, b.columns, b.n_columns, out));
-    return finish(&b, "columns", origin, NULL, out);
+    const ul_status s = finish(&b, "columns", origin, NULL, out);
+    return s == UL_E_INPUT ? ul_fail_in(job->ctx, s, "%s", ul_job_text(job, "columns")) : s;
 }

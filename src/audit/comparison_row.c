@@ -275,7 +275,14 @@ ul_status ul_comparison_row(ul_comparison *c, const char *id, const char *dir, c
     json_t *row;
     UL_NEED(path);
     UL_TRY(ul_job_kept(job, path, "comparison", UL_REQUIRED, c->manifest.recipe_digest, &row));
-    if (row) return json_array_append(c->rows, row) ? UL_E_RESOURCE : UL_OK;
+    if (row) {
+        const char *of = "", *intention = "";
+        UL_TRY(ul_json_text(job->ctx, row, path, "id", UL_REQUIRED, &of));
+        UL_TRY(ul_json_text(job->ctx, row, path, "intention", UL_REQUIRED, &intention));
+        if (strcmp(of, id))
+            return ul_fail(job->ctx, UL_E_INPUT, "%s: is the row of \"%s\", not of \"%s\"", path, of, id);
+        return json_array_append(c->rows, row) ? ul_fail(job->ctx, UL_E_RESOURCE, "no memory for the table") : UL_OK;
+    }
     row = json_pack("{s:s, s:s, s:s}", "id", id, "comparison", c->manifest.recipe_digest, "intention",
                     !e ? "" : e->method->intent == UL_REMOVAL ? "removal" : "suppression");
     UL_TRY(ul_json_own(job->arena, row));

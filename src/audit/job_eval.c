@@ -539,7 +539,8 @@ static ul_status run_columns(ul_job *job, ul_evaluation *e)
     UL_TRY(baselines(job, e, &m));
     UL_TRY(ul_manifest_seal(job, &m));
     if (out) UL_TRY(ul_dir_make(job->ctx, out));
-    return finish(job, e, &m, NULL, out, origin);
+    const ul_status s = finish(job, e, &m, NULL, out, origin);
+    return s == UL_E_INPUT ? ul_fail_in(job->ctx, s, "%s", path) : s;
 }
 
 static ul_status run(ul_job *job)

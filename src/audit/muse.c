@@ -134,6 +134,10 @@ static ul_status privleak(ul_benchmark *b, const char *forget, const char *holdo
         ul_columns c;
         UL_TRY(ul_benchmark_records(b, ul_format(b->arena, "privleak %s", role[i]), path[i], &set));
         UL_TRY(ul_columns_score(b->ctx, b->arena, &b->o, set, UL_WHICH_ANSWER, role[i], &c));
+        for (int64_t k = 0; k < c.n_row; k++) /* the first token is predicted by nothing */
+            if (c.token[k + 1] == c.token[k])
+                return ul_fail(b->ctx, UL_E_INPUT, "%s:%lld: a text without a token to score; leave it away", path[i],
+                               (long long)set->at[k].line);
         UL_TRY(ul_benchmark_keep(b, leak[i], "text", &c));
     }
     return UL_OK;

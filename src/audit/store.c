@@ -373,6 +373,8 @@ static ul_status read_answers(loader *l)
     return UL_OK;
 }
 
+static const double SLACK = 1e-6; /* rounding of a log-probability */
+
 static ul_status read_tokens(loader *l)
 {
     sqlite3_stmt *st = l->s->st[3];
@@ -389,6 +391,7 @@ static ul_status read_tokens(loader *l)
         if (answer < 0 || i != row || k != answer - l->first[row] || t != n - l->token[answer])
             return broken(l, i, "its tokens do not count from 0, or an answer has none");
         UL_TRY(real(l, st, 3, row, "logp", &l->logp[n]));
+        if (l->logp[n] > SLACK) return broken(l, row, "the logarithm of a probability is above 0");
         l->hit[n] = sqlite3_column_int64(st, 4) != 0;
         UL_TRY(cell(l, st, 5, row, n == 0, "mu", &l->has_moments));
         UL_TRY(cell(l, st, 7, row, n == 0, "kl", &l->has_kl));

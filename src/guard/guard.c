@@ -210,7 +210,8 @@ ul_status ul_guard_around(ul_guard_file *g, ul_model *model, const ul_tokenizer 
 {
     UL_TRY(ul_guard_check(g, ul_model_dir(model), model_digest));
     g->model = model, g->tok = tok;
-    return g->guard->open ? g->guard->open(g) : UL_OK;
+    const ul_status s = g->guard->open ? g->guard->open(g) : UL_OK;
+    return s == UL_E_USAGE ? ul_fail_in(g->ctx, UL_E_INPUT, "%s", g->path) : s; /* a value of the file's */
 }
 
 ul_status ul_guard_prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)

@@ -9,7 +9,7 @@ ul_status ul_score_rows(ul_arena *a, const ul_args *args, const ul_input *in, in
     for (int k = 0; k < n_in; k++) {
         const ul_columns *c = in[k].columns;
         if (c->first) {
-            return ul_fail(ul_arena_ctx(a), UL_E_USAGE, "%s has several answers a row; a score is for one", c->name);
+            return ul_fail(ul_arena_ctx(a), UL_E_INPUT, "%s has several answers a row; a score is for one", c->name);
         }
         double *x = UL_NEW(a, double, c->n_row);
         UL_NEED(x);

@@ -18,7 +18,7 @@
 
 typedef struct fuzz fuzz;
 typedef struct {
-    const char *text; /* the file; of safetensors the header */
+    const char *text; /* the file; of safetensors the header; "+{...}": members laid over the sound file's */
     const char *says; /* a part of the message; NULL: it is taken */
 } fuzz_found;
 typedef struct {
@@ -32,7 +32,8 @@ typedef struct {
     unsigned also;          /* 1 << status: allowed beside UL_E_INPUT */
     size_t most;            /* bytes at once that are given; 0: FUZZ_MOST, and nothing may ask for more */
     const fuzz_found *found; /* ends with {0} */
-    void (*damage)(fuzz *z, fuzz_dice *d); /* of z->path, instead of mutate.h's */
+    void (*damage)(fuzz *z, fuzz_dice *d);    /* of z->path, instead of mutate.h's */
+    void (*again)(fuzz *z, const char *text); /* what `found` does to z->path, instead of being the file */
 } fuzz_case;
 struct fuzz {
     const fuzz_case *c;
@@ -156,15 +157,32 @@ static void fuzz_keep(const fuzz *z)
     free(b.p);
 }
 
+static void fuzz_put_found(const fuzz *z, const char *text)
+{
+    fuzz_bytes b = fuzz_copy(text, strlen(text));
+    if (z->c->kind == FUZZ_TENSORS) {
+        fuzz_splice(&b, 0, b.n, z->seed.p, z->seed.n);
+        fuzz_tensors_put(&b, text, strlen(text));
+    } else if (text[0] == '+') {
+        json_t *j = json_loadb((const char *)z->seed.p, z->seed.n, 0, NULL), *over = json_loads(text + 1, 0, NULL);
+        assert_int_equal(json_object_update_recursive(j, over), 0);
+        char *whole = json_dumps(j, JSON_REAL_PRECISION(17));
+        fuzz_splice(&b, 0, b.n, whole, strlen(whole));
+        free(whole);
+        json_decref(j);
+        json_decref(over);
+    }
+    fuzz_put(z->path, b.p, b.n);
+    free(b.p);
+}
+
 static void fuzz_replay(fuzz *z)
 {
     char wrong[2000];
     for (const fuzz_found *f = z->c->found; f && f->text; f++) {
-        fuzz_bytes b = fuzz_copy(z->seed.p, z->c->kind == FUZZ_TENSORS ? z->seed.n : 0);
-        if (z->c->kind == FUZZ_TENSORS) fuzz_tensors_put(&b, f->text, strlen(f->text));
-        else fuzz_splice(&b, 0, 0, f->text, strlen(f->text));
-        fuzz_put(z->path, b.p, b.n);
-        free(b.p);
+        fuzz_put(z->path, z->seed.p, z->seed.n);
+        if (z->c->again) z->c->again(z, f->text);
+        else fuzz_put_found(z, f->text);
         const ul_status s = fuzz_read(z, wrong, sizeof wrong);
         if (wrong[0]) fail_msg("%s: %s: %s", z->c->name, f->text, wrong);
         if (f->says ? s == UL_OK || !strstr(ul_error_text(z->ctx), f->says) : s != UL_OK)
@@ -265,6 +283,8 @@ static int fuzz_table(const fuzz_case *table, size_t n)
     int main(void)                                                                                                     \
     {                                                                                                                  \
         const struct CMUnitTest tests[] = {cmocka_unit_test(every_row)};                                               \
+        /* in memory: files are fsynced by the thousand */                                                             \
+        if (!access("/dev/shm", W_OK)) setenv("TMPDIR", "/dev/shm", 0);                                                \
         const int failed = cmocka_run_group_tests(tests, NULL, NULL);                                                  \
         if (failed) {                                                                                                  \
             print_message("last read: %s, round %llu\n", fuzz_at.c->name, (unsigned long long)fuzz_at.round);          \
