@@ -130,6 +130,7 @@ static ul_status report(ul_comparison *c)
         UL_NEED(path);
         if (!*text(row, "verdict")) continue;
         UL_TRY(ul_json_load(c->job->ctx, c->job->arena, path, &all));
+        if (!json_is_object(all)) return ul_fail(c->job->ctx, UL_E_INPUT, "%s: is not the audit of a model", path);
         json_array_append(models, all);
     }
     const char *dir = ul_comparison_path(c, "audit", NULL), *again = ul_job_command(c->job);

@@ -70,10 +70,15 @@ double ul_page_at(const json_t *array, size_t i)
     return json_is_number(x) ? json_number_value(x) : NAN;
 }
 
+const char *ul_page_said(const json_t *v)
+{
+    const char *s = json_string_value(v);
+    return s ? s : "";
+}
+
 const char *ul_page_text(const json_t *o, const char *key)
 {
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
+    return ul_page_said(json_object_get(o, key));
 }
 
 bool ul_page_is(const json_t *o, const char *key)

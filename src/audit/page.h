@@ -12,6 +12,7 @@
 const json_t *ul_page_in(const json_t *o, const char *a, const char *b); /* o.a, or o.a.b */
 double ul_page_num(const json_t *o, const char *a, const char *b);       /* NAN when it is no number */
 double ul_page_at(const json_t *array, size_t i);
+const char *ul_page_said(const json_t *v); /* a string's text, else "" */
 const char *ul_page_text(const json_t *o, const char *key); /* "" when it is no text */
 bool ul_page_is(const json_t *o, const char *key);
 

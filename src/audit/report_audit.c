@@ -103,8 +103,8 @@ static void verdict_words(ul_out *o, const json_t *m)
                       wanted);
     UL_EACH(ul_page_in(m, "qualifiers", NULL), i, q)
     {
-        ul_out_printf(o, "<p><span class=\"tag\"><b>%s</b></span> %s</p>\n", json_string_value(q),
-                      ul_qualifier_means(json_string_value(q)));
+        ul_out_printf(o, "<p><span class=\"tag\"><b>%s</b></span> %s</p>\n", ul_page_said(q),
+                      ul_qualifier_means(ul_page_said(q)));
     }
     otherwise(o, m, "<p>", "</p>\n");
     outcome(o, m);
@@ -524,8 +524,8 @@ static void md_model(ul_out *o, const json_t *m)
         ul_out_printf(o, "\nWere it not for the damage: %s.\n", ul_page_text(m, "secondary"));
     UL_EACH(ul_page_in(m, "qualifiers", NULL), i, q)
     {
-        const char *means = ul_qualifier_means(json_string_value(q));
-        ul_out_printf(o, "\nQualified: **%s**%s%s.\n", json_string_value(q), *means ? ", " : "", means);
+        const char *means = ul_qualifier_means(ul_page_said(q));
+        ul_out_printf(o, "\nQualified: **%s**%s%s.\n", ul_page_said(q), *means ? ", " : "", means);
     }
     otherwise(o, m, "\n", "\n");
     if (*ul_page_text(m, "withheld")) ul_out_printf(o, "\n%s.\n", ul_page_text(m, "withheld"));

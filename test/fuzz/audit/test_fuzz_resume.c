@@ -91,6 +91,10 @@ static const fuzz_found row_found[] = {
     {"+{\"intention\": 3}", "\"intention\" is an integer"},
     {0}};
 
+/* Found by mutation: a qualifier that is no text ended the program. */
+static const fuzz_found audit_found[] = {
+    {"+{\"qualifiers\": [null, 3, {}]}", NULL}, {"[]", "filter/audit.json: is not the audit of a model"}, {0}};
+
 static const fuzz_case parsers[] = {
     {.name = "manifest", .file = "out/manifest.json", .kind = FUZZ_JSON, .make = make_run, .read = go_on, .cost = 2,
      .refused = 5, .taken = 5, .also = 1 << UL_E_USAGE},
@@ -99,7 +103,7 @@ static const fuzz_case parsers[] = {
     {.name = "row of a comparison", .file = "out/filter/row.json", .kind = FUZZ_JSON, .make = make_comparison,
      .read = compare, .found = row_found, .cost = 4, .refused = 10, .taken = 10},
     {.name = "audit of a comparison", .file = "out/filter/audit.json", .kind = FUZZ_JSON, .make = make_audited,
-     .read = compare_audited, .cost = 4, .refused = 5, .taken = 10},
+     .read = compare_audited, .found = audit_found, .cost = 4, .refused = 5, .taken = 10},
     {.name = "row of a sequence", .file = "out/step-0/row.json", .kind = FUZZ_JSON, .make = make_sequence,
      .read = sequence, .cost = 4, .refused = 10, .taken = 10},
 };
