@@ -5,7 +5,7 @@
  * or refused: with a status that the row allows, a message that names the file, in time, within memory. What once was
  * found this way is in the row's `found` and is read again first.
  *
- *   UL_FUZZ_ROUNDS  rounds of a row, instead of 100 (shared out by `cost`)
+ *   UL_FUZZ_ROUNDS  rounds of a row, instead of 250 (shared out by `cost`)
  *   UL_FUZZ_SEED    another seed than 1
  *   UL_FUZZ_FIRST   begin with this round
  *   UL_FUZZ_ONLY    rows whose names have this in them
@@ -194,7 +194,7 @@ static void fuzz_replay(fuzz *z)
 
 static int fuzz_rounds(fuzz *z)
 {
-    const uint64_t n = fuzz_env("UL_FUZZ_ROUNDS", 100) / (uint64_t)(z->c->cost ? z->c->cost : 1) + 1;
+    const uint64_t n = fuzz_env("UL_FUZZ_ROUNDS", 250) / (uint64_t)(z->c->cost ? z->c->cost : 1) + 1;
     char wrong[2000], first[2000] = "";
     uint64_t count[6] = {0}, bad = 0;
     const double start = fuzz_now();
