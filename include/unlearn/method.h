@@ -159,10 +159,10 @@ typedef struct {
      * whose defaults are ours (ul_recipe_small); NULL: `recipe` serves them too, UL_RUN_DEFAULTS: the run's own table
      * does. lr_scale: of the learning rate of small models (ul_recipe_lr_for); 0 is 1. Between a million weights and
      * 1e9 the rate goes from the one list's to the other's (ul_recipe_lr_between); own_rate: not this one, its unit
-     * differs between the lists. */
+     * differs between the lists. adapter_rate: the paper's is one of adapters; those of other papers are of weights. */
     const char *const *recipe, *const *small;
     double lr_scale;
-    bool own_rate;
+    bool own_rate, adapter_rate;
     const ul_match *matches; /* ends with a name of NULL */
 } ul_method;
 

@@ -45,6 +45,7 @@ static json_t *recipe_json(const ul_method *m)
 {
     json_t *o = pairs_json(m->recipe);
     if (m->lr_scale > 0) json_object_set_new(o, "lr_scale", json_real(m->lr_scale));
+    if (m->adapter_rate) json_object_set_new(o, "adapter_rate", json_true());
     if (m->small) json_object_set_new(o, "small_models", pairs_json(m->small));
     return o;
 }

@@ -76,5 +76,6 @@ const ul_method ul_method_elm = {
     .top = ul_target_top,
     .recipe = UL_VALUES("lr", "5e-5", "steps", "750", "batch", "4", "train", "layers 1/8-1/4"),
     .small = small,
+    .adapter_rate = true,
     .loss = loss,
 };

@@ -53,5 +53,6 @@ const ul_method ul_method_llmu = {
     .recipe = UL_VALUES("lr", "2e-6", "steps", "1000", "batch", "2"),
     .small = small,
     .lr_scale = 0.3,
+    .adapter_rate = true,
     .matches = matches,
 };

@@ -60,4 +60,5 @@ const ul_method ul_method_lunar = {
     .loss = loss,
     .recipe = recipe,
     .small = small,
+    .adapter_rate = true, /* 0.01 is large for any weights */
 };

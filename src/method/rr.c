@@ -15,7 +15,8 @@
  * and has no gradient either: the code gets off it by LoRA's dropout alone, here e does, along one random unit vector u
  * (63 steps without it left tofu-656k as it was). The retain term's gradient has length 1, the cosine's 1 / |h|: where
  * states are 200 to 500 long, as in tofu-656k, a ramp to 0.5 holds everything where it was (forget / retain probability
- * 0.492 / 0.520 after ten epochs, as before); small models take 0.005: 0.163 / 0.493. */
+ * 0.492 / 0.520 after ten epochs, as before); small models take 0.005: 0.163 / 0.493. Their adapters stay where they
+ * began even so (repro/tofu-26m.md). */
 #include "method/method.h"
 #include <string.h>
 
@@ -82,5 +83,6 @@ const ul_method ul_method_rr = {
     .loss = loss,
     .recipe = UL_VALUES("lr", "1e-4", "steps", "150"),
     .small = small,
+    .adapter_rate = true,
     .matches = matches,
 };

@@ -42,4 +42,5 @@ const ul_method ul_method_undial = {
     .loss = loss,
     .recipe = UL_VALUES("lr", "1e-4"),
     .small = UL_RUN_DEFAULTS,
+    .adapter_rate = true,
 };

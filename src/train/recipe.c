@@ -51,7 +51,7 @@ const ul_param ul_recipe_params[] = {
      "adamw as in PyTorch; sgd with momentum; sophia: second order, steps up to lr (`unlearn methods soul`)", "adamw"},
     {"lr", UL_REAL, 0, 0, 100, NULL,
      "peak learning rate; 0: by the size of the model, from 2e-3 at a million parameters down to 1e-5 at 1e9 (a power "
-     "of the size between)",
+     "of the size between), and of adapters three times (above 20 million: ten times) as much",
      NULL},
     {"beta1", UL_REAL, 0.9, 0, 0.999999, NULL, "adamw, sophia: decay of the first moment", NULL},
     {"beta2", UL_REAL, 0.999, 0, 0.99999999, NULL, "adamw: decay of the second moment", NULL},

@@ -275,6 +275,30 @@ static void rates_go_from_ours_to_the_papers(void **state)
     assert_true(between > 40);
 }
 
+/* Three times as much in small models, ten in large ones; where no adapter is trained, or the paper's rate is one of
+ * adapters, no more than else. */
+static void adapters_learn_faster(void **state)
+{
+    static const struct {
+        const char *id;
+        double small, large;
+    } want[] = {{"npo", 3, 10}, {"ga", 3, 10}, {"rmu", 3, 10}, {"pdu", 3, 10}, {"tv", 3, 10}, {"undial", 3, 1},
+                {"rr", 3, 1}, {"elm", 3, 1}, {"llmu", 3, 1}, {"lunar", 3, 1}, {"sku", 3, 1}, {"memit", 1, 1},
+                {"perta", 1, 1}, {"mudman", 1, 1}};
+    (void)state;
+    for (size_t k = 0; k < sizeof want / sizeof *want; k++)
+        for (int size = LARGE; size <= SMALL; size++) {
+            const double whole = rate_of(want[k].id, size, NULL, NULL),
+                         adapter = rate_of(want[k].id, size, "lora", "all-linear"),
+                         times = size == LARGE ? want[k].large : want[k].small;
+            if (fabs(adapter - times * whole) > 1e-9 * adapter)
+                fail_msg("%s, size %d: %g of adapters, %g of weights", want[k].id, size, adapter, whole);
+        }
+    holds("npo", TEN, "lr", "3.4e-4"), holds("npo", HUNDRED, "lr", "5.8e-5");
+    assert_true(rate_of("npo", TEN, "lora", "all-linear") == 1e-3);
+    assert_true(rate_of("npo", HUNDRED, "lora", "all-linear") == 5.8e-4);
+}
+
 /* ---- the lists themselves ---------------------------------------------------------------------------------------- */
 /* Each value is one that its table would take from a caller. */
 static void fits(const char *id, const ul_param *own, const char *const *list)
@@ -391,7 +415,7 @@ int main(void)
         cmocka_unit_test(large_models_have_the_papers), cmocka_unit_test(every_method_is_there),
         cmocka_unit_test(blocks_of_large_models),       cmocka_unit_test(small_models_have_what_was_measured),
         cmocka_unit_test(small_models_have_nothing_else), cmocka_unit_test(rates_go_from_ours_to_the_papers),
-        cmocka_unit_test(lists_fit_their_tables),       cmocka_unit_test(the_caller_wins),
-        cmocka_unit_test(unknown_programs)};
+        cmocka_unit_test(adapters_learn_faster),        cmocka_unit_test(lists_fit_their_tables),
+        cmocka_unit_test(the_caller_wins),              cmocka_unit_test(unknown_programs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
