@@ -177,7 +177,7 @@ ul_status ul_log_results(ul_ctx *ctx, ul_arena *arena, const char *path, const u
                          ul_named_result out[UL_MAX_RESULT], int *n_out, json_t **log)
 {
     json_t *j;
-    UL_TRY(ul_json_load(ctx, arena, path, &j));
+    UL_TRY(ul_json_load_unique(ctx, arena, path, &j));
     if (!json_is_object(j))
         return ul_fail(ctx, UL_E_INPUT, "%s: not an object of results (a TOFU_EVAL.json is wanted)", path);
     int n_spec, n_named = 0;

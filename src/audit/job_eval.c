@@ -271,7 +271,7 @@ static ul_status run_log(ul_job *job, ul_evaluation *e)
     json_t *log, *intervals = json_object();
     UL_TRY(ul_json_own(job->arena, intervals));
     UL_TRY(refuse(job, "logs", not_with));
-    UL_TRY(ul_json_load(job->ctx, job->arena, path, &log));
+    UL_TRY(ul_json_load_unique(job->ctx, job->arena, path, &log));
     if (ul_benchmark_log_is(log)) {
         UL_TRY(refuse(job, "logs", of_tofu));
         return ul_benchmark_log(job, log);

@@ -73,6 +73,8 @@ ul_status ul_jsonl_cut_step(ul_ctx *ctx, const char *path, int64_t k) UL_MUST;
 /* Errors read "path:line:column: text". The value belongs to the arena. A string may hold NUL (json_string_length);
  * where a file has integers beyond 64 bits (model_max_length of tokenizers), all its numbers are reals. */
 ul_status ul_json_load(ul_ctx *ctx, ul_arena *arena, const char *path, json_t **out) UL_MUST;
+/* The same; a member that stands twice in an object is an error, instead of the last one counting. */
+ul_status ul_json_load_unique(ul_ctx *ctx, ul_arena *arena, const char *path, json_t **out) UL_MUST;
 /* The same of bytes at hand; `where` opens the messages, `flags` are jansson's (0, JSON_REJECT_DUPLICATES, ...). */
 ul_status ul_json_parse(ul_ctx *ctx, ul_arena *arena, const char *where, const void *bytes, size_t n, size_t flags,
                         json_t **out) UL_MUST;

@@ -55,16 +55,26 @@ ul_status ul_json_parse(ul_ctx *ctx, ul_arena *arena, const char *where, const v
     return UL_OK;
 }
 
-ul_status ul_json_load(ul_ctx *ctx, ul_arena *arena, const char *path, json_t **out)
+static ul_status load(ul_ctx *ctx, ul_arena *arena, const char *path, size_t flags, json_t **out)
 {
     ul_arena *tmp;
     ul_file f;
     *out = NULL;
     UL_TRY(ul_arena_new(ctx, "JSON text", &tmp));
     ul_status st = ul_file_map(ctx, tmp, path, &f);
-    if (st == UL_OK) st = ul_json_parse(ctx, arena, path, f.p, f.n, 0, out);
+    if (st == UL_OK) st = ul_json_parse(ctx, arena, path, f.p, f.n, flags, out);
     ul_arena_free(tmp);
     return st;
+}
+
+ul_status ul_json_load(ul_ctx *ctx, ul_arena *arena, const char *path, json_t **out)
+{
+    return load(ctx, arena, path, 0, out);
+}
+
+ul_status ul_json_load_unique(ul_ctx *ctx, ul_arena *arena, const char *path, json_t **out)
+{
+    return load(ctx, arena, path, JSON_REJECT_DUPLICATES, out);
 }
 
 int ul_io_dump(const char *bytes, size_t n, void *buf)

@@ -36,6 +36,8 @@ spoilt text "$first s/\"prob\": [-0-9.e]*/\"prob\": \"high\"/"
 refuses 3 - forget_Q_A_Prob 'row 0' '"prob"' -- eval --logs text.json
 spoilt lacks "$first s/\"prob\": [-0-9.e]*/\"porb\": 1/"
 refuses 3 - forget_Q_A_Prob 'row 1' '"prob"' -- eval --logs lacks.json
+spoilt twice 's/"1": {/"0": {/'
+refuses 3 - twice.json 'duplicate object key' '"0"' -- eval --logs twice.json
 refuses 3 - e/TOFU_SUMMARY.json 'TOFU_EVAL.json beside it' -- eval --logs e/TOFU_SUMMARY.json
 spoilt key "$first s/\"0\": {/\"9\": {/"
 refuses 3 - forget_Q_A_Prob 'not the same rows' -- eval --logs key.json
