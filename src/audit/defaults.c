@@ -119,8 +119,8 @@ double ul_job_rate(const ul_job *job, int64_t n_parameters)
     }
     if (trains_adapter(job)) {
         const double times = adapter_times(n_parameters);
-        ours *= times;
-        if (!m || !m->adapter_rate) papers *= times;
+        ours = ul_recipe_lr_times(ours, times);
+        if (!m || !m->adapter_rate) papers = ul_recipe_lr_times(papers, times);
     }
     return ul_recipe_lr_between(n_parameters, ours, papers);
 }

@@ -25,15 +25,25 @@ bool ul_recipe_small(int64_t n_parameters)
     return n_parameters <= SMALL_MODEL;
 }
 
+/* Two digits: they can be typed again. */
+static double typed(double x)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.1e", x);
+    return strtod(text, NULL);
+}
+
 double ul_recipe_lr_between(int64_t n_parameters, double small, double paper)
 {
     const double n = (double)n_parameters;
-    char text[32];
     if (n <= OURS || small == paper) return small;
     if (n >= PAPERS) return paper;
-    const double share = ul_log(n / OURS) / ul_log(PAPERS / OURS);
-    snprintf(text, sizeof text, "%.1e", small * ul_pow(paper / small, share)); /* two digits can be typed again */
-    return strtod(text, NULL);
+    return typed(small * ul_pow(paper / small, ul_log(n / OURS) / ul_log(PAPERS / OURS)));
+}
+
+double ul_recipe_lr_times(double lr, double times)
+{
+    return typed(lr * times);
 }
 
 double ul_recipe_lr_for(int64_t n_parameters)

@@ -40,6 +40,7 @@ void ul_recipe_from_args(const ul_args *a, int64_t n_parameters, ul_recipe *out)
 double ul_recipe_lr_for(int64_t n_parameters);
 /* `small` up to a million parameters, `paper` from 1e9, between them a power of the size, rounded to two digits. */
 double ul_recipe_lr_between(int64_t n_parameters, double small, double paper);
+double ul_recipe_lr_times(double lr, double times); /* the same rounding */
 bool ul_recipe_small(int64_t n_parameters); /* of the models whose defaults are ours, not the papers' */
 int64_t ul_recipe_steps(const ul_recipe *r, int64_t n_samples);       /* steps, or ceil(epochs * n / batch) */
 double ul_recipe_lr(const ul_recipe *r, int64_t step, int64_t steps); /* of step 0 .. steps-1, as transformers has it */
