@@ -229,7 +229,7 @@ ul_status ul_benchmark_control_auc(ul_benchmark *b, double *out)
     *out = NAN;
     if (!path) return UL_OK;
     if (b->manifest) UL_TRY(ul_manifest_file(b->job, b->manifest, "reference-logs", path));
-    UL_TRY(ul_json_load(b->ctx, b->arena, path, &log));
+    UL_TRY(ul_json_load_unique(b->ctx, b->arena, path, &log));
     const json_t *x = json_object_get(log, "mia_min_k");
     if (json_is_object(x)) x = json_object_get(x, "agg_value");
     if (!json_is_number(x))
