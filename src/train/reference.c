@@ -233,8 +233,7 @@ static ul_status write_file(sweep *s, const char *path)
 /* Map the file; false when it is not, by size and header, the file that `h` describes. */
 static bool map_file(ul_ctx *ctx, ul_arena *arena, const char *path, const header *h, ul_file *file)
 {
-    return ul_file_exists(path) && ul_file_map(ctx, arena, path, file) == UL_OK && file->n == file_bytes(h) &&
-           !memcmp(file->p, h, sizeof *h);
+    return ul_file_map(ctx, arena, path, file) == UL_OK && file->n == file_bytes(h) && !memcmp(file->p, h, sizeof *h);
 }
 
 static bool sound(const ul_file *file)
@@ -247,23 +246,16 @@ static bool sound(const ul_file *file)
     return !memcmp(hex, (const char *)file->p + file->n - DIGEST, DIGEST);
 }
 
-/* The parts of the file; false when it is not there or not sound. */
-static bool read_file(ul_ctx *ctx, ul_arena *arena, const char *path, const header *h, ul_reference *r)
+/* Where its parts are. */
+static void read_file(const ul_file *file, const header *h, ul_reference *r)
 {
-    ul_file file;
-    if (!ul_file_exists(path)) return false;
-    if (!map_file(ctx, arena, path, h, &file) || !sound(&file)) {
-        ul_note(ctx, UL_LOG_WARN, "%s: what was kept there is damaged: it is made again", path);
-        return false;
-    }
-    const char *p = (const char *)file.p + sizeof *h;
+    const char *p = (const char *)file->p + sizeof *h;
     r->first = (const int64_t *)(const void *)p;
     p += (size_t)(h->n_doc + 1) * sizeof(int64_t);
     if (h->width) r->hidden = p;
     if (h->V) r->head = p + (size_t)(h->n_row * h->width * h->real);
     p += real_bytes(h) + zero_bytes(h);
     r->logp = (const double *)(const void *)p;
-    return true;
 }
 
 static ul_status in_memory(sweep *s, ul_arena *arena, ul_reference *r)
@@ -320,7 +312,7 @@ static void describe(const sweep *s, ul_arena *arena, const char *path, ul_refer
     x->blocks = s->prefix ? s->prefix : s->state ? s->state->last + 1 : n_layer;
     for (int64_t i = 0; i < s->docs->n; i++) x->tokens += s->docs->at[i].n;
     if (s->n_reading > 1) x->tokens *= s->n_reading;
-    x->there = path && map_file(s->ctx, arena, path, &s->h, &file);
+    x->there = path && ul_file_exists(path) && map_file(s->ctx, arena, path, &s->h, &file);
     r->first = s->first;
 }
 
@@ -328,6 +320,7 @@ static ul_status open_reference(ul_arena *arena, sweep *s, const char *dir, cons
                                 int64_t width, ul_reference **out)
 {
     char key[65];
+    ul_file file;
     ul_ctx *ctx = s->ctx;
     ul_reference *r = UL_NEW(arena, ul_reference, 1);
     *out = NULL;
@@ -343,10 +336,14 @@ static ul_status open_reference(ul_arena *arena, sweep *s, const char *dir, cons
     const char *path = ul_path_join(arena, dir, name);
     UL_NEED(path);
     if (s->ask) return describe(s, arena, path, r), UL_OK;
-    if (read_file(ctx, arena, path, &s->h, r)) return UL_OK;
-    UL_TRY(write_file(s, path));
-    if (!read_file(ctx, arena, path, &s->h, r))
-        return ul_fail(ctx, UL_E_RESOURCE, "%s: the file is not what was just written: is the disk sound?", path);
+    const bool there = ul_file_exists(path);
+    if (!there || !map_file(ctx, arena, path, &s->h, &file) || !sound(&file)) {
+        if (there) ul_note(ctx, UL_LOG_WARN, "%s: what was kept there is damaged: it is made again", path);
+        UL_TRY(write_file(s, path));
+        if (!map_file(ctx, arena, path, &s->h, &file))
+            return ul_fail(ctx, UL_E_RESOURCE, "%s: the file is not what was just written: is the disk sound?", path);
+    }
+    read_file(&file, &s->h, r);
     return UL_OK;
 }
 
