@@ -452,7 +452,7 @@ ul_status ul_verdict_decide(ul_ctx *ctx, ul_arena *arena, const ul_evidence *e, 
     const int64_t before = ul_alloc_failures(ctx);
     *out = (ul_verdict){.id = UL_INCONCLUSIVE, .secondary = UL_INCONCLUSIVE};
     UL_TRY(all_rules(&j));
-    return ul_alloc_failures(ctx) == before ? UL_OK : UL_E_RESOURCE;
+    return ul_alloc_held(ctx, before);
 }
 
 /* ---- intentions -------------------------------------------------------------------------------------------------- */

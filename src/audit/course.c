@@ -315,8 +315,9 @@ static ul_status never_taught(const ul_course *c, const ul_battery *twin)
     UL_NEED(e);
     UL_TRY(ul_evidence_collect(&c->audit, twin, c->o, twin, e));
     const int64_t before = ul_alloc_failures(c->job->ctx);
-    if (!ul_gate_control(c->job->arena, e, c->audit.rule, "the second control", &why))
-        return ul_alloc_failures(c->job->ctx) == before ? UL_OK : UL_E_RESOURCE; /* of a sentence, and so of the gate */
+    const bool closed = ul_gate_control(c->job->arena, e, c->audit.rule, "the second control", &why);
+    UL_TRY(ul_alloc_held(c->job->ctx, before)); /* of a sentence, and so of the gate */
+    if (!closed) return UL_OK;
     return ul_fail(c->job->ctx, UL_E_INPUT, "--twin %s: %s", c->twin, why);
 }
 
@@ -353,7 +354,7 @@ ul_status ul_course_judge(ul_course *c, const char *name, const char *intention,
     UL_TRY(ul_evidence_collect(a, b, c->o, c->r, &out->evidence));
     UL_TRY(ul_verdict_decide(a->ctx, a->arena, &out->evidence, a->rule, &out->verdict));
     out->outcome = ul_verdict_outcome(a->arena, intention, &out->evidence, &out->verdict, a->rule, &out->outcome_why);
-    return ul_alloc_failures(a->ctx) == before ? UL_OK : UL_E_RESOURCE;
+    return ul_alloc_held(a->ctx, before);
 }
 
 char *ul_job_command(const ul_job *job)

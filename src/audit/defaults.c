@@ -95,9 +95,7 @@ static double rate(const char *const *list, double usual)
 
 static bool trains_adapter(const ul_job *job)
 {
-    int t, i;
-    return ul_job_find(job, "lora", &t, &i) && ul_job_text(job, "lora") &&
-           !(job->procedure && !job->procedure->adapters);
+    return ul_job_text(job, "lora") && !(job->procedure && !job->procedure->adapters);
 }
 
 /* An adapter starts at zero and is small beside what it changes. Its best rate is ten times that of whole weights

@@ -62,12 +62,15 @@ static const char *lacking_of(ul_evaluation *e, const ul_source *f, unsigned nee
 {
     const ul_records *set = find_set(e, f->data);
     const ul_columns *c = ul_evaluation_columns(e, f->data, f->key);
+    if (!set && !c) {
+        snprintf(e->lack, sizeof e->lack, "data set \"%s\" (%s)", f->data,
+                 strcmp(f->data, "holdout") ? f->key : "--holdout");
+        return e->lack;
+    }
     if (!set) {
-        const char *column = c ? ul_columns_lack(c, needs) : NULL;
-        if (c && !column) return NULL;
-        if (c) snprintf(e->lack, sizeof e->lack, "column %s of \"%s\" (%s)", column, f->data, f->key);
-        else snprintf(e->lack, sizeof e->lack, "data set \"%s\" (%s)", f->data,
-                      strcmp(f->data, "holdout") ? f->key : "--holdout");
+        const char *column = ul_columns_lack(c, needs);
+        if (!column) return NULL;
+        snprintf(e->lack, sizeof e->lack, "column %s of \"%s\" (%s)", column, f->data, f->key);
         return e->lack;
     }
     if (which_of(f->key) == UL_WHICH_PARAPHRASE && !set->at[0].paraphrase) return "paraphrased answer";

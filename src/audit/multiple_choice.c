@@ -104,7 +104,7 @@ ul_status ul_questions_open(ul_ctx *ctx, ul_arena *arena, const char *path, ul_q
         if (!text) text = json_string_value(json_object_get(row, "prompt"));
         const int64_t before = ul_alloc_failures(ctx);
         const int k = options_of(arena, row, option);
-        if (ul_alloc_failures(ctx) != before) return UL_E_RESOURCE; /* not "no options" */
+        UL_TRY(ul_alloc_held(ctx, before)); /* not "no options" */
         right[i] = gold_of(row, option, k);
         if (!text || k < 2 || (right[i].text < 0 && right[i].place < 0))
             return ul_fail(ctx, UL_E_INPUT,

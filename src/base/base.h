@@ -172,9 +172,10 @@ typedef enum { UL_FAULT_ALLOC, UL_FAULT_WRITE, UL_FAULT_READ, UL_FAULT_KINDS } u
 void ul_fault_set(ul_ctx *ctx, ul_fault kind, int64_t k);  /* 0 = off */
 bool ul_fault_now(ul_ctx *ctx, ul_fault kind);             /* asked where the event happens */
 int64_t ul_fault_count(const ul_ctx *ctx, ul_fault kind);  /* events seen since ul_fault_set */
-/* Allocations that failed so far. Where a NULL that should be a sentence would read as "nothing to say", the caller
- * looks whether there are more of them than before. */
+/* Allocations that failed so far; and UL_E_RESOURCE when there are more of them than `before`: for a caller to whom a
+ * NULL that should be a sentence would read as "nothing to say", or whose callbacks return nothing. */
 int64_t ul_alloc_failures(const ul_ctx *ctx);
+ul_status ul_alloc_held(const ul_ctx *ctx, int64_t before) UL_MUST;
 
 /* The C library's allocator lives here only (see tools/check-banned). */
 void *ul_ctx_alloc(ul_ctx *ctx, void *old, size_t bytes);

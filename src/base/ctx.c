@@ -67,6 +67,11 @@ int64_t ul_alloc_failures(const ul_ctx *ctx)
     return ctx->alloc_failures;
 }
 
+ul_status ul_alloc_held(const ul_ctx *ctx, int64_t before)
+{
+    return ctx->alloc_failures == before ? UL_OK : UL_E_RESOURCE;
+}
+
 const char *ul_env(const char *name)
 {
     return getenv(name);

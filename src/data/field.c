@@ -133,7 +133,7 @@ static ul_status read_wrong(ul_ctx *ctx, ul_arena *arena, const char *path, cons
     const char *text[64];
     const int64_t before = ul_alloc_failures(ctx);
     int n = json_is_string(list) ? ul_text_list(arena, json_string_value(list), text, 64) : 0;
-    if (ul_alloc_failures(ctx) != before) return UL_E_RESOURCE; /* not "no list" */
+    UL_TRY(ul_alloc_held(ctx, before)); /* not "no list" */
     bool bad;
     if (n > 0) {
         if (out->answer) answer_by_index(text, n, out);

@@ -112,6 +112,12 @@ static ul_status find_kind(ul_guard_file *g)
                    g->path, g->id, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
+/* A value that would be the caller's fault as a flag is the file's. */
+static ul_status of_file(const ul_guard_file *g, ul_status s)
+{
+    return s == UL_E_USAGE ? ul_fail_in(g->ctx, UL_E_INPUT, "%s", g->path) : s;
+}
+
 /* Through the parser of the command line, so that types and bounds are checked here as there. */
 static ul_status read_parameters(ul_guard_file *g, const json_t *parameters_)
 {
@@ -125,8 +131,7 @@ static ul_status read_parameters(ul_guard_file *g, const json_t *parameters_)
                            : json_is_real(v)    ? ul_format(g->arena, "%.17g", json_real_value(v))
                                                 : "";
         UL_NEED(text);
-        const ul_status s = ul_args_set(g->arena, &g->args, g->id, key, text);
-        if (s != UL_OK) return ul_fail_in(g->ctx, s == UL_E_USAGE ? UL_E_INPUT : s, "%s", g->path);
+        UL_TRY(of_file(g, ul_args_set(g->arena, &g->args, g->id, key, text)));
     }
     return UL_OK;
 }
@@ -210,8 +215,7 @@ ul_status ul_guard_around(ul_guard_file *g, ul_model *model, const ul_tokenizer 
 {
     UL_TRY(ul_guard_check(g, ul_model_dir(model), model_digest));
     g->model = model, g->tok = tok;
-    const ul_status s = g->guard->open ? g->guard->open(g) : UL_OK;
-    return s == UL_E_USAGE ? ul_fail_in(g->ctx, UL_E_INPUT, "%s", g->path) : s; /* a value of the file's */
+    return g->guard->open ? of_file(g, g->guard->open(g)) : UL_OK;
 }
 
 ul_status ul_guard_prepare(ul_guard_file *g, ul_arena *arena, ul_guarded *io)

@@ -223,12 +223,6 @@ static ul_status check_shared(ul_ctx *ctx, const ul_pass *pass, const ul_cache *
     return UL_OK;
 }
 
-/* Hooks, observers and mixers return nothing: one that found no memory has left its part out. */
-static ul_status all_heard(const ul_ctx *ctx, int64_t before)
-{
-    return ul_alloc_failures(ctx) == before ? UL_OK : UL_E_RESOURCE;
-}
-
 ul_status ul_run_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass, const ul_cache *cache)
 {
     ul_run *r = &m->run;
@@ -247,7 +241,7 @@ ul_status ul_run_forward(ul_ctx *ctx, ul_model *m, ul_pass *pass, const ul_cache
     UL_TRY(status);
     if (r->head && !cache) ul_head_forward(m, pass, r);
     r->ready = true;
-    return all_heard(ctx, before);
+    return ul_alloc_held(ctx, before); /* a hook or mixer that found no memory has left its part out */
 }
 
 static ul_status run_others(ul_ctx *ctx, const ul_mix *mix, const ul_batch *batch)
@@ -327,7 +321,7 @@ ul_status ul_model_backward(ul_ctx *ctx, ul_model *m, ul_pass *pass)
     }
     if (r->low < 0 && (have = enter(m, pass, r, 0, dy, have))) stem_backward(m, pass, r, dy);
     r->ready = false;
-    return all_heard(ctx, before);
+    return ul_alloc_held(ctx, before); /* the same of hooks and observers */
 }
 
 const void *ul_model_hidden(const ul_model *m, int layer)
