@@ -38,13 +38,25 @@ static inline const char *ul_test_shared(const char *relative)
 static char ul_test_root[400]; /* holds all folders of this program, and goes with it; a crash leaves it to be read */
 static pid_t ul_test_owner;
 
-static inline void ul_test_clear(void)
+/* A file, or a folder with all that is in it, if it is there. */
+static inline void ul_test_remove(const char *what)
 {
-    char *const path[] = {ul_test_root, NULL};
-    FTS *tree = getpid() == ul_test_owner ? fts_open(path, FTS_PHYSICAL | FTS_NOCHDIR, NULL) : NULL;
+    char *const path[] = {(char *)(uintptr_t)what, NULL};
+    FTS *tree = fts_open(path, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
     for (FTSENT *e; tree && (e = fts_read(tree));)
         if (e->fts_info != FTS_D) (void)remove(e->fts_path); /* a folder after what is in it */
     if (tree) fts_close(tree);
+}
+
+static inline void ul_test_clear(void)
+{
+    if (getpid() == ul_test_owner) ul_test_remove(ul_test_root);
+}
+
+/* For tests that write thousands of files: into memory where it can be, since fsync costs nothing there. */
+static inline void ul_test_in_memory(void)
+{
+    if (!access("/dev/shm", W_OK)) setenv("TMPDIR", "/dev/shm", 0);
 }
 
 /* A fresh folder of the test's own below $TMPDIR. */

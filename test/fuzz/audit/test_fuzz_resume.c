@@ -25,9 +25,7 @@ static void make_begun(fuzz *z)
 {
     make_run(z);
     UL_OK_IN(z->ctx, ul_dir_make(z->ctx, fuzz_join(z, "begun")));
-    fuzz_bytes b = fuzz_get(fuzz_join(z, "out/manifest.json"));
-    fuzz_put(z->path, b.p, b.n);
-    free(b.p);
+    fuzz_copy_file(fuzz_join(z, "out/manifest.json"), z->path);
 }
 
 /* A folder with a recipe and stages of which none is there: the run begins, if the recipe is its own. */
@@ -43,11 +41,14 @@ static ul_status begin_again(fuzz *z)
 }
 
 /* ---- comparisons and sequences ----------------------------------------------------------------------------------- */
+#define COMPARE(z, ...)                                                                                                \
+    JOB(z, "compare", "model", home.dir, "control", home.dir, "forget", of_home(z, "forget.jsonl"), "retain",          \
+        of_home(z, "retain.jsonl"), "methods", "filter", "steps", "1", "relearn", "0", "max-new", "2", "threads", "1", \
+        "out", fuzz_join(z, "out"), __VA_ARGS__)
+
 static ul_status compare(fuzz *z)
 {
-    return JOB(z, "compare", "model", home.dir, "control", home.dir, "forget", of_home(z, "forget.jsonl"), "retain",
-               of_home(z, "retain.jsonl"), "methods", "filter", "steps", "1", "relearn", "0", "max-new", "2", "threads",
-               "1", "out", fuzz_join(z, "out"), "resume", "true");
+    return COMPARE(z, "resume", "true");
 }
 
 static void make_comparison(fuzz *z)
@@ -59,10 +60,7 @@ static void make_comparison(fuzz *z)
 /* Audited: what was found of each model is told again in one report. */
 static ul_status compare_audited(fuzz *z)
 {
-    return JOB(z, "compare", "model", home.dir, "control", home.dir, "forget", of_home(z, "forget.jsonl"), "retain",
-               of_home(z, "retain.jsonl"), "methods", "filter", "steps", "1", "relearn", "0", "max-new", "2", "threads",
-               "1", "audit", "quick", "attack-steps", "1", "entity-rows", "2", "out", fuzz_join(z, "out"), "resume",
-               "true");
+    return COMPARE(z, "audit", "quick", "attack-steps", "1", "entity-rows", "2", "resume", "true");
 }
 
 static void make_audited(fuzz *z)

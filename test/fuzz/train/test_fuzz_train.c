@@ -33,9 +33,7 @@ static void make_run(fuzz *z)
     open_run(z, &t);
     UL_OK_IN(z->ctx, run(z, &t, 3));
     ul_model_free(t.model);
-    fuzz_bytes b = fuzz_get(fuzz_join(z, UL_CHECKPOINT_NAME));
-    fuzz_put(fuzz_join(z, "sound"), b.p, b.n);
-    free(b.p);
+    fuzz_copy_file(fuzz_join(z, UL_CHECKPOINT_NAME), fuzz_join(z, "sound"));
 }
 
 /* One step more, from whatever checkpoint and log there are. */
@@ -51,9 +49,7 @@ static ul_status go_on(fuzz *z)
 
 static ul_status go_on_from_log(fuzz *z)
 {
-    fuzz_bytes b = fuzz_get(fuzz_join(z, "sound"));
-    fuzz_put(fuzz_join(z, UL_CHECKPOINT_NAME), b.p, b.n);
-    free(b.p);
+    fuzz_copy_file(fuzz_join(z, "sound"), fuzz_join(z, UL_CHECKPOINT_NAME));
     return go_on(z);
 }
 

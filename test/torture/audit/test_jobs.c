@@ -2,7 +2,7 @@
  * resource" and a message, or, where it can do without, with the result of an untroubled run; nothing half written lies
  * under a final name, and the context serves the same job right after. UL_TORTURE=N tries N places of each kind a job
  * (default 12; 0: every one), UL_TORTURE_JOB=TEXT the jobs that have it, UL_TORTURE_LINE="KIND --key value ..." one of
- * your own. */
+ * your own; UL_TORTURE_SAY tells how many events a job has, UL_TORTURE_AT=K fails its k-th allocation alone. */
 #include "audit/audit.h"
 #include "ul_test.h"
 #include <sys/stat.h>
@@ -130,41 +130,38 @@ static bool compared(const char *name)
     return is;
 }
 
-static void read_all(const char *path, char **bytes, size_t *n)
+/* The compared files of one folder (or the one file) are as in the other, if they are there; `all`: they are there. */
+static void same_files(const char *here, const char *there, bool all, const char *when)
 {
-    FILE *f = fopen(path, "rb");
-    struct stat st;
-    if (!f || fstat(fileno(f), &st)) fail_msg("%s: not there", path);
-    *n = (size_t)st.st_size;
-    assert_non_null(*bytes = malloc(*n + 1));
-    assert_true(fread(*bytes, 1, *n, f) == *n && fclose(f) == 0);
-}
-
-/* Files of `out` that the untroubled run has too are as there; `whole`: and none is missing. */
-static void looks_like(const char *good, const char *out, bool whole, const char *when)
-{
-    char path[1200], *const roots[] = {whole ? (char *)(uintptr_t)good : (char *)(uintptr_t)out, NULL};
+    char path[1200], *const roots[] = {(char *)(uintptr_t)here, NULL};
+    ul_ctx *ctx = ul_test_ctx();
+    ul_arena *arena = ul_ctx_arena(ctx);
     FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
     for (FTSENT *e; tree && (e = fts_read(tree));) {
+        ul_file a, b;
         if (e->fts_info != FTS_F) continue;
         if (strstr(e->fts_name, ".partial")) fail_msg("%s: %s is left", when, e->fts_path);
-        if (!compared(e->fts_name)) continue;
-        char *a, *b;
-        size_t n_a, n_b;
-        snprintf(path, sizeof path, "%s%s", whole ? out : good, e->fts_path + strlen(roots[0]));
-        if (!whole && access(path, F_OK)) continue; /* it would not have lasted */
-        read_all(e->fts_path, &a, &n_a), read_all(path, &b, &n_b);
-        if (n_a != n_b || memcmp(a, b, n_a)) fail_msg("%s: %s is not %s", when, e->fts_path, path);
-        free(a), free(b);
+        snprintf(path, sizeof path, "%s%s", there, e->fts_path + strlen(here));
+        if (!compared(e->fts_name) || (!all && access(path, F_OK))) continue;
+        UL_OK_IN(ctx, ul_file_map(ctx, arena, e->fts_path, &a));
+        UL_OK_IN(ctx, ul_file_map(ctx, arena, path, &b));
+        if (a.n != b.n || memcmp(a.p, b.p, a.n)) fail_msg("%s: %s is not %s", when, e->fts_path, path);
     }
     if (tree) fts_close(tree);
+    ul_ctx_free(ctx);
+}
+
+/* Nothing is left half written, nothing is other than in the untroubled run (what it has not would not have lasted);
+ * `whole`: and nothing is missing. */
+static void looks_like(const char *good, const char *out, bool whole, const char *when)
+{
+    same_files(out, good, false, when);
+    if (whole) same_files(good, out, true, when);
 }
 
 static void clear(const char *path)
 {
-    char command[1200];
-    snprintf(command, sizeof command, "rm -rf '%s' '%s'", path, in("cache"));
-    assert_int_equal(system(command), 0);
+    ul_test_remove(path), ul_test_remove(in("cache"));
 }
 
 /* ---- torture ----------------------------------------------------------------------------------------------------- */
@@ -196,10 +193,10 @@ static void one_job(const char *line)
     UL_OK_IN(ctx, run(ctx, line, in("good")));
     for (int kind = 0; kind < UL_FAULT_KINDS; kind++) n[kind] = ul_fault_count(ctx, (ul_fault)kind);
     ul_ctx_free(ctx);
-    clear("");
+    ul_test_remove(in("cache"));
     if (getenv("UL_TORTURE_SAY"))
         printf("%s: %lld %lld %lld\n", line, (long long)n[0], (long long)n[1], (long long)n[2]);
-    if (getenv("UL_TORTURE_AT")) { /* ALLOCATION, to look at one */
+    if (getenv("UL_TORTURE_AT")) {
         torture(line, UL_FAULT_ALLOC, atoll(getenv("UL_TORTURE_AT")));
         return;
     }
@@ -228,6 +225,6 @@ static void jobs_survive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(jobs_survive)};
-    if (!access("/dev/shm", W_OK)) setenv("TMPDIR", "/dev/shm", 0); /* where fsync costs nothing */
+    ul_test_in_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
