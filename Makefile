@@ -21,7 +21,7 @@ bench: all
 	$(UNLEARN) bench
 asan tsan:
 	@$(MAKE) --no-print-directory all P=$@
-	ctest --preset $@ -L "$(if $(filter asan,$@),unit|fuzz,unit)" -j$(J)
+	ctest --preset $@ -L "$(if $(filter asan,$@),unit|fuzz|torture,unit)" -j$(J)
 check:
 	tools/check-layers && tools/check-length && tools/check-columns && tools/check-banned $(wildcard build/$(P)/libunlearn.a)
 install: all
